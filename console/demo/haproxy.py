@@ -10,7 +10,6 @@ import asyncio
 import csv
 import os
 import signal
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,14 +59,6 @@ def search_path() -> str:
     return f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin"
 
 
-def freeze(pid: int) -> None:
-    """Stop a process where it stands; returns when all of its threads have stopped."""
-    os.kill(pid, signal.SIGSTOP)
-    tasks = Path(f"/proc/{pid}/task")
-    while any("\nState:\tT" not in (task / "status").read_text() for task in tasks.iterdir()):
-        time.sleep(0.001)  # the signal is on its way to the other threads
-
-
 @dataclass(frozen=True, slots=True)
 class Checks:
     """HAProxy's health checks: seconds between two, and how many turn a server up or down."""
@@ -109,18 +100,13 @@ class HAProxy:
         return self.process.pid
 
     def configure(
-        self,
-        servers: Mapping[str, int],
-        checks: Checks,
-        extra: Sequence[str],
-        backends: Sequence[str] = (BACKEND,),
+        self, servers: Mapping[str, int], checks: Checks, backends: Sequence[str] = (BACKEND,)
     ) -> None:
         """Write the configuration file.
 
         Args:
             servers: loopback port by server name.
             checks: health checks of all servers.
-            extra: further lines of the first backend, such as ``cookie SRV insert``.
             backends: their names; all servers stand in each.
 
         Raises:
@@ -131,16 +117,16 @@ class HAProxy:
         head = _CONFIGURATION.format(
             socket=self.socket, port=self.port, stats_port=self.stats_port, admin_port=self.admin_port
         )
-        lines = [f"server {name} 127.0.0.1:{port}" for name, port in servers.items()]
+        lines = "\n".join(f"    server {name} 127.0.0.1:{port}" for name, port in servers.items())
         sections = [
             _BACKEND.format(
                 name=backend,
                 inter=round(checks.inter * 1000),
                 rise=checks.rise,
                 fall=checks.fall,
-                lines="\n".join(f"    {line}" for line in ([*extra, *lines] if number == 0 else lines)),
+                lines=lines,
             )
-            for number, backend in enumerate(backends)
+            for backend in backends
         ]
         self.file.write_text(head + "".join(sections))
 
@@ -222,13 +208,3 @@ class HAProxy:
         if self.process is not None:
             self._old.append(self.process)
         await self.start("-x", str(self.socket), "-sf", str(self.pid))
-
-    def freeze(self) -> None:
-        """SIGSTOP: it accepts connections (the kernel does) and says nothing."""
-        if self.process is not None:
-            freeze(self.process.pid)
-
-    def thaw(self) -> None:
-        """SIGCONT."""
-        if self.process is not None:
-            self.process.send_signal(signal.SIGCONT)

@@ -9,7 +9,6 @@ is ended: by `Stack.__aexit__` after an end, an exception, a cancellation or Ctr
 """
 
 import asyncio
-import json
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -21,7 +20,6 @@ from typing import Any, Literal, Self
 
 from console.demo import watchdog
 from console.demo.configuration import known_hosts, rolldeck_config, ssh_config
-from console.demo.connection import Closed, Connection, Malformed
 from console.demo.consul import DevAgent
 from console.demo.faulty import FAULTY
 from console.demo.haproxy import BACKEND, Checks, HAProxy, search_path
@@ -37,7 +35,14 @@ Transport = Literal["unix", "tcp", "ssh"]
 class Stack:
     """An asynchronous context manager: inside it, everything runs and every server is UP.
 
+    What is in it are class attributes, for a subclass to set.
+
     Attributes:
+        node_count: how many nodes.
+        instance_count: how many HAProxies.
+        versions: the releases on every node; the first one runs.
+        start_delay: seconds each release takes to open its port.
+        checks: HAProxy's health checks of the servers.
         directory: where everything is.
         nodes: by name, ``web1`` and so on.
         instances: the HAProxies by name, ``lb1`` and so on.
@@ -46,34 +51,19 @@ class Stack:
         config_path: Rolldeck's configuration for this world.
     """
 
-    def __init__(
-        self,
-        directory: Path,
-        *,
-        nodes: int = 4,
-        instances: int = 2,
-        haproxy: str = "haproxy",
-        transport: Transport = "unix",
-        start_delay: float = 0.3,
-        versions: Sequence[str] = ("1.4.2", "1.5.0"),
-        checks: Checks | None = None,
-        backend_lines: Sequence[str] = (),
-        further_backends: Sequence[str] = (),
-        consul: bool = False,
-    ) -> None:
+    node_count = 4
+    instance_count = 2
+    versions: Sequence[str] = ("1.4.2", "1.5.0")
+    start_delay = 0.3
+    checks = Checks()
+    backends: Sequence[str] = (BACKEND,)
+
+    def __init__(self, directory: Path, *, transport: Transport = "unix", consul: bool = False) -> None:
         """Plan the world; nothing is written or started before `async with`.
 
         Args:
             directory: an empty or missing directory; short, for the sockets in it.
-            nodes: how many.
-            instances: how many HAProxies.
-            haproxy: the executable.
             transport: how the configuration tells Rolldeck to reach the Runtime API.
-            start_delay: seconds each release takes to open its port.
-            versions: the releases on every node; the first one runs.
-            checks: HAProxy's health checks of the servers; `Checks()` when None.
-            backend_lines: further lines for the backend in haproxy.cfg.
-            further_backends: names of more backends with the same servers.
             consul: a Consul agent knows nodes and HAProxies, and has the lock.
         """
         self.directory = directory.resolve()
@@ -81,14 +71,7 @@ class Stack:
         self.nodes: dict[str, Node] = {}
         self.instances: dict[str, HAProxy] = {}
         self.ssh_hosts: dict[str, SSHHost] = {}
-        self._counts = nodes, instances
-        self._haproxy = haproxy
         self._transport: Transport = transport
-        self._start_delay = start_delay
-        self._versions = tuple(versions)
-        self._checks = checks or Checks()
-        self._backend_lines = tuple(backend_lines)
-        self.backends = (BACKEND, *further_backends)
         self.consul: DevAgent | None = None
         self._with_consul = consul
         self._ports = ReservedPorts()
@@ -103,11 +86,6 @@ class Stack:
     def frontends(self) -> list[Address]:
         """Host and port of each HAProxy's frontend."""
         return [("127.0.0.1", instance.port) for instance in self.instances.values()]
-
-    @property
-    def stats_urls(self) -> list[str]:
-        """HAProxy's own statistics pages, for a browser."""
-        return [f"http://127.0.0.1:{lb.stats_port}/stats" for lb in self.instances.values()]
 
     async def __aenter__(self) -> Self:
         try:
@@ -137,30 +115,32 @@ class Stack:
             self._exit.push_async_callback(host.stop)
         for instance in self.instances.values():
             self._exit.push_async_callback(instance.kill)
-            servers = {node.name: node.port for node in self.nodes.values()}
-            instance.configure(servers, self._checks, self._backend_lines, self.backends)
+            self._configure(instance)
         await self._write_configuration()
         await asyncio.gather(*(node.appctl("start") for node in self.nodes.values()))
         await asyncio.gather(*(instance.start() for instance in self.instances.values()))
         await self.wait_until_up()
 
     def _plan(self) -> None:
-        nodes, instances = self._counts
-        for number in range(1, nodes + 1):
+        for number in range(1, self.node_count + 1):
             name = f"web{number}"
             place = self.directory / name
             ssh_port = self._add_ssh_host(name, place)
             node = Node(name, "127.0.0.1", self._ports.reserve(), ssh_port, place, self._environment)
             node.lay_out()
-            for version in self._versions:
-                node.add_release(Release(version=version, start_delay=self._start_delay))
-            node.activate(self._versions[0])
+            for version in self.versions:
+                node.add_release(Release(version=version, start_delay=self.start_delay))
+            node.activate(self.versions[0])
             self.nodes[name] = node
-        for number in range(1, instances + 1):
+        for number in range(1, self.instance_count + 1):
             name = f"lb{number}"
             self._add_ssh_host(name, self.directory)
             ports = self._ports.reserve(), self._ports.reserve(), self._ports.reserve()
-            self.instances[name] = HAProxy(name, self.directory, *ports, self._environment, self._haproxy)
+            self.instances[name] = HAProxy(name, self.directory, *ports, self._environment)
+
+    def _configure(self, instance: HAProxy) -> None:
+        servers = {node.name: node.port for node in self.nodes.values()}
+        instance.configure(servers, self.checks, self.backends)
 
     def _add_ssh_host(self, name: str, place: Path) -> int:
         port = self._ports.reserve()
@@ -214,17 +194,6 @@ class Stack:
                 while set((await instance.statuses(backend)).values()) != {"UP"}:  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
 
-    async def running_version(self, node: str) -> str | None:
-        """What the application itself answers now; None when it does not."""
-        try:
-            async with asyncio.timeout(2):
-                connection = await Connection.open("127.0.0.1", self.nodes[node].port)
-                response = await connection.get("/version", keep_alive=False)
-        except (OSError, Closed, Malformed):
-            return None
-        version: str = json.loads(response.body)["version"]
-        return version
-
     def add_faulty_releases(self) -> None:
         """Put those of `console.demo.faulty` on every node."""
         for faulty in FAULTY:
@@ -238,4 +207,4 @@ class Stack:
             **fields: of `Release`, such as ``healthy=False``; the stack's `start_delay` if not given.
         """
         for node in self.nodes.values():
-            node.add_release(Release(version=version, **{"start_delay": self._start_delay, **fields}))
+            node.add_release(Release(version=version, **{"start_delay": self.start_delay, **fields}))

@@ -20,6 +20,7 @@ from orchestrator.events.actor import Actor
 from orchestrator.events.events import CommandFinished, Record, RolloutEnded
 from orchestrator.live.poller import Poller
 from orchestrator.session.session import Session
+from tests.support.processes import freeze
 from tests.support.rollouts import tune, world
 
 SIZE = (80, 24)
@@ -73,7 +74,7 @@ async def console_stack(
         for version in versions:
             stack.add_release(version, healthy=False)
         if frozen:
-            stack.instances[frozen].freeze()
+            freeze(stack.instances[frozen].pid)
         async with open_session(load(stack.config_path), "shop") as session:
             records: list[Record] = []
             session.bus.subscribe(records.append)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from console.tui.screens.detail import DetailScreen
 from tests.console.real_console import Driver, console_stack, drive
+from tests.support.processes import freeze, thaw
 from tests.support.rollouts import MAINT, say, states
 from widgets.detail.view import DetailView
 
@@ -95,7 +96,7 @@ async def test_a_frozen_load_balancer_is_stale_here_and_keys_answer(tmp_path: Pa
     async with console_stack(tmp_path) as here, drive(here) as at:
         screen = await open_detail(at)
         lb1 = here.stack.instances["lb1"]
-        lb1.freeze()
+        freeze(lb1.pid)
         try:
             await at.sees("lb1 ✗ stale", "lb1: no answer; this is", "lb2 ● live")
             async with held(at, "lb2") as clients:  # those of the other are read all the same
@@ -106,7 +107,7 @@ async def test_a_frozen_load_balancer_is_stale_here_and_keys_answer(tmp_path: Pa
             await at.press("escape")
             await at.until(lambda: at.app.screen is at.main)
         finally:
-            lb1.thaw()
+            thaw(lb1.pid)
         await at.press("enter")
         await at.sees("lb1 ● live", "lb2 ● live")
 

@@ -16,6 +16,7 @@ from orchestrator.engine.control import CONTINUE
 from orchestrator.events.actor import Actor
 from orchestrator.events.events import AnyEvent, Paused
 from tests.console.real_console import Driver, console_stack, drive
+from tests.support.processes import freeze, thaw
 from tests.support.rollouts import DRAIN, MAINT, NEW, OLD, say, states, versions
 from widgets.footer import KeyBar
 from widgets.table.widget import ServerTable
@@ -252,7 +253,7 @@ async def test_a_change_by_hand_during_a_rollout_does_not_end_it(tmp_path: Path)
 async def test_one_frozen_load_balancer_is_called_stale_and_keys_still_answer(tmp_path: Path) -> None:
     async with console_stack(tmp_path) as here, drive(here) as at:
         lb1 = here.stack.instances["lb1"]
-        lb1.freeze()
+        freeze(lb1.pid)
         try:
             await at.until(lambda: here.watch.view.instance("lb1").state == "stale")
             await at.sees("lb1: no answer")
@@ -261,7 +262,7 @@ async def test_one_frozen_load_balancer_is_called_stale_and_keys_still_answer(tm
             await at.until(lambda: "web1" not in at.text)
             assert here.watch.view.instance("lb2").state == "live"
         finally:
-            lb1.thaw()
+            thaw(lb1.pid)
         await at.until(lambda: here.watch.view.instance("lb1").state == "live")
         await at.until(lambda: "no answer" not in at.text)
 
@@ -270,7 +271,7 @@ async def test_one_that_is_frozen_from_the_beginning_does_not_keep_the_console_c
     async with console_stack(tmp_path, frozen="lb1") as here, drive(here) as at:
         assert here.watch.view.instance("lb1").state == "connecting"
         await at.sees("web1", "web2", "lb1: no answer")
-        here.stack.instances["lb1"].thaw()
+        thaw(here.stack.instances["lb1"].pid)
         await at.until(lambda: here.watch.view.instance("lb1").state == "live")
         await at.until(lambda: "no answer" not in at.text)
         assert here.session.names == {("shop", "web1"): "web1", ("shop", "web2"): "web2"}

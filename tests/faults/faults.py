@@ -12,6 +12,7 @@ from pathlib import Path
 from console.demo.faulty import FAULTY
 from console.demo.node import Release
 from tests.faults.scene import INSTALL, Scene, small_disk
+from tests.support.processes import freeze, thaw
 from tests.support.rollouts import NEW, OLD, Running, say, tune
 from tests.support.servers.sshd import Sshd
 
@@ -210,11 +211,11 @@ async def restart(scene: Scene, _: Running) -> None:
 
 
 async def freeze_lb1(scene: Scene, _: Running) -> None:
-    scene.stack.instances["lb1"].freeze()
+    freeze(scene.stack.instances["lb1"].pid)
 
 
 async def thaw_lb1(scene: Scene) -> None:
-    scene.stack.instances["lb1"].thaw()
+    thaw(scene.stack.instances["lb1"].pid)
 
 
 async def take_socket(scene: Scene, _: Running) -> None:

@@ -12,6 +12,7 @@ from orchestrator.events.steps import Step
 from tests.faults.cases import CASES, Fault
 from tests.faults.managers import Manager
 from tests.faults.scene import Scene, Truth, scene
+from tests.support.processes import thaw
 from tests.support.rollouts import NEW, OLD, Run, rolldeck, started, until, versions
 
 RATE = 100  # requests per second
@@ -112,7 +113,7 @@ def _errors(run: Run) -> list[str]:
 async def _seen(world: Scene) -> Truths:
     """A load balancer that hangs cannot say what is true; it does not change while it hangs."""
     for instance in world.stack.instances.values():
-        instance.thaw()
+        thaw(instance.pid)
     return await world.truth()
 
 

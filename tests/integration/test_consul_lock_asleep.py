@@ -14,8 +14,8 @@ from backends.clock import SystemClock
 from backends.consul.client import Consul
 from backends.consul.lock import ConsulLock
 from backends.consul.settings import ConsulSettings
-from console.demo.haproxy import freeze
 from tests.support.consul_world import TTL
+from tests.support.processes import freeze
 from tests.support.servers.consul import Agent, needs_consul, running_consul
 
 pytestmark = needs_consul

@@ -20,6 +20,8 @@ from console.demo.haproxy import search_path
 from console.demo.load import Load
 from console.demo.node import Node
 from console.demo.stack import Stack
+from tests.support.processes import freeze, thaw
+from tests.support.stacks import TunedStack, running_version
 
 
 @pytest.fixture
@@ -30,7 +32,7 @@ def place(tmp_path: Path) -> Path:
 @pytest.fixture
 async def small(place: Path) -> AsyncIterator[Stack]:
     """Two nodes behind one HAProxy, with applications that start at once."""
-    async with Stack(place, nodes=2, instances=1, start_delay=0.0) as stack:
+    async with TunedStack(place, nodes=2, instances=1, start_delay=0.0) as stack:
         yield stack
 
 
@@ -59,7 +61,7 @@ async def run_release(node: Node, version: str) -> None:
 
 async def until_answers(stack: Stack, name: str) -> None:
     async with asyncio.timeout(60):
-        while await stack.running_version(name) is None:  # noqa: ASYNC110
+        while await running_version(stack, name) is None:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
@@ -87,7 +89,7 @@ async def test_everything_is_up_and_load_loses_nothing(place: Path) -> None:
         assert len(watchdog.marked(str(place))) == 6  # four applications, two HAProxies
         for instance in stack.instances.values():
             assert await instance.statuses() == dict.fromkeys(stack.nodes, "UP")
-        assert [await stack.running_version(name) for name in stack.nodes] == ["1.4.2"] * 4
+        assert [await running_version(stack, name) for name in stack.nodes] == ["1.4.2"] * 4
         async with Load(200, stack.frontends, slow_share=0.04) as load:
             await until(lambda: load.started >= 300)
             report = await load.stop()
@@ -109,7 +111,7 @@ async def test_the_demo_does_not_hide_a_node_that_dies_in_rotation(small: Stack)
 async def test_configuration_leads_to_the_runtime_api(
     place: Path, transport: Literal["unix", "tcp", "ssh"]
 ) -> None:
-    async with Stack(place, nodes=1, instances=1, start_delay=0.0, transport=transport) as stack:
+    async with TunedStack(place, nodes=1, instances=1, start_delay=0.0, transport=transport) as stack:
         config = tomllib.loads(stack.config_path.read_text())
         instance = stack.instances["lb1"]
         assert (
@@ -230,10 +232,10 @@ async def test_another_release_runs_after_a_change_of_the_link(small: Stack) -> 
     node = small.nodes["web1"]
     assert node.installed == "1.4.2"
     node.activate("1.5.0")
-    assert (node.installed, await small.running_version("web1")) == ("1.5.0", "1.4.2")
+    assert (node.installed, await running_version(small, "web1")) == ("1.5.0", "1.4.2")
     await run_release(node, "1.5.0")
     await until_answers(small, "web1")
-    assert await small.running_version("web1") == "1.5.0"
+    assert await running_version(small, "web1") == "1.5.0"
 
 
 async def test_a_release_that_never_becomes_healthy(small: Stack) -> None:
@@ -250,7 +252,7 @@ async def test_a_release_that_starts_slowly_runs_before_its_port_is_open(small: 
     await run_release(node, "2.0.0")
     assert await node.appctl("status") == 0
     assert not await is_open(node.port)
-    assert await small.running_version("web1") is None
+    assert await running_version(small, "web1") is None
 
 
 async def test_a_release_that_dies_after_its_start(small: Stack) -> None:
@@ -269,7 +271,7 @@ async def test_a_release_that_ignores_sigterm(small: Stack) -> None:
     await until_answers(small, "web1")
     assert await node.appctl("stop") == 0
     await asyncio.sleep(0.3)
-    assert await small.running_version("web1") == "2.0.0"
+    assert await running_version(small, "web1") == "2.0.0"
 
 
 async def test_a_release_that_reports_another_version(small: Stack) -> None:
@@ -277,7 +279,7 @@ async def test_a_release_that_reports_another_version(small: Stack) -> None:
     small.add_release("2.0.0", reports_version="1.4.2")
     await run_release(node, "2.0.0")
     await until_answers(small, "web1")
-    assert (node.installed, await small.running_version("web1")) == ("2.0.0", "1.4.2")
+    assert (node.installed, await running_version(small, "web1")) == ("2.0.0", "1.4.2")
 
 
 async def test_reload_replaces_the_worker_and_fails_nothing(small: Stack) -> None:
@@ -299,12 +301,12 @@ async def test_haproxy_can_be_killed_started_and_frozen(small: Stack) -> None:
     with pytest.raises(ConnectionRefusedError):
         await instance.ask("show info")
     await instance.start()
-    instance.freeze()
+    freeze(instance.pid)
     reader, writer = await asyncio.open_unix_connection(instance.socket)
     writer.write(b"show info\n")
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(reader.read(), 0.2)
-    instance.thaw()
+    thaw(instance.pid)
     assert b"Uptime" in await reader.read()
     writer.close()
     await instance.restart()
@@ -314,19 +316,19 @@ async def test_haproxy_can_be_killed_started_and_frozen(small: Stack) -> None:
 async def test_a_normal_user_has_no_sbin_in_the_path(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/usr/local/bin:/usr/bin:/bin")
     assert shutil.which("haproxy", path=search_path())
-    async with Stack(place, nodes=1, start_delay=0.0) as stack:
-        assert await stack.running_version("web1") == "1.4.2"
+    async with TunedStack(place, nodes=1, start_delay=0.0) as stack:
+        assert await running_version(stack, "web1") == "1.4.2"
 
 
 async def test_haproxy_that_cannot_start_says_why_and_leaves_nothing(place: Path) -> None:
     with pytest.raises(RuntimeError, match="unknown keyword 'nonsense'"):
-        async with Stack(place, nodes=1, backend_lines=["nonsense here"]):
+        async with TunedStack(place, nodes=1, backend_lines=["nonsense here"]):
             pass
     assert left_behind(place) == []
 
 
 async def test_nothing_is_left_after_the_end(place: Path) -> None:
-    async with Stack(place, nodes=1, start_delay=0.0) as stack:
+    async with TunedStack(place, nodes=1, start_delay=0.0) as stack:
         async with await ssh(stack, "web1") as connection:
             await connection.create_process("sleep 1000")
             assert len(watchdog.marked(str(place))) >= 4
@@ -339,7 +341,7 @@ async def test_nothing_is_left_after_the_end(place: Path) -> None:
 
 async def test_nothing_is_left_after_an_exception(place: Path) -> None:
     with pytest.raises(ZeroDivisionError):
-        async with Stack(place, nodes=1, start_delay=0.0):
+        async with TunedStack(place, nodes=1, start_delay=0.0):
             raise ZeroDivisionError
     assert left_behind(place) == []
 
@@ -349,7 +351,7 @@ async def test_nothing_is_left_after_a_cancellation(place: Path, when: str) -> N
     running = asyncio.Event()
 
     async def demo() -> None:
-        async with Stack(place, nodes=1, start_delay=60.0 if when == "starting" else 0.0):
+        async with TunedStack(place, nodes=1, start_delay=60.0 if when == "starting" else 0.0):
             running.set()
             await asyncio.Event().wait()
 
@@ -369,8 +371,11 @@ import asyncio, sys
 from pathlib import Path
 from console.demo.stack import Stack
 
+class Small(Stack):
+    node_count, instance_count, start_delay = 2, 1, 0.0
+
 async def demo():
-    async with Stack(Path(sys.argv[1]), nodes=2, instances=1, start_delay=0.0) as stack:
+    async with Small(Path(sys.argv[1])) as stack:
         await asyncio.create_subprocess_exec("true")
         print(" ".join(str(node.port) for node in stack.nodes.values()), flush=True)
         await asyncio.Event().wait()

@@ -17,6 +17,7 @@ from tests.support.rollouts import (
     versions,
     world,
 )
+from tests.support.stacks import running_version
 
 
 def held(lock: Path) -> bool:
@@ -55,7 +56,7 @@ async def test_somebody_who_puts_a_node_back_while_it_starts_stops_the_rollout(t
             "lb1": MAINT,
             "lb2": MAINT,
         }
-        assert {name: await stack.running_version(name) for name in ("web2", "web3")} == {
+        assert {name: await running_version(stack, name) for name in ("web2", "web3")} == {
             "web2": OLD,
             "web3": OLD,
         }

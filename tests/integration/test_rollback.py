@@ -18,6 +18,7 @@ from tests.support.rollouts import (
     versions,
     world,
 )
+from tests.support.stacks import running_version
 
 pytestmark = pytest.mark.timeout(300)  # several rollouts each, on a busy machine
 
@@ -71,7 +72,7 @@ async def test_two_failed_versions_lead_back_to_the_last_healthy_one(tmp_path: P
         for version in (WORSE, "1.6.1"):
             stack.add_release(version, healthy=False, start_delay=0.1)
             assert (await upgrade(stack, version)).code == 1
-        assert await stack.running_version("web1") == "1.6.1"
+        assert await running_version(stack, "web1") == "1.6.1"
         back = await rolldeck(stack, "rollback", "shop", "--yes", "--json")
         assert back.code == 0, back.text
         assert back.ended["rolled_back"] == ["web1"]

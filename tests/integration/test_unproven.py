@@ -20,6 +20,7 @@ from tests.support.rollouts import (
     versions,
     world,
 )
+from tests.support.stacks import running_version
 
 UNPROVEN = "web1 was left by rollout 1"
 
@@ -79,7 +80,7 @@ async def test_a_bad_version_killed_in_its_bake_is_out_after_the_resume(
         assert (resumed.ended["failed"], resumed.ended["upgraded"]) == (["web1"], [])
         for own in (await states(stack)).values():
             assert {name: each.admin for name, each in own.items()} == {"web1": MAINT, "web2": 0, "web3": 0}
-        assert {name: await stack.running_version(name) for name in ("web2", "web3")} == {
+        assert {name: await running_version(stack, name) for name in ("web2", "web3")} == {
             "web2": OLD,
             "web3": OLD,
         }

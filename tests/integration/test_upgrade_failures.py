@@ -25,6 +25,7 @@ from tests.support.rollouts import (
     versions,
     world,
 )
+from tests.support.stacks import running_version
 
 RATE = 40
 
@@ -45,7 +46,7 @@ async def assert_only_web1_is_out(stack: Stack) -> None:
 
 
 async def answers(stack: Stack, node: str) -> bool:
-    return await stack.running_version(node) is not None
+    return await running_version(stack, node) is not None
 
 
 async def fails_at_web1(stack: Stack, strike: Callable[[], object] = lambda: None) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from tests.support.rollouts import (
     world,
 )
 from tests.support.servers.monit import needs_monit
+from tests.support.stacks import running_version
 
 pytestmark = needs_monit
 
@@ -69,7 +70,7 @@ async def a_start_that_is_pending_is_waited_for(stack: Stack) -> None:
     assert (back.code, back.ended["rolled_back"]) == (0, ["web1"]), back.text
     waits = [event["reason"] for event in back.events if event["event"] == "waiting"]
     assert any("monit stop shop: Monit is busy with its service: start pending" in wait for wait in waits)
-    assert await stack.running_version("web1") == NEW
+    assert await running_version(stack, "web1") == NEW
 
 
 async def what_monit_does_not_watch_is_said(stack: Stack) -> None:
@@ -103,7 +104,7 @@ async def test_a_version_that_monit_restarts_again_and_again(tmp_path: Path, pla
             assert_nothing_failed(report, at_least=100)
             assert run.ended["failed"] == ["web1"]
             assert (await states(stack))["lb1"]["web1"].admin == MAINT
-            assert await stack.running_version("web2") == OLD
+            assert await running_version(stack, "web2") == OLD
 
 
 @pytest.mark.parametrize("cycle_s", [1, 60], ids=["Monit starts it again", "Monit has not noticed"])
@@ -126,4 +127,4 @@ async def test_a_version_that_dies_before_it_listens_is_not_waited_for(
             [log] = [event for event in run.events if event["event"] == "service_log"]
             assert any("'shop' start" in line for line in log["lines"]), log
             assert (await states(stack))["lb1"]["web1"].admin == MAINT
-            assert await stack.running_version("web2") == OLD
+            assert await running_version(stack, "web2") == OLD

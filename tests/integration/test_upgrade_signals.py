@@ -10,6 +10,7 @@ import pytest
 
 from console.demo.load import Load
 from console.demo.stack import Stack
+from tests.support.processes import freeze, thaw
 from tests.support.rollouts import (
     DRAIN,
     MAINT,
@@ -142,13 +143,13 @@ async def test_one_too_many_does_not_change_how_it_ended(stack: Stack) -> None:
 
 async def test_before_anything_is_touched(stack: Stack) -> None:
     """While preflight hangs on a frozen load balancer: no rollout, exit code 4, nothing sent."""
-    stack.instances["lb2"].freeze()
+    freeze(stack.instances["lb2"].pid)
     try:
         async with started(stack, *UPGRADE) as running:
             await asyncio.sleep(1.0)  # nothing tells that preflight has begun
             running.signal(signal.SIGINT)
             run = await running.end()
     finally:
-        stack.instances["lb2"].thaw()
+        thaw(stack.instances["lb2"].pid)
     assert run.code in (4, -signal.SIGINT), run.text
     assert await web1(stack) == {0}

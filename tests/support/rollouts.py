@@ -20,6 +20,7 @@ from console.demo.haproxy import Checks
 from console.demo.load import Report
 from console.demo.stack import Stack
 from tests.support.forks import SCRIPT, Forked, execute, fork
+from tests.support.stacks import TunedStack, running_version
 
 ROLLDECK = SCRIPT
 OLD, NEW = "1.4.2", "1.5.0"
@@ -37,7 +38,7 @@ async def world(place: Path, *, port_check_from: str = "console", **options: Any
         options: of the stack.
     """
     settings: dict[str, Any] = {"start_delay": 0.1, "checks": Checks(inter=0.1), **options}
-    async with Stack(place, **settings) as stack:
+    async with TunedStack(place, **settings) as stack:
         tune(stack, "apps.shop.access", port_check_from=port_check_from)
         tune(stack, "apps.shop.health", successes=2, interval=0.05)
         tune(
@@ -286,7 +287,7 @@ async def until_up(stack: Stack, *backends: str) -> None:
 
 async def versions(stack: Stack) -> Mapping[str, str | None]:
     """What each node itself answers."""
-    return {name: await stack.running_version(name) for name in stack.nodes}
+    return {name: await running_version(stack, name) for name in stack.nodes}
 
 
 def assert_nothing_failed(report: Report, *, at_least: int = 1) -> None:

@@ -19,8 +19,9 @@ from typing import Any
 import httpx
 import pytest
 
-from console.demo.haproxy import freeze, search_path
+from console.demo.haproxy import search_path
 from tests.support.free_ports import free_port
+from tests.support.processes import freeze
 
 CONSUL = shutil.which("consul", path=search_path())
 needs_consul = pytest.mark.skipif(CONSUL is None, reason="no consul on the PATH of this machine")

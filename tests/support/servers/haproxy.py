@@ -21,8 +21,8 @@ from pathlib import Path
 
 import pytest
 
-from console.demo.haproxy import freeze
 from tests.support.free_ports import free_port
+from tests.support.processes import freeze
 
 START_SECONDS = 60.0
 
