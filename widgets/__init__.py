@@ -1,1 +1,1 @@
-"""What is seen: Textual widgets. Data in, messages out."""
+"""Textual widgets: they take data and post messages."""

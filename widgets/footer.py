@@ -1,4 +1,4 @@
-"""The last line of the screen: which keys work now. What has no room goes, the least important first."""
+"""The footer: which keys work now. The least important keys are hidden first."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FooterKey:
-    """A key as it is shown."""
+    """A key as the footer shows it."""
 
     id: str
     key: str  # as Textual calls it
@@ -66,11 +66,11 @@ class KeyBar(Widget):
 
     @property
     def keys(self) -> tuple[FooterKey, ...]:
-        """All that could be shown, whether or not there is room."""
+        """All keys, whether or not there is room for them."""
         return self._keys
 
     def relabel(self, labels: Mapping[str, str]) -> None:
-        """What keys do now that is not what their binding says, by its id."""
+        """Show other labels than those of the bindings, by their ids."""
         self._labels = labels
         self._update_keys(self.screen)
 
@@ -95,7 +95,7 @@ class KeyBar(Widget):
             self.refresh()
 
     def fitting_keys(self, width: int) -> list[FooterKey]:
-        """The keys that have room, in their usual order."""
+        """Return the keys that fit, in their usual order."""
         gap = 2
         rank = {name: index for index, name in enumerate(self._importance)}
         kept, room = set(), width + gap

@@ -29,7 +29,7 @@ class StatusHeader(Widget):
         self._drawn = Text()
 
     def show(self, model: MainViewModel, clock_text: str) -> None:
-        """Show this picture; `clock_text` is the time of day, such as "16:42:05"."""
+        """Show this model; `clock_text` is the time of day, such as "16:42:05"."""
         grown = self._shown is None or bool(describe_trouble(model)) != bool(describe_trouble(self._shown))
         self._shown, self._clock = model, visible(clock_text)
         if grown or self._lines() != self._drawn:
@@ -53,7 +53,7 @@ class StatusHeader(Widget):
 
 
 def build_first_line(model: MainViewModel, clock_text: str, width: int) -> list[Segment]:
-    """Application and load balancers on the left, counts and clock on the right.
+    """Return application and load balancers on the left, counts and clock on the right.
 
     Where there is no room, first the versions get short and go, then the load balancers that are live are
     only counted, and what the counts are of is not said.
@@ -77,7 +77,7 @@ def build_first_line(model: MainViewModel, clock_text: str, width: int) -> list[
 
 
 def describe_trouble(model: MainViewModel, width: int = 10_000) -> list[Segment]:
-    """What is wrong, in words, in at most about so many columns; empty while nothing is."""
+    """Return what is wrong, in about this many columns at most; nothing while all is well."""
     segments: list[Segment] = []
     noted = [badge for badge in model.instances if badge.state != "live" or badge.note]
     share = width // max(1, len(noted) + bool(model.read_only)) - 3
@@ -92,7 +92,7 @@ def describe_trouble(model: MainViewModel, width: int = 10_000) -> list[Segment]
 
 
 def _truncate_start(note: str, room: int) -> str:
-    """The reason stands at the end, behind a path that may be longer than the screen."""
+    """Return the end of a note: the reason follows a path that may be longer than the screen."""
     room = max(8, room)
     if len(note) <= room and cell_len(note) <= room:
         return note
@@ -125,7 +125,7 @@ def _state_glyph(line: BalancerBadge) -> Segment:
 
 
 def _badge_segments(line: BalancerBadge, parts: int) -> list[Segment]:
-    """One load balancer, with so many parts of its version."""
+    """Return one load balancer, with this many parts of its version."""
     glyph, kind = _state_glyph(line)
     words = ".".join(line.version.split(".")[:parts])
     if line.state == "connecting":

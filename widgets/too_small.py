@@ -1,4 +1,4 @@
-"""Says that the terminal is too small, instead of showing half of what matters."""
+"""The message that the terminal is too small."""
 
 from textual import events
 from textual.app import ComposeResult
@@ -10,12 +10,12 @@ MIN_SIZE = Size(80, 24)
 
 
 def fits(size: Size) -> bool:
-    """Whether everything can be shown."""
+    """Whether the terminal is large enough."""
     return size.width >= MIN_SIZE.width and size.height >= MIN_SIZE.height
 
 
 class TooSmall(ModalScreen[None]):
-    """Lies over everything until there is room again. What runs goes on."""
+    """Covers the screen until there is room again; a running rollout continues."""
 
     DEFAULT_CSS = """
     TooSmall { align: center middle; background: $background; }

@@ -56,21 +56,21 @@ THEMES: Mapping[str, str] = {
 
 
 def _nodes() -> type[Provider]:
-    """Imported with the palette: the first picture does not wait for it."""
+    """Return the provider; it is imported with the palette, to show the first screen sooner."""
     from console.tui.command_palette import NodeCommands
 
     return NodeCommands
 
 
 def _keymap(settings: ConsoleSettings, file: str) -> dict[str, str]:
-    """Raises ConfigError for a key that does not work."""
+    """Return the keymap; ConfigError for a key that does not work."""
     from console.tui.keymap import GROUPS, check_keymap
 
     return check_keymap(settings.keys, GROUPS, file)
 
 
 class Console(App[str]):
-    """Shows a session. Its result says what to do with a rollout that still runs: see `QuitDialog`.
+    """Shows a session. Its result is what to do with a running rollout: see `QuitDialog`.
 
     Attributes:
         records: what happened since the console opened, for the transcript.
@@ -95,7 +95,7 @@ class Console(App[str]):
         file: str = "",
         applications: Sequence[str] = (),
     ) -> None:
-        """Plan the console; `run_async` shows it.
+        """Create the console; `run_async` shows it.
 
         Args:
             session: what works; it must outlive the console.
@@ -144,7 +144,7 @@ class Console(App[str]):
         return TerminalDriver if found is LinuxDriver else found
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
-        """Everything that is painted comes through here."""
+        """Paint a frame: all output of Textual passes here."""
         driver = self._driver
         if not isinstance(driver, TerminalDriver):
             super()._display(screen, renderable)
@@ -154,7 +154,7 @@ class Console(App[str]):
 
     @property
     def defect(self) -> Exception | None:
-        """Of our own code: what has ended the console."""
+        """The bug that ended the console; None without one."""
         return self._exception
 
     def _fatal_error(self) -> None:
@@ -179,14 +179,14 @@ class Console(App[str]):
         self._handle_exception(event.error)
 
     def close(self, why: str) -> None:
-        """End at once, and a rollout after its running step; several may tell that a terminal has gone."""
+        """End at once, and a rollout after its running step; a lost terminal may be reported twice."""
         control = self.session.control
         if self.session.is_rolling and not (why == TERMINAL_GONE and control.aborting):
             control.abort(operator("terminal"), why)
         self.exit(KEEP)
 
     async def action_quit(self) -> None:
-        """ctrl+q and the palette: a rollout that runs is asked about here too."""
+        """Quit by ctrl+q or the palette, which asks what to do with a running rollout."""
         main = next((screen for screen in self.screen_stack if isinstance(screen, MainScreen)), None)
         if main is None:
             self.exit("leave")
@@ -196,7 +196,7 @@ class Console(App[str]):
     def deliver_screenshot(
         self, filename: str | None = None, path: str | None = None, time_format: str | None = None
     ) -> str | None:
-        """Of the palette: here, and for us alone, as the transcript is; Textual's is for everybody."""
+        """Save a screenshot readable by its owner only, like the transcript; Textual's is public."""
         place = Path(path or ".") / (filename or "rolldeck-screen.svg")
         try:
             written = write_beside(place, self.export_screenshot().encode())
@@ -207,7 +207,7 @@ class Console(App[str]):
         return None
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """Textual's own, and every key of the screen that does something now."""
+        """Yield Textual's commands, and every key of the screen that works now."""
         yield from super().get_system_commands(screen)
         seen = set()
         for active in screen.active_bindings.values():

@@ -1,4 +1,4 @@
-"""The command palette: every node, with what can be done to it. The actions of the screen are in `app.py`."""
+"""The command palette: every node with its actions. The screen's own actions are in `app.py`."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -54,7 +54,7 @@ class NodeCommands(Provider):
                 yield DiscoveryHit(label, partial(main.act_on, "look", node), help=NODE_ACTIONS["look"][1])
 
     def _likely(self, main: MainScreen, words: list[str]) -> Iterator[tuple[str, str]]:
-        """Cheap before dear: fuzzy matching of ten thousand names would hold up the screen."""
+        """Filter by substring first: fuzzy matching of ten thousand names would block the screen."""
         for node in main.node_names:
             name = node.casefold()
             if len(main.node_names) > MAX_HITS and not any(word in name for word in words):

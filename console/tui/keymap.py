@@ -20,14 +20,14 @@ from widgets.table.widget import ServerTable
 from widgets.transcript.view import Transcript
 
 Group = Sequence[type[DOMNode]]
-"""Classes whose keys work at the same time."""
+"""Classes whose keys are active at the same time."""
 
 _NAMED = {key.value for key in Keys} | {"space"}
 _MODIFIERS = ("ctrl", "shift", "alt", "super", "hyper", "meta")
 
 
 def check_keymap(keys: Mapping[str, str], groups: Sequence[Group], file: str) -> dict[str, str]:
-    """The keymap for Textual.
+    """Return the keymap for Textual.
 
     Args:
         keys: of the configuration: one or several keys, separated by commas, by the id of a binding.
@@ -63,7 +63,7 @@ def _own(bindings: Iterable[BindingType]) -> Iterable[Binding]:
 
 
 def _refuse_clashes(keymap: Mapping[str, str], group: Group, file: str) -> None:
-    """Raises ConfigError when a key of the configuration does two things at once."""
+    """Raise ConfigError when a configured key would do two things."""
     users: dict[str, str] = {}
     for binding in _bindings(group):
         name = binding.id or binding.action
@@ -80,7 +80,7 @@ def _refuse_clashes(keymap: Mapping[str, str], group: Group, file: str) -> None:
 
 
 def _normal(key: str) -> str:
-    """The same for "?" and "question_mark"."""
+    """Return the same name for "?" and "question_mark"."""
     key = key.strip()
     return format_key(key)
 

@@ -26,7 +26,7 @@ VERSION_POLL_INTERVAL_S = 15.0  # between two looks at the versions that run
 VERSION_BATCH_NODES, VERSION_BATCH_INTERVAL_S = (
     8,
     2.0,
-)  # nodes that are looked at together, and what is between: each costs 5 ms
+)  # nodes per batch and the pause between batches: a node costs 5 ms
 
 
 def open_console(config_file: str | None, app: str | None, read_only: bool) -> int:
@@ -44,7 +44,7 @@ def open_console(config_file: str | None, app: str | None, read_only: bool) -> i
 
 
 async def run_tui(session: Session, config: Config, read_only: str = "") -> int | str:
-    """Run the console over a session, and see a rollout to its end that outlives it.
+    """Run the console over a session, and wait for a rollout that outlives the console.
 
     Returns:
         The exit code, or the name of the application to go on with.
@@ -77,7 +77,7 @@ async def run_tui(session: Session, config: Config, read_only: str = "") -> int 
 
 
 def _collect_rarely() -> None:
-    """Each poll makes some 40,000 objects of 10,000 servers, none of them in a cycle.
+    """Run the garbage collector rarely: a poll of 10,000 servers makes 40,000 objects without cycles.
 
     By default Python would look through them, and all that is older, sixty times a poll: a third of the time.
     """
@@ -87,7 +87,7 @@ def _collect_rarely() -> None:
 
 
 async def _poll_versions(session: Session) -> None:
-    """Round after round, a few at a time: thousands at once would be all that the console does."""
+    """Poll running versions in small batches, so that thousands of nodes do not block the console."""
     while True:
         nodes = session.application.nodes
         for first in range(0, len(nodes), VERSION_BATCH_NODES):
@@ -99,14 +99,14 @@ async def _poll_versions(session: Session) -> None:
 
 @contextlib.contextmanager
 def _closing(console: Console) -> Iterator[None]:
-    """SIGTERM, and a terminal that has gone, end the console at once and a rollout after its running step."""
+    """Close the console on SIGTERM or a lost terminal; a rollout ends after its running step."""
     loop = asyncio.get_running_loop()
     with listening_on(loop, console.close):
         yield
 
 
 async def _finish_rollout(session: Session, answer: str | None) -> int:
-    """Whatever was begun ends with words on what is out of rotation."""
+    """Wait for a running rollout, and report what is out of rotation."""
     if session.is_rolling:
         if answer == ABORT:
             session.control.abort(operator("console"), "the console was closed")
@@ -126,7 +126,7 @@ async def _finish_rollout(session: Session, answer: str | None) -> int:
 
 
 async def _wait_for_end(session: Session) -> None:
-    """Without the console questions are asked on the terminal; without that nobody is there to decide."""
+    """Ask questions on the terminal once the console is closed; abort where there is no terminal."""
     prompts = Prompts(session.control)
     session.control.interactive = on_terminal(sys.stdin)
     if session.control.interactive:

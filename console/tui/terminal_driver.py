@@ -1,4 +1,4 @@
-"""The console's way to its terminal: the event loop, and with it a rollout, never waits for that."""
+"""A Textual driver whose output never blocks the event loop, and so no rollout."""
 
 import os
 import select
@@ -16,7 +16,7 @@ from textual.message import Message
 from console.terminal.background_writer import BackgroundWriter, Job, current_writer
 
 MAX_WAITING_FRAMES = 8
-"""So many may wait; after that all are left out until none waits."""
+"""How many frames may wait; beyond that frames are dropped until none waits."""
 WRITE_CHUNK_BYTES = 4096  # bytes that are written at once: a terminal that was emptied has room for as many
 LEAVE_TIMEOUT_S = 0.5  # for the terminal to take what puts it back as it was
 ALIVE_CHECK_INTERVAL_S = 1.0  # between two looks whether it is still there
@@ -26,20 +26,20 @@ RESET_SEQUENCE = (
 
 
 class TerminalDriver(LinuxDriver):
-    """Textual's driver with another writer: its own makes the loop wait as soon as 30 writes do.
+    """Textual's driver with another writer: the original blocks the loop after 30 pending writes.
 
     A *frame* is all that `App._display` writes at once. Of frames that a terminal does not take in time whole
     ones are left out, before they are rendered; everything else, such as a switch of a mode, is kept.
     """
 
     class CaughtUp(Message):
-        """The terminal reads again, and has everything but the frames that were left out."""
+        """The terminal reads again, and has received everything but the dropped frames."""
 
     class Gone(Message):
-        """The terminal has gone for good."""
+        """The terminal is gone."""
 
     class Failed(Message):
-        """A defect ended what reads the keys."""
+        """A bug ended the thread that reads the keys."""
 
         def __init__(self, error: Exception) -> None:
             super().__init__()
@@ -64,14 +64,14 @@ class TerminalDriver(LinuxDriver):
     # -- frames -----------------------------------------------------------------------------------
 
     def takes_frame(self) -> bool:
-        """Whether another frame can be written; after False there is `CaughtUp` as soon as that is so."""
+        """Whether another frame can be written; after False, `CaughtUp` follows when it can."""
         with self._lock:
             self._behind = self._behind or self._frames >= MAX_WAITING_FRAMES
             return not self._behind
 
     @contextmanager
     def frame(self) -> Iterator[None]:
-        """All that is written within is one frame."""
+        """Collect all writes into one frame."""
         self._frame = []
         try:
             yield
@@ -83,7 +83,7 @@ class TerminalDriver(LinuxDriver):
                 self._writer.put(Job(partial(self._write_frame, data), needed=False))
 
     def resume_frames(self) -> None:
-        """After `CaughtUp`. What is on the terminal is old: the next frame has to be a whole one."""
+        """Accept frames again after `CaughtUp`; the next frame must repaint everything."""
         self._behind = False
 
     def write(self, data: str) -> None:
@@ -138,7 +138,7 @@ class TerminalDriver(LinuxDriver):
             self._post(self.Failed(error))
 
     def _look(self) -> None:
-        """The kernel tells only whoever has it as the controlling terminal."""
+        """Poll for a hang-up: the kernel signals it only to processes of the controlling terminal."""
         looking = select.poll()
         looking.register(self.fileno, 0)
         if looking.poll(0):
@@ -169,7 +169,7 @@ class TerminalDriver(LinuxDriver):
         super().stop_application_mode()
 
     def close(self) -> None:
-        """Wait a little until the terminal has what puts it back as it was; then make room there for that."""
+        """Wait briefly until the terminal is restored; else discard its pending output and retry."""
         super().close()  # ends Textual's own writer, which had nothing to do
         if not self._gone and not self._all_written(0.0 if self._behind else LEAVE_TIMEOUT_S):
             self._empty()
@@ -177,13 +177,13 @@ class TerminalDriver(LinuxDriver):
             self._all_written(LEAVE_TIMEOUT_S)
 
     def _all_written(self, seconds: float) -> bool:
-        """Whether that is so within this time."""
+        """Whether all output is written within this time."""
         done = threading.Event()
         self._writer.put(Job(done.set, needed=False))
         return done.wait(seconds)
 
     def _empty(self) -> None:
-        """Throw away what it has not read, which are frames, and let it go on where it was stopped."""
+        """Discard pending output, which are frames, and restart output that was stopped."""
         with suppress(termios.error):
             termios.tcflow(self._output, termios.TCOOFF)
             termios.tcflush(self._output, termios.TCOFLUSH)

@@ -162,7 +162,7 @@ NARROWEST, WIDEST = 30, 56  # cells of a column
 
 
 def build_state(detail: Detail, name: Name, width: int) -> list[list[Segment]]:
-    """How a server stands on each load balancer."""
+    """Return the state of a server on each load balancer."""
     lines: list[list[Segment]] = []
     for group, wide in _groups(detail, width):
         lines += [[]] if lines else []
@@ -172,7 +172,7 @@ def build_state(detail: Detail, name: Name, width: int) -> list[list[Segment]]:
 
 
 def build_checks(detail: Detail, name: Name, width: int) -> list[list[Segment]]:
-    """What the last checks said on each load balancer, below its state; with their names only if need be."""
+    """Return the result of the last checks on each load balancer; names are repeated only where needed."""
     lines: list[list[Segment]] = []
     groups = _groups(detail, width)
     agents = any(server.agent_configured for _, server in detail.lines())
@@ -242,7 +242,7 @@ def _absent(label: str, instance: BalancerView) -> Cell:
 
 
 def _fitted(segments: Cell, wide: int) -> Cell:
-    """Exactly so many cells; the last one is always free."""
+    """Fit segments to exactly this many cells; the last one stays empty."""
     result: Cell = []
     left = wide - 1
     for text, kind in segments:

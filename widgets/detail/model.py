@@ -1,4 +1,4 @@
-"""Everything that is known of one node at one moment, its journal included: what its detail shows."""
+"""Everything that is known about one node at one moment, including its journal."""
 
 import re
 from collections import deque
@@ -39,18 +39,18 @@ class Detail:
     now: float = 0.0
 
     def lines(self) -> Iterable[tuple[BalancerView, Server]]:
-        """Each server line with the load balancer that has it, in the order of the configuration."""
+        """Yield each server line with its load balancer, in the order of the configuration."""
         for key in self.keys:
             for instance in self.view.instances:
                 if (server := instance.server(key)) is not None:
                     yield instance, server
 
     def age(self, instance: BalancerView) -> float:
-        """Seconds since its data came."""
+        """Return the age of a load balancer's data in seconds."""
         return 0.0 if instance.read_at is None else max(0.0, self.now - instance.read_at)
 
     def connection(self, instance: BalancerView) -> Segment:
-        """A load balancer's state as glyph and words."""
+        """Return the state of a load balancer as glyph and text."""
         if instance.state == "live":
             return "● live", "ok"
         if instance.state == "connecting":
@@ -64,7 +64,7 @@ _BETWEEN = re.compile(r"[\s;]+")
 
 
 class NodeJournal:
-    """Takes records as they come, and keeps the lines of those that concern the node.
+    """Reads new records and keeps the lines of those that concern the node.
 
     Args:
         node: its name.
@@ -77,7 +77,7 @@ class NodeJournal:
         self.lines: deque[Line] = deque(maxlen=MAX_JOURNAL_LINES)
 
     def follow(self, records: Reversible[Record], paths: Collection[tuple[str, str]]) -> bool:
-        """Take what is new.
+        """Read new records.
 
         Args:
             records: all of them, oldest first; only the new ones are looked at.
@@ -105,7 +105,7 @@ class NodeJournal:
 
 
 def _since(records: Reversible[Record], last: int) -> Iterable[Record]:
-    """The new ones, newest first."""
+    """Yield the new records, newest first."""
     for record in reversed(records):
         if record.seq <= last:
             return

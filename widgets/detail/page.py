@@ -1,4 +1,4 @@
-"""The page of a node's detail, section after section, and the same as text to be copied."""
+"""The page of a node's detail by sections, and the same as text to be copied."""
 
 from bisect import bisect_right
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ _JOURNAL_KINDS = {"command": "head", "failed": "bad", "bad": "bad", "reply": "pl
 
 
 def trouble(detail: Detail, width: int) -> list[list[Segment]]:
-    """Load balancers that do not answer, and why; what is shown of them is old."""
+    """Return which load balancers do not answer, why, and how old their data are."""
     lines = []
     for instance in detail.view.instances:
         if instance.state == "live":
@@ -38,7 +38,7 @@ def trouble(detail: Detail, width: int) -> list[list[Segment]]:
 
 
 def ownership(detail: Detail, width: int) -> list[list[Segment]]:
-    """Who keeps the node out, and what ends it; load balancers that say the same stand together."""
+    """Return who keeps the node out and what ends that; equal load balancers share a line."""
     said: dict[tuple[str, MaintenanceReason], list[str]] = {}
     all_live = True
     for instance, server in detail.lines():
@@ -67,7 +67,7 @@ def _kind(owner: MaintenanceReason) -> str:
 
 
 def sessions(detail: Detail, width: int) -> list[list[Segment]]:
-    """What is in flight over all load balancers, the oldest first."""
+    """Return the sessions on all load balancers, oldest first."""
     lines: list[list[Segment]] = []
     counts: list[str] = []
     streams: list[Stream] = []
@@ -129,7 +129,7 @@ def _age(stream: Stream) -> int:
 
 
 def journal(detail: Detail, width: int) -> list[list[Segment]]:
-    """What was sent and what happened, as the transcript has it, newest last."""
+    """Return commands, replies and events as in the transcript, newest last."""
     title: list[Segment] = [(" " + fit("Journal", LABEL_CELLS), "head")]
     if not detail.journal:
         return [[*title, ("nothing since the console opened", "quiet")]]
@@ -152,7 +152,7 @@ def _journalled(line: Line, width: int) -> list[list[Segment]]:
 
 
 def _wrapped(head: list[Segment], words: str, kind: str, width: int) -> list[list[Segment]]:
-    """Words beside a head; what does not fit goes on below the words."""
+    """Return text beside a head; text that does not fit wraps below the text."""
     indent = sum(cell_len(text) for text, _ in head)
     rows = Content(visible(words)).wrap(max(8, width - indent - 1)) or [Content("")]
     space: list[Segment] = [(" " * indent, "plain")]
@@ -164,32 +164,32 @@ WIDE = 160  # cells of a line in what is copied
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Lines, and where each section begins; in the order in which they stand."""
+    """Lines, and where each section begins, in their order."""
 
     lines: list[list[Segment]]
     starts: dict[str, int]
 
     def place(self, line: int) -> tuple[str, int]:
-        """The section in which a line stands, and how far below its beginning."""
+        """Return the section of a line, and its distance from the beginning of the section."""
         names, starts = list(self.starts), list(self.starts.values())
         index = bisect_right(starts, line) - 1
         return (names[index], line - starts[index]) if index >= 0 else ("", line)
 
 
 def build_page(detail: Detail, width: int) -> Page:
-    """Everything, for so many cells."""
+    """Return the whole page for this many cells."""
     return _joined({**_above(detail, width), "journal": journal(detail, width)})
 
 
 def as_text(detail: Detail) -> str:
-    """Everything, to be pasted somewhere; lines of the journal are whole."""
+    """Return the whole page as text to be copied; lines of the journal are not cut."""
     above = _joined({"title": [build_title(detail, "", 0)], **_above(detail, WIDE)}).lines
     lines = ["".join(text for text, _ in line).rstrip() for line in above]
     return "\n".join([*lines, "", *map(str, detail.journal), ""])
 
 
 def _above(detail: Detail, width: int) -> dict[str, list[list[Segment]]]:
-    """What stands above the journal."""
+    """Return the sections above the journal."""
     sections: dict[str, list[list[Segment]]] = {}
     if wrong := trouble(detail, width):
         sections["trouble"] = wrong
@@ -203,7 +203,7 @@ def _above(detail: Detail, width: int) -> dict[str, list[list[Segment]]]:
 
 
 def _joined(sections: dict[str, list[list[Segment]]]) -> Page:
-    """One below the other, with a line of space before each but the first, and before the owner."""
+    """Join sections, with an empty line between them except before the owner."""
     lines: list[list[Segment]] = []
     starts = {}
     for name, own in sections.items():
@@ -215,7 +215,7 @@ def _joined(sections: dict[str, list[list[Segment]]]) -> Page:
 
 
 def build_title(detail: Detail, clock_text: str, width: int) -> list[Segment]:
-    """The node, its version, and a mark for each load balancer; the time on the right."""
+    """Return the node, its version, a glyph for each load balancer, and the time on the right."""
     names = ", ".join(key[0] if key[1] == detail.node else "/".join(key) for key in detail.keys)
     left: list[Segment] = [
         (f" {truncate(detail.node[:MAX_CELL_CHARS], 40)}", "head"),
@@ -240,7 +240,7 @@ def build_title(detail: Detail, clock_text: str, width: int) -> list[Segment]:
 
 
 def _mark(detail: Detail, name: str) -> Segment:
-    """As in the table: in rotation in every backend, not, or not known."""
+    """Return the glyph as in the table: in rotation in every backend, not, or unknown."""
     seen = [(instance, server) for instance, server in detail.lines() if instance.name == name]
     if not seen or any(instance.state != "live" for instance, _ in seen):
         return "?", "moving"

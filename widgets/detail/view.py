@@ -16,7 +16,7 @@ from widgets.segments import KINDS, css_colors, render_line
 
 
 class DetailTitle(Widget):
-    """One line: the node, what runs there, where it is in rotation, the time of day."""
+    """One line: the node, its version, where it is in rotation, and the time of day."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"detail-title--{kind}" for kind in KINDS}
     DEFAULT_CSS = """
@@ -68,12 +68,12 @@ class DetailView(ScrollView, can_focus=True, inherit_bindings=False):
         self._settling = False  # it is not the reader who scrolls
 
     def show(self, detail: Detail) -> None:
-        """Show this node; what is being read stays where it is, and who went to the end stays there."""
+        """Show this node; the scroll position stays, and the end stays in sight after End."""
         self._detail = detail
         self._lay_out()
 
     def as_text(self) -> str:
-        """The whole page, wide enough for nothing to be cut."""
+        """Return the whole page, wide enough that nothing is cut."""
         return as_text(self._detail) if self._detail is not None else ""
 
     def _lay_out(self) -> None:

@@ -21,7 +21,7 @@ Answer = TypeVar("Answer")
 class Dialog(ModalScreen[Answer], Generic[Answer]):
     """A box with text that scrolls when there is much of it, and answers that are always in sight.
 
-    Subclasses give `lines`, `fields` and `choices`, and react to `InlineButton.Pressed`.
+    Subclasses give `entries`, `fields` and `buttons`, and react to `InlineButton.Pressed`.
     """
 
     AUTO_FOCUS = ""  # `compose` decides: the safe answer
@@ -65,32 +65,32 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         with box:
             # It never takes the focus: that would be one more stop before an answer.
             with VerticalScroll(id="text", can_focus=False):
-                yield Entries(self.lines())
+                yield Entries(self.entries())
             yield from self.fields()
             with Horizontal(id="answers"):
-                yield from self.choices()
+                yield from self.buttons()
 
-    def lines(self) -> Sequence[Entry]:
-        """What the dialog says."""
+    def entries(self) -> Sequence[Entry]:
+        """Return the text of the dialog."""
         return ()
 
     def fields(self) -> Iterable[Widget]:
-        """What is filled in, below the text."""
+        """Return the fields to fill in, below the text."""
         return ()
 
-    def choices(self) -> Iterable[InlineButton]:
-        """The answers; the first one is the safe one."""
+    def buttons(self) -> Iterable[InlineButton]:
+        """Return the buttons; the first one is the safe answer."""
         return ()
 
     def on_mount(self) -> None:
-        self.first().focus()
+        self.initial_focus().focus()
         self.call_after_refresh(self._fit)
 
     def on_resize(self) -> None:
         self.call_after_refresh(self._fit)
 
     def _fit(self) -> None:
-        """Give the text what the rest leaves over: the answers are never pushed out of sight."""
+        """Give the text the remaining height, so that the buttons are always in sight."""
         box, text = self.query_one("#box"), self.query_one("#text")
         rest = sum(
             child.outer_size.height + child.styles.margin.height
@@ -99,8 +99,8 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         )
         text.styles.max_height = max(2, self.size.height - box.gutter.height - rest)
 
-    def first(self) -> Widget:
-        """What has the focus at first: the safe answer."""
+    def initial_focus(self) -> Widget:
+        """Return the widget that has the focus at first: the safe answer."""
         return self.query(InlineButton).first()
 
     def action_cancel(self) -> None:
@@ -112,7 +112,7 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
 
 
 def heading_entry(words: str, style: str = "") -> Entry:
-    """The title of a part, with a line of space above."""
+    """Return the title of a section, with an empty line above."""
     return Entry(Content(""), Content("\n") + to_content(words, f"bold {style}".strip()))
 
 
@@ -144,33 +144,33 @@ class Report(Screen[Answer], Generic[Answer]):
     def compose(self) -> ComposeResult:
         yield Static(self._shown(self.headline()), id="headline")
         with VerticalScroll(id="text", can_focus=False):
-            yield Entries(self.lines(), id="lines")
+            yield Entries(self.entries(), id="lines")
         with Horizontal(id="answers"):
-            yield Static(self._shown(self.reason()), id="reason")
-            yield from self.choices()
+            yield Static(self._shown(self.status()), id="reason")
+            yield from self.buttons()
         yield Footer(show_command_palette=False)
 
     def _shown(self, content: Content) -> Content:
         return strip_colors(content) if self.app.no_color else content
 
     def headline(self) -> Content:
-        """What it is about, in one line."""
+        """Return the headline."""
         return Content("")
 
-    def lines(self) -> Sequence[Entry]:
-        """All that there is to read."""
+    def entries(self) -> Sequence[Entry]:
+        """Return the text of the report."""
         return ()
 
-    def reason(self) -> Content:
-        """What stands beside the answers: why one of them is not possible."""
+    def status(self) -> Content:
+        """Return the text beside the buttons, such as why one of them is disabled."""
         return Content("")
 
-    def choices(self) -> Iterable[InlineButton]:
-        """The answers; the first one is the safe one."""
+    def buttons(self) -> Iterable[InlineButton]:
+        """Return the buttons; the first one is the safe answer."""
         return ()
 
     def commands(self) -> Sequence[str]:
-        """What can be copied, one command a line."""
+        """Return the commands that can be copied, one on a line."""
         return ()
 
     def on_mount(self) -> None:

@@ -36,7 +36,7 @@ class InlineButton(Widget, can_focus=True):
     ]
 
     class Pressed(Message):
-        """It was chosen, by key or mouse."""
+        """The button was pressed, by key or mouse."""
 
         def __init__(self, answer: str) -> None:
             super().__init__()
@@ -81,7 +81,7 @@ _VARIANTS = ("primary", "success", "warning", "error")
 
 
 class RadioList(Widget, can_focus=True):
-    """One of several, each on its own line with what it means."""
+    """One of several options, each on its own line with its meaning."""
 
     DEFAULT_CSS = """
     RadioList { width: 1fr; height: auto; }
@@ -118,7 +118,7 @@ class RadioList(Widget, can_focus=True):
 
     @property
     def value(self) -> str:
-        """What is picked."""
+        """The value of the selected option."""
         return self._options[self.picked][0]
 
     def render(self) -> Content:

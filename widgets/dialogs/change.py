@@ -49,7 +49,7 @@ MAX_TITLE_CELLS = 48  # cells that names take in the title at most
 
 
 def build_title(action: Action, nodes: Sequence[str]) -> str:
-    """The question; names that do not fit are below it."""
+    """Return the question; names that do not fit are listed below it."""
     names = ", ".join(nodes) if _in_title(nodes) else "these nodes" if len(nodes) > 1 else "this node"
     return f"{TITLES[action]} {names}{'' if action == 'weight' else '?'}"
 
@@ -59,7 +59,7 @@ def _in_title(nodes: Sequence[str]) -> bool:
 
 
 def describe_impact(action: Action, impact: Impact) -> Iterator[Entry]:
-    """Who, what it would leave, and how it is now."""
+    """Describe which nodes change, what would stay in rotation, and the current state."""
     if not _in_title(impact.nodes):
         yield entry(to_content(", ".join(impact.nodes), "bold"))
     yield entry(to_content(MEANINGS[action], QUIET_STYLE))
@@ -80,7 +80,7 @@ def describe_impact(action: Action, impact: Impact) -> Iterator[Entry]:
 
 
 def list_capacities(found: Sequence[Capacity]) -> Iterator[Entry]:
-    """What would stay in rotation, broken floors first."""
+    """List what would stay in rotation, violated floors first."""
     places = {capacity: f"{capacity.backend} on {capacity.instance}" for capacity in found}
     width = column_width(places.values())
     digits = max(len(str(capacity.before)) for capacity in found)
@@ -106,7 +106,7 @@ def _servers(servers: Sequence[Server]) -> Iterator[Entry]:
 
 
 def describe_refusal(action: Action, broken: Sequence[Capacity], several: bool) -> Iterator[Entry]:
-    """Why it is refused, and what would make it possible."""
+    """Explain why a change is refused, and what would make it possible."""
     what = "Weight 0 is refused" if action == "weight" else "Refused"
     yield Entry(
         to_content("✗ ", "$text-error"),
@@ -131,7 +131,7 @@ MIN_WEIGHT, MAX_WEIGHT = 0, 256  # HAProxy's own limits
 
 @dataclass(frozen=True, slots=True)
 class ChangeAnswer:
-    """Yes.
+    """The operator's confirmation.
 
     Attributes:
         weight: for the action "weight", 0 to 256; else 0.
@@ -143,7 +143,7 @@ class ChangeAnswer:
 
 
 class ChangeDialog(Dialog[ChangeAnswer | None]):
-    """Answers None unless somebody chose to do it."""
+    """The answer is None unless the operator confirms."""
 
     DEFAULT_CSS = """
     ChangeDialog .label { height: auto; }
@@ -154,7 +154,7 @@ class ChangeDialog(Dialog[ChangeAnswer | None]):
     """
 
     def __init__(self, action: Action, impact: Impact, differences: Sequence[Difference] = ()) -> None:
-        """Plan the dialog for one action.
+        """Create the dialog for one action.
 
         Args:
             action: what is to be done.
@@ -167,7 +167,7 @@ class ChangeDialog(Dialog[ChangeAnswer | None]):
         self._impact = impact
         self._differences = differences
 
-    def lines(self) -> Sequence[Entry]:
+    def entries(self) -> Sequence[Entry]:
         return [*list_differences(self._differences), *describe_impact(self._action, self._impact)]
 
     def fields(self) -> Iterable[Widget]:
@@ -188,7 +188,7 @@ class ChangeDialog(Dialog[ChangeAnswer | None]):
             )
             yield Input(id="override", placeholder="type here", select_on_focus=False)
 
-    def choices(self) -> Iterable[InlineButton]:
+    def buttons(self) -> Iterable[InlineButton]:
         yield InlineButton("no", "Cancel")
         yield InlineButton("yes", VERBS[self._action], "success" if self._action == "ready" else "warning")
 
@@ -196,15 +196,15 @@ class ChangeDialog(Dialog[ChangeAnswer | None]):
         super().on_mount()
         self._check()
 
-    def first(self) -> Widget:
-        """A weight has to be typed, and typing it does nothing yet; else it is the safe answer."""
-        return self.query_one("#weight") if self._action == "weight" else super().first()
+    def initial_focus(self) -> Widget:
+        """A weight has to be typed, and typing alone changes nothing; else the safe answer has the focus."""
+        return self.query_one("#weight") if self._action == "weight" else super().initial_focus()
 
     # -- what is typed ------------------------------------------------------------------------
 
     @property
     def weight(self) -> int | None:
-        """The weight that is typed; None while it is not one."""
+        """The typed weight; None while the text is not a valid weight."""
         if self._action != "weight":
             return 0
         typed = self.query_one("#weight", Input).value.strip()
@@ -215,12 +215,12 @@ class ChangeDialog(Dialog[ChangeAnswer | None]):
 
     @property
     def refused(self) -> bool:
-        """The floor would be broken, whether or not somebody overrides it."""
+        """Whether the capacity floor would be violated, overridden or not."""
         return bool(self._impact.broken) and (self._action != "weight" or self.weight == 0)
 
     @property
     def override(self) -> frozenset[str]:
-        """The nodes whose names are typed: all of them, or none."""
+        """The nodes whose names were typed: all of them, or none."""
         if not self.refused:
             return frozenset()
         typed = self.query_one("#override", Input).value.split()
@@ -253,7 +253,7 @@ class ChangeDialog(Dialog[ChangeAnswer | None]):
 
     @on(Input.Submitted)
     def _go_on(self, event: Input.Submitted) -> None:
-        """Enter goes to what is missing, else to the button: it never sends anything by itself."""
+        """Move the focus to what is missing, else to the button: Enter in a field sends nothing."""
         if event.input.id == "weight" and self.refused and not self.override:
             self.query_one("#override").focus()
         elif not self._yes.disabled:

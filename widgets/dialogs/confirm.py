@@ -14,7 +14,7 @@ from widgets.dialogs.hanging_text import Entries, Entry, entry
 
 
 class Confirm(Dialog[str | None]):
-    """Answers with the id of a choice; None for escape. Title, lines and labels may come from outside."""
+    """The answer is the id of a choice; None for escape. Texts may come from outside."""
 
     def __init__(
         self,
@@ -37,14 +37,14 @@ class Confirm(Dialog[str | None]):
         self._choices = choices
         self._safe = choices[0][0] if safe is None else safe
 
-    def lines(self) -> Sequence[Entry]:
+    def entries(self) -> Sequence[Entry]:
         return [entry(text) for text in self._text]
 
-    def choices(self) -> Iterable[InlineButton]:
+    def buttons(self) -> Iterable[InlineButton]:
         for answer, label, variant in self._choices:
             yield InlineButton(answer, label, variant)
 
-    def first(self) -> InlineButton:
+    def initial_focus(self) -> InlineButton:
         return next(button for button in self.query(InlineButton) if button.answer == self._safe)
 
     @on(InlineButton.Pressed)
@@ -66,7 +66,7 @@ ANSWERS = (
 
 
 class QuitDialog(Dialog[str]):
-    """Answers "stay" (also for escape), "keep", "pause" or "abort"."""
+    """The answer is "stay" (also for escape), "keep", "pause" or "abort"."""
 
     DEFAULT_CSS = """
     QuitDialog .answer { height: auto; margin-top: 1; }
@@ -90,7 +90,7 @@ class QuitDialog(Dialog[str]):
         self.title = "A rollout is running: quit?"
         self._text = lines
 
-    def lines(self) -> Sequence[Entry]:
+    def entries(self) -> Sequence[Entry]:
         return [entry(text) for text in self._text]
 
     def fields(self) -> Iterable[Widget]:
@@ -111,7 +111,7 @@ class QuitDialog(Dialog[str]):
 
 
 class SelectDialog(Dialog[str | None]):
-    """Answers with what was picked; None for escape."""
+    """The answer is the selected name; None for escape."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "open", id="pick.open", tooltip="Open what is picked", show=False)
@@ -134,12 +134,12 @@ class SelectDialog(Dialog[str | None]):
         rows = [(name, name, "shown now" if name == self._current else "") for name in self._names]
         yield RadioList(rows, self._current, id="names")
 
-    def choices(self) -> Iterable[InlineButton]:
+    def buttons(self) -> Iterable[InlineButton]:
         yield InlineButton("no", "Cancel")
         yield InlineButton("yes", "Open", "primary")
 
-    def first(self) -> Widget:
-        """Picking does nothing yet."""
+    def initial_focus(self) -> Widget:
+        """Selecting a name changes nothing, so the list has the focus."""
         return self.query_one(RadioList)
 
     def action_open(self) -> None:

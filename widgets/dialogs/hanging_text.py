@@ -20,14 +20,14 @@ MAX_NAME_CELLS = 28  # cells that a column of names takes at most
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry; what does not fit in the width goes on below its body, never below its head."""
+    """One entry; text that does not fit wraps below its body, never below its head."""
 
     head: Content
     body: Content
 
 
 def to_content(value: str, style: str = "") -> Content:
-    """Text from outside as content: no markup, nothing that a terminal would obey.
+    """Return untrusted text as content without markup and control characters.
 
     Args:
         value: any text.
@@ -37,7 +37,7 @@ def to_content(value: str, style: str = "") -> Content:
 
 
 def strip_colors(content: Content) -> Content:
-    """For screens without colours: red would be as dim as what is quiet, and it matters most."""
+    """Replace colors for screens without colors, where red would be as dim as secondary text."""
     spans = [
         Span(start, end, COLOR_STYLES.sub("$foreground", style) if isinstance(style, str) else style)
         for start, end, style in content.spans
@@ -46,7 +46,7 @@ def strip_colors(content: Content) -> Content:
 
 
 def entry(*parts: Content | str) -> Entry:
-    """An entry without a head; strings are made harmless."""
+    """Return an entry without a head; strings are treated as untrusted."""
     return Entry(
         Content(""),
         Content("").join(part if isinstance(part, Content) else to_content(part) for part in parts),
@@ -54,19 +54,19 @@ def entry(*parts: Content | str) -> Entry:
 
 
 def pad_cell(value: str, width: int, style: str = "", *, right: bool = False) -> Content:
-    """Text in a column of so many cells; what is too long ends with an ellipsis."""
+    """Return text padded to this many cells; an ellipsis marks what was cut."""
     cut = to_content(value).truncate(width, ellipsis=True).plain
     space = " " * max(0, width - cell_len(cut))
     return Content.styled(space + cut if right else cut + space, style)
 
 
 def column_width(values: Iterable[str], most: int = MAX_NAME_CELLS) -> int:
-    """Cells that a column of these needs, at most `most`."""
+    """Return how many cells a column of these values needs, at most `most`."""
     return min(most, max((cell_len(visible(value)) for value in values), default=0))
 
 
 class Entries(Widget):
-    """Shows entries one below the other, as high as they need to be."""
+    """Entries one below the other, as high as they need to be."""
 
     DEFAULT_CSS = """
     Entries { width: 1fr; height: auto; }

@@ -33,14 +33,14 @@ from widgets.dialogs.hanging_text import (
 
 
 class PlanScreen(Report[bool]):
-    """Answers True only when somebody chose to start; errors, or nothing to do, leave no way to."""
+    """The answer is True only when the operator starts it, which errors or an empty plan prevent."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("c", "commands", "commands", id="plan.commands", tooltip="Show or hide every command")
     ]
 
     def __init__(self, plan: Plan, differences: Sequence[Difference] = ()) -> None:
-        """Plan the screen for one plan.
+        """Create the screen for one plan.
 
         Args:
             plan: is shown.
@@ -59,7 +59,7 @@ class PlanScreen(Report[bool]):
             f" in {counted(len(plan.batches), 'batch')}"
         )
 
-    def lines(self) -> Sequence[Entry]:
+    def entries(self) -> Sequence[Entry]:
         plan = self._plan
         found = [*list_differences(self._differences), *list_findings(plan.findings)]
         lines = [*found, *list_capacities(plan), *list_nodes(plan)]
@@ -68,7 +68,7 @@ class PlanScreen(Report[bool]):
         commands = counted(len(self.commands()), "command")
         return [*lines, entry(""), entry(to_content(f"c shows all {commands}", QUIET_STYLE))]
 
-    def reason(self) -> Content:
+    def status(self) -> Content:
         errors = len(self._plan.errors)
         if errors:
             words = f"✗ cannot start: {counted(errors, 'error')}, see above"
@@ -79,7 +79,7 @@ class PlanScreen(Report[bool]):
             return to_content(f"! {failed}", "bold $text-warning")
         return to_content("nothing has been touched yet")
 
-    def choices(self) -> Iterable[InlineButton]:
+    def buttons(self) -> Iterable[InlineButton]:
         yield InlineButton("no", "Back")
         start = InlineButton("yes", "Start", "warning")
         start.disabled = bool(self._plan.errors) or not self._plan.batches
@@ -103,7 +103,7 @@ class PlanScreen(Report[bool]):
 
     def action_commands(self) -> None:
         self._with_commands = not self._with_commands
-        self.query_one("#lines", Entries).show(self.lines())
+        self.query_one("#lines", Entries).show(self.entries())
 
 
 STYLES = {Severity.ERROR: "$text-error", Severity.WARNING: "$text-warning", Severity.INFO: QUIET_STYLE}
@@ -111,7 +111,7 @@ BAR = 12  # cells at most
 
 
 def list_findings(found: Sequence[Finding]) -> Iterator[Entry]:
-    """Errors first; the same text about several subjects is said once."""
+    """List findings, errors first; the same text about several subjects is listed once."""
     if found:
         yield heading_entry("Preflight found")
     for (severity, words), subjects in group_findings(found).items():
@@ -123,7 +123,7 @@ def list_findings(found: Sequence[Finding]) -> Iterator[Entry]:
 
 
 def list_differences(found: Sequence[Difference]) -> Iterator[Entry]:
-    """What is not as it was when somebody looked first."""
+    """List what has changed since the operator reviewed it."""
     if found:
         yield heading_entry("Changed meanwhile")
     for difference in found:
@@ -133,7 +133,7 @@ def list_differences(found: Sequence[Difference]) -> Iterator[Entry]:
 
 
 def list_capacities(plan: Plan) -> Iterator[Entry]:
-    """What stays in rotation while each batch is out; places that are alike share a line."""
+    """List what stays in rotation during each batch; load balancers with equal numbers share a line."""
     if not plan.batches:
         return
     yield heading_entry("In rotation, batch by batch")
@@ -159,14 +159,14 @@ def list_capacities(plan: Plan) -> Iterator[Entry]:
 
 
 def _bar(before: int, after: int, most: int) -> str:
-    """What stays, and what goes meanwhile; all bars of a plan have one scale."""
+    """Return a bar of what stays and what leaves; all bars of a plan have the same scale."""
     cells = min(BAR, most)
     full, there = (round(value * cells / most) if most else 0 for value in (after, before))
     return ("█" * full + "░" * (there - full)).ljust(cells)
 
 
 def list_nodes(plan: Plan) -> Iterator[Entry]:
-    """Every node that was looked at: what it has, and what is to be done."""
+    """List every node with its current version and its task."""
     yield heading_entry("Nodes")
     names, versions = (
         column_width(node.name for node in plan.nodes),
@@ -182,7 +182,7 @@ def list_nodes(plan: Plan) -> Iterator[Entry]:
 
 
 def list_commands(plan: Plan) -> Iterator[Entry]:
-    """Every command that would be sent, in order, as it would be sent."""
+    """List every command in order, exactly as it would be sent."""
     yield heading_entry("Commands, as they would be sent")
     for title, planned in command_groups(plan):
         yield entry(to_content(title, "bold"))

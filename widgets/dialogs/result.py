@@ -41,7 +41,7 @@ MARKS = {
 
 
 class ResultScreen(Report[None]):
-    """Nothing to decide: it is read, copied and closed."""
+    """A report without a decision: it can be read, copied and closed."""
 
     def __init__(self, ended: RolloutEnded) -> None:
         super().__init__()
@@ -55,16 +55,16 @@ class ResultScreen(Report[None]):
             (f" · {why}" if why else "") + f" · {format_duration(ended.duration_s)}"
         )
 
-    def lines(self) -> Sequence[Entry]:
+    def entries(self) -> Sequence[Entry]:
         return [*self._blocked(), *self._out(), *self._unseen(), *self._ways_on(), *self._outcomes()]
 
-    def reason(self) -> Content:
+    def status(self) -> Content:
         out = len(self._ended.out_of_rotation)
         if self._ended.unreachable_balancers:
             return to_content("✗ not everything could be read", "$text-error")
         return to_content(f"{out} out of rotation" if out else "everything is in rotation")
 
-    def choices(self) -> Iterable[InlineButton]:
+    def buttons(self) -> Iterable[InlineButton]:
         yield InlineButton("close", "Close")
 
     def commands(self) -> Sequence[str]:

@@ -47,12 +47,12 @@ class UpgradeAnswer:
 
     @property
     def changes(self) -> dict[str, object]:
-        """Fields of the roll-out policy."""
+        """The changed fields of the rollout policy."""
         return {"serial": self.serial, "confirm": self.confirm}
 
 
 def parse_serial(typed: str) -> Amount | list[Amount]:
-    """Batch sizes as in `--serial`. Raises ValueError, in words for an operator."""
+    """Parse batch sizes as in `--serial`; the ValueError is written for operators."""
     parts: list[Amount] = [part.strip() for part in typed.split(",")]
     try:
         Policy(serial=parts)
@@ -62,7 +62,7 @@ def parse_serial(typed: str) -> Amount | list[Amount]:
 
 
 def parse_version(typed: str) -> str:
-    """A version that is fit for commands. Raises ValueError, in words for an operator."""
+    """Parse a version that is safe in commands; the ValueError is written for operators."""
     if not typed.strip():
         raise ValueError("type the version to upgrade to")
     try:
@@ -72,7 +72,7 @@ def parse_version(typed: str) -> str:
 
 
 class UpgradeDialog(Dialog[UpgradeAnswer | None]):
-    """Answers None unless everything in it can be planned with."""
+    """The answer is None unless every field is valid."""
 
     DEFAULT_CSS = """
     UpgradeDialog .field { height: auto; margin-top: 1; }
@@ -85,7 +85,7 @@ class UpgradeDialog(Dialog[UpgradeAnswer | None]):
     """
 
     def __init__(self, application: str, running_now: str, policy: Policy) -> None:
-        """Plan the dialog for one application.
+        """Create the dialog for one application.
 
         Args:
             application: its name.
@@ -106,17 +106,17 @@ class UpgradeDialog(Dialog[UpgradeAnswer | None]):
         options = RadioList(CONFIRMATIONS, self._policy.confirm, id="confirm")
         yield Horizontal(Static("Confirm", classes="name"), options, classes="field")
 
-    def choices(self) -> Iterable[InlineButton]:
+    def buttons(self) -> Iterable[InlineButton]:
         yield InlineButton("no", "Cancel")
         yield InlineButton("yes", "Review plan", "primary")
 
-    def first(self) -> Widget:
-        """Nothing is touched before the plan has been seen, so the first field is safe."""
+    def initial_focus(self) -> Widget:
+        """Nothing changes before the plan is reviewed, so the first field has the focus."""
         return self.query_one("#version")
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
-        """A complaint goes while it is put right; a new one comes with Enter."""
+        """Clear the error of a field while it is edited; Enter validates again."""
         self._hint(str(event.input.id))
 
     @on(Input.Submitted)

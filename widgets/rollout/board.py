@@ -1,4 +1,4 @@
-"""The rollout on the screen: how far it is, why it is waiting, and each step of each node."""
+"""The rollout board: progress, what the rollout waits for, and each step of each node."""
 
 from collections.abc import Mapping, Sequence
 from time import monotonic
@@ -101,7 +101,7 @@ The rows follow the nodes at work until you scroll.
         return max(1, self.size.height - FIXED_LINES)
 
     def _tick(self) -> None:
-        """Running times go on also when nothing is reported."""
+        """Advance running times between events."""
         if any(node.at_work for node in self._rollout.nodes.values()) and self._rollout.ended is None:
             now = monotonic()
             self._now, self._shown_at = self._now + now - self._shown_at, now
@@ -135,7 +135,7 @@ The rows follow the nodes at work until you scroll.
 
 
 def find_rows_in_focus(state: RolloutState) -> list[int]:
-    """Which rows matter now: those at work or asked about, else the broken ones, else the next one."""
+    """Return the rows in progress or awaiting a decision, else the failed ones, else the next one."""
     asked = {question.subject for question in state.questions.values()}
     nodes = list(enumerate(state.nodes.values()))
     return (
@@ -150,7 +150,7 @@ def find_rows_in_focus(state: RolloutState) -> list[int]:
 
 
 def scroll_window(top: int, room: int, total: int, wanted: Sequence[int]) -> int:
-    """The first row to show: as before where that shows what is wanted, else moved as little as possible."""
+    """Return the first row to show, moved as little as possible so that the wanted rows are in sight."""
     if wanted:
         top = max(top, wanted[-1] - room + 1)
         top = min(top, wanted[0])

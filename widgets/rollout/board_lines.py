@@ -76,7 +76,7 @@ def _ending(state: RolloutState, width: int) -> Segment:
 
 
 def sentence(state: RolloutState, now: float, capacities: str, width: int) -> list[Segment]:
-    """Why it waits, or how it ended, in one line; `capacities` keeps its place at the end.
+    """Return what the rollout waits for, or how it ended, in one line that ends with `capacities`.
 
     Where there is no room the reason is cut, never the countdown: the reason stands in the node's row too.
     """
@@ -90,7 +90,7 @@ def sentence(state: RolloutState, now: float, capacities: str, width: int) -> li
 
 
 def _why(state: RolloutState, now: float) -> tuple[str, str, list[str]]:
-    """The sentence, its kind, and its end: the long form, and a short one where that has no room."""
+    """Return the sentence, its kind, and its endings: the long one, and a shorter one for narrow screens."""
     if state.ended:
         return *_end(state, state.ended), [""]
     if state.questions:
@@ -132,12 +132,12 @@ def _end(state: RolloutState, ended: RolloutEnded) -> Segment:
 
 
 def in_sight(top: int, shown: int, total: int, held: bool) -> str:
-    """Which rows are in sight, and how to get back to those at work."""
+    """Return which rows are in sight, and how to return to those in progress."""
     return f"{top + 1}-{top + shown} of {total}" + (" · end: follow" if held else "")
 
 
 def headings(name: int, gap: int, place: str) -> list[Segment]:
-    """The names of the columns; `place` stands at their end."""
+    """Return the names of the columns, followed by `place`."""
     steps = "".join(f"{step:<{CELL + gap}}" for step in STEPS)
     return [(f"{'NODE':<{name}}{' ' * gap}{steps}", "head"), (place, "quiet")]
 
@@ -145,7 +145,7 @@ def headings(name: int, gap: int, place: str) -> list[Segment]:
 def row(
     node: NodeStatus, state: RolloutState, now: float, name: int, gap: int, actual: str = ""
 ) -> list[Segment]:
-    """A node with a cell for each step, then its state in words.
+    """Return a node with a cell for each step, then its state in words.
 
     Args:
         node: to show.

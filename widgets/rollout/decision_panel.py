@@ -1,4 +1,4 @@
-"""What waits for the operator, between the table and the board. Not a dialog: everything else still works."""
+"""The decision that a rollout waits for, above the board. It is no dialog: all other keys still work."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
@@ -16,15 +16,15 @@ from orchestrator.events.text import choice_text
 from widgets.segments import KINDS, Segment, css_colors, render_line, truncate
 
 ACTION_BY_CHOICE = {CONTINUE: "continue", RETRY: "retry", SKIP: "skip", ABORT: "abort"}
-"""The key's id of each choice."""
+"""The id of the key binding of each choice."""
 MAX_LOG_LINES = 3  # of a service's log, above the keys
 
 KeyNames = Mapping[str, str]
-"""How a key is called, by the id of its binding."""
+"""The display name of each key, by the id of its binding."""
 
 
 def decision_lines(state: RolloutState, impact: Sequence[str], keys: KeyNames) -> list[list[Segment]]:
-    """The lines to show; empty while nothing waits for anybody.
+    """Return the lines to show; none while no decision is open.
 
     Args:
         state: of the rollout.
@@ -59,7 +59,7 @@ def _impact(impact: Sequence[str]) -> Iterable[list[Segment]]:
 
 
 def _log(state: RolloutState, asked: DecisionRequested) -> Iterable[list[Segment]]:
-    """What the service of a failed node has written last."""
+    """Return the last log lines of the service of a failed node."""
     node = state.nodes.get(asked.subject)
     lines = node.log[-MAX_LOG_LINES:] if node is not None else ()
     return ([("| ", "quiet"), (line, "plain")] for line in lines)
@@ -84,7 +84,7 @@ def _abort(keys: KeyNames) -> list[Segment]:
 
 
 def shorten_commands(commands: Sequence[tuple[str, str]], most: int, width: int) -> list[str]:
-    """Commands of a step, each on a line of its own; how many more there are is said.
+    """Return commands of a step, one on a line, and the number of those left out.
 
     Args:
         commands: target and command.
@@ -100,7 +100,7 @@ MAX_TITLE_LINES = 3  # lines that the first one may take: an error must be reada
 
 
 class DecisionPanel(Widget):
-    """Shows lines with a bar on their left; takes no room while there are none."""
+    """Lines with a bar on their left; it takes no room while there are none."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"question--{kind}" for kind in KINDS}
     DEFAULT_CSS = """
@@ -144,7 +144,7 @@ class DecisionPanel(Widget):
         return [*self._title(styles, room, min(MAX_TITLE_LINES, MAX_LINES - len(others))), *others]
 
     def _title(self, styles: Mapping[str, Style], width: int, most: int) -> list[Text]:
-        """The first line, wrapped; what goes on stands behind its mark."""
+        """Return the first line, wrapped and indented behind its glyph."""
         whole = render_line(self._lines[0], styles, width * most)
         rows = list(whole.wrap(self.app.console, width - 2, no_wrap=False))
         if len(rows) > most:

@@ -19,7 +19,7 @@ from widgets.view_model import RowKey, Sort, TableOptions
 
 
 class ServerTable(ScrollView, can_focus=True, inherit_bindings=False):
-    """Rows under a fixed line of titles. Tells where the cursor is; changes nothing itself."""
+    """Rows under a fixed line of titles. It posts where the cursor is and changes nothing itself."""
 
     class Moved(Message):
         """The cursor is on another server."""
@@ -36,7 +36,7 @@ class ServerTable(ScrollView, can_focus=True, inherit_bindings=False):
             self.key = key
 
     class Ordered(Message):
-        """A click on the title of a column that rows can be ordered by."""
+        """A click on the title of a column by which rows can be sorted."""
 
         def __init__(self, sort: Sort) -> None:
             super().__init__()
@@ -111,15 +111,15 @@ A click on a title orders by it, another one reverses it (▾ ▴); HEALTH has t
 
     @property
     def marked(self) -> frozenset[RowKey]:
-        """What is marked, in sight or filtered out."""
+        """The marked rows, in sight or filtered out."""
         return self._marked
 
     def clear_marks(self) -> None:
-        """Take all marks away."""
+        """Clear all marks."""
         self.mark(frozenset())
 
     def mark(self, keys: frozenset[RowKey]) -> None:
-        """Mark these, and nothing else."""
+        """Mark these rows and no others."""
         self._marked = keys
         self._repaint()
 
@@ -252,7 +252,7 @@ A click on a title orders by it, another one reverses it (▾ ▴); HEALTH has t
         return Strip(segments).adjust_cell_length(width)
 
     def _style(self, name: str, cursor: bool = False) -> Style:
-        """The style of a piece; kept, as finding it in the style sheet costs more than all else."""
+        """Return the style of a segment from a cache, as looking it up costs more than all else."""
         if (name, cursor) not in self._styles:
             style = self.get_component_rich_style(f"server-table--{name}")
             band = self.get_component_rich_style("server-table--cursor") if cursor else Style()

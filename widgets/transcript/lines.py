@@ -1,4 +1,4 @@
-"""The lines of the transcript: made of records, and drawn one by one as they come into sight."""
+"""The lines of the transcript: made from records, each rendered when it comes into sight."""
 
 from collections import deque
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ MARKS = {"command": " >", "failed": "✗>", "reply": " <", "event": " ·", "bad"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line; all text in it is visible already."""
+    """One line; its text is already safe to print."""
 
     number: int
     time: str
@@ -35,7 +35,7 @@ class Line:
     text: str
 
     def head(self, size: int = 8) -> str:
-        """Time, node, step and target in columns; a reply stands below its command."""
+        """Return time, node, step and target in columns; a reply is indented below its command."""
         if self.kind == "reply":
             return " " * (18 + 2 * size)
         return f"{self.time:<8} {self.node:<{size}} {self.step:<7} {self.target:<{size}}"
@@ -45,7 +45,7 @@ class Line:
 
 
 class Lines(ScrollView, can_focus=True):
-    """The lines that are chosen, drawn one by one as they come into sight."""
+    """The lines that pass the filter, each rendered when it comes into sight."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"lines--{kind}" for kind in (*MARKS, "head", "match", "here")}
     DEFAULT_CSS = """

@@ -1,4 +1,4 @@
-"""Every command that was sent and every raw reply, so that a human can go on by hand."""
+"""Every command and every raw reply, so that an operator can continue manually."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -78,7 +78,7 @@ until you scroll up; `f` follows again.
     # -- what comes in ------------------------------------------------------------------------
 
     def add(self, record: Record) -> None:
-        """Take the next record; cheap, as drawing is done once for all that came together."""
+        """Add the next record; records that come together are rendered once."""
         if self._repeats.has(record.event):
             return
         if node := getattr(record.event, "node", ""):
@@ -121,7 +121,7 @@ until you scroll up; `f` follows again.
 
     @property
     def dropped(self) -> int:
-        """Lines that are no longer kept."""
+        """The number of lines that were dropped."""
         return self._count - len(self._all)
 
     @property
@@ -150,7 +150,7 @@ until you scroll up; `f` follows again.
         return len(list(self._found()))
 
     def lines_as_text(self) -> str:
-        """What is shown, each line whole, ready to be copied or saved."""
+        """Return the shown lines, uncut, to be copied or saved."""
         first = (
             [f"({counted(self.dropped, 'older line')} dropped; {MAX_LINES} are kept)"] if self.dropped else []
         )
@@ -185,7 +185,7 @@ until you scroll up; `f` follows again.
         self._search.action_leave()
 
     def _found(self) -> Iterator[tuple[int, int]]:
-        """Place and number of the lines with the searched text."""
+        """Yield index and number of the lines with the searched text."""
         for index, line in enumerate(self._view.lines):
             if self._view.query_text and self._view.query_text in str(line).lower():
                 yield index, line.number

@@ -1,4 +1,4 @@
-"""What the operator does, as conversations: look, show the impact, ask, do, show what was read back.
+"""The operator's actions: show the impact, ask, act, and show what was read back.
 
 Each dialog is imported when it is asked for: nobody waits for them before the first server is on the screen.
 """
@@ -40,7 +40,7 @@ SWITCH = "application: "  # and its name: what the console ends with to go on wi
 
 
 class OperatorActions:
-    """Talks to the session for the main view; every error becomes a message."""
+    """Carries out actions on the session for the main view; every error becomes a notification."""
 
     def __init__(self, screen: Screen[str], session: Session, watch: Poller, read_only: str) -> None:
         self._screen = screen
@@ -52,7 +52,7 @@ class OperatorActions:
 
     @property
     def read_only(self) -> str:
-        """Why nothing can be changed; empty when it can. One load balancer that may not is enough."""
+        """Why nothing can be changed; empty when it can. One read-only load balancer is enough."""
         if self._read_only:
             return self._read_only
         low: dict[str, list[str]] = {}
@@ -73,11 +73,11 @@ class OperatorActions:
         return "; ".join(reasons)
 
     def may_change(self, action: str) -> bool:
-        """Whether this may be done now."""
+        """Whether this action is possible now."""
         return not self.why_not(action)
 
     def why_not(self, action: str) -> str:
-        """Why this cannot be done now, in words; empty when it can."""
+        """Return why this action is not possible now; empty when it is."""
         if action == "application":
             rolling = self._session.is_rolling or self._changing
             return f"{self._session.application.name} is being worked on" if rolling else ""
@@ -92,7 +92,7 @@ class OperatorActions:
         return ""
 
     async def change(self, action: str, keys: Sequence[RowKey]) -> bool:
-        """Drain, maint, ready or weight of the nodes behind these rows. Returns whether it was done."""
+        """Drain, maint, ready or weight for the nodes of these rows. Return whether it was done."""
         names = list(dict.fromkeys(node_of(key, self._session.names) for key in keys))
         # A second change of the same node would meet the first one half way, as in the proof before `ready`.
         if busy := self._changing.intersection(names):
@@ -137,7 +137,7 @@ class OperatorActions:
         return True
 
     async def upgrade(self) -> None:
-        """Version, plan, start; the result comes when the rollout has ended."""
+        """Ask for a version, show the plan, start it, and show the result."""
         self._upgrading = True
         try:
             await self._upgrade()
@@ -170,7 +170,7 @@ class OperatorActions:
         await self._carry_out(proposal, lock)
 
     async def resume(self) -> None:
-        """Finish what an earlier rollout has left, if somebody wants that."""
+        """Finish an earlier rollout, if there is one."""
         self._upgrading = True
         try:
             lock = await self._ask_about_lock()
@@ -187,7 +187,7 @@ class OperatorActions:
             self._upgrading = False
 
     async def _take_over(self) -> bool:
-        """What another machine has left: at once when that is vouched for, else when somebody says so.
+        """Take over a rollout of another machine, after a question where it cannot be verified.
 
         Returns:
             Whether all is here that counts; not when somebody has left it there.
@@ -205,7 +205,7 @@ class OperatorActions:
         return True
 
     async def roll_back(self) -> None:
-        """Back to the versions before the last rollout, by a plan that is seen first."""
+        """Roll back to the versions before the last rollout, after its plan was reviewed."""
         self._upgrading = True
         try:
             lock = await self._ask_about_lock()
@@ -219,7 +219,7 @@ class OperatorActions:
             self._upgrading = False
 
     async def offer_resume(self) -> None:
-        """On start: what earlier rollouts have left, named, and the way to finish it."""
+        """Offer on start to finish an earlier rollout."""
         try:
             if not await self._take_over():
                 return
@@ -247,7 +247,7 @@ class OperatorActions:
             await self.resume()
 
     async def _ask_about_lock(self, before: LockAnswer | None = None) -> LockAnswer:
-        """See `confirm_break_lock`; an error says no.
+        """Call `confirm_break_lock`; an error counts as no.
 
         Args:
             before: what was answered when the work began; asked again only about somebody else's lock.
@@ -261,7 +261,7 @@ class OperatorActions:
             return LockAnswer(proceed=False)
 
     async def _carry_out(self, proposal: Proposal, lock: LockAnswer) -> None:
-        """Show the plan; from there on it is a rollout, and its end is shown.
+        """Show the plan, run the rollout, and show its result.
 
         Args:
             proposal: the plan, which was made after the question about the lock.
@@ -291,7 +291,7 @@ class OperatorActions:
             await self._screen.app.push_screen_wait(ResultScreen(ended))
 
     async def _agree(self, plan: Plan, differences: Sequence[Difference]) -> bool:
-        """Show the plan that it has to be now. A console that goes away meanwhile agrees to nothing."""
+        """Show the changed plan and ask again. A closed console agrees to nothing."""
         from widgets.dialogs.plan import PlanScreen
 
         async def ask() -> bool:
@@ -303,13 +303,13 @@ class OperatorActions:
             return False
 
     async def abort(self) -> None:
-        """Ask, then end the rollout; a second time at once."""
+        """Ask, then end the rollout; a second abort ends it at once."""
         control = self._session.control
         if await confirm_abort(self._screen.app, second=control.aborting):
             control.abort(operator("console"))
 
     async def quit(self) -> str | None:
-        """What to do with a running rollout; None to stay."""
+        """Return what to do with a running rollout; None to stay."""
         from widgets.dialogs.confirm import QuitDialog
 
         if not self._session.is_rolling:

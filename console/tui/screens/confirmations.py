@@ -18,7 +18,7 @@ from orchestrator.session.session import Session
 
 @dataclass(frozen=True, slots=True)
 class LockAnswer:
-    """What the operator wants where somebody else may have the lock.
+    """What to do where somebody else may hold the lock.
 
     Attributes:
         proceed: go on with the work.
@@ -30,12 +30,12 @@ class LockAnswer:
 
     @property
     def break_lock(self) -> bool:
-        """Whether the lock is to be taken away from somebody."""
+        """Whether to break the lock of another holder."""
         return self.taken_from is not None
 
 
 async def confirm_break_lock(app: App[Any], session: Session, agreed: Holder | None = None) -> LockAnswer:
-    """Ask where somebody else works on this application.
+    """Ask before breaking a lock that somebody else holds.
 
     Args:
         app: shows the question.
@@ -66,7 +66,7 @@ async def confirm_break_lock(app: App[Any], session: Session, agreed: Holder | N
 
 
 async def confirm_override_freeze(app: App[Any], session: Session) -> Severity | None:
-    """Ask where nothing is to be rolled out now.
+    """Ask before overriding an active freeze window.
 
     Returns:
         What a freeze means for the plan: a warning once it is overridden; None: not now.

@@ -1,4 +1,4 @@
-"""One node closely: how it stands on each load balancer, who took it out, its sessions, its journal."""
+"""The detail of one node: its state on each load balancer, its owner, sessions and journal."""
 
 import time
 from collections import deque
@@ -19,11 +19,11 @@ from widgets.detail.view import DetailTitle, DetailView
 from widgets.table.by_server import merge_by_name
 from widgets.view_model import RowKey
 
-POLL_INTERVAL_S = 0.1  # how often we look whether there is something new to show
+POLL_INTERVAL_S = 0.1  # how often the screen checks for changes to show
 
 
 class DetailScreen(Screen[None]):
-    """Follows the watch while it is open, and reads the node's sessions only then.
+    """Follows the poller while it is open, and reads the node's sessions only then.
 
     Args:
         key: backend and server name of one of the node's lines.
@@ -109,7 +109,7 @@ seconds of silence left before HAProxy ends one. The **journal** has what was se
         self.query_one(DetailView).show(detail)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """None greys a key out: it is there, but not possible now."""
+        """Return None to gray a key out that is not possible now."""
         if action == "change":
             return True if self._actions.may_change(action) else None
         return True

@@ -31,11 +31,11 @@ from widgets.table.model import MainViewModel, build_view_model
 from widgets.table.widget import ServerTable
 from widgets.view_model import BalancerBadge, RowKey
 
-POLL_INTERVAL_S = 0.1  # how often we look whether there is something new to show
+POLL_INTERVAL_S = 0.1  # how often the screen checks for changes to show
 
 
 class MainScreen(SortAndFilter):
-    """Reads the watch and the session's state, and turns keys into questions to `OperatorActions`."""
+    """Shows the poller's view and the session's state, and turns keys into calls of `OperatorActions`."""
 
     HELP = """
 # Main view
@@ -61,7 +61,7 @@ in rotation.
         read_only: str,
         applications: Sequence[str] = (),
     ) -> None:
-        """Plan the screen; it is filled when it is mounted.
+        """Create the screen; it is filled when it is mounted.
 
         Args:
             session: what works.
@@ -160,12 +160,12 @@ in rotation.
         self.query_one(DecisionPanel).show(decision_lines(state, summary.impact(), self._key_names()))
 
     def _key_names(self) -> dict[str, str]:
-        """How the keys are called now, by the ids of their bindings."""
+        """Return the display name of each key, by the id of its binding."""
         bindings = (binding for _, binding in self._bindings if binding.id)
         return {str(binding.id): self.app.get_key_display(binding) for binding in bindings}
 
     def _refresh_keys(self) -> None:
-        """Only when another key works now: it rebuilds the footer, too dear for ten times a second."""
+        """Rebuild the footer only when other keys work: it is too costly for ten times a second."""
         control = self._session.control
         possible_keys = (
             self._session.is_rolling,
@@ -184,7 +184,7 @@ in rotation.
     # -- doing --------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """None greys a key out: it is there, but not possible now."""
+        """Return None to gray a key out that is not possible now."""
         if action in ("change", "upgrade", "resume", "roll_back"):
             return True if self._actions.may_change(action) else None
         control = self._session.control
@@ -203,7 +203,7 @@ in rotation.
         return True
 
     def on_key(self, event: events.Key) -> None:
-        """A key that is grey says why; it comes here because nothing else has taken it."""
+        """Tell why a disabled key does nothing; no other handler takes it."""
         pressed = self.active_bindings.get(event.key)
         if pressed is not None and not pressed.enabled:
             action = pressed.binding.action.partition("(")[0]
@@ -213,15 +213,15 @@ in rotation.
 
     @property
     def node_names(self) -> Sequence[str]:
-        """All nodes, in the order of the inventory."""
+        """The names of all nodes, in the order of the inventory."""
         return [node.name for node in self._session.application.nodes]
 
     def may(self, action: str) -> bool:
-        """Whether `act_on` would do this now."""
+        """Whether `act_on` can do this now."""
         return action == "look" or self._actions.may_change(action)
 
     def act_on(self, action: str, node: str) -> None:
-        """Begin the conversation about one node; "look" shows it closely."""
+        """Start an action on one node; "look" opens its detail."""
         if action == "look":
             self._open_detail(("", node))
         else:
@@ -297,7 +297,7 @@ in rotation.
             self.app.exit(SWITCH + picked)
 
     def action_put_away(self) -> None:
-        """What is not needed any more: the filter first, then the board of a rollout that has ended."""
+        """Close the filter, or else the board of a rollout that has ended."""
         if not self.clear_filter() and self._session.state.ended is not None:
             self._put_away = self._session.state.ended
             self._paint()

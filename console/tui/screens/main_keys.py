@@ -6,7 +6,7 @@ KEYS_BY_IMPORTANCE = (
     *("continue", "retry", "skip", "abort", "pause", "help", "quit", "upgrade", "drain", "maint", "ready"),
     *("filter", "transcript", "sort"),
 )
-"""Which keys stay in the last line where there is no room for all."""
+"""The keys that stay in the footer where there is no room for all, most important first."""
 
 MAIN_BINDINGS: list[BindingType] = [
     Binding("u", "upgrade", "upgrade", id="upgrade", tooltip="Choose a version, review the plan, start"),

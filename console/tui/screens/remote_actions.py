@@ -1,4 +1,4 @@
-"""A rollout that another machine carries out, as the main view has it: is there one, and asking it."""
+"""Actions on a rollout that another machine runs: they are sent to it as requests."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ AFTER = {"abort": "; a second request does not wait for the running step"}
 
 
 class RemoteActions:
-    """Its reins are on the other machine: everything here is a request, written down there with our name."""
+    """Sends requests to the machine that runs the rollout, which records them with our name."""
 
     def __init__(self, screen: Screen[str], session: Session, read_only: str) -> None:
         self._screen = screen
@@ -26,19 +26,19 @@ class RemoteActions:
 
     @property
     def running(self) -> "RemoteRollout | None":
-        """The rollout that is carried out there now; None while there is none."""
+        """The rollout that another machine runs now; None while there is none."""
         found = self._session.remote
         return found if found is not None and found.running and not self._session.is_rolling else None
 
     def may(self, action: str, parameters: Sequence[object]) -> bool:
-        """Whether it can be asked this now."""
+        """Whether this can be requested now."""
         found = self.running
         if found is None or self._read_only or action != "answer":
             return found is not None and not self._read_only
         return any(parameters[0] in question.choices for question in found.state.questions.values())
 
     async def ask(self, what: "ControlAction") -> None:
-        """Leave a request, an abort only after a question here."""
+        """Send a request; before an abort the operator is asked."""
         found = self.running
         if found is None or found.seen is None:
             return

@@ -1,4 +1,4 @@
-"""What the main view says of a rollout beside its events: capacity, impact, what is not as planned."""
+"""What the main view shows of a rollout besides its events: capacity, impact, differences."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ MAX_COMMANDS = 3  # lines of a question
 
 @dataclass(frozen=True, slots=True)
 class RolloutSummary:
-    """A rollout as it stands against what HAProxy says now.
+    """A rollout compared with the current state of HAProxy.
 
     Attributes:
         backends: of the application.
@@ -34,7 +34,7 @@ class RolloutSummary:
     width: int
 
     def capacity_line(self) -> str:
-        """`4 in rotation, floor 2, may lose 2`: where it is tightest. One not seen allows nothing."""
+        """`4 in rotation, floor 2, may lose 2`: where it is tightest. An unreachable one allows nothing."""
         if self.state.ended is not None:
             return ""
         found, unseen = headroom(
@@ -53,7 +53,7 @@ class RolloutSummary:
         return f"{where}{worst.before} in rotation, floor {worst.floor}, may lose {worst.remaining}"
 
     def impact(self) -> list[str]:
-        """What a yes to the oldest question would mean; for a failed node, where it is now."""
+        """Return what a yes to the oldest question would mean; for a failed node, its current state."""
         asked = next(iter(self.state.questions.values()), None)
         if asked is None:
             return []
@@ -87,7 +87,7 @@ class RolloutSummary:
         return {ref for node in self.plan.nodes for ref in node.refs}
 
     def _batch(self) -> Sequence[str]:
-        """The batch that is asked about: the one after the last that began."""
+        """Return the batch that the question is about: the one after the last that started."""
         batches = self.plan.batches
         return batches[self.state.batch] if self.state.batch < len(batches) else ()
 
@@ -101,12 +101,12 @@ class RolloutSummary:
         return shorten_commands(planned, MAX_COMMANDS, self.width) or nothing
 
     def differences(self) -> Mapping[str, str]:
-        """Nodes that are not as the rollout wants them now, and how they are instead."""
+        """Return nodes whose state differs from what the rollout expects, and that state."""
         found = {name: self._difference(node) for name, node in self.state.nodes.items()}
         return {name: words for name, words in found.items() if words}
 
     def _difference(self, node: NodeStatus) -> str:
-        """An upgraded node belongs in rotation (if it was there before), one worked on does not."""
+        """An upgraded node belongs in rotation (if it was before), one in progress does not."""
         planned = self.plan.node(node.name)
         live = {instance.name for instance in self.view.instances if instance.state == "live"}
         wrong = []

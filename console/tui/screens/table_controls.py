@@ -1,4 +1,4 @@
-"""What the operator wants to see of the servers, and in which order."""
+"""Sorting, filtering and grouping of the server table."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ SORTS: Sequence[Sort] = get_args(Sort)
 
 
 class SortAndFilter(Screen[str]):
-    """The part of the main view that filters, orders and changes between servers and nodes."""
+    """The part of the main view that sorts, filters and groups the rows."""
 
     def __init__(self, session: Session, watch: Poller) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class SortAndFilter(Screen[str]):
 
     @abstractmethod
     def _paint(self) -> None:
-        """Show everything as it is arranged now."""
+        """Show everything with the current options."""
 
     def action_filter(self) -> None:
         box = self.query_one("#filter", Input)
@@ -47,7 +47,7 @@ class SortAndFilter(Screen[str]):
         self.query_one(ServerTable).focus()
 
     def clear_filter(self) -> bool:
-        """Take the filter away; returns whether there was one."""
+        """Clear the filter; return whether there was one."""
         box = self.query_one("#filter", Input)
         there = bool(box.value) or box.has_focus
         box.value = ""

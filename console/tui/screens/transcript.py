@@ -1,4 +1,4 @@
-"""Every command that was sent and every raw reply, so that a human can go on by hand."""
+"""Every command and every raw reply, so that an operator can continue manually."""
 
 from collections import deque
 from pathlib import Path
