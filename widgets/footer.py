@@ -37,7 +37,7 @@ def _usual_index(usual: Sequence[str | None], name: str) -> int:
 
 
 class KeyBar(Widget):
-    """Keys of the screen, greyed where they are not possible now; a click is the same as the key.
+    """Keys of the screen, gray where they are not possible now; a click is the same as the key.
 
     Args:
         importance: ids of bindings; where there is no room for all, the last of these go first, and before

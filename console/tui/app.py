@@ -1,4 +1,4 @@
-"""The console: a Textual App over a session. It only connects parts, and can go while the session goes on."""
+"""The console: a Textual App over a session. It only connects parts; the session can outlive it."""
 
 import asyncio
 from collections import deque

@@ -20,9 +20,7 @@ MAX_WAITING_FRAMES = 8
 WRITE_CHUNK_BYTES = 4096  # bytes that are written at once: a terminal that was emptied has room for as many
 LEAVE_TIMEOUT_S = 0.5  # for the terminal to take what puts it back as it was
 ALIVE_CHECK_INTERVAL_S = 1.0  # between two looks whether it is still there
-RESET_SEQUENCE = (
-    "\x18\x1b[?2026l\x1b[0m"  # ends a sequence, a synchronized update and colours in their middle
-)
+RESET_SEQUENCE = "\x18\x1b[?2026l\x1b[0m"  # ends a sequence, a synchronized update and colors in the middle
 
 
 class TerminalDriver(LinuxDriver):

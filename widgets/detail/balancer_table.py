@@ -113,7 +113,7 @@ def _check(server: Server, instance: BalancerView) -> Cell:
     ]
 
 
-def _said(server: Server, instance: BalancerView) -> Cell:
+def _last_result(server: Server, instance: BalancerView) -> Cell:
     return [(server.last_check or NO_VALUE, "plain" if server.last_check else "quiet")]
 
 
@@ -152,7 +152,7 @@ ROWS: tuple[tuple[str, Callable[[Server, BalancerView], Cell]], ...] = (
 )
 CHECKS: tuple[tuple[str, Callable[[Server, BalancerView], Cell]], ...] = (
     ("check", _check),
-    ("said", _said),
+    ("said", _last_result),
     ("passed", _proof),
     ("agent", _agent),  # the last one: left out where there are none
 )
@@ -229,7 +229,7 @@ def _row(
             segments = _absent(label, instance)
         elif instance.state == "live":
             segments = cell(server, instance)
-        else:  # never in the colours of what is true now
+        else:  # stale data have no colors
             segments = [("".join(text for text, _ in cell(server, instance)), "quiet")]
         line += _fitted(segments, wide)
     return line

@@ -39,16 +39,16 @@ def trouble(detail: Detail, width: int) -> list[list[Segment]]:
 
 def ownership(detail: Detail, width: int) -> list[list[Segment]]:
     """Return who keeps the node out and what ends that; equal load balancers share a line."""
-    said: dict[tuple[str, MaintenanceReason], list[str]] = {}
+    names_by_reason: dict[tuple[str, MaintenanceReason], list[str]] = {}
     all_live = True
     for instance, server in detail.lines():
         backend = server.ref.backend if len(detail.keys) > 1 else ""
         stale = "" if instance.state == "live" else " (stale)"
         all_live = all_live and not stale
         for owner in maintenance_reasons(server):
-            said.setdefault((backend, owner), []).append(instance.name + stale)
+            names_by_reason.setdefault((backend, owner), []).append(instance.name + stale)
     lines: list[list[Segment]] = []
-    for (backend, owner), names in said.items():
+    for (backend, owner), names in names_by_reason.items():
         label = "" if lines else "owner"
         everywhere = all_live and len(names) == len(detail.view.instances)
         where = "all" if everywhere else ", ".join(names)
@@ -73,22 +73,22 @@ def sessions(detail: Detail, width: int) -> list[list[Segment]]:
     streams: list[Stream] = []
     for instance, server in detail.lines():
         where = f"{server.ref.backend} on {instance.name}" if len(detail.keys) > 1 else f"on {instance.name}"
-        seen = detail.in_flight.get(server.ref, PolledSessions())
-        if seen.failing and (instance.state == "live" or seen.denied):  # else it is said at the top
+        polled = detail.in_flight.get(server.ref, PolledSessions())
+        if polled.failing and (instance.state == "live" or polled.denied):  # else it is shown at the top
             lines += _wrapped(
-                [(" ", "plain")], f"{where}: {seen.failing}"[: 2 * MAX_CELL_CHARS], "moving", width
+                [(" ", "plain")], f"{where}: {polled.failing}"[: 2 * MAX_CELL_CHARS], "moving", width
             )
         if _none(instance, server):
             counts.append(f"0 {where}")
-        elif seen.sessions is None:
-            counts.append(f"{server.sessions} {where}{'' if seen.failing else ', being read'}")
+        elif polled.sessions is None:
+            counts.append(f"{server.sessions} {where}{'' if polled.failing else ', being read'}")
         else:
-            shown, total = len(seen.sessions.oldest), seen.sessions.total
+            shown, total = len(polled.sessions.oldest), polled.sessions.total
             count = f"{total:,}" if shown == total else f"the {shown} oldest of {total:,}"
-            late = detail.now - (seen.read_at or 0.0)
+            late = detail.now - (polled.read_at or 0.0)
             old = late > LATE_S or instance.state != "live"
             counts.append(f"{count} {where}" + (f", {late:.0f} s old" if old else ""))
-            streams += seen.sessions.oldest
+            streams += polled.sessions.oldest
     title: list[Segment] = [(" " + fit("Sessions", LABEL_CELLS), "head")]
     heads = _wrapped(title, "   ".join(counts)[: 2 * MAX_CELL_CHARS] or NO_VALUE, "quiet", width)
     return [*heads, *lines, *_streams(detail, streams)]
@@ -241,9 +241,9 @@ def build_title(detail: Detail, clock_text: str, width: int) -> list[Segment]:
 
 def _mark(detail: Detail, name: str) -> Segment:
     """Return the glyph as in the table: in rotation in every backend, not, or unknown."""
-    seen = [(instance, server) for instance, server in detail.lines() if instance.name == name]
-    if not seen or any(instance.state != "live" for instance, _ in seen):
+    polled = [(instance, server) for instance, server in detail.lines() if instance.name == name]
+    if not polled or any(instance.state != "live" for instance, _ in polled):
         return "?", "moving"
-    if all(server.in_rotation for _, server in seen):
+    if all(server.in_rotation for _, server in polled):
         return "✓", "ok"
     return "✗", "plain"

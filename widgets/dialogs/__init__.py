@@ -1,1 +1,1 @@
-"""What is asked: values in, one answer out."""
+"""Dialogs: values in, one answer out."""

@@ -1,4 +1,4 @@
-"""What is pressed or picked in a dialog. It reads without colour: the focus and the choice are glyphs."""
+"""Buttons and radio lists of dialogs. They read without color: focus and selection are glyphs."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -47,7 +47,7 @@ class InlineButton(Widget, can_focus=True):
 
         Args:
             answer: what `Pressed` carries.
-            label: what stands on it.
+            label: the text on the button.
             variant: default, primary, success, warning or error.
             width: cells of the label at least, so that buttons below each other line up.
         """

@@ -231,7 +231,7 @@ class ChangeDialog(Dialog[ChangeAnswer | None]):
     def _check(self) -> None:
         self.set_class(self.refused, "-danger")
         if self._impact.broken:
-            # Greyed, not gone: nothing may jump while a weight is typed.
+            # Disabled, not removed: nothing may move while a weight is typed.
             self.query_one("#override").disabled = not self.refused
         if self._action == "weight":
             self._explain_weight()

@@ -84,7 +84,7 @@ class QuitDialog(Dialog[str]):
         """Create the dialog.
 
         Args:
-            lines: where the rollout stands, if there is more to say than that it runs.
+            lines: the progress of the rollout, if there is more to show than that it runs.
         """
         super().__init__()
         self.title = "A rollout is running: quit?"

@@ -22,8 +22,8 @@ STATES: dict[str, Segment] = {
     NodeState.PUT_BACK: ("↶", "moving"),
     NodeState.INTERRUPTED: ("?", "bad"),
 }
-CELL = 7  # a glyph, a space, a time
-SPLIT = 100  # columns from which on what is left is told in two parts
+CELL_COLUMNS = 7  # a glyph, a space, a time
+SPLIT_ETA_FROM_COLUMNS = 100  # from this width on the ETA has two parts
 
 
 def header(state: RolloutState, now: float, width: int) -> list[Segment]:
@@ -66,7 +66,7 @@ def _ending(state: RolloutState, width: int) -> Segment:
         left = state.eta()
         if left is None:
             return f" · left {'-':>5}", "plain"
-        if width >= SPLIT:
+        if width >= SPLIT_ETA_FROM_COLUMNS:
             parts = f" (work {format_clock(left.working)}, wait {format_clock(left.waiting)})"
         else:
             parts = f" (wait {format_clock(left.waiting)})"
@@ -78,7 +78,7 @@ def _ending(state: RolloutState, width: int) -> Segment:
 def sentence(state: RolloutState, now: float, capacities: str, width: int) -> list[Segment]:
     """Return what the rollout waits for, or how it ended, in one line that ends with `capacities`.
 
-    Where there is no room the reason is cut, never the countdown: the reason stands in the node's row too.
+    Where there is no room the reason is cut, never the countdown: the row of the node has the reason too.
     """
     tail = f" · {truncate(capacities, width // 2)}" if capacities else ""
     room = width - cell_len(tail)
@@ -138,7 +138,7 @@ def in_sight(top: int, shown: int, total: int, held: bool) -> str:
 
 def headings(name: int, gap: int, place: str) -> list[Segment]:
     """Return the names of the columns, followed by `place`."""
-    steps = "".join(f"{step:<{CELL + gap}}" for step in STEPS)
+    steps = "".join(f"{step:<{CELL_COLUMNS + gap}}" for step in STEPS)
     return [(f"{'NODE':<{name}}{' ' * gap}{steps}", "head"), (place, "quiet")]
 
 
@@ -149,7 +149,7 @@ def row(
 
     Args:
         node: to show.
-        state: of the rollout, which knows whether somebody is asked about the node.
+        state: of the rollout, which has the open questions.
         now: seconds since 1970, for what runs.
         name: columns of its name.
         gap: columns between two cells.
@@ -161,14 +161,14 @@ def row(
     segments: list[Segment] = [(label.plain + " " * gap, "plain")]
     for step in STEPS:
         text, kind = _cell(node, step, now)
-        segments.append((f"{text:<{CELL + gap}}", kind))
+        segments.append((f"{text:<{CELL_COLUMNS + gap}}", kind))
     glyph, kind = STATES.get(node.state, ("◐", "moving"))
     if actual:
         return [*segments, (f"{glyph} {node.state}", kind), (f" · but {visible(actual)}", "bad")]
     silent = not node.reason or node.state is NodeState.BAKING
     words = node.state if silent else f"{node.state}: {node.reason}"
     if is_under_way(node.state) and node.state != NodeState.DRAINED and not node.at_work:
-        words = f"{node.step} done"  # "stopping" would say that it still goes on
+        words = f"{node.step} done"  # "stopping" would mean that it is still in progress
     words += f" · service output: {node.log[-1]}" if node.log else ""
     words += " · waits for you" if asked else ""
     return [*segments, (f"{glyph} {visible(words)}", "moving" if asked and kind == "quiet" else kind)]

@@ -46,29 +46,29 @@ def decision_lines(state: RolloutState, impact: Sequence[str], keys: KeyNames) -
     return []
 
 
-def _title(state: RolloutState, asked: DecisionRequested, others: int) -> list[Segment]:
-    node = state.nodes.get(asked.subject)
+def _title(state: RolloutState, question: DecisionRequested, others: int) -> list[Segment]:
+    node = state.nodes.get(question.subject)
     failed = node is not None and node.state in (NodeState.FAILED, NodeState.HELD)
     more = [(f"  ({others} more to answer)", "quiet")] if others else []
     mark = ("✗ ", "bad") if failed else ("? ", "moving")
-    return [mark, (f"{asked.subject}: ", "head"), (asked.text, "bad" if failed else "head"), *more]
+    return [mark, (f"{question.subject}: ", "head"), (question.text, "bad" if failed else "head"), *more]
 
 
 def _impact(impact: Sequence[str]) -> Iterable[list[Segment]]:
     return ([(text, "plain")] for text in impact)
 
 
-def _log(state: RolloutState, asked: DecisionRequested) -> Iterable[list[Segment]]:
+def _log(state: RolloutState, question: DecisionRequested) -> Iterable[list[Segment]]:
     """Return the last log lines of the service of a failed node."""
-    node = state.nodes.get(asked.subject)
+    node = state.nodes.get(question.subject)
     lines = node.log[-MAX_LOG_LINES:] if node is not None else ()
     return ([("| ", "quiet"), (line, "plain")] for line in lines)
 
 
-def _choices(state: RolloutState, asked: DecisionRequested, keys: KeyNames) -> list[Segment]:
+def _choices(state: RolloutState, question: DecisionRequested, keys: KeyNames) -> list[Segment]:
     segments: list[Segment] = []
-    touched = asked.subject in state.nodes and bool(state.nodes[asked.subject].steps)
-    for choice in asked.choices:
+    touched = question.subject in state.nodes and bool(state.nodes[question.subject].steps)
+    for choice in question.choices:
         if choice == ABORT:
             segments += _abort(keys)
         else:

@@ -222,7 +222,7 @@ A click on a title orders by it, another one reverses it (▾ ▴); HEALTH has t
 
     def render_line(self, y: int) -> Strip:
         width = self._width
-        # What asks for a line has nearly always just been told that it differs.
+        # A line is nearly always requested right after `_repaint` found that it differs.
         known = self._rendered[y] if y < len(self._rendered) else None
         return known if known is not None and known.cell_length == width else self._line(y, width)
 
@@ -246,7 +246,7 @@ A click on a title orders by it, another one reverses it (▾ ▴); HEALTH has t
         return strip
 
     def _strip(self, runs: RowSegments, width: int, cursor: bool = False) -> Strip:
-        if cursor and self._style("cursor").reverse:  # without colours one bar reads better than patches
+        if cursor and self._style("cursor").reverse:  # without colors one bar reads better than patches
             runs = [("".join(text for text, _ in runs), "cursor")]
         segments = [Segment(text, self._style(name, cursor)) for text, name in runs]
         return Strip(segments).adjust_cell_length(width)

@@ -117,7 +117,7 @@ until you scroll up; `f` follows again.
         parts += ["follows" if self._view.following else "not following, f: follow"]
         self._status.update(Text(visible(" · ".join(parts)), no_wrap=True, overflow="ellipsis"))
 
-    # -- what is asked ------------------------------------------------------------------------
+    # -- search and filter --------------------------------------------------------------------
 
     @property
     def dropped(self) -> int:

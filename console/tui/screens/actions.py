@@ -1,6 +1,6 @@
 """The operator's actions: show the impact, ask, act, and show what was read back.
 
-Each dialog is imported when it is asked for: nobody waits for them before the first server is on the screen.
+Each dialog is imported when it is shown, so that the first screen appears sooner.
 """
 
 from collections.abc import Sequence
@@ -148,7 +148,7 @@ class OperatorActions:
         from widgets.dialogs.upgrade import UpgradeDialog
 
         session = self._session
-        lock = await self._ask_about_lock()
+        lock = await self._confirm_break_lock()
         if not lock.proceed:
             return
         freeze = await confirm_override_freeze(self._screen.app, session)
@@ -173,7 +173,7 @@ class OperatorActions:
         """Finish an earlier rollout, if there is one."""
         self._upgrading = True
         try:
-            lock = await self._ask_about_lock()
+            lock = await self._confirm_break_lock()
             if not lock.proceed or not await self._take_over():
                 return
             found = await plan_resume(self._session)
@@ -208,7 +208,7 @@ class OperatorActions:
         """Roll back to the versions before the last rollout, after its plan was reviewed."""
         self._upgrading = True
         try:
-            lock = await self._ask_about_lock()
+            lock = await self._confirm_break_lock()
             if lock.proceed:
                 await self._carry_out(await plan_rollback(self._session), lock)
         except AlreadyRolledBack as done:
@@ -246,11 +246,11 @@ class OperatorActions:
         if await confirm_resume(self._screen.app, lines):
             await self.resume()
 
-    async def _ask_about_lock(self, before: LockAnswer | None = None) -> LockAnswer:
+    async def _confirm_break_lock(self, before: LockAnswer | None = None) -> LockAnswer:
         """Call `confirm_break_lock`; an error counts as no.
 
         Args:
-            before: what was answered when the work began; asked again only about somebody else's lock.
+            before: the answer given when the action began; only another holder is asked about again.
         """
         try:
             return await confirm_break_lock(
@@ -271,14 +271,14 @@ class OperatorActions:
         from widgets.dialogs.result import ResultScreen
 
         session = self._session
-        # What was said meanwhile would lie over the plan's answers.
+        # Notifications would cover the buttons of the plan.
         self._screen.app.clear_notifications()
         if not await self._screen.app.push_screen_wait(PlanScreen(proposal.plan)):
             return
-        lock = await self._ask_about_lock(lock)  # somebody may have taken it while the plan was read
+        lock = await self._confirm_break_lock(lock)  # somebody may have taken it while the plan was read
         if not lock.proceed:
             return
-        session.start(proposal, break_lock=lock.break_lock, agree=self._agree)
+        session.start(proposal, break_lock=lock.break_lock, agree=self._confirm_changed_plan)
         try:
             ended = await session.finished()
         except RolldeckError as error:
@@ -290,7 +290,7 @@ class OperatorActions:
         if ended is not None:
             await self._screen.app.push_screen_wait(ResultScreen(ended))
 
-    async def _agree(self, plan: Plan, differences: Sequence[Difference]) -> bool:
+    async def _confirm_changed_plan(self, plan: Plan, differences: Sequence[Difference]) -> bool:
         """Show the changed plan and ask again. A closed console agrees to nothing."""
         from widgets.dialogs.plan import PlanScreen
 

@@ -1,6 +1,6 @@
 """Questions before an action: about locks, freeze windows, unfinished rollouts, and before an abort.
 
-Each dialog is imported when it is shown: nobody waits for it before the first server is on the screen.
+Each dialog is imported when it is shown, so that the first screen appears sooner.
 """
 
 from collections.abc import Sequence

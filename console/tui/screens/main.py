@@ -261,7 +261,7 @@ in rotation.
 
     @work(group="ask")
     async def _ask(self, what: ControlAction) -> None:
-        await self._remote.ask(what)
+        await self._remote.request(what)
 
     def action_answer(self, choice: ControlAction) -> None:
         if self._remote.running is not None:
@@ -283,7 +283,7 @@ in rotation.
     @work(group="abort", exclusive=True)
     async def action_abort(self) -> None:
         if self._remote.running is not None:
-            await self._remote.ask("abort")
+            await self._remote.request("abort")
         else:
             await self._actions.abort()
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from orchestrator.remote.rollout import RemoteRollout
 
 
-AFTER = {"abort": "; a second request does not wait for the running step"}
+ABORT_HINTS = {"abort": "; a second request does not wait for the running step"}
 
 
 class RemoteActions:
@@ -37,22 +37,22 @@ class RemoteActions:
             return found is not None and not self._read_only
         return any(parameters[0] in question.choices for question in found.state.questions.values())
 
-    async def ask(self, what: "ControlAction") -> None:
+    async def request(self, what: "ControlAction") -> None:
         """Send a request; before an abort the operator is asked."""
         found = self.running
         if found is None or found.seen is None:
             return
         who = found.seen.head.who
-        if what == "abort" and not await self._sure(who):
+        if what == "abort" and not await self._confirm_abort(who):
             return
         try:
             await found.ask(what)
         except RolldeckError as error:
             self._screen.notify(str(error), severity="error", markup=False, timeout=8)
             return
-        self._screen.notify(f"asked {who} to {what}{AFTER.get(what, '')}", markup=False, timeout=8)
+        self._screen.notify(f"asked {who} to {what}{ABORT_HINTS.get(what, '')}", markup=False, timeout=8)
 
-    async def _sure(self, who: str) -> bool:
+    async def _confirm_abort(self, who: str) -> bool:
         from widgets.dialogs.confirm import Confirm
 
         answer = await self._screen.app.push_screen_wait(

@@ -54,15 +54,15 @@ class RolloutSummary:
 
     def impact(self) -> list[str]:
         """Return what a yes to the oldest question would mean; for a failed node, its current state."""
-        asked = next(iter(self.state.questions.values()), None)
-        if asked is None:
+        question = next(iter(self.state.questions.values()), None)
+        if question is None:
             return []
-        subjects = [asked.subject] if asked.subject in self.state.nodes else self._batch()
+        subjects = [question.subject] if question.subject in self.state.nodes else self._batch()
         refs = [ref for name in subjects for ref in self.plan.node(name).refs]
         if len(subjects) == 1 and self.state.nodes[subjects[0]].state in (NodeState.FAILED, NodeState.HELD):
             return [f"now: {_now(self.view, refs)}"]
-        if asked.step and asked.step != "drain":
-            return self._commands(subjects[0], asked.step)
+        if question.step and question.step != "drain":
+            return self._commands(subjects[0], question.step)
         backends = tuple(dict.fromkeys(ref.backend for ref in refs))
         carried = [ref for name in subjects for ref in self.plan.node(name).followers]
         found, unseen = headroom(
