@@ -1,8 +1,8 @@
-"""Every error that the core raises on purpose.
+"""The errors that orchestrator and backends raise.
 
 RolldeckError
 ├── ConfigError          a file, a key in it, what was found and what was expected
-└── BackendError         something outside did not do as asked; `target` says which
+└── BackendError         a load balancer, host or service failed; `target` names it
     ├── Unreachable      no request was sent: refused, timed out, no such socket
     │   └── HostKeyError     the host's SSH key is unknown or has changed
     ├── UnknownOutcome   the answer was lost: what was requested may or may not have happened
@@ -19,14 +19,14 @@ The difference between them decides what happens next: after `Refused` nothing h
 from backends.text import shorten
 
 MAX_PROBLEM = 2_000
-"""Characters of a problem: the other side's own words are in it, and may be megabytes."""
+"""Characters of a problem, which contains text of the other side, perhaps megabytes."""
 
 
 class RolldeckError(Exception):
-    """Base of all; its text is fit for an operator to read."""
+    """Base of all errors; its text is fit for an operator to read."""
 
     def beside(self, name: str) -> str:
-        """The text where this name stands before it already, so that it is not said twice."""
+        """Return the text for a line that already begins with this name, without repeating the name."""
         return str(self)
 
 
@@ -34,7 +34,7 @@ class ConfigError(RolldeckError):
     """The configuration cannot be used.
 
     Attributes:
-        file: the file it stands in, or where it came from.
+        file: the file that contains the key, or another source.
         key: the path of the key, such as ``apps.shop.rollout.serial``; empty when it is the whole file.
         problem: what was found and what was expected.
     """
@@ -47,11 +47,11 @@ class ConfigError(RolldeckError):
 
 
 class BackendError(RolldeckError):
-    """Something outside did not do as asked.
+    """A load balancer, a host or a service failed.
 
     Attributes:
-        target: the load balancer or host concerned, by its name in the configuration.
-        problem: what happened, with the other side's own words where there are any; see `MAX_PROBLEM`.
+        target: the load balancer or host, by its name in the configuration.
+        problem: what happened, with the text of the other side if there is any; see `MAX_PROBLEM`.
     """
 
     def __init__(self, target: str, problem: str) -> None:
@@ -64,7 +64,7 @@ class BackendError(RolldeckError):
 
 
 class Unreachable(BackendError):
-    """Could not be asked at all; nothing was changed by this attempt."""
+    """No request was sent; this attempt changed nothing."""
 
 
 class HostKeyError(Unreachable):
@@ -72,10 +72,10 @@ class HostKeyError(Unreachable):
 
 
 class UnknownOutcome(BackendError):
-    """The answer was lost on the way: look at what is true before anything else is sent.
+    """The answer was lost: the state must be read before anything else is sent.
 
     Attributes:
-        pid: process id of the command on the far side when it is known, which may still be running.
+        pid: process id of the command, which may still be running there; None if it is unknown.
         started: see `backends.command.CommandStarted`.
     """
 
@@ -86,10 +86,10 @@ class UnknownOutcome(BackendError):
 
 
 class Refused(BackendError):
-    """Was asked and answered no.
+    """The answer to a request was no.
 
     Attributes:
-        reason: the problem without what it was for, where that is known.
+        reason: the problem without the purpose of the request, if that is known.
     """
 
     def __init__(self, target: str, problem: str, *, reason: str = "") -> None:
@@ -97,21 +97,21 @@ class Refused(BackendError):
         self.reason = shorten(reason, MAX_PROBLEM) or self.problem
 
     def beside_step(self, name: str) -> str:
-        """The text where both this name and what was asked for stand before it already."""
+        """Return the text for a line that already begins with this name and the purpose of the request."""
         return self.reason if name == self.target else f"{self.target}: {self.reason}"
 
 
 class NotAsked(Refused):
-    """Something stood against asking, and nothing was sent."""
+    """Nothing was sent, because something forbids it."""
 
 
 class Busy(NotAsked):
-    """Something else is under way there, and nothing was begun; the same may be asked again later."""
+    """Nothing was begun, because something else is under way there; a later retry may succeed."""
 
 
 class PermissionDenied(Refused):
-    """The socket's level or the user's rights do not allow it."""
+    """The level of the socket or the rights of the user do not allow it."""
 
 
 class UnreadableReply(BackendError):
-    """Answered, but not with something that can be understood; never a pass."""
+    """The answer cannot be understood; this never counts as a pass."""

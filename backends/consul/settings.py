@@ -18,7 +18,7 @@ TOKEN_ENV = "CONSUL_HTTP_TOKEN"  # noqa: S105 - the name of a variable, and Cons
 
 
 class ConsulSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """One agent. The token stands where `token_env`, `token_file` or `token_command` says.
+    """One agent. `token_env`, `token_file` or `token_command` says where the token is.
 
     So does the key with which what Rolldeck writes there is signed: `signing_key_env`, ...
 

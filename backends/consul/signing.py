@@ -1,4 +1,4 @@
-"""Who vouches for what stands in Consul: an HMAC with a key that all machines of one team have.
+"""Signatures of values in Consul: an HMAC with a key that all machines of one team have.
 
 A signed value is a line with the signature, and behind it the content as it would stand there unsigned:
 
@@ -61,7 +61,7 @@ class Signer:
         Args:
             kind: of the value.
             content: what it says.
-            bound: what it may stand with only, such as the session that has the lock.
+            bound: the context for which the value is valid, such as the session that holds the lock.
         """
         return _MARK + self._signature(kind, content, bound) + b"\n" + content
 

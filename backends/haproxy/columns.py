@@ -20,7 +20,7 @@ Name = tuple[str, str]
 class Columns:
     """One sequence for each thing, all in the order of the servers. Never changed once made.
 
-    Counters may be read only when they are asked for.
+    Counters may be read lazily.
     """
 
     names: list[Name]
@@ -31,7 +31,7 @@ class Columns:
 
 
 class Columnar(Sequence[Server]):
-    """Servers that are built one by one when they are asked for."""
+    """Servers that are built one by one on access."""
 
     @abstractmethod
     def columns(self) -> Columns:

@@ -22,7 +22,7 @@ ReadFile = Callable[[str, int], Awaitable[str]]
 
 @dataclass(frozen=True, slots=True)
 class HaproxyFacts:
-    """Implements `backends.protocols.LoadBalancerFacts`; None means that it could not be seen.
+    """Implements `backends.protocols.LoadBalancerFacts`; None means that the file could not be read.
 
     Attributes:
         state_file: every backend with servers loads its state from a file at a reload. Something
@@ -33,7 +33,7 @@ class HaproxyFacts:
             that is gone still counts.
         relative_ports: backend and name of the servers whose port HAProxy computes from the client's.
         all_backups: backends in which all backup servers serve together, by `option allbackups`.
-        unseen: why nothing could be seen; empty when it could.
+        unseen: why the file could not be read; empty if it was.
     """
 
     state_file: bool | None = None
@@ -54,7 +54,7 @@ async def read_facts(
     """Find the configuration files, read and parse them.
 
     Args:
-        config_file: the path from our settings; when empty HAProxy is asked.
+        config_file: the path in the settings; when empty, HAProxy reports it.
         ask_config_files: gets the reply to `show env HAPROXY_CFGFILES`; None where what HAProxy names may be
             on another machine than the one that is read.
         read_file: reads one file where HAProxy runs; None when nothing can.
@@ -72,7 +72,7 @@ async def read_facts(
     except TimeoutError:
         return HaproxyFacts(unseen=f"HAProxy's configuration file was not read within {timeout_s:g} s")
     except (OSError, BackendError) as error:
-        # The load balancer's name stands before it already.
+        # The line already begins with the load balancer's name.
         words = error.problem if isinstance(error, BackendError) else str(error)
         problem = shorten(f"HAProxy's configuration file: {words}", _MAX_PROBLEM)
         return HaproxyFacts(unseen=problem)

@@ -1,4 +1,4 @@
-"""The fast way from replies to servers: kept as columns, each `Server` built when it is asked for.
+"""The fast way from replies to servers: columns, from which each `Server` is built on access.
 
 A poll of ten thousand servers changes all of them, but nobody looks at more than a screenful. What is
 read here means the same as in `parse` and `servers`; what is odd in any way is left to them.

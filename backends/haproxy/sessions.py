@@ -95,7 +95,7 @@ def _seconds(text: str) -> int | None:
 
 
 _OLD_WORKERS = "# old workers"
-_MAX_WORKERS = 100  # that are asked; a master with more of them has a problem of its own
+_MAX_WORKERS = 100  # that are queried; a master with more of them has another problem
 
 Ask = Callable[[str], Awaitable[str]]
 """Sends one read to the master and returns its whole reply."""
@@ -125,11 +125,11 @@ async def read_older_sessions(instance: str, backends: Collection[str], ask: Ask
 
     Args:
         instance: the load balancer's name, for errors.
-        backends: whose servers count; all when empty.
+        backends: the backends whose servers count; all when empty.
         ask: the master.
 
     Raises:
-        BackendError: the master could not be asked, or what it says cannot be understood.
+        BackendError: the master does not answer, or its answer cannot be understood.
     """
     found: Counter[Name] = Counter()
     for pid in parse_old_workers(instance, await ask(commands.processes())):

@@ -79,14 +79,14 @@ class StatsPage:
         raise PermissionDenied(self._name, f"{_READ_ONLY}: it counts sessions, and does not list them")
 
     async def older_sessions(self, backends: Sequence[str] = ()) -> None:
-        """Nothing of them can be seen from here."""
+        """Return None: the page does not show them."""
 
     async def write(self, command: str) -> Never:
         """Refuse: nothing can be changed from here."""
         raise PermissionDenied(self._name, f"{_READ_ONLY} (`{command}` was not sent)")
 
     async def facts(self) -> HaproxyFacts:
-        """Nothing can be seen from here."""
+        """Return no facts: the page shows none."""
         return HaproxyFacts(unseen=_READ_ONLY)
 
     async def fetch(self) -> str:

@@ -167,7 +167,7 @@ def judge(settings: HttpHealth, page: Page) -> str:
 
 
 def version_of(settings: HttpHealth, page: Page) -> str:
-    """The running version on its page. Raises UnreadableReply: a version not seen is never a pass."""
+    """Read the running version from its page. Raises UnreadableReply: an unknown version never passes."""
     text = page.body.strip()
     if settings.version_json:
         found = _find(_json(page), settings.version_json)

@@ -85,8 +85,10 @@ class WebClient:
         except Exception as error:  # not all is wrapped, such as a redirect to port 99999
             raise Unreachable(url, format_http_error(error)) from error
         finally:
-            asked = "\n".join((f"GET {url}", *(f"{name}: {value}" for name, value in client.headers.items())))
-            log_exchange(url, asked, said, said[:1].isdigit(), time.monotonic() - begun)
+            request = "\n".join(
+                (f"GET {url}", *(f"{name}: {value}" for name, value in client.headers.items()))
+            )
+            log_exchange(url, request, said, said[:1].isdigit(), time.monotonic() - begun)
 
     async def _get(self, client: "httpx.AsyncClient", url: str) -> Page:
         """Follow redirects here: httpx would read all of their bodies, however long they are."""

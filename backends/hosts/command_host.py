@@ -177,10 +177,10 @@ class CommandHost(ABC):
         return "a password is required" if wants_password(listing.stdout, allowed.stdout.strip()) else ""
 
     def sudo_call(self, command: Command, *, track: bool = False) -> SudoCall | None:
-        """What sudo is asked to run for this command, None where no sudo is in the way. Arguments as `run`.
+        """Return what sudo would run for this command, or None without sudo. Arguments as for `run`.
 
         Raises:
-            UnreadableReply: that cannot be told from the command.
+            UnreadableReply: the command does not tell.
         """
         return sudo_call(self._before, TRACKER if track else (), command)
 
@@ -238,7 +238,7 @@ class CommandHost(ABC):
         """Tell the listener of the process while it runs; who is killed meanwhile has it written down."""
 
         async def tell() -> None:
-            await capture.told()
+            await capture.wait_for_pid()
             if self._listener and capture.pid is not None:
                 self._listener(CommandStarted(self._name, line, capture.pid, capture.started))
 

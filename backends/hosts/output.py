@@ -14,7 +14,7 @@ read -r stat 2>/dev/null </proc/$$/stat || stat=$$
 tell $stat
 exec "$@\""""
 TRACKER = ("sh", "-c", _TELL, "sh")
-"""Goes before a command whose process id must be known: a shell that tells its own, then is it."""
+"""Prefix of a tracked command: a shell that prints its process id and then becomes the command."""
 
 
 class Capture:
@@ -73,7 +73,7 @@ class Capture:
         self._over.set()
 
     def lost(self, reason: str) -> None:
-        """Nothing more will be heard of it."""
+        """No more output will arrive."""
         self.lost_because = reason
         self._over.set()
         self._closed.set()
@@ -100,7 +100,7 @@ class Capture:
                 if self._received == before:
                     return
 
-    async def told(self) -> None:
+    async def wait_for_pid(self) -> None:
         """Wait until it has said its process id."""
         await self._told.wait()
 

@@ -32,7 +32,7 @@ class ConsolePort:
         """Try each address of the name: the port is open if one accepts, and closed if all refuse.
 
         Raises:
-            Unreachable: time-out, no route, unknown name: neither open nor closed was seen.
+            Unreachable: a time-out, no route, or an unknown name: the port is neither open nor closed.
         """
         for address in await self._resolve():
             if await self._accepts(address):
@@ -102,7 +102,7 @@ class NodePort:
 
         Raises:
             Unreachable: as it comes from the host.
-            UnreadableReply: no table was seen, or only a part of it.
+            UnreadableReply: the table is missing or incomplete.
         """
         result = await query(self._host, self.command(), timeout=self._timeout)
         if self._port in listening_ports(result.stdout):

@@ -147,7 +147,7 @@ class ComposeInstaller(SequenceInstaller):
         Raises:
             Refused: the file is not as expected or could not be changed, or compose failed.
             UnknownOutcome: an answer was lost; nothing more was tried.
-            Unreachable, UnreadableReply: the node could not be asked.
+            Unreachable, UnreadableReply: the node does not answer.
         """
         values = self._with(version)
         edit = await self._find_edit(version, values)

@@ -167,7 +167,7 @@ class ContainerInstaller(SequenceInstaller):
         Raises:
             Refused: an engine's command failed; the old container has its name back.
             UnknownOutcome: an answer was lost; nothing more was tried.
-            Unreachable, UnreadableReply: the engine could not be asked.
+            Unreachable, UnreadableReply: the engine does not answer.
         """
         values = self._with(version)
         await self._set_aside(values)

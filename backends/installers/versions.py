@@ -183,8 +183,8 @@ class VersionProbe:
         """Return the version on disk, or None when nothing is installed.
 
         Raises:
-            UnreadableReply: it cannot be told.
-            Unreachable: the node could not be asked.
+            UnreadableReply: the version cannot be read.
+            Unreachable: the node does not answer.
         """
         command = self.settings.command(self.values)
         return self.settings.read(await query(self.host, command, timeout=self.timeout))
