@@ -144,7 +144,7 @@ class _Config(SSHClientConfig):
         **SSHClientConfig._handlers,
         _KEYWORD.lower(): (_KEYWORD, SSHClientConfig._set_string_list),
     }
-    _percent_expand = {_KEYWORD}  # noqa: RUF012
+    _percent_expand = {_KEYWORD}  # noqa: RUF012 - as above
 
 
 def revoked_files(configs: Sequence[str], hop: Hop, *, canonical: bool, final: bool) -> tuple[str, ...]:

@@ -191,7 +191,7 @@ class Stack:
         """Wait up to `timeout` seconds until all is UP on every HAProxy. Raises TimeoutError."""
         async with asyncio.timeout(timeout):
             for instance, backend in product(self.instances.values(), self.backends):
-                while set((await instance.statuses(backend)).values()) != {"UP"}:  # noqa: ASYNC110
+                while set((await instance.statuses(backend)).values()) != {"UP"}:  # noqa: ASYNC110 - HAProxy cannot tell us
                     await asyncio.sleep(0.02)
 
     def add_faulty_releases(self) -> None:

@@ -125,7 +125,7 @@ class Journal:
         names = "id, kind, application, version, operator, host, pid, began, follows, plan, plan_hash"
         with self.transaction():
             marks = ", ".join("?" * len(values))
-            cursor = self._connection.execute(f"INSERT INTO entries ({names}) VALUES ({marks})", values)  # noqa: S608
+            cursor = self._connection.execute(f"INSERT INTO entries ({names}) VALUES ({marks})", values)  # noqa: S608 - texts of our own; values are bound
             entry = int(cursor.lastrowid or 0)
             chain.begin(self._connection, entry)
         return entry
@@ -174,7 +174,7 @@ class Journal:
         with self.transaction():
             begun = "SELECT entry FROM links WHERE what = 'begun'"
             where = f"id = ? AND id NOT IN ({begun})"
-            self._connection.execute(f"DELETE FROM entries WHERE {where}", (entry,))  # noqa: S608
+            self._connection.execute(f"DELETE FROM entries WHERE {where}", (entry,))  # noqa: S608 - texts of our own; values are bound
 
     def prune(self, before: float) -> int:
         """Forget entries that ended healthy before this time; returns how many.
@@ -212,7 +212,7 @@ class Journal:
 
     def _entries(self, rest: str, values: list[Any]) -> list[Entry]:
         with self._explained():
-            rows = self._connection.execute(f"SELECT {COLUMNS} FROM entries {rest}", values).fetchall()  # noqa: S608
+            rows = self._connection.execute(f"SELECT {COLUMNS} FROM entries {rest}", values).fetchall()  # noqa: S608 - texts of our own; values are bound
             return [read_entry(row) for row in rows]
 
     def records(self, entry: int, *names: str) -> Iterator[Record]:
@@ -231,7 +231,7 @@ class Journal:
         only = f"AND coalesce({kind}, '') NOT IN ({', '.join('?' * len(others))})" if names else ""
         with self._explained():
             rows = self._connection.execute(
-                f"SELECT seq, at, CAST(event AS BLOB) FROM events WHERE entry = ? {only} ORDER BY seq",  # noqa: S608
+                f"SELECT seq, at, CAST(event AS BLOB) FROM events WHERE entry = ? {only} ORDER BY seq",  # noqa: S608 - texts of our own; values are bound
                 (entry, *others),
             ).fetchall()
             before: Record | None = None

@@ -167,7 +167,7 @@ def _report_cpu(what: str, seen: CpuLoad, target: float) -> bool:
 
 
 def _keys(terminal: Terminal) -> bool:
-    dice = random.Random(2)  # noqa: S311
+    dice = random.Random(2)  # noqa: S311 - no secret
     times = []
     for number in range(PRESSES):
         time.sleep(dice.uniform(0.05, 0.35))

@@ -129,7 +129,7 @@ async def _taken(agent: Agent, settings: LockSettings) -> None:
     """Take it as Rolldeck does, again and again until that has worked."""
     consul = Consul(ConsulSettings(address=agent.address))
     lock = ConsulLock(consul, "rolldeck/shop/lock", SystemClock(), settings.session_ttl, settings.lock_delay)
-    while not await lock.try_acquire(b"{}"):  # noqa: ASYNC110 - Consul does not tell when a delay is over
+    while not await lock.try_acquire(b"{}"):
         await asyncio.sleep(POLL)
     await lock.release()
     await consul.close()

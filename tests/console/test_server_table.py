@@ -126,7 +126,7 @@ async def test_it_looks_like_the_sketch_at_80_columns() -> None:
         assert [line.rstrip() for line in lines(table)[:4]] == [
             " NODE   BACKEND ADMIN HEALTH▾   VERSION SESS   Q REQ/S ERR%  RT TREND LB SINCE",
             "▸web1   shop    ready ▲ up      1.5.0     12   0   143  0.0   8 █▅▃▁█ ✓✓ 3 min",
-            " web3   shop    drain ▲ up      1.5.0     12   0     0    –   – █▅▃▁█ ✓✓ 3 min",  # noqa: RUF001
+            " web3   shop    drain ▲ up      1.5.0     12   0     0    –   – █▅▃▁█ ✓✓ 3 min",  # noqa: RUF001 - as it is drawn
             " web5   shop    mixed ‖ -       1.5.0     12   0   143  0.0   8 ✓✗ ready on lb2",
         ]
 

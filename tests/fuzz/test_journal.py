@@ -81,7 +81,7 @@ def test_rows_that_somebody_has_changed(rows: list[tuple[Any, Any, str]], column
                     )
             for column, value in columns.items():
                 with contextlib.suppress(sqlite3.Error, OverflowError):
-                    connection.execute(f"UPDATE entries SET {column} = ?", (value,))  # noqa: S608
+                    connection.execute(f"UPDATE entries SET {column} = ?", (value,))
         size = sum(len(written) for _, _, written in rows) + len(str(columns))
         found = bounded(lambda: list(journal.records(entry)), size)
         assert found is not None, "one row must not hide the others"

@@ -56,7 +56,7 @@ async def other(agent: Agent, timeout: float = 1) -> AsyncIterator[ConsulLock]:
 async def take(lock: ConsulLock) -> None:
     """As soon as Consul has ended the session of who sleeps."""
     async with asyncio.timeout(4 * TTL):
-        while not await lock.try_acquire(b"the one that is awake"):  # noqa: ASYNC110
+        while not await lock.try_acquire(b"the one that is awake"):
             await asyncio.sleep(0.2)
 
 

@@ -38,7 +38,7 @@ async def small(place: Path) -> AsyncIterator[Stack]:
 
 async def until(condition: Callable[[], bool], timeout: float = 60.0) -> None:
     async with asyncio.timeout(timeout):
-        while not condition():  # noqa: ASYNC110
+        while not condition():
             await asyncio.sleep(0.01)
 
 
@@ -61,7 +61,7 @@ async def run_release(node: Node, version: str) -> None:
 
 async def until_answers(stack: Stack, name: str) -> None:
     async with asyncio.timeout(60):
-        while await running_version(stack, name) is None:  # noqa: ASYNC110
+        while await running_version(stack, name) is None:
             await asyncio.sleep(0.01)
 
 
@@ -210,7 +210,7 @@ async def test_stop_closes_the_port_finishes_the_request_and_then_ends(small: St
     await asyncio.sleep(0.2)  # it has arrived
     assert await node.appctl("stop") == 0
     async with asyncio.timeout(5):
-        while await is_open(node.port):  # noqa: ASYNC110
+        while await is_open(node.port):
             await asyncio.sleep(0.01)
     assert node.pid is not None  # still working: a closed port alone proves nothing
     assert await node.appctl("status") == 0

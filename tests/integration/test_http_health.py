@@ -161,7 +161,7 @@ async def test_a_command_that_hangs_is_ended_on_the_node(tmp_path: Path) -> None
     result = await HealthCheckFactory(settings, "apps.shop.health", node).create(node, {}).check()
     assert result == HealthResult(False, "timed out after 0.3 s")
     async with asyncio.timeout(60):
-        while await node.alive(int(pid_file.read_text())):  # noqa: ASYNC110 - it was only signalled
+        while await node.alive(int(pid_file.read_text())):
             await asyncio.sleep(0.05)
 
 

@@ -237,7 +237,7 @@ async def test_a_command_whose_time_is_over_goes_on_and_can_be_waited_for(tmp_pa
         await node.install("1.5.0")
     pid = caught.value.pid
     assert pid is not None
-    while await HOST.alive(pid):  # noqa: ASYNC110 - as the orchestrator does
+    while await HOST.alive(pid):
         await asyncio.sleep(0.05)
     assert await node.installed() == "1.5.0"
 

@@ -22,7 +22,7 @@ def host() -> LocalHost:
 async def end(host: LocalHost, pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
     async with asyncio.timeout(60):
-        while await host.alive(pid):  # noqa: ASYNC110 - a process has no event
+        while await host.alive(pid):
             await asyncio.sleep(0.02)
 
 

@@ -44,7 +44,7 @@ async def held(folder: Path, binary: Path, *paths: str) -> AsyncIterator[tuple[R
                 clients.append("{}:{}".format(*writer.get_extra_info("sockname")))
                 writers.append(writer)
             async with asyncio.timeout(60):
-                while answers.requests < len(paths):  # noqa: ASYNC110  (it cannot tell us)
+                while answers.requests < len(paths):
                     await asyncio.sleep(0.01)
             try:
                 yield haproxy, clients

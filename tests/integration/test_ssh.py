@@ -52,7 +52,7 @@ async def host(sshd: Sshd) -> AsyncIterator[SshHost]:
 async def until(path: Path) -> str:
     """The text of a file that is about to be written."""
     async with asyncio.timeout(60):
-        while not text(path):  # noqa: ASYNC110 - a file has no event
+        while not text(path):
             await asyncio.sleep(0.02)
     return text(path)
 
@@ -63,7 +63,7 @@ def text(path: Path) -> str:
 
 async def until_gone(host: SshHost, pid: int) -> None:
     async with asyncio.timeout(60):
-        while await host.alive(pid):  # noqa: ASYNC110 - a process over there has no event
+        while await host.alive(pid):
             await asyncio.sleep(0.05)
 
 
@@ -202,7 +202,7 @@ async def test_a_session_cut_mid_command_is_unknown_and_the_command_goes_on(
 async def test_a_lost_connection_is_opened_again_for_the_next_command(sshd: Sshd, host: SshHost) -> None:
     await host.connect()
     sshd.kill_sessions()
-    while sshd.connections():  # noqa: ASYNC110 - until the end has come; a command sent before may be lost
+    while sshd.connections():
         await asyncio.sleep(0.01)
     assert (await host.run(Command(("echo", "back")))).stdout == "back\n"
     assert sshd.log.count("Accepted publickey") == 2

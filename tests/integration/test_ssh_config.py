@@ -123,7 +123,7 @@ async def test_nothing_is_forwarded_run_or_shared_here(sshd: Sshd, tmp_path: Pat
         for port in (here, there):
             with socket.socket() as probe:
                 assert probe.connect_ex(("127.0.0.1", port))
-        names = [path.name for path in tmp_path.iterdir()]  # noqa: ASYNC240
+        names = [path.name for path in tmp_path.iterdir()]  # noqa: ASYNC240 - a few files of the test
     finally:
         await host.close()
     assert names == ["sshd"]

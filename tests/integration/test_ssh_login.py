@@ -138,7 +138,7 @@ async def test_a_failure_behind_the_jump_host_is_told_and_the_jump_is_left(
     sshd.ssh_config.write_text(sshd.ssh_config.read_text() + behind)
     assert "127.0.0.1 port" in await refused(SshHost("web1", "inner", settings(sshd)))
     async with asyncio.timeout(5):
-        while sshd.sessions():  # noqa: ASYNC110 - sshd has no event for us
+        while sshd.sessions():
             await asyncio.sleep(0.02)
 
 

@@ -109,7 +109,7 @@ class World:
 
     async def until(self, condition: Callable[[], object], step: float = 0.01) -> None:
         """Let virtual time pass until something is so."""
-        while not condition():  # noqa: ASYNC110 - what is waited for belongs to the fakes, and costs no time
+        while not condition():
             await asyncio.sleep(step)
 
     # -- the whole thing ----------------------------------------------------------------------

@@ -272,7 +272,7 @@ async def statuses(stack: Stack, backend: str) -> dict[tuple[str, str], str]:
 async def until(condition: Callable[[], Awaitable[bool]], timeout: float = 60.0) -> None:
     """Look every 20 ms. Raises TimeoutError."""
     async with asyncio.timeout(timeout):
-        while not await condition():  # noqa: ASYNC110
+        while not await condition():
             await asyncio.sleep(0.02)
 
 

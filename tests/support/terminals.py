@@ -236,7 +236,7 @@ class Terminal:
             TimeoutError: it did not end.
         """
         async with asyncio.timeout(seconds):
-            while self._process.poll() is None:  # noqa: ASYNC110
+            while self._process.poll() is None:
                 await asyncio.sleep(0.02)
         if not self._held and not self._gone:
             # Not for ever: output that is stopped, or whom the program has left behind, keeps it open.

@@ -62,7 +62,7 @@ async def test_on_this_machine() -> None:
         assert await connections.count() == 0
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         async with asyncio.timeout(10):
-            while await connections.count() != 1:  # noqa: ASYNC110 - the kernel cannot tell us
+            while await connections.count() != 1:
                 await asyncio.sleep(0.02)
         writer.close()
         await writer.wait_closed()

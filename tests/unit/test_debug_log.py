@@ -110,7 +110,7 @@ async def test_another_process_may_rotate_it(tmp_path: Path) -> None:
     path = tmp_path / "log"
     async with logging_to(path) as (bus, _):
         bus.emit(note("before"))
-        while not path.read_text():  # noqa: ASYNC110
+        while not path.read_text():
             await asyncio.sleep(0.01)
         path.rename(tmp_path / "log.1")
         path.touch()

@@ -288,7 +288,7 @@ def test_hooks_of_all_applications_come_before_its_own() -> None:
     assert refused(top(hooks=hook)).problem == "found a table, expected a list of tables: [[hooks]]"
 
 
-CHRISTMAS = datetime.datetime(2026, 12, 24)  # noqa: DTZ001
+CHRISTMAS = datetime.datetime(2026, 12, 24)  # noqa: DTZ001 - local time, as TOML has it
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def test_a_window_ends_when_its_clock_shows_the_time_for_the_last_time() -> None
 
 
 def test_once() -> None:
-    christmas = freeze(**{"from": datetime(2026, 12, 24), "to": datetime(2027, 1, 2, 6)})  # noqa: DTZ001
+    christmas = freeze(**{"from": datetime(2026, 12, 24), "to": datetime(2027, 1, 2, 6)})  # noqa: DTZ001 - local time, as TOML has it
     assert until("2026-12-23 23:59", christmas) == ""
     assert until("2026-12-24 00:00", christmas) == "2027-01-02 06:00"
     assert until("2027-01-02 06:00", christmas) == ""
@@ -108,7 +108,7 @@ def test_windows_that_follow_upon_each_other_are_one() -> None:
             "frozen, with no end in the next 370 days: ",
         ),
         (
-            {"from": datetime(2026, 12, 24), "to": datetime(2027, 1, 2, 6)},  # noqa: DTZ001
+            {"from": datetime(2026, 12, 24), "to": datetime(2027, 1, 2, 6)},  # noqa: DTZ001 - local time, as TOML has it
             "2026-12-24 20:00",
             "frozen until Sat 2027-01-02 06:00 (Europe/Berlin): no one is there",
         ),
@@ -149,7 +149,7 @@ def test_without_a_time_zone_it_is_the_machines(monkeypatch: pytest.MonkeyPatch)
 # -- whatever is asked ------------------------------------------------------------------------
 
 clocks = st.times(timezones=st.none()).map(lambda each: each.replace(second=0, microsecond=0))
-moments = st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+moments = st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis wants bounds without a zone
 changes = st.sampled_from(  # around which clocks are put forward or back somewhere
     [
         datetime(2026, 3, 29, 1, tzinfo=UTC),

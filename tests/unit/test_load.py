@@ -59,7 +59,7 @@ def answering(*replies: bytes) -> Behaviour:
 async def report(load: Load, requests: int) -> Report:
     """Run until so many requests were started."""
     async with load:
-        while load.started < requests:  # noqa: ASYNC110
+        while load.started < requests:
             await asyncio.sleep(0.001)
         return await load.stop()
 
@@ -210,7 +210,7 @@ async def test_silence_is_a_failure_and_does_not_slow_the_load_down() -> None:
     async with server(behave) as target:
         load = kept(target, timeout=1)
         async with load:
-            while load.started < 20:  # noqa: ASYNC110
+            while load.started < 20:
                 await asyncio.sleep(0.001)
             # An open loop: not one of them waited for another. On a busy machine there may be 21 by now.
             assert load.in_flight == load.started
@@ -228,7 +228,7 @@ async def test_leaving_without_stop_cuts_what_is_running() -> None:
 
     async with server(behave) as target:
         async with fresh(target) as load:
-            while load.started < 1:  # noqa: ASYNC110
+            while load.started < 1:
                 await asyncio.sleep(0.001)
         async with asyncio.timeout(5):
             await ended.wait()

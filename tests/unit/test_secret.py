@@ -22,7 +22,7 @@ def private_file(tmp_path: Path, text: str | bytes = VALUE + "\n", mode: int = 0
 
 def test_a_secret_shows_nothing() -> None:
     secret = Secret(VALUE)
-    for shown in (repr(secret), str(secret), f"{secret}", f"{[secret]}", "%s" % secret):  # noqa: UP031
+    for shown in (repr(secret), str(secret), f"{secret}", f"{[secret]}", "%s" % secret):  # noqa: UP031 - one of the ways to show it
         assert VALUE not in shown
     assert repr(secret) == "Secret(***)"
     with pytest.raises(TypeError, match="cannot be serialised"):

@@ -80,7 +80,7 @@ class Agent:
     async def ready(self) -> None:
         """Wait until there is a leader, and the agent itself is in the catalog."""
         async with asyncio.timeout(60):
-            while not await self._ready():  # noqa: ASYNC110
+            while not await self._ready():
                 await asyncio.sleep(0.05)
 
     async def _ready(self) -> bool:
@@ -105,7 +105,7 @@ class Agent:
         """
         seen = self.logged() if since is None else since
         async with asyncio.timeout(60):
-            while not self._has_answered(path, seen):  # noqa: ASYNC110
+            while not self._has_answered(path, seen):
                 await asyncio.sleep(0.05)
 
     def _has_answered(self, path: str, since: int) -> bool:

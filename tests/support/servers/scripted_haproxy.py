@@ -60,7 +60,7 @@ class ScriptedHaproxy:
 async def until(condition: Callable[[], bool]) -> None:
     """Wait until something is so; TimeoutError when it does not come to be."""
     async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110  (what is waited for has no event)
+        while not condition():
             await asyncio.sleep(0.005)
 
 
