@@ -133,7 +133,7 @@ class Baked(Event, frozen=True, kw_only=True, tag="baked"):
 
 
 class NodeDone(Event, frozen=True, kw_only=True):
-    """Base of the two ways in which a node's turn ends well."""
+    """Base of the two ways in which a node is done."""
 
     node: str
     duration_s: float
@@ -156,7 +156,7 @@ class NodeSkipped(ByActor, frozen=True, kw_only=True, tag="node_skipped"):
 
 
 class NodeFailed(OfStep, frozen=True, kw_only=True, tag="node_failed"):
-    """A step of a node failed, and with it the node's turn."""
+    """A step of a node failed, and with it the rollout of the node."""
 
     error: str
     touched: bool = True  # False: it is as it was, and only held back: nothing was sent that changes it
@@ -169,7 +169,7 @@ class ServiceLog(OfStep, frozen=True, kw_only=True, tag="service_log"):
 
 
 class NodePutBack(OfStep, frozen=True, kw_only=True, tag="node_put_back"):
-    """A node whose turn had failed before its service was asked to stop: it is as it was before."""
+    """A node that failed before its service was asked to stop: it is as it was before."""
 
     error: str
 
@@ -238,7 +238,7 @@ class ManualChangeFinished(Event, frozen=True, kw_only=True, tag="manual_change_
 
 
 class CommandEvent(Event, frozen=True, kw_only=True):
-    """Base of what concerns a command. `node` and `step` are empty outside a node's turn."""
+    """Base of what concerns a command. `node` and `step` are empty outside the rollout of a node."""
 
     node: str
     step: str
@@ -292,7 +292,7 @@ class RolloutEnded(Event, frozen=True, kw_only=True, tag="rollout_ended"):
     out_of_rotation: list[OutOfRotation]
     unreachable_balancers: list[str]  # load balancers that could not be read at the end, with the reason
     duration_s: float
-    held: list[str] = []  # of those pending: the turn had begun, and the node could not be taken out
+    held: list[str] = []  # of those pending: nodes that had begun and could not be taken out
     versions: dict[str, str] = {}  # of each node of the application at the end, as far as it is known
     ways_on: list[WayOn] = []  # the first one is to be tried first; none after an end that is well
     blocked: str = ""  # why no command of Rolldeck can work until it is mended, such as a full disk

@@ -27,7 +27,7 @@ class NodeState(enum.StrEnum):
     HELD = "held"
     FAILED = "failed"
     PUT_BACK = "put back"
-    INTERRUPTED = "interrupted"  # its turn had no end when the rollout ended
+    INTERRUPTED = "interrupted"  # it was under way when the rollout ended
     UNKNOWN = "unknown"
 
 
@@ -59,7 +59,7 @@ class NodeStatus:
     reason: str = ""
     deadline: float | None = None  # of what it waits for, seconds since 1970
     steps: dict[Step, StepSpan] = field(default_factory=dict)  # the last try of each
-    seconds: float = 0.0  # of its whole turn, once it is over
+    seconds: float = 0.0  # of all its steps, once it is over
     baked: events.Baked | None = None  # how its last bake went
     times: StepTimes | None = None  # of that, without what people took to decide
     log: tuple[str, ...] = ()  # the last lines of its service, when it has failed; they are not cleaned

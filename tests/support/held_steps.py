@@ -1,4 +1,4 @@
-"""A moment of a node's turn that lasts until a test lets it go on: no test has to hit it in time."""
+"""A moment in the rollout of a node that lasts until a test lets it go on: no test has to hit it in time."""
 
 import socket
 import struct

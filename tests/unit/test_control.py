@@ -1,4 +1,4 @@
-"""The reins: pause, answer, abort, in any order and at any time."""
+"""Operator controls: pause, answer, abort, in any order and at any time."""
 
 import asyncio
 
@@ -20,7 +20,7 @@ from orchestrator.events.events import (
 from tests.support.virtual_time import VirtualClock, run
 
 
-def reins() -> tuple[RolloutControl, list[AnyEvent]]:
+def rollout_control() -> tuple[RolloutControl, list[AnyEvent]]:
     clock = VirtualClock()
     bus = EventBus(clock)
     told: list[AnyEvent] = []
@@ -30,7 +30,7 @@ def reins() -> tuple[RolloutControl, list[AnyEvent]]:
 
 def test_the_time_spent_paused_is_no_time_worked() -> None:
     async def scenario() -> None:
-        control, told = reins()
+        control, told = rollout_control()
         await asyncio.sleep(10)
         control.pause(Actor("ann"), "lunch")
         control.pause(Actor("bob"))  # it is paused already
@@ -48,7 +48,7 @@ def test_the_time_spent_paused_is_no_time_worked() -> None:
 
 def test_a_checkpoint_waits_for_resume() -> None:
     async def scenario() -> None:
-        control, _ = reins()
+        control, _ = rollout_control()
         await control.checkpoint()  # not paused: at once
         control.pause(Actor("ann"))
         asyncio.get_running_loop().call_later(60, control.resume, Actor("ann"))
@@ -60,7 +60,7 @@ def test_a_checkpoint_waits_for_resume() -> None:
 
 def test_abort_ends_a_pause_and_every_wait() -> None:
     async def scenario() -> None:
-        control, told = reins()
+        control, told = rollout_control()
         control.pause(Actor("ann"))
         asyncio.get_running_loop().call_later(1, control.abort, Actor("bob"), "fire")
         with pytest.raises(Aborted, match="aborted by bob: fire"):
@@ -75,7 +75,7 @@ def test_abort_ends_a_pause_and_every_wait() -> None:
 
 def test_a_question_waits_for_one_of_its_choices() -> None:
     async def scenario() -> None:
-        control, told = reins()
+        control, told = rollout_control()
         asked = asyncio.create_task(control.request_decision("web1", "go?", (CONTINUE, SKIP, ABORT)))
         await asyncio.sleep(100)
         (question,) = control.questions
@@ -96,7 +96,7 @@ def test_a_question_waits_for_one_of_its_choices() -> None:
 
 def test_a_failure_is_undecided_until_somebody_has_decided() -> None:
     async def scenario() -> None:
-        control, _ = reins()
+        control, _ = rollout_control()
         waiting = asyncio.create_task(control.wait_until(lambda: not control.has_open_failure))
         with control.hold_new_drains("web1"):
             with control.hold_new_drains("web2"):
@@ -112,7 +112,7 @@ def test_a_failure_is_undecided_until_somebody_has_decided() -> None:
 
 def test_the_answer_abort_aborts_the_rollout() -> None:
     async def scenario() -> None:
-        control, _ = reins()
+        control, _ = rollout_control()
         asked = asyncio.create_task(control.request_decision("web1", "go?", (CONTINUE, ABORT)))
         other = asyncio.create_task(control.request_decision("web2", "go?", (CONTINUE, ABORT)))
         await asyncio.sleep(0)
@@ -127,7 +127,7 @@ def test_the_answer_abort_aborts_the_rollout() -> None:
 
 def test_the_second_abort_is_at_once_and_keeps_the_first_reason() -> None:
     async def scenario() -> None:
-        control, told = reins()
+        control, told = rollout_control()
         cancelled: list[bool] = []
         control.on_immediate_abort(lambda: cancelled.append(True))
         control.abort(Actor("ann"), "first")
@@ -143,7 +143,7 @@ def test_the_second_abort_is_at_once_and_keeps_the_first_reason() -> None:
 
 def test_an_abort_may_be_at_once_the_first_time() -> None:
     async def scenario() -> None:
-        control, _ = reins()
+        control, _ = rollout_control()
         cancelled: list[bool] = []
         control.on_immediate_abort(lambda: cancelled.append(True))
         control.abort(Actor("ann"), immediate=True)
@@ -154,7 +154,7 @@ def test_an_abort_may_be_at_once_the_first_time() -> None:
 
 def test_a_halt_stops_new_drains_and_nothing_else() -> None:
     async def scenario() -> None:
-        control, _ = reins()
+        control, _ = rollout_control()
         control.stop_new_drains("web1 failed")
         control.stop_new_drains("web2 failed")
         control.raise_if_aborting()
@@ -168,7 +168,7 @@ def test_a_halt_stops_new_drains_and_nothing_else() -> None:
 
 def test_each_event_says_who_did_it_and_from_where() -> None:
     async def scenario() -> None:
-        control, told = reins()
+        control, told = rollout_control()
         ann = Actor("ann@ops", "console", 1000, "ssh-ed25519 SHA256:abc")
         asked = asyncio.create_task(control.request_decision("web1", "go?", (CONTINUE, SKIP, ABORT)))
         await asyncio.sleep(0)
