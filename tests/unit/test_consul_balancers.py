@@ -11,16 +11,18 @@ from backends.errors import ConfigError
 
 
 class OneKey:
-    """A Consul with one key."""
+    """A Consul with one key, or none."""
 
-    def __init__(self, value: str) -> None:
+    def __init__(self, value: str | None) -> None:
         self.value = value
 
     async def get(self, key: str) -> tuple[int, Pair | None]:
+        if self.value is None:
+            return 1, None
         return 1, Pair(key, self.value.encode(), 1, 0, "")
 
 
-async def places(value: str) -> dict[str, str]:
+async def places(value: str | None) -> dict[str, str]:
     found = await find_sockets(
         cast("Consul", OneKey(value)), KeyBalancers(key="lbs", socket="tcp://{host}:9"), "shop"
     )
@@ -66,3 +68,9 @@ async def test_what_is_json_and_names_no_host_is_none(value: str) -> None:
     )
     if not value.strip().startswith(("[", "{")):
         assert f"found {json.dumps(json.loads(value))}" in str(caught.value)
+
+
+async def test_a_missing_key_is_an_error_of_the_configuration_that_names_it() -> None:
+    with pytest.raises(ConfigError) as caught:
+        await places(None)
+    assert caught.value.key == "load_balancers.key"
