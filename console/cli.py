@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 
-from console.exit_codes import Exit
+from console.exit_codes import ExitCode
 from console.interrupts import interrupts
 from console.terminal.background_writer import in_background
 
@@ -36,7 +36,7 @@ def main() -> None:
     with in_background(lambda: interrupts.late) as writer:
         # All that it takes to say how it ended: a signal amid an import leaves half a module for good.
         from console.command_line import cli
-        from console.errors import explain
+        from console.errors import report_error
         from console.terminal.output import results_lost
 
         try:
@@ -44,11 +44,11 @@ def main() -> None:
             code = cli.main(standalone_mode=False, prog_name="rolldeck")
         except BaseException as error:
             interrupts.end()
-            code = explain(error)
+            code = report_error(error)
     interrupts.ignore()
-    code = code if isinstance(code, int) else Exit.HEALTHY
-    if code == Exit.HEALTHY and results_lost():
-        code = Exit.DEGRADED
+    code = code if isinstance(code, int) else ExitCode.HEALTHY
+    if code == ExitCode.HEALTHY and results_lost():
+        code = ExitCode.DEGRADED
     if not writer.finished:
         # Python's own end would wait for the streams that the writer still holds.
         logging.shutdown()

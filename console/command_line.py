@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import click
 
-from console.exit_codes import Exit
+from console.exit_codes import ExitCode
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     # name: (module in console.commands, one line for --help)
@@ -15,8 +15,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "check": ("check", "Run preflight checks only, for one or all applications."),
     "plan": ("plan", "Dry run: batches, what stays in rotation, every command."),
     "upgrade": ("upgrade", "Upgrade an application, node by node, without losing a request."),
-    "resume": ("recover", "Resume an unfinished rollout from the current state."),
-    "rollback": ("recover", "Roll nodes back to their previous versions."),
+    "resume": ("resume", "Resume an unfinished rollout from the current state."),
+    "rollback": ("rollback", "Roll nodes back to their previous versions."),
     "drain": ("servers", "Take nodes out of rotation and let their sessions end."),
     "maint": ("servers", "Put nodes into maintenance."),
     "ready": ("servers", "Put nodes back in rotation, proven by health checks first."),
@@ -91,7 +91,7 @@ def cli(
     # Textual draws on standard error.
     if not all(each.isatty() for each in (sys.stdin, sys.stdout, sys.stderr)):
         click.echo(f"{ctx.get_help()}\n\nThe console needs a terminal; without one, use a command.", err=True)
-        return Exit.USAGE
+        return ExitCode.USAGE
     from console.tui.run_console import open_console
 
     return open_console(config_file, app, read_only)

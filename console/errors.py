@@ -10,7 +10,7 @@ import click
 from backends.errors import BackendError, ConfigError, RolldeckError
 from backends.text import counted, visible_lines
 from console.config.decoding import MAX_ERRORS, ConfigErrors
-from console.exit_codes import Exit
+from console.exit_codes import ExitCode
 from console.terminal.output import clean, lose_results, paint, say
 from orchestrator.errors import Aborted, Locked, PlanChanged, Unauthenticated
 from orchestrator.planning.capacity import CapacityViolation
@@ -19,34 +19,34 @@ from orchestrator.planning.plan import PreflightFailed
 MAX_SHOWN_ERRORS = 50  # of a configuration
 
 
-def explain(error: BaseException) -> int:
+def report_error(error: BaseException) -> int:
     """Say what went wrong on standard error; returns what to exit with."""
     match error:
         case OSError() if _raised_in(error) == "click.utils":  # it writes the help, and to standard output
             lose_results(error)
-            return Exit.DEGRADED
+            return ExitCode.DEGRADED
         case SystemExit(code=code):
-            return code if isinstance(code, int) else Exit.DEFECT
+            return code if isinstance(code, int) else ExitCode.DEFECT
         case click.exceptions.Exit(exit_code=code):
             return code
         case click.ClickException():
             _say_wrong_use(error)
-            return Exit.USAGE
+            return ExitCode.USAGE
         case click.Abort() | KeyboardInterrupt() | Aborted():
             _line(str(error) if isinstance(error, Aborted) else "aborted")
-            return Exit.ABORTED
+            return ExitCode.ABORTED
         case PreflightFailed() | PlanChanged() | CapacityViolation() | Locked() | Unauthenticated():
             _line(f"refused, no changes made: {error}")
-            return Exit.REFUSED
+            return ExitCode.REFUSED
         case ConfigErrors(errors=errors):
             _say_config_errors(errors)
-            return Exit.USAGE
+            return ExitCode.USAGE
         case ConfigError():
             _line(str(error))
-            return Exit.USAGE
+            return ExitCode.USAGE
         case BackendError() | RolldeckError():
             _line(str(error))
-            return Exit.DEGRADED
+            return ExitCode.DEGRADED
     return _defect(error)
 
 
@@ -75,10 +75,10 @@ def _line(text: str) -> None:
     say(f"{paint('rolldeck:', 'bad')} {clean(text)}")
 
 
-def _defect(error: BaseException) -> Exit:
+def _defect(error: BaseException) -> ExitCode:
     _line(f"bug in Rolldeck, please report: {type(error).__name__}: {error}; details {_report(error)}")
     _line("which nodes are in rotation is unknown; check with `rolldeck status`")
-    return Exit.DEFECT
+    return ExitCode.DEFECT
 
 
 def _report(error: BaseException) -> str:

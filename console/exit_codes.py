@@ -3,7 +3,7 @@
 import enum
 
 
-class Exit(enum.IntEnum):
+class ExitCode(enum.IntEnum):
     """What `rolldeck` exits with."""
 
     HEALTHY = 0  # done; everything that belongs there is in rotation

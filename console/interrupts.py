@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from types import FrameType
 from typing import Any, TypeVar
 
-from console.exit_codes import Exit
+from console.exit_codes import ExitCode
 
 T = TypeVar("T")
 Listener = Callable[[str], None]
@@ -136,7 +136,7 @@ def _exit() -> None:
     with contextlib.suppress(OSError, ValueError):
         if select.select([], [2], [], 0)[1]:
             os.write(2, b"rolldeck: aborted, although not everything could be closed\n")
-    os._exit(Exit.ABORTED)
+    os._exit(ExitCode.ABORTED)
 
 
 interrupts = Interrupts()

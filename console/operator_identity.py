@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from orchestrator.events.actor import Actor, Via
 
 
-def operator(via: Via) -> Actor:
+def current_operator(via: Via) -> Actor:
     """Who works here, as `user@machine`: under `sudo` the user who called it, with the uid that it gave.
 
     The name is what the environment says, and can be set by whoever works here; the uid is the kernel's.

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from backends.clock import SystemClock
 from console.config.schema import Config
 from console.debug_log import Log
-from console.operator_identity import operator
+from console.operator_identity import current_operator
 from console.paths import journal_path
 from orchestrator.events.actor import Via
 from orchestrator.events.event_bus import EventBus
@@ -32,5 +32,5 @@ async def open_session(config: Config, app: str, via: Via = "terminal") -> Async
     journal = journal_path(config.journal.path)
     async with AsyncExitStack() as closing:
         closing.push_async_callback(Log(config.log, app, bus).close)
-        opening = factory.open_session(config, app, actor=operator(via), journal=journal, bus=bus)
+        opening = factory.open_session(config, app, actor=current_operator(via), journal=journal, bus=bus)
         yield await closing.enter_async_context(opening)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from console.interrupts import TERMINAL_GONE, Listener, interrupts
-from console.operator_identity import operator
+from console.operator_identity import current_operator
 from orchestrator.session.session import Session
 
 
@@ -35,7 +35,7 @@ async def stop_on_signals(session: Session) -> AsyncIterator[None]:
     def stop(why: str) -> None:
         if session.is_rolling:
             if not (why == TERMINAL_GONE and session.control.aborting):
-                session.control.abort(operator("terminal"), why)
+                session.control.abort(current_operator("terminal"), why)
         elif session.control.aborting or session.results:
             interrupts.end_late()  # all is said, and one too many must not replace the exit code
         elif outside is not None:

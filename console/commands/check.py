@@ -9,12 +9,13 @@ import msgspec
 
 from backends.errors import RolldeckError
 from backends.text import counted
-from console.commands.plan import make_plan, scope
+from console.commands.options import scope
 from console.config.loader import find_and_load
 from console.config.schema import Config
-from console.errors import explain
-from console.exit_codes import Exit
+from console.errors import report_error
+from console.exit_codes import ExitCode
 from console.interrupts import interrupts
+from console.run_plan import make_plan
 from console.terminal import plan_text
 from console.terminal.output import clean, result, result_json
 from orchestrator.planning.plan import Plan
@@ -71,25 +72,25 @@ class _Check:
         self._several = several
         self._said: set[str] = set()
 
-    async def run(self, names: list[str]) -> Exit:
+    async def run(self, names: list[str]) -> ExitCode:
         if not self._as_json:
             result(f"configuration: {clean(self._file)}")
-        worst = Exit.HEALTHY
+        worst = ExitCode.HEALTHY
         for name in names:
             worst = max(worst, await self._one(name))
         return worst
 
-    async def _one(self, app: str) -> Exit:
+    async def _one(self, app: str) -> ExitCode:
         scope = self._scope
         try:
             made = await make_plan(self._config, app, scope.version, scope.serial, scope.limit, scope.ready)
         except RolldeckError as error:
             if not self._several and not self._as_json:
                 raise
-            code = Exit(explain(error))
+            code = ExitCode(report_error(error))
             self._write(app, _fields(None, str(error)))
             return code
-        code = Exit.REFUSED if made.errors else Exit.HEALTHY
+        code = ExitCode.REFUSED if made.errors else ExitCode.HEALTHY
         if self._as_json:
             self._write(app, _fields(made, ""))
         else:

@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 
 from backends.errors import ConfigError
-from console.commands.upgrade import How, carry_out
 from console.config.loader import load
 from console.config.schema import Config
 from console.demo.consul import executable
@@ -17,8 +16,9 @@ from console.demo.faulty import FAULTY, described
 from console.demo.haproxy import search_path
 from console.demo.load import Load, Report
 from console.demo.stack import Stack, Transport
-from console.exit_codes import Exit
+from console.exit_codes import ExitCode
 from console.interrupts import interrupts
+from console.run_plan import RunOptions, run_plan
 from console.sessions import open_session
 from console.signals import stop_on_signals
 from console.terminal.output import clean, on_terminal, paint, result, say
@@ -42,7 +42,10 @@ MAX_SHOWN_FAILURES = 5
 )
 @click.option("--rate", default=100, show_default=True, metavar="N", help="Requests per second.")
 @click.option(
-    "--transport", type=click.Choice(["unix", "tcp", "ssh"]), default="unix", help="How to reach HAProxy."
+    "--transport",
+    type=click.Choice(["unix", "tcp", "ssh"]),
+    default="unix",
+    help="RunOptions to reach HAProxy.",
 )
 @click.option("--headless", is_flag=True, help="Run the upgrade without the console, also on a terminal.")
 @click.option(
@@ -73,13 +76,13 @@ def demo(
     shown_by_next = any(faulty.version == version and faulty.shown_by_next for faulty in FAULTY)
 
     async def upgrade(session: Session, wanted: str) -> int:
-        how = How(yes=True, terminal=False, as_json=as_json)
-        ended = await carry_out(session, await session.propose(wanted), how)
-        return EXITS[ended.result] if ended else Exit.ABORTED
+        options = RunOptions(yes=True, terminal=False, as_json=as_json)
+        ended = await run_plan(session, await session.propose(wanted), options)
+        return EXITS[ended.result] if ended else ExitCode.ABORTED
 
     async def alone(session: Session, config: Config) -> int:
         code = await upgrade(session, version)
-        if code != Exit.HEALTHY or not shown_by_next:
+        if code != ExitCode.HEALTHY or not shown_by_next:
             return code
         async with open_session(config, session.application.name) as second, stop_on_signals(second):
             return await upgrade(second, TO)
@@ -91,7 +94,7 @@ async def _with_console(session: Session, config: Config) -> int:
     from console.tui.run_console import run_tui  # Textual takes half a second to import
 
     code = await run_tui(session, config)
-    return code if isinstance(code, int) else Exit.HEALTHY  # the demo has one application
+    return code if isinstance(code, int) else ExitCode.HEALTHY  # the demo has one application
 
 
 async def _demo(
@@ -115,7 +118,7 @@ async def _demo(
                 finally:
                     report = await load_.stop()
         _tell(report, session.state)
-        return Exit.DEGRADED if code == Exit.HEALTHY and report.total_failed else code
+        return ExitCode.DEGRADED if code == ExitCode.HEALTHY and report.total_failed else code
 
 
 def _tell(report: Report, state: RolloutState) -> None:

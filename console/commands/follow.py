@@ -11,9 +11,9 @@ from backends.consul.client import Consul
 from backends.errors import ConfigError
 from console.config.loader import find_and_load
 from console.config.schema import Config
-from console.exit_codes import Exit
+from console.exit_codes import ExitCode
 from console.interrupts import interrupts
-from console.operator_identity import operator
+from console.operator_identity import current_operator
 from console.terminal.output import clean, paint, result, result_json, say
 from console.terminal.progress import Progress
 from console.terminal.summary import EXITS, ending_lines
@@ -72,7 +72,7 @@ async def _follow(following: RolloutSubscriber, app: str, as_json: bool) -> int:
 def _end(seen: PublishedRollout | None, app: str, as_json: bool) -> int:
     if seen is None or seen.ended is None:
         say(f"the rollout was interrupted and its lock has expired; take over with: rolldeck resume {app}")
-        return Exit.DEGRADED
+        return ExitCode.DEGRADED
     if not as_json:
         for line in ending_lines(seen.ended):
             result(line)
@@ -108,8 +108,8 @@ def control(config_file: str | None, app: str, what: ControlAction, subject: str
                     else ""
                 )
                 say(f"no rollout of {app} is running{clean(why)}")
-                return Exit.REFUSED
-            key = await following.ask(seen, what, operator("terminal"), subject)
+                return ExitCode.REFUSED
+            key = await following.ask(seen, what, current_operator("terminal"), subject)
             for _ in range(int(ACCEPT_TIMEOUT_S * 5)):
                 if await following.taken(key):
                     result(f"accepted by {clean(seen.head.who)}")
@@ -117,14 +117,14 @@ def control(config_file: str | None, app: str, what: ControlAction, subject: str
                         say(
                             f"it ends after the running step; to cut that short: rolldeck control {app} abort"
                         )
-                    return Exit.HEALTHY
+                    return ExitCode.HEALTHY
                 await asyncio.sleep(0.2)
             await following.withdraw(key)
             say(
                 f"not accepted within {ACCEPT_TIMEOUT_S:g} s (see the rollout's output); the request was"
                 " withdrawn"
             )
-            return Exit.DEGRADED
+            return ExitCode.DEGRADED
 
     return interrupts.run(go())
 

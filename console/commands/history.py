@@ -11,7 +11,7 @@ from backends.errors import ConfigError
 from backends.local_files import write_private
 from backends.text import there_is
 from console.config.loader import find_and_load
-from console.exit_codes import Exit
+from console.exit_codes import ExitCode
 from console.paths import journal_path
 from console.terminal.history import entry_lines, entry_table, verification_fields, verification_lines
 from console.terminal.history_entries import EntrySummary
@@ -24,7 +24,7 @@ from orchestrator.journal.entries import Entry
 from orchestrator.journal.store import Journal
 
 
-class ListByDefault(click.Group):
+class DefaultGroup(click.Group):
     """`history shop` and `history --json` mean the list; an application called "show" needs `list show`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -37,7 +37,7 @@ class ListByDefault(click.Group):
         return super().parse_args(ctx, args)
 
 
-@click.group(cls=ListByDefault, subcommand_metavar="[APP] | show ID | export ID | verify [ID]")
+@click.group(cls=DefaultGroup, subcommand_metavar="[APP] | show ID | export ID | verify [ID]")
 @click.option("--journal", "journal", metavar="FILE", help="Use this journal instead of the configured one.")
 @click.pass_context
 def history(ctx: click.Context, journal: str | None) -> None:
@@ -45,11 +45,11 @@ def history(ctx: click.Context, journal: str | None) -> None:
     ctx.obj = (ctx.obj, journal)
 
 
-Place = tuple[str | None, str | None]
+JournalSource = tuple[str | None, str | None]
 """What was given: the configuration's file, and the journal's."""
 
 
-def _open(place: Place) -> Journal:
+def _open(place: JournalSource) -> Journal:
     """Raises ConfigError, JournalError."""
     config_file, journal = place
     if journal is not None:
@@ -67,7 +67,7 @@ def _open(place: Place) -> Journal:
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each entry.")
 @click.pass_obj
-def list_entries(place: Place, app: str | None, limit: int, as_json: bool) -> int:
+def list_entries(place: JournalSource, app: str | None, limit: int, as_json: bool) -> int:
     """List the entries, newest first, for one application or for all (the default)."""
     with _open(place) as journal:
         entries = journal.entries(app or "", limit=limit, unknown=True)
@@ -75,15 +75,15 @@ def list_entries(place: Place, app: str | None, limit: int, as_json: bool) -> in
         if as_json:
             for each in found:
                 result_json(each.fields())
-            return Exit.HEALTHY
+            return ExitCode.HEALTHY
         if not found:
             names = sorted({each.application for each in journal.entries(unknown=True)})
             there = f"; {there_is(app or '', names)}" if names else ""
             say(clean(f"nothing{f' of {app}' if app else ''} in the journal {journal.path}{there}"))
-            return Exit.HEALTHY
+            return ExitCode.HEALTHY
     for line in entry_table(found, _columns()):
         result(line)
-    return Exit.HEALTHY
+    return ExitCode.HEALTHY
 
 
 def _columns() -> int:
@@ -96,21 +96,21 @@ def _columns() -> int:
 @click.option("--json", "as_json", is_flag=True, help="The entry, then each event as one line of JSON.")
 @click.option("--transcript", "commands", is_flag=True, help="With every command and its raw reply.")
 @click.pass_obj
-def show(place: Place, entry_id: int, as_json: bool, commands: bool) -> int:
+def show(place: JournalSource, entry_id: int, as_json: bool, commands: bool) -> int:
     """Show one entry in detail: who, when, each step of each node, and what was out of rotation."""
     summary, records = _read(place, entry_id)
     if as_json:
         result_json(summary.fields() | {"plan": summary.entry.plan})
         for record in records:
             result_json(event_fields(record, entry=summary.entry.id))
-        return Exit.HEALTHY
+        return ExitCode.HEALTHY
     for line in entry_lines(summary, Timeline.of(records), _columns()):
         result(line)
     if commands:
         result()
         for line in transcript_lines(records):
             result(line)
-    return Exit.HEALTHY
+    return ExitCode.HEALTHY
 
 
 @history.command(short_help="Write one entry as a single HTML file.")
@@ -118,7 +118,7 @@ def show(place: Place, entry_id: int, as_json: bool, commands: bool) -> int:
 @click.option("--output", metavar="FILE", help="Default: rolldeck-ID.html; `-` for standard output.")
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 @click.pass_obj
-def export(place: Place, entry_id: int, output: str | None, force: bool) -> int:
+def export(place: JournalSource, entry_id: int, output: str | None, force: bool) -> int:
     """Write one entry as a single self-contained HTML file."""
     from console.report.report import render_report
 
@@ -127,7 +127,7 @@ def export(place: Place, entry_id: int, output: str | None, force: bool) -> int:
     text = render_report(summary, records)
     if name == "-":
         result(text.rstrip("\n"))
-        return Exit.HEALTHY
+        return ExitCode.HEALTHY
     try:
         write_private(Path(name), text.encode(errors="backslashreplace"), replace=force)
     except FileExistsError:
@@ -136,7 +136,7 @@ def export(place: Place, entry_id: int, output: str | None, force: bool) -> int:
     except OSError as error:
         raise ConfigError(name, "", f"cannot be written: {error.strerror}") from None
     say(f"wrote {clean(name)}")
-    return Exit.HEALTHY
+    return ExitCode.HEALTHY
 
 
 @history.command(short_help="Verify that the journal was not changed.")
@@ -144,7 +144,7 @@ def export(place: Place, entry_id: int, output: str | None, force: bool) -> int:
 @click.option("--head", metavar="HASH", help="A head that was kept elsewhere; it must be in the journal.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each entry, then the journal's.")
 @click.pass_obj
-def verify(place: Place, entry_id: int | None, head: str | None, as_json: bool) -> int:
+def verify(place: JournalSource, entry_id: int | None, head: str | None, as_json: bool) -> int:
     """Calculate the hashes of all events anew, or of one entry, and say what is not what was written.
 
     Exits 0 when nothing is wrong, else 1. Whoever may write the journal can write its hashes, too: what
@@ -170,10 +170,10 @@ def verify(place: Place, entry_id: int | None, head: str | None, as_json: bool) 
             result(f"{head}: no such head{f' of entry {entry_id}' if entry_id else ''}")
         elif where is not None:
             result(f"{head}: the head of entry {where[0]} up to event {where[1]}")
-    return Exit.HEALTHY if found.intact and not lost else Exit.DEGRADED
+    return ExitCode.HEALTHY if found.intact and not lost else ExitCode.DEGRADED
 
 
-def _read(place: Place, entry_id: int) -> tuple[EntrySummary, list[Record]]:
+def _read(place: JournalSource, entry_id: int) -> tuple[EntrySummary, list[Record]]:
     """Raises ConfigError for an entry that is not there, JournalError."""
     with _open(place) as journal:
         entry = _existing(journal, entry_id)

@@ -12,8 +12,8 @@ from backends.errors import ConfigError
 from backends.haproxy.address import HaproxySettings
 from backends.hosts.ssh_settings import SshSettings
 from backends.local_files import write_private
-from console.commands.first_configuration import Found, described, merged, written
-from console.exit_codes import Exit
+from console.config.first_configuration import Found, described, merged, written
+from console.exit_codes import ExitCode
 from console.interrupts import interrupts
 from console.paths import CONFIG_FILE
 from console.terminal.output import clean, result, say
@@ -52,7 +52,7 @@ def init(
     text = interrupts.run(_write(balancers, ssh, backend, own_ssh=ssh_config is not None))
     if output == "-":
         result(text.rstrip())
-        return Exit.HEALTHY
+        return ExitCode.HEALTHY
     try:
         write_private(path, text.encode(), replace=force)
     except FileExistsError:
@@ -60,7 +60,7 @@ def init(
     except OSError as error:
         raise ConfigError(output, "", f"cannot be written: {error.strerror}") from None
     say(f"wrote {clean(output)}; next: review it, then `rolldeck check`")
-    return Exit.HEALTHY
+    return ExitCode.HEALTHY
 
 
 def _settings(socket: str) -> HaproxySettings:

@@ -1,56 +1,21 @@
 """`rolldeck plan`: everything that can be known before anything is touched, and what would be done."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-
 import click
 
 from backends.templates import check_version
+from console.commands.options import scope
 from console.config.loader import find_and_load
 from console.config.schema import Config
-from console.exit_codes import Exit
+from console.exit_codes import ExitCode
 from console.interrupts import interrupts
+from console.run_plan import make_plan
 from console.sessions import open_session
 from console.terminal import plan_text
 from console.terminal.output import clean, result, result_json
-from orchestrator.planning.plan import Plan, plan_fields
-from orchestrator.planning.policy import Amount, Policy
+from orchestrator.planning.plan import plan_fields
+from orchestrator.planning.policy import Amount
 from orchestrator.preflight.preflight import select_nodes
 from orchestrator.preflight.sudoers import sudo_rules
-from orchestrator.session.published_leftovers import name_published
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def sizes(_: click.Context, __: click.Parameter, value: str | None) -> Amount | list[Amount] | None:
-    """`--serial`: "2", "30%", or a list such as "1,25%,100%"."""
-    if value is None:
-        return None
-    parts: list[Amount] = [each.strip() for each in value.split(",")]
-    try:
-        Policy(serial=parts)
-    except ValueError as error:
-        raise click.BadParameter(str(error).removeprefix("serial: ")) from None
-    return parts[0] if len(parts) == 1 else parts
-
-
-def scope(command: F) -> F:
-    """The options that say how much of an application is meant."""
-    for option in (
-        click.option(
-            "--force-ready",
-            "ready",
-            multiple=True,
-            metavar="NODE",
-            help="Put this node in rotation although it is out now.",
-        ),
-        click.option(
-            "--limit", multiple=True, metavar="PATTERN", help="Only these nodes, such as web1 or 'web[12]'."
-        ),
-        click.option("--serial", callback=sizes, metavar="SIZES", help="Batches: 2, 30% or 1,25%,100%."),
-    ):
-        command = option(command)
-    return command
 
 
 @click.command()
@@ -81,10 +46,10 @@ def plan(
             result(line)
         for line in plan_text.finding_lines(made.findings):
             result(line)
-    return Exit.REFUSED if made.errors else Exit.HEALTHY
+    return ExitCode.REFUSED if made.errors else ExitCode.HEALTHY
 
 
-async def _print_sudoers(config: Config, app: str, version: str, limit: tuple[str, ...]) -> Exit:
+async def _print_sudoers(config: Config, app: str, version: str, limit: tuple[str, ...]) -> ExitCode:
     """Nodes that need the same are named together. Raises ConfigError."""
     check_version(version)
     async with open_session(config, app) as session:
@@ -100,21 +65,4 @@ async def _print_sudoers(config: Config, app: str, version: str, limit: tuple[st
         result(f"# {clean(app)} on {clean(', '.join(names))}")
         for line in lines:
             result(line)
-    return Exit.REFUSED if findings or any(node.problems for node in found) else Exit.HEALTHY
-
-
-async def make_plan(
-    config: Config,
-    app: str,
-    version: str | None,
-    serial: Amount | list[Amount] | None,
-    limit: tuple[str, ...],
-    ready: tuple[str, ...],
-) -> Plan:
-    """Open, look and plan. Raises ConfigError."""
-    if version is not None:
-        check_version(version)
-    changes: dict[str, object] = {} if serial is None else {"serial": serial}
-    async with open_session(config, app) as session:
-        made = await session.plan(version, limit=limit, to_ready=ready, changes=changes)
-        return await name_published(session, made)
+    return ExitCode.REFUSED if findings or any(node.problems for node in found) else ExitCode.HEALTHY

@@ -12,8 +12,9 @@ import click
 from backends.errors import BackendError, RolldeckError
 from backends.model import Server
 from backends.text import counted, format_duration, there_is
+from console.commands.options import break_lock
 from console.config.loader import find_and_load
-from console.exit_codes import Exit
+from console.exit_codes import ExitCode
 from console.interrupts import interrupts
 from console.sessions import open_session
 from console.signals import stop_on_signals
@@ -35,12 +36,6 @@ from orchestrator.session.manual_change import change_by_hand
 from orchestrator.session.session import Session
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-def break_lock(command: F) -> F:
-    """Of every command that changes something."""
-    text = "Break the current lock (recorded)."
-    return click.option("--break-lock", is_flag=True, help=text)(command)
 
 
 def nodes(command: F) -> F:
@@ -128,7 +123,7 @@ async def _change(config_file: str | None, request: _Request) -> int:
             raise CapacityViolation(impact.broken)
         if not request.yes and not await _confirmed(session, change):
             say("no changes made")
-            return Exit.ABORTED
+            return ExitCode.ABORTED
         after = await _carry_out(session, request, change, impact)
         if request.as_json:
             for server in after:
@@ -136,7 +131,7 @@ async def _change(config_file: str | None, request: _Request) -> int:
         else:
             for line in _as_text(after):
                 result(line)
-        return Exit.HEALTHY
+        return ExitCode.HEALTHY
 
 
 def _as_change(application: Application, request: _Request) -> Change:

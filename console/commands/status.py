@@ -10,7 +10,7 @@ from backends.errors import BackendError
 from backends.model import AdminState, Server, Snapshot
 from console.config.loader import find_and_load
 from console.config.schema import Config
-from console.exit_codes import Exit
+from console.exit_codes import ExitCode
 from console.interrupts import interrupts
 from console.paths import journal_path
 from console.terminal.json import (
@@ -45,7 +45,7 @@ def status(config_file: str | None, app: str | None, as_json: bool) -> int:
 
 
 async def _status(config: Config, names: Sequence[str], as_json: bool) -> int:
-    worst, once, disks = Exit.HEALTHY, SayOnce(), DiskVersions()
+    worst, once, disks = ExitCode.HEALTHY, SayOnce(), DiskVersions()
     consul = Consul(config.consul) if config.consul is not None else None
     try:
         for name in names:
@@ -62,7 +62,7 @@ async def _status(config: Config, names: Sequence[str], as_json: bool) -> int:
                 healthy &= await _rest(name, partial(reader.read, seen), once, as_json=as_json)
             finally:
                 await adapters.close()
-            worst = worst if healthy else Exit.DEGRADED
+            worst = worst if healthy else ExitCode.DEGRADED
         return worst
     finally:
         if consul is not None:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 
-from console.operator_identity import operator
+from console.operator_identity import current_operator
 from console.terminal.output import clean, paint, say
 from orchestrator.engine.control import RETRY, RolloutControl
 from orchestrator.events import events
@@ -87,7 +87,7 @@ class Prompts:
             return
         matches = [each for each in questions[0].choices if each.startswith(word)]
         if len(matches) == 1:
-            self.control.answer(questions[0].id, matches[0], operator("terminal"))
+            self.control.answer(questions[0].id, matches[0], current_operator("terminal"))
         else:
             say(f"  one of: {', '.join(questions[0].choices)}")
 
@@ -95,7 +95,7 @@ class Prompts:
         if self._confirming is not None and not self._confirming.done():
             self._confirming.set_result(False)
         elif self.control.questions:
-            self.control.abort(operator("terminal"), "the terminal was closed")
+            self.control.abort(current_operator("terminal"), "the terminal was closed")
 
 
 def _explained(choice: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from backends.text import format_duration
-from console.exit_codes import Exit
+from console.exit_codes import ExitCode
 from console.terminal.output import clean, paint
 from orchestrator.engine.result import outcomes, version_and_rotation
 from orchestrator.events.events import RolloutEnded
@@ -17,7 +17,7 @@ from orchestrator.events.text import (
 )
 from orchestrator.events.ways_back import OutOfRotation
 
-EXITS = {"healthy": Exit.HEALTHY, "degraded": Exit.DEGRADED, "aborted": Exit.ABORTED}
+EXITS = {"healthy": ExitCode.HEALTHY, "degraded": ExitCode.DEGRADED, "aborted": ExitCode.ABORTED}
 KINDS = {"healthy": "ok", "degraded": "bad", "aborted": "warn"}
 
 

@@ -21,7 +21,7 @@ from backends.local_files import write_beside
 from backends.text import visible
 from console.config.schema import ConsoleSettings
 from console.interrupts import TERMINAL_GONE
-from console.operator_identity import operator
+from console.operator_identity import current_operator
 from console.tui.screens.actions import KEEP
 from console.tui.screens.main import MainScreen
 from console.tui.terminal_driver import TerminalDriver
@@ -182,7 +182,7 @@ class Console(App[str]):
         """End at once, and a rollout after its running step; a lost terminal may be reported twice."""
         control = self.session.control
         if self.session.is_rolling and not (why == TERMINAL_GONE and control.aborting):
-            control.abort(operator("terminal"), why)
+            control.abort(current_operator("terminal"), why)
         self.exit(KEEP)
 
     async def action_quit(self) -> None:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 from console.config.loader import find_and_load
 from console.config.schema import Config
-from console.exit_codes import Exit
+from console.exit_codes import ExitCode
 from console.interrupts import interrupts
-from console.operator_identity import operator
+from console.operator_identity import current_operator
 from console.sessions import open_session
 from console.signals import listening_on, stop_on_signals
 from console.terminal.output import clean, on_terminal, result, say
@@ -109,9 +109,9 @@ async def _finish_rollout(session: Session, answer: str | None) -> int:
     """Wait for a running rollout, and report what is out of rotation."""
     if session.is_rolling:
         if answer == ABORT:
-            session.control.abort(operator("console"), "the console was closed")
+            session.control.abort(current_operator("console"), "the console was closed")
         elif answer == PAUSE:
-            session.control.pause(operator("console"), "the console was closed")
+            session.control.pause(current_operator("console"), "the console was closed")
             say("paused; Ctrl-C ends the rollout after its running step")
         elif not session.control.aborting:
             say("the rollout continues without the console; Ctrl-C ends it after the running step")
@@ -119,7 +119,7 @@ async def _finish_rollout(session: Session, answer: str | None) -> int:
         await _wait_for_end(session)
     ended = session.state.ended
     if ended is None:
-        return Exit.HEALTHY
+        return ExitCode.HEALTHY
     for line in ending_lines(ended):
         result(line)
     return EXITS[ended.result]
@@ -133,7 +133,7 @@ async def _wait_for_end(session: Session) -> None:
         session.bus.subscribe(prompts)
         prompts.show()
     elif session.control.questions:
-        session.control.abort(operator("terminal"), "no operator is there to answer")
+        session.control.abort(current_operator("terminal"), "no operator is there to answer")
     try:
         async with stop_on_signals(session):
             await session.finished()

@@ -15,8 +15,8 @@ pytestmark = pytest.mark.skipif(SSHD is None, reason="no sshd here")
 ROOT = Path(__file__).parents[2]
 ASKED = """
 import msgspec
-from console.operator_identity import operator
-print(msgspec.json.encode(operator('terminal')).decode())
+from console.operator_identity import current_operator
+print(msgspec.json.encode(current_operator('terminal')).decode())
 """
 
 

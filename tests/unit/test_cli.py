@@ -9,7 +9,7 @@ import pytest
 
 from console.cli import main
 from console.command_line import COMMANDS, EPILOG
-from console.exit_codes import Exit
+from console.exit_codes import ExitCode
 from tests.support.console_values import harmless, write
 from tests.support.servers.haproxy import haproxy_binaries
 from tests.unit.console_shell import Shell, running_shell
@@ -35,7 +35,7 @@ def test_help_lists_every_command_and_every_command_has_its_own(shell: Shell) ->
 
 
 def test_help_names_every_exit_code() -> None:
-    for code in Exit:
+    for code in ExitCode:
         assert f"{int(code)} " in EPILOG
 
 
@@ -89,7 +89,7 @@ def test_what_is_wrong_is_said_on_standard_error(
     done = shell(*arguments)
     assert (done.code, words in done.err) == (code, True), done
     assert "\x1b" not in done.out + done.err
-    assert done.out == "" or code == Exit.REFUSED
+    assert done.out == "" or code == ExitCode.REFUSED
 
 
 def test_status_of_what_is_well(shell: Shell) -> None:

@@ -7,8 +7,8 @@ import click
 import pytest
 
 from backends.errors import BackendError, ConfigError, RolldeckError, Unreachable
-from console.errors import explain
-from console.exit_codes import Exit
+from console.errors import report_error
+from console.exit_codes import ExitCode
 from orchestrator.errors import Aborted, StepFailed
 from orchestrator.planning.capacity import Capacity, CapacityViolation
 from orchestrator.planning.plan import Finding, PreflightFailed, Severity
@@ -24,23 +24,23 @@ MISSING = Finding(Severity.ERROR, "web9", "is not registered")
         (SystemExit(0), 0, ""),
         (SystemExit(3), 3, ""),
         (click.exceptions.Exit(0), 0, ""),
-        (click.UsageError("no such thing"), Exit.USAGE, "Error: no such thing"),
-        (click.Abort(), Exit.ABORTED, "rolldeck: aborted"),
-        (KeyboardInterrupt(), Exit.ABORTED, "rolldeck: aborted"),
-        (Aborted("aborted by ann"), Exit.ABORTED, "rolldeck: aborted by ann"),
-        (ConfigError("f", "apps.shop", "missing"), Exit.USAGE, "rolldeck: f: apps.shop: missing"),
-        (PreflightFailed((MISSING,)), Exit.REFUSED, "no changes made: web9: is not registered"),
-        (CapacityViolation((FULL,)), Exit.REFUSED, "shop on lb1: in rotation 2 → 1, floor 2"),
-        (Unreachable("lb1", "refused"), Exit.DEGRADED, "rolldeck: lb1: refused"),
-        (BackendError("lb1", "odd"), Exit.DEGRADED, "rolldeck: lb1: odd"),
-        (StepFailed("web1 is not healthy"), Exit.DEGRADED, "rolldeck: web1 is not healthy"),
-        (RolldeckError("odd"), Exit.DEGRADED, "rolldeck: odd"),
+        (click.UsageError("no such thing"), ExitCode.USAGE, "Error: no such thing"),
+        (click.Abort(), ExitCode.ABORTED, "rolldeck: aborted"),
+        (KeyboardInterrupt(), ExitCode.ABORTED, "rolldeck: aborted"),
+        (Aborted("aborted by ann"), ExitCode.ABORTED, "rolldeck: aborted by ann"),
+        (ConfigError("f", "apps.shop", "missing"), ExitCode.USAGE, "rolldeck: f: apps.shop: missing"),
+        (PreflightFailed((MISSING,)), ExitCode.REFUSED, "no changes made: web9: is not registered"),
+        (CapacityViolation((FULL,)), ExitCode.REFUSED, "shop on lb1: in rotation 2 → 1, floor 2"),
+        (Unreachable("lb1", "refused"), ExitCode.DEGRADED, "rolldeck: lb1: refused"),
+        (BackendError("lb1", "odd"), ExitCode.DEGRADED, "rolldeck: lb1: odd"),
+        (StepFailed("web1 is not healthy"), ExitCode.DEGRADED, "rolldeck: web1 is not healthy"),
+        (RolldeckError("odd"), ExitCode.DEGRADED, "rolldeck: odd"),
     ],
 )
 def test_known_errors(
     error: BaseException, code: int, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert explain(error) == code
+    assert report_error(error) == code
     out, said = capsys.readouterr()
     assert out == ""
     assert words in said
@@ -49,7 +49,7 @@ def test_known_errors(
 
 @pytest.mark.parametrize("said", HOSTILE)
 def test_an_error_is_one_harmless_line(said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    explain(Unreachable("lb1", said))
+    report_error(Unreachable("lb1", said))
     [line] = capsys.readouterr().err.splitlines()
     assert harmless(line)
 
@@ -64,7 +64,7 @@ def test_a_defect_has_a_report_without_locals(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with pytest.raises(ZeroDivisionError) as caught:
         _fail("hunter2")
-    assert explain(caught.value) == 70
+    assert report_error(caught.value) == 70
     [report] = tmp_path.iterdir()
     first, second = capsys.readouterr().err.splitlines()
     expected = f"bug in Rolldeck, please report: ZeroDivisionError: 7 things went wrong; details in {report}"
@@ -80,7 +80,7 @@ def test_a_defect_is_told_also_when_its_report_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
-    assert explain(ZeroDivisionError("\ud800")) == Exit.DEFECT
+    assert report_error(ZeroDivisionError("\ud800")) == ExitCode.DEFECT
     assert "details could not be written: No such file or directory" in capsys.readouterr().err
 
 
@@ -89,7 +89,7 @@ def test_a_group_of_errors_is_a_defect_with_all_of_them_in_the_report(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     group = ExceptionGroup("two", [ValueError("one thing"), KeyError("another")])
-    assert explain(group) == Exit.DEFECT
+    assert report_error(group) == ExitCode.DEFECT
     [report] = tmp_path.iterdir()
     assert "one thing" in report.read_text()
     assert "another" in report.read_text()

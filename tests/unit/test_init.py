@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from backends.model import Backend, Info, Level, Snapshot
 from console.command_line import cli
 from console.commands import init
-from console.commands.first_configuration import Found, _key, merged, written
+from console.config.first_configuration import Found, _key, merged, written
 from console.config.loader import load
 from console.config.schema import parse
 from tests.support.console_values import HIDDEN, anything, harmless, server

@@ -11,7 +11,7 @@ from textual.worker import WorkerCancelled
 
 from backends.errors import RolldeckError
 from backends.model import Level
-from console.operator_identity import operator
+from console.operator_identity import current_operator
 from console.tui.screens.confirmations import (
     LockAnswer,
     confirm_abort,
@@ -306,7 +306,7 @@ class OperatorActions:
         """Ask, then end the rollout; a second abort ends it at once."""
         control = self._session.control
         if await confirm_abort(self._screen.app, second=control.aborting):
-            control.abort(operator("console"))
+            control.abort(current_operator("console"))
 
     async def quit(self) -> str | None:
         """Return what to do with a running rollout; None to stay."""

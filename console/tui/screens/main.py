@@ -12,7 +12,7 @@ from textual.binding import BindingType
 from textual.widgets import Input
 
 from backends.consul.settings import NAME
-from console.operator_identity import operator
+from console.operator_identity import current_operator
 from console.tui.screens.actions import SWITCH, OperatorActions
 from console.tui.screens.main_keys import KEYS_BY_IMPORTANCE, MAIN_BINDINGS
 from console.tui.screens.remote_actions import RemoteActions
@@ -269,16 +269,16 @@ in rotation.
             return
         questions = self._session.control.questions
         if questions and choice in (CONTINUE, RETRY, SKIP):
-            self._session.control.answer(questions[0].id, choice, operator("console"))
+            self._session.control.answer(questions[0].id, choice, current_operator("console"))
 
     def action_pause(self) -> None:
         control = self._session.control
         if (remote := self._remote.running) is not None:
             self._ask("resume" if remote.paused else "pause")
         elif control.paused:
-            control.resume(operator("console"))
+            control.resume(current_operator("console"))
         else:
-            control.pause(operator("console"))
+            control.pause(current_operator("console"))
 
     @work(group="abort", exclusive=True)
     async def action_abort(self) -> None:

@@ -1,0 +1,86 @@
+"""`rolldeck resume`: finish a rollout that did not end well."""
+
+import sys
+
+import click
+
+from console.commands.options import EVENTS_JSON_HELP, break_lock
+from console.run_plan import RunOptions, run_recovery
+from console.terminal.output import clean, on_terminal, paint, result, say
+from console.terminal.prompts import Prompts
+from orchestrator.session.adoption import find_offer, take_over
+from orchestrator.session.proposal import Proposal
+from orchestrator.session.recovery import plan_resume, words
+from orchestrator.session.session import Session
+
+
+@click.command()
+@click.argument("app", required=False)
+@click.option("--yes", is_flag=True, help="Start without asking.")
+@click.option(
+    "--trust-published",
+    is_flag=True,
+    help="Take over an unauthenticated rollout of another machine from Consul.",
+)
+@break_lock
+@click.option("--json", "as_json", is_flag=True, help=EVENTS_JSON_HELP)
+@click.pass_obj
+def resume(
+    config_file: str | None,
+    app: str | None,
+    yes: bool,
+    trust_published: bool,
+    break_lock: bool,
+    as_json: bool,
+) -> int:
+    """Finish the last rollout of APP, and the nodes that earlier ones left out of rotation.
+
+    Everything is checked first: HAProxy, services, and the versions on disk and running. A node that has the
+    right version and is only out of rotation is verified and put back; the state and weight from before the
+    rollout are restored.
+
+    An unfinished rollout of another machine is taken over from Consul if it is signed with the key of
+    `[consul]` signing_key_env, _file or _command. Without a key you are asked, and --yes requires
+    --trust-published.
+    """
+    options = RunOptions(yes, on_terminal(sys.stdin), as_json, break_lock)
+
+    async def plan(session: Session) -> Proposal | None:
+        await _take_over(session, options, trust_published)
+        for each in session.work_log.leftovers().values():
+            say(clean(words(each)))
+        found = await plan_resume(session, trusted=trust_published)
+        if found is None:
+            result(f"{session.application.name}: nothing to resume")
+            return None
+        proposal, entry = found
+        began = f"of {entry.operator}"
+        say(f"resuming rollout {entry.id} {clean(began)}, to {clean(entry.version)}")
+        return proposal
+
+    return run_recovery(config_file, app, plan, options, trusted=trust_published)
+
+
+async def _take_over(session: Session, options: RunOptions, trusted: bool) -> None:
+    """What another machine has left, if it is vouched for. Raises Unauthenticated."""
+    offer = await find_offer(session, break_lock=options.break_lock)
+    if offer is None:
+        return
+    if offer.reason and not trusted:
+        if offer.ignored:
+            say(f"{paint('!', 'warn')} {clean(offer.reason)}; --trust-published takes it over anyway")
+            return
+        if (
+            options.yes or await session.work_log.holder() is not None
+        ):  # who works still: the lock comes first
+            raise offer.refusal
+        say(f"found {clean(offer.words)}")
+        prompts = Prompts(session.control)
+        try:
+            if not await prompts.confirm(f"{clean(offer.reason)}. Take it over?"):
+                raise offer.refusal
+        finally:
+            prompts.close()
+    if take_over(session, offer):
+        who = offer.seen.head
+        say(f"taken over from {clean(who.who)}: the {who.kind} to {clean(who.version)}")

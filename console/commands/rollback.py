@@ -1,0 +1,59 @@
+"""`rolldeck rollback`: back to the last versions that were healthy."""
+
+import sys
+
+import click
+
+from backends.templates import check_version
+from console.commands.options import EVENTS_JSON_HELP, break_lock
+from console.run_plan import RunOptions, run_recovery
+from console.terminal.output import clean, on_terminal, result
+from orchestrator.errors import AlreadyRolledBack
+from orchestrator.session.proposal import Proposal
+from orchestrator.session.recovery import plan_rollback
+from orchestrator.session.session import Session
+
+
+@click.command()
+@click.argument("app", required=False)
+@click.argument("version", required=False)
+@click.option(
+    "--rollout",
+    "entry",
+    type=int,
+    metavar="ID",
+    help="Entry of `rolldeck history`; a rollback is undone (default: the last that is not a rollback).",
+)
+@click.option("--node", "nodes", multiple=True, help="Only this node (repeatable).")
+@click.option("--yes", is_flag=True, help="Start without asking.")
+@break_lock
+@click.option("--json", "as_json", is_flag=True, help=EVENTS_JSON_HELP)
+@click.pass_obj
+def rollback(
+    config_file: str | None,
+    app: str | None,
+    version: str | None,
+    entry: int | None,
+    nodes: tuple[str, ...],
+    yes: bool,
+    break_lock: bool,
+    as_json: bool,
+) -> int:
+    """Roll the nodes of the last rollout back to the last versions that were healthy on them.
+
+    The same steps and checks apply, in reverse order, without bake time or canary batches. A rollback is a
+    rollout of its own, and a second one does not undo it. With VERSION, all nodes of APP, or those given by
+    --node, get that version.
+    """
+    if version is not None:
+        check_version(version)
+
+    async def plan(session: Session) -> Proposal | None:
+        try:
+            return await plan_rollback(session, entry, nodes, version or "")
+        except AlreadyRolledBack as done:
+            result(f"{session.application.name}: {clean(str(done))}")
+            return None
+
+    terminal = on_terminal(sys.stdin)
+    return run_recovery(config_file, app, plan, RunOptions(yes, terminal, as_json, break_lock))

@@ -1,0 +1,162 @@
+"""Shows a plan, asks, runs it, and says how it ended: what the commands that start a rollout share."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import click
+
+from backends.templates import check_version
+from console.config.loader import find_and_load
+from console.config.schema import Config
+from console.exit_codes import ExitCode
+from console.interrupts import interrupts
+from console.sessions import open_session
+from console.signals import stop_on_signals
+from console.terminal import plan_text
+from console.terminal.output import clean, result, result_json, say
+from console.terminal.progress import Progress
+from console.terminal.prompts import Prompts
+from console.terminal.summary import EXITS, ending_lines
+from orchestrator.engine.plan_differences import Difference
+from orchestrator.events.events import Record, RollbackStarted, RolloutEnded
+from orchestrator.events.json import event_fields
+from orchestrator.planning.plan import Plan, PreflightFailed
+from orchestrator.planning.policy import Amount
+from orchestrator.planning.text import failed_versions_text
+from orchestrator.session.adoption import broken_first
+from orchestrator.session.proposal import Proposal, agree_within_request
+from orchestrator.session.published_leftovers import name_published
+from orchestrator.session.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the command line says of carrying out a plan.
+
+    Attributes:
+        yes: without asking.
+        terminal: there is one to ask on.
+        as_json: every event on standard output.
+        break_lock: take the lock from whoever has it.
+    """
+
+    yes: bool
+    terminal: bool
+    as_json: bool
+    break_lock: bool = False
+
+
+async def run_plan(session: Session, proposal: Proposal, options: RunOptions) -> RolloutEnded | None:
+    """Show the plan, ask, run it, and say how it ended.
+
+    Returns:
+        How it ended, together with the rollback that followed if one did; None when the answer was no.
+    """
+    plan = proposal.plan
+    for line in plan_text.finding_lines(plan.findings):
+        say(line)
+    if plan.errors:
+        raise PreflightFailed(plan.errors)
+    for line in plan_text.plan_lines(plan):
+        say(line)
+    prompts = Prompts(session.control)
+    if plan.batches and not options.yes and not await prompts.confirm(_question(plan)):
+        say("no changes made")
+        return None
+    session.control.interactive = options.terminal and not options.yes
+    _show_events(session, prompts, options)
+    try:
+        agree = partial(_agree, prompts, options)
+        ended = await session.run(proposal, break_lock=options.break_lock, agree=agree)
+    finally:
+        prompts.close()
+    for line in ending_lines(ended):
+        # Beside JSON too: its reader may be gone, and what is out of rotation has to be said.
+        (say if options.as_json else result)(line)
+    if session.defect is not None:
+        raise session.defect
+    return ended
+
+
+def _question(plan: Plan, usual: str = "Go on?") -> str:
+    """Names what has failed before where it is to go again."""
+    failed = failed_versions_text(plan)
+    return f"{clean(failed)}. Start anyway?" if failed else usual
+
+
+async def make_plan(
+    config: Config,
+    app: str,
+    version: str | None,
+    serial: Amount | list[Amount] | None,
+    limit: tuple[str, ...],
+    ready: tuple[str, ...],
+) -> Plan:
+    """Open, look and plan. Raises ConfigError."""
+    if version is not None:
+        check_version(version)
+    changes: dict[str, object] = {} if serial is None else {"serial": serial}
+    async with open_session(config, app) as session:
+        made = await session.plan(version, limit=limit, to_ready=ready, changes=changes)
+        return await name_published(session, made)
+
+
+async def _agree(prompts: Prompts, options: RunOptions, now: Plan, differences: Sequence[Difference]) -> bool:
+    """Whether a plan that has changed since it was agreed to may be carried out."""
+    for line in plan_text.difference_lines(differences):
+        say(line)
+    if options.yes:
+        return await agree_within_request(now, differences)
+    for line in plan_text.plan_lines(now):
+        say(line)
+    return await prompts.confirm(_question(now, "Start this plan?"))
+
+
+def _show_events(session: Session, prompts: Prompts, options: RunOptions) -> None:
+    """Show what happens from now on, and ask what is to be decided."""
+    progress = Progress(session.state)
+
+    def read(record: Record) -> None:
+        if options.as_json:
+            result_json(event_fields(record))
+        progress(record)
+        if isinstance(record.event, RollbackStarted):
+            prompts.control = session.control
+
+    session.bus.subscribe(read)
+    if options.terminal:
+        session.bus.subscribe(prompts)
+
+
+def run_recovery(
+    config_file: str | None,
+    app: str | None,
+    plan: Callable[[Session], Awaitable[Proposal | None]],
+    options: RunOptions,
+    *,
+    trusted: bool = False,
+) -> int:
+    """Run what `plan` proposes after a rollout that did not end well, and return the exit code."""
+    if not options.terminal and not options.yes:
+        raise click.UsageError("there is no terminal to ask on: add --yes")
+    config = find_and_load(config_file)
+    name = app or _only_one(config)
+
+    async def go() -> int:
+        async with open_session(config, name) as session, stop_on_signals(session):
+            await session.work_log.ensure_unlocked(options.break_lock)
+            async with broken_first(session, "recovery", break_lock=options.break_lock, trusted=trusted):
+                proposal = await plan(session)
+                if proposal is None:
+                    return ExitCode.HEALTHY
+                ended = await run_plan(session, proposal, options)
+            return EXITS[ended.result] if ended else ExitCode.ABORTED
+
+    return interrupts.run(go())
+
+
+def _only_one(config: Config) -> str:
+    if len(config.apps) > 1:
+        raise click.UsageError(f"which application? there is: {', '.join(config.apps)}")
+    return next(iter(config.apps))
