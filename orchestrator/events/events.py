@@ -1,7 +1,4 @@
-"""What happens, as values: the console, the command line and the journal read nothing else.
-
-How they read as JSON is in `orchestrator.events.json`, and as sentences in `orchestrator.events.text`.
-"""
+"""What happens, as values that all readers share; `.json` has them as JSON, `.text` as sentences."""
 
 from typing import Literal
 
@@ -14,7 +11,6 @@ from orchestrator.events.ways_back import OriginalStateRecord, OutOfRotation, Wa
 
 Result = Literal["healthy", "degraded", "aborted"]
 RolloutKind = Literal["upgrade", "rollback"]
-
 # Before a batch, a node or a step; of a node that has failed; of an inventory that has changed.
 DecisionKind = Literal["batch", "node", "step", "failure", "change"]
 
