@@ -90,7 +90,7 @@ def sessions(detail: Detail, width: int) -> list[list[Segment]]:
             counts.append(f"{count} {where}" + (f", {late:.0f} s old" if old else ""))
             streams += polled.sessions.oldest
     title: list[Segment] = [(" " + fit("Sessions", LABEL_CELLS), "head")]
-    heads = _wrapped(title, "   ".join(counts)[: 2 * MAX_CELL_CHARS] or NO_VALUE, "quiet", width)
+    heads = _wrapped(title, " · ".join(counts)[: 2 * MAX_CELL_CHARS] or NO_VALUE, "quiet", width)
     return [*heads, *lines, *_streams(detail, streams)]
 
 
