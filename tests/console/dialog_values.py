@@ -82,7 +82,7 @@ def out_of_rotation(node: str = "web3") -> OutOfRotation:
     )
 
 
-class Asking(App[None], Generic[Answer]):
+class DialogApp(App[None], Generic[Answer]):
     """Shows one screen and keeps what it answered."""
 
     def __init__(self, screen: Screen[Answer]) -> None:
@@ -100,11 +100,11 @@ class Asking(App[None], Generic[Answer]):
 
 
 @asynccontextmanager
-async def asking(
+async def open_dialog(
     screen: Screen[Answer], size: tuple[int, int] = (80, 24)
-) -> AsyncIterator[tuple[Asking[Answer], Pilot[None]]]:
+) -> AsyncIterator[tuple[DialogApp[Answer], Pilot[None]]]:
     """The screen as an operator has it: keys go to what has the focus."""
-    app = Asking(screen)
+    app = DialogApp(screen)
     async with app.run_test(size=size, notifications=True) as pilot:
         await pilot.pause()
         yield app, pilot

@@ -6,13 +6,13 @@ import pytest
 
 from orchestrator.engine.manual_change import Action
 from orchestrator.planning.capacity import Capacity
-from tests.console.dialog_values import ALLOWED, BROKEN, HOSTILE, asking, cut_off, impact, shown, type_in
+from tests.console.dialog_values import ALLOWED, BROKEN, HOSTILE, cut_off, impact, open_dialog, shown, type_in
 from widgets.dialogs.change import ChangeAnswer, ChangeDialog
 
 
 @pytest.mark.parametrize("action", ["drain", "maint", "ready"])
 async def test_the_safe_answer_has_the_focus(action: Action) -> None:
-    async with asking(ChangeDialog(action, impact(ALLOWED))) as (app, pilot):
+    async with open_dialog(ChangeDialog(action, impact(ALLOWED))) as (app, pilot):
         assert app.focused_text() == "[▸Cancel◂]"
         assert cut_off(app) == []
         await pilot.press("enter")
@@ -20,13 +20,13 @@ async def test_the_safe_answer_has_the_focus(action: Action) -> None:
 
 
 async def test_escape_is_no() -> None:
-    async with asking(ChangeDialog("drain", impact(ALLOWED))) as (app, pilot):
+    async with open_dialog(ChangeDialog("drain", impact(ALLOWED))) as (app, pilot):
         await pilot.press("right", "escape")
     assert app.answers == [None]
 
 
 async def test_the_impact_is_shown_before_the_yes() -> None:
-    async with asking(ChangeDialog("drain", impact(ALLOWED))) as (app, pilot):
+    async with open_dialog(ChangeDialog("drain", impact(ALLOWED))) as (app, pilot):
         text = "\n".join(shown(app))
         assert "Drain web4?" in text
         assert "✓ shop on lb1  in rotation 4 → 3, floor 2" in text
@@ -36,7 +36,7 @@ async def test_the_impact_is_shown_before_the_yes() -> None:
 
 
 async def test_below_the_floor_it_refuses_and_says_what_would_make_it_possible() -> None:
-    async with asking(ChangeDialog("maint", impact(ALLOWED, BROKEN))) as (app, pilot):
+    async with open_dialog(ChangeDialog("maint", impact(ALLOWED, BROKEN))) as (app, pilot):
         text = " ".join("\n".join(shown(app)).replace("│", " ").split())
         assert "✗ shop on lb2 in rotation 2 → 1, floor 2" in text
         assert "Refused: the capacity floor would be violated." in text
@@ -51,7 +51,7 @@ async def test_who_goes_along_and_who_takes_over_is_shown() -> None:
     along = Capacity("lb1", "other", 1, 0, 1, carried=(("other/o1", "shop/web4"),))
     over = Capacity("lb1", "shop", 1, 1, 1, takes_over=("web5",))
     seen = replace(impact(over, along), carried=("other/o1 on lb1, which follows shop/web4",))
-    async with asking(ChangeDialog("drain", seen)) as (app, _):
+    async with open_dialog(ChangeDialog("drain", seen)) as (app, _):
         text = " ".join("\n".join(shown(app)).replace("│", " ").split())
         assert "Also affects other/o1 on lb1, which follows shop/web4." in text
         assert "✗ other on lb1 in rotation 1 → 0, floor 1; other/o1 follows shop/web4" in text
@@ -61,7 +61,7 @@ async def test_who_goes_along_and_who_takes_over_is_shown() -> None:
 
 @pytest.mark.parametrize("typed", ["web", "web44", "WEB4", "web4 web4", "web4 web5", ""])
 async def test_another_name_does_not_override(typed: str) -> None:
-    async with asking(ChangeDialog("drain", impact(BROKEN))) as (app, pilot):
+    async with open_dialog(ChangeDialog("drain", impact(BROKEN))) as (app, pilot):
         await pilot.press("tab")
         await type_in(pilot, typed)
         await pilot.press("enter", "tab", "enter")
@@ -71,7 +71,7 @@ async def test_another_name_does_not_override(typed: str) -> None:
 
 
 async def test_the_exact_name_overrides_with_a_second_enter() -> None:
-    async with asking(ChangeDialog("drain", impact(BROKEN))) as (app, pilot):
+    async with open_dialog(ChangeDialog("drain", impact(BROKEN))) as (app, pilot):
         await pilot.press("tab")
         await type_in(pilot, "web4")
         await pilot.press("enter")
@@ -82,7 +82,7 @@ async def test_the_exact_name_overrides_with_a_second_enter() -> None:
 
 
 async def test_several_nodes_need_all_names_in_any_order() -> None:
-    async with asking(ChangeDialog("drain", impact(BROKEN, nodes=("web3", "web4")))) as (app, pilot):
+    async with open_dialog(ChangeDialog("drain", impact(BROKEN, nodes=("web3", "web4")))) as (app, pilot):
         assert cut_off(app) == []
         await pilot.press("tab")
         await type_in(pilot, "web4")
@@ -96,7 +96,7 @@ async def test_several_nodes_need_all_names_in_any_order() -> None:
 
 @pytest.mark.parametrize("typed", ["257", "-1", "1.5", "x", "9999"])
 async def test_a_weight_that_is_none_is_explained(typed: str) -> None:
-    async with asking(ChangeDialog("weight", impact(ALLOWED))) as (app, pilot):
+    async with open_dialog(ChangeDialog("weight", impact(ALLOWED))) as (app, pilot):
         await type_in(pilot, typed)
         assert any("expected a whole number from 0 to 256" in each for each in shown(app))
         await pilot.press("enter", "right", "right", "enter")
@@ -106,14 +106,14 @@ async def test_a_weight_that_is_none_is_explained(typed: str) -> None:
 
 @pytest.mark.parametrize("typed", ["0", "256"])
 async def test_a_weight(typed: str) -> None:
-    async with asking(ChangeDialog("weight", impact(ALLOWED))) as (app, pilot):
+    async with open_dialog(ChangeDialog("weight", impact(ALLOWED))) as (app, pilot):
         await type_in(pilot, typed)
         await pilot.press("enter", "enter")
     assert app.answers == [ChangeAnswer(int(typed))]
 
 
 async def test_only_weight_0_breaks_the_floor() -> None:
-    async with asking(ChangeDialog("weight", impact(BROKEN))) as (app, pilot):
+    async with open_dialog(ChangeDialog("weight", impact(BROKEN))) as (app, pilot):
         assert cut_off(app) == []
         await type_in(pilot, "0")
         await pilot.press("enter")
@@ -128,7 +128,7 @@ async def test_only_weight_0_breaks_the_floor() -> None:
 
 
 async def test_a_weight_that_is_not_0_overrides_nothing() -> None:
-    async with asking(ChangeDialog("weight", impact(BROKEN))) as (app, pilot):
+    async with open_dialog(ChangeDialog("weight", impact(BROKEN))) as (app, pilot):
         await type_in(pilot, "0")
         await pilot.press("enter")
         await type_in(pilot, "web4")
@@ -140,7 +140,7 @@ async def test_a_weight_that_is_not_0_overrides_nothing() -> None:
 
 async def test_hostile_and_many_names_leave_the_answers_in_sight() -> None:
     nodes = (HOSTILE, *(f"web{number}" for number in range(40)))
-    async with asking(ChangeDialog("drain", impact(BROKEN, nodes=nodes))) as (app, pilot):
+    async with open_dialog(ChangeDialog("drain", impact(BROKEN, nodes=nodes))) as (app, pilot):
         assert cut_off(app) == []
         await pilot.press("pagedown")
         text = "\n".join(shown(app))
@@ -151,7 +151,7 @@ async def test_hostile_and_many_names_leave_the_answers_in_sight() -> None:
 
 
 async def test_a_smaller_terminal_costs_text_never_the_answers() -> None:
-    async with asking(ChangeDialog("drain", impact(BROKEN, nodes=("web3", "web4")))) as (app, pilot):
+    async with open_dialog(ChangeDialog("drain", impact(BROKEN, nodes=("web3", "web4")))) as (app, pilot):
         await pilot.resize_terminal(80, 14)
         await pilot.pause()
         assert cut_off(app, (80, 14)) == []
@@ -164,5 +164,5 @@ async def test_a_smaller_terminal_costs_text_never_the_answers() -> None:
     ("action", "said"), [("maint", "Out in Consul too."), ("ready", "Back in Consul too.")]
 )
 async def test_a_registry_that_follows_is_named(action: Action, said: str) -> None:
-    async with asking(ChangeDialog(action, replace(impact(), registries=("Consul",)))) as (app, _):
+    async with open_dialog(ChangeDialog(action, replace(impact(), registries=("Consul",)))) as (app, _):
         assert said in "\n".join(shown(app))

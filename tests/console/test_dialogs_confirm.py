@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.console.dialog_values import HOSTILE, asking, cut_off, shown
+from tests.console.dialog_values import HOSTILE, cut_off, open_dialog, shown
 from widgets.dialogs.confirm import ANSWERS, Confirm, QuitDialog
 
 CHOICES = [("pause", "Pause", "default"), ("skip", "Skip", "warning"), ("continue", "Go on", "success")]
@@ -13,32 +13,32 @@ def question(safe: str | None = None) -> Confirm:
 
 
 async def test_the_first_answer_is_the_safe_one() -> None:
-    async with asking(question()) as (app, pilot):
+    async with open_dialog(question()) as (app, pilot):
         assert app.focused_text() == "[▸Pause◂]"
         await pilot.press("enter")
     assert app.answers == ["pause"]
 
 
 async def test_another_one_can_be_the_safe_one() -> None:
-    async with asking(question("skip")) as (app, _):
+    async with open_dialog(question("skip")) as (app, _):
         assert app.focused_text() == "[▸Skip◂]"
 
 
 async def test_escape_is_no_answer() -> None:
-    async with asking(question()) as (app, pilot):
+    async with open_dialog(question()) as (app, pilot):
         await pilot.press("escape")
     assert app.answers == [None]
 
 
 async def test_arrows_and_space_choose() -> None:
-    async with asking(question()) as (app, pilot):
+    async with open_dialog(question()) as (app, pilot):
         await pilot.press("right", "right", "space")
     assert app.answers == ["continue"]
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
 async def test_all_of_it_is_in_sight_in_one_box(size: tuple[int, int]) -> None:
-    async with asking(question(), size) as (app, _):
+    async with open_dialog(question(), size) as (app, _):
         text = "\n".join(shown(app))
         assert "╭─ web4: take it out of rotation? ─" in text
         assert "[▸Pause◂]  [ Skip ]  [ Go on ]" in text
@@ -48,7 +48,7 @@ async def test_all_of_it_is_in_sight_in_one_box(size: tuple[int, int]) -> None:
 
 async def test_without_colour_the_focus_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    async with asking(question()) as (app, pilot):
+    async with open_dialog(question()) as (app, pilot):
         await pilot.press("right")
         assert "[ Pause ]  [▸Skip◂]  [ Go on ]" in "\n".join(shown(app))
 
@@ -57,7 +57,7 @@ async def test_hostile_text_is_text() -> None:
     asked = Confirm(
         HOSTILE, [HOSTILE, HOSTILE * 200], [("no", HOSTILE[:9], "[bold]"), ("yes", "[/b]", "error")]
     )
-    async with asking(asked) as (app, pilot):
+    async with open_dialog(asked) as (app, pilot):
         text = "\n".join(shown(app))
         assert "we[b1]\\x1b[31m[/b]" in text
         assert "\x1b" not in text
@@ -67,7 +67,7 @@ async def test_hostile_text_is_text() -> None:
 
 
 async def test_quitting_stays_unless_told_otherwise() -> None:
-    async with asking(QuitDialog()) as (app, pilot):
+    async with open_dialog(QuitDialog()) as (app, pilot):
         assert app.focused_text().startswith("[▸Stay")
         assert cut_off(app) == []
         await pilot.press("enter")
@@ -75,13 +75,13 @@ async def test_quitting_stays_unless_told_otherwise() -> None:
 
 
 async def test_escape_stays() -> None:
-    async with asking(QuitDialog([HOSTILE])) as (app, pilot):
+    async with open_dialog(QuitDialog([HOSTILE])) as (app, pilot):
         await pilot.press("down", "escape")
     assert app.answers == ["stay"]
 
 
 @pytest.mark.parametrize("number", range(len(ANSWERS)))
 async def test_each_way_to_quit(number: int) -> None:
-    async with asking(QuitDialog()) as (app, pilot):
+    async with open_dialog(QuitDialog()) as (app, pilot):
         await pilot.press(*["down"] * number, "enter")
     assert app.answers == [ANSWERS[number][0]]

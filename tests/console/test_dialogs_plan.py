@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from orchestrator.planning.plan import Finding, Severity
-from tests.console.dialog_values import HOSTILE, Asking, asking, cut_off, ended, out_of_rotation, plan, shown
+from tests.console.dialog_values import (
+    HOSTILE,
+    DialogApp,
+    cut_off,
+    ended,
+    open_dialog,
+    out_of_rotation,
+    plan,
+    shown,
+)
 from widgets.dialogs.hanging_text import Entries
 from widgets.dialogs.plan import PlanScreen
 from widgets.dialogs.result import ResultScreen
@@ -19,7 +28,7 @@ INFO = Finding(Severity.INFO, "lb1", "has no state file")
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
 async def test_the_plan_says_who_and_what_stays(size: tuple[int, int]) -> None:
-    async with asking(PlanScreen(plan()), size) as (app, _):
+    async with open_dialog(PlanScreen(plan()), size) as (app, _):
         text = "\n".join(shown(app))
         assert "shop → 1.5.0 · 4 of 4 nodes in 2 batches" in text
         assert "1/2  web1, web2" in text
@@ -30,20 +39,20 @@ async def test_the_plan_says_who_and_what_stays(size: tuple[int, int]) -> None:
 
 async def test_back_has_the_focus() -> None:
     for keys in (["enter"], ["escape"], ["right", "escape"]):
-        async with asking(PlanScreen(plan(WARNING))) as (app, pilot):
+        async with open_dialog(PlanScreen(plan(WARNING))) as (app, pilot):
             assert app.focused_text() == "[▸Back◂]"
             await pilot.press(*keys)
         assert app.answers == [False]
 
 
 async def test_start_is_one_key_away_and_confirmed_by_another() -> None:
-    async with asking(PlanScreen(plan(WARNING))) as (app, pilot):
+    async with open_dialog(PlanScreen(plan(WARNING))) as (app, pilot):
         await pilot.press("right", "enter")
     assert app.answers == [True]
 
 
 async def test_errors_come_first_and_leave_no_way_to_start() -> None:
-    async with asking(PlanScreen(plan(INFO, WARNING, ERROR))) as (app, pilot):
+    async with open_dialog(PlanScreen(plan(INFO, WARNING, ERROR))) as (app, pilot):
         rows = shown(app)
         marks = [each.strip()[0] for each in rows[3:6]]
         assert marks == ["✗", "!", "·"]
@@ -54,14 +63,14 @@ async def test_errors_come_first_and_leave_no_way_to_start() -> None:
 
 async def test_with_nothing_to_do_there_is_nothing_to_start() -> None:
     empty = dataclasses.replace(plan(), batches=(), capacities=())
-    async with asking(PlanScreen(empty)) as (app, pilot):
+    async with open_dialog(PlanScreen(empty)) as (app, pilot):
         assert "nothing to do" in "\n".join(shown(app))
         await pilot.press("right", "enter")
     assert app.answers == [False]
 
 
 async def test_every_command_on_request_and_none_is_cut() -> None:
-    async with asking(PlanScreen(plan())) as (app, pilot):
+    async with open_dialog(PlanScreen(plan())) as (app, pilot):
         lines = app.screen.query_one(Entries)
         assert "20 commands" in lines.render().plain
         await pilot.press("c")
@@ -76,7 +85,7 @@ async def test_every_command_on_request_and_none_is_cut() -> None:
 
 
 async def test_the_commands_are_copied() -> None:
-    async with asking(PlanScreen(plan(count=2))) as (app, pilot):
+    async with open_dialog(PlanScreen(plan(count=2))) as (app, pilot):
         await pilot.press("y")
         assert "lb1: set server shop/web1 state drain\n" in app.clipboard
         assert app.clipboard.count("\n") == 10
@@ -84,7 +93,7 @@ async def test_the_commands_are_copied() -> None:
 
 async def test_hostile_names_in_a_plan() -> None:
     hostile = Finding(Severity.WARNING, HOSTILE, HOSTILE * 100)
-    async with asking(PlanScreen(plan(hostile, name=HOSTILE))) as (app, pilot):
+    async with open_dialog(PlanScreen(plan(hostile, name=HOSTILE))) as (app, pilot):
         await pilot.press("c", "pagedown", "y", "end")
         for text in ("\n".join(shown(app)), app.clipboard):
             assert "\x1b" not in text
@@ -95,7 +104,7 @@ async def test_hostile_names_in_a_plan() -> None:
 
 
 async def test_a_result_names_what_is_out_and_the_way_back() -> None:
-    async with asking(ResultScreen(ended(out_of_rotation()))) as (app, pilot):
+    async with open_dialog(ResultScreen(ended(out_of_rotation()))) as (app, pilot):
         text = "\n".join(shown(app))
         for each in (
             "✗ degraded · web3 failed at start · 2:05",
@@ -116,7 +125,7 @@ async def test_a_result_names_what_is_out_and_the_way_back() -> None:
 
 async def test_a_result_says_what_was_rolled_back_and_where_that_is_now() -> None:
     end = ended(failed=["web3"], rolled_back=["web3"], versions={"web3": "1.4.2"})
-    async with asking(ResultScreen(end)) as (app, _):
+    async with open_dialog(ResultScreen(end)) as (app, _):
         text = "\n".join(shown(app))
         assert "✗ failed and rolled back" in text
         assert "web3 (1.4.2, in rotation)" in text
@@ -128,14 +137,14 @@ async def test_a_version_that_failed_before_is_named_before_it_starts() -> None:
     node = replace(made.nodes[0], failed_in=7)
     assert node.steps
     made = replace(made, nodes=(node, *made.nodes[1:]))
-    async with asking(PlanScreen(made)) as (app, _):
+    async with open_dialog(PlanScreen(made)) as (app, _):
         text = "\n".join(shown(app))
         assert "that failed here in rollout 7" in text
         assert f"! {made.version} has failed on {node.name}" in text
 
 
 async def test_a_healthy_result() -> None:
-    async with asking(ResultScreen(ended(pending=[]))) as (app, pilot):
+    async with open_dialog(ResultScreen(ended(pending=[]))) as (app, pilot):
         text = "\n".join(shown(app))
         assert "✓ healthy · 2:05" in text
         assert "everything is in rotation" in text
@@ -146,7 +155,7 @@ async def test_a_healthy_result() -> None:
 
 
 async def test_what_could_not_be_read_is_never_called_in_rotation() -> None:
-    async with asking(ResultScreen(ended(unreachable_balancers=["lb2: no answer"]))) as (app, _):
+    async with open_dialog(ResultScreen(ended(unreachable_balancers=["lb2: no answer"]))) as (app, _):
         text = "\n".join(shown(app))
         assert "lb2: no answer" in text
         assert "everything is in rotation" not in text
@@ -154,14 +163,14 @@ async def test_what_could_not_be_read_is_never_called_in_rotation() -> None:
 
 async def test_a_hostile_result() -> None:
     result = ended(out_of_rotation(HOSTILE), reason=HOSTILE, unreachable_balancers=[HOSTILE * 50])
-    async with asking(ResultScreen(result)) as (app, pilot):
+    async with open_dialog(ResultScreen(result)) as (app, pilot):
         await pilot.press("y", "down", "j", "up", "pagedown", "pageup")
         for text in ("\n".join(shown(app)), app.clipboard):
             assert "\x1b" not in text
         assert cut_off(app) == []
 
 
-def as_clear_as_the_rest(app: Asking[Any]) -> bool:
+def as_clear_as_the_rest(app: DialogApp[Any]) -> bool:
     """Whether everything with a mark of what is wrong or right has the colour of the answer in focus."""
     pieces = [piece for strip in app.screen._compositor.render_strips() for piece in strip if piece.style]
     marked = {piece.style and piece.style.color for piece in pieces if piece.text[:1] in "✗!✓‖"}
@@ -171,7 +180,10 @@ def as_clear_as_the_rest(app: Asking[Any]) -> bool:
 async def test_without_colour_what_is_broken_is_as_clear_as_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     found = [Finding(severity, "web1", severity.value) for severity in Severity]
-    async with asking(PlanScreen(plan(*found))) as (app, _):
+    async with open_dialog(PlanScreen(plan(*found))) as (app, _):
         assert as_clear_as_the_rest(app)
-    async with asking(ResultScreen(ended(out_of_rotation(), unreachable_balancers=["lb2"]))) as (other, _):
+    async with open_dialog(ResultScreen(ended(out_of_rotation(), unreachable_balancers=["lb2"]))) as (
+        other,
+        _,
+    ):
         assert as_clear_as_the_rest(other)

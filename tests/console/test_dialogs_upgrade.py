@@ -3,7 +3,7 @@
 import pytest
 
 from orchestrator.planning.policy import Policy
-from tests.console.dialog_values import HOSTILE, asking, cut_off, shown, type_in
+from tests.console.dialog_values import HOSTILE, cut_off, open_dialog, shown, type_in
 from widgets.dialogs.upgrade import UpgradeAnswer, UpgradeDialog, parse_serial
 
 
@@ -13,7 +13,7 @@ def dialog(policy: Policy | None = None, now: str = "1.4.2 on 4 nodes") -> Upgra
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
 async def test_everything_is_in_sight(size: tuple[int, int]) -> None:
-    async with asking(dialog(), size) as (app, _):
+    async with open_dialog(dialog(), size) as (app, _):
         text = "\n".join(shown(app))
         for each in ("Upgrade shop", "now: 1.4.2 on 4 nodes", "◉ automatic", "○ step by step", "[ Cancel ]"):
             assert each in text
@@ -21,21 +21,21 @@ async def test_everything_is_in_sight(size: tuple[int, int]) -> None:
 
 
 async def test_a_version_and_enter_are_enough() -> None:
-    async with asking(dialog()) as (app, pilot):
+    async with open_dialog(dialog()) as (app, pilot):
         await type_in(pilot, "1.5.0")
         await pilot.press("enter")
     assert app.answers == [UpgradeAnswer("1.5.0", "1", "none")]
 
 
 async def test_the_configuration_fills_the_fields() -> None:
-    async with asking(dialog(Policy(serial=[1, "25%"], confirm="batch"))) as (app, pilot):
+    async with open_dialog(dialog(Policy(serial=[1, "25%"], confirm="batch"))) as (app, pilot):
         await type_in(pilot, "2")
         await pilot.press("enter")
     assert app.answers == [UpgradeAnswer("2", ["1", "25%"], "batch")]
 
 
 async def test_all_fields_by_keys() -> None:
-    async with asking(dialog()) as (app, pilot):
+    async with open_dialog(dialog()) as (app, pilot):
         await type_in(pilot, "1.5.0")
         await pilot.press("tab")
         await type_in(pilot, ",50%")
@@ -52,7 +52,7 @@ async def test_all_fields_by_keys() -> None:
 
 async def test_escape_and_cancel_are_no() -> None:
     for keys in (["escape"], ["shift+tab", "shift+tab", "enter"]):
-        async with asking(dialog()) as (app, pilot):
+        async with open_dialog(dialog()) as (app, pilot):
             await type_in(pilot, "1.5.0")
             await pilot.press(*keys)
         assert app.answers == [None]
@@ -63,7 +63,7 @@ async def test_escape_and_cancel_are_no() -> None:
     [("", "✗ type the version"), ("-x", "✗ not a version: letters, digits"), ("a b", "✗ not a version")],
 )
 async def test_a_bad_version_is_explained(typed: str, explained: str) -> None:
-    async with asking(dialog()) as (app, pilot):
+    async with open_dialog(dialog()) as (app, pilot):
         await type_in(pilot, typed)
         await pilot.press("enter")
         assert explained in "\n".join(shown(app))
@@ -74,7 +74,7 @@ async def test_a_bad_version_is_explained(typed: str, explained: str) -> None:
 
 
 async def test_bad_batches_are_explained_until_they_are_put_right() -> None:
-    async with asking(dialog()) as (app, pilot):
+    async with open_dialog(dialog()) as (app, pilot):
         await type_in(pilot, "1.5.0")
         await pilot.press("tab")
         await type_in(pilot, "x")
@@ -93,7 +93,7 @@ def test_what_is_no_batch_size(typed: str) -> None:
 
 
 async def test_hostile_names_are_text() -> None:
-    async with asking(UpgradeDialog(HOSTILE, HOSTILE, Policy())) as (app, pilot):
+    async with open_dialog(UpgradeDialog(HOSTILE, HOSTILE, Policy())) as (app, pilot):
         text = "\n".join(shown(app))
         assert "Upgrade we[b1]\\x1b[31m[/b]" in text
         assert "now: we[b1]\\x1b[31m[/b]" in text
@@ -103,7 +103,7 @@ async def test_hostile_names_are_text() -> None:
 
 async def test_without_colour_the_choice_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    async with asking(dialog(Policy(confirm="node"))) as (app, _):
+    async with open_dialog(dialog(Policy(confirm="node"))) as (app, _):
         text = "\n".join(shown(app))
         assert "◉ each node" in text
         assert "○ automatic" in text
