@@ -98,7 +98,7 @@ async def make_plan(
         check_version(version)
     changes: dict[str, object] = {} if serial is None else {"serial": serial}
     async with open_session(config, app) as session:
-        made = await session.plan(version, limit=limit, to_ready=ready, changes=changes)
+        made = await session.plan(version, limit=limit, force_ready=ready, changes=changes)
         return await name_published(session, made)
 
 

@@ -47,7 +47,7 @@ def resume(
 
     async def plan(session: Session) -> Proposal | None:
         await _take_over(session, options, trust_published)
-        for each in session.work_log.leftovers().values():
+        for each in session.work_log.unfinished_nodes().values():
             say(clean(words(each)))
         found = await plan_resume(session, trusted=trust_published)
         if found is None:

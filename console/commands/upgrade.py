@@ -81,7 +81,7 @@ def upgrade(config_file: str | None, /, app: str, version: str, **given: Any) ->
                 proposal = await session.propose(
                     version,
                     limit=options.limit,
-                    to_ready=options.ready,
+                    force_ready=options.ready,
                     changes=options.changes(),
                     freeze=freeze,
                     break_lock=options.break_lock,

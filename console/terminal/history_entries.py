@@ -9,7 +9,7 @@ import msgspec
 from orchestrator.errors import JournalError
 from orchestrator.events.events import NodeDone, RolloutStarted
 from orchestrator.journal.entries import Entry
-from orchestrator.journal.entry_status import standing
+from orchestrator.journal.entry_status import entry_status
 from orchestrator.journal.node_history import FleetHistory
 from orchestrator.journal.store import Journal
 from orchestrator.planning.plan import Finding, Severity
@@ -48,7 +48,7 @@ class EntrySummary:
         batches = started.batches if started else batches_of(entry)
         names = {name for batch in batches for name in batch}
         had = {version for name, version in (started.before if started else {}).items() if name in names}
-        stands = standing(entry)
+        stands = entry_status(entry)
         if entry.kind == "change":
             total = len(nodes_of(entry))
             done = total if stands == "healthy" else None

@@ -23,7 +23,7 @@ from orchestrator.journal.unfinished import MAX_ENTRIES, known_versions
 CLOCK_TOLERANCE_S = 60.0  # seconds that a clock may have been set by since the entry was begun
 
 
-def standing(entry: Entry) -> str:
+def entry_status(entry: Entry) -> str:
     """Its result, or in words why it has none.
 
     "running" and "interrupted" are what an entry without an end is on the machine that wrote it. Whether a
@@ -36,10 +36,10 @@ def standing(entry: Entry) -> str:
         return entry.result
     if entry.host != socket.gethostname():
         return "no end"
-    return "running" if runs(entry.pid, entry.began) else "interrupted"
+    return "running" if is_process_running(entry.pid, entry.began) else "interrupted"
 
 
-def runs(pid: int, since: float) -> bool:
+def is_process_running(pid: int, since: float) -> bool:
     """Whether a process of this machine that was there at that time still is: a younger one is not it.
 
     Args:
@@ -147,10 +147,10 @@ def rollout_status(journal: Journal, application: str) -> RolloutStatus | None:
     Raises:
         JournalError: it cannot be read.
     """
-    entry = unfinished(journal, application)
+    entry = unfinished_rollout(journal, application)
     if entry is None:
         return None
-    stands = standing(entry)
+    stands = entry_status(entry)
     identity = Identity(
         application, entry.kind, entry.version, entry.operator, entry.host, entry.pid, entry.began, entry.id
     )
@@ -237,7 +237,7 @@ def at_work(status: RolloutStatus) -> list[NodeProgress]:
     return [node for node in status.nodes if is_under_way(node.state) or node.node in asked]
 
 
-def unfinished(journal: Journal, application: str) -> Entry | None:
+def unfinished_rollout(journal: Journal, application: str) -> Entry | None:
     """The newest rollout when it did not end healthy, else the newest one that has left the fleet mixed.
 
     A later rollout of some nodes, such as the one that brings a failed node back, finishes nothing: while

@@ -8,7 +8,7 @@ import msgspec
 from backends.errors import BackendError
 from backends.protocols import Clock, KeyLock
 from orchestrator.errors import Locked
-from orchestrator.journal.entry_status import runs
+from orchestrator.journal.entry_status import is_process_running
 from orchestrator.locks.file import FileLock, Holder, read_holder, this_machine
 
 LOCK_DELAY_TIMEOUT_S = 60.0  # seconds to wait for one that nobody has and nobody gets yet
@@ -117,4 +117,4 @@ def _gone(holder: Holder) -> bool:
     """
     if holder.doubt or not holder.machine or holder.machine != this_machine():
         return False
-    return holder.pid == os.getpid() or not runs(holder.pid, holder.since)
+    return holder.pid == os.getpid() or not is_process_running(holder.pid, holder.since)

@@ -56,15 +56,15 @@ def _judge_balancer(snapshot: Snapshot) -> Iterable[Finding]:
             )
 
 
-def judge_servers(servers: Sequence[Server], to_ready: bool) -> Iterable[Finding]:
-    """What is special about the server lines of one node; `to_ready`: it is put in rotation in any case."""
+def judge_servers(servers: Sequence[Server], force_ready: bool) -> Iterable[Finding]:
+    """What is special about the server lines of one node that is put in rotation, or not (`force_ready`)."""
     for server in servers:
         where = str(server.ref)
         original = OriginalState.of(server)
         if original.admin is not AdminState.READY:
             then = (
                 "put in rotation at the end"
-                if to_ready
+                if force_ready
                 else "left out (--force-ready NODE puts it in rotation)"
             )
             yield Finding(Severity.INFO, where, f"is in {original.admin} now, and is {then}")

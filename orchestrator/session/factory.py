@@ -100,7 +100,7 @@ async def open_session(
             pauses = settings.consul.on_unavailable == "pause"
             monitor = ConsulMonitor(consul, clock, activity if pauses else None)
             works["asking whether Consul answers"] = monitor.run
-        nodes, left = application.nodes, work_log.leftovers
+        nodes, left = application.nodes, work_log.unfinished_nodes
         inventory = Inventory(nodes, resolver, nodes_from.remarks())
         if nodes_from.watch() is not None:
             asked = monitor is not None and source is None and needs_consul(own.inventory)

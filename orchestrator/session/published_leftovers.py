@@ -77,7 +77,7 @@ async def _left(session: OpenApplication, plan: Plan, offer: Offer) -> list[str]
     Others than those of the plan count too: what we publish replaces what Consul knows of them.
     """
     published = unfinished_originals(offer.seen.records)
-    known = session.work_log.decided_since(offer.seen.head.began) | session.work_log.leftovers().keys()
+    known = session.work_log.decided_since(offer.seen.head.began) | session.work_log.unfinished_nodes().keys()
     decided = known | {node.name for node in plan.nodes if node.force_ready or node.unfinished_rollout}
     if not published.keys() - decided:
         return []

@@ -30,7 +30,7 @@ _ORDERS = {
 
 
 async def plan_resume(
-    session: Session, members: tuple[Node, ...] = (), *, trusted: bool = False
+    session: Session, nodes_at_plan_time: tuple[Node, ...] = (), *, trusted: bool = False
 ) -> tuple[Proposal, Entry] | None:
     """The plan that finishes what is unfinished: the last rollout, or else nodes that older ones have left.
 
@@ -38,7 +38,7 @@ async def plan_resume(
 
     Args:
         session: works on the application.
-        members: see `Session.plan`.
+        nodes_at_plan_time: see `Session.plan`.
         trusted: what others have published until the lock is ours is taken over whoever vouches for it.
 
     Returns:
@@ -48,7 +48,7 @@ async def plan_resume(
         JournalError: the journal cannot be read.
     """
     work_log = session.work_log
-    entry, left = work_log.unfinished(), work_log.leftovers()
+    entry, left = work_log.last_unfinished(), work_log.unfinished_nodes()
     planned = _planned(entry) if entry is not None else None
     if entry is not None and planned is not None:
         wanted = {node.node: node.wanted for node in planned.nodes}
@@ -78,11 +78,11 @@ async def plan_resume(
     plan = await session.plan(
         entry.version,
         limit=[glob.escape(name) for name in names],
-        wanted=wanted,
+        target_versions=wanted,
         changes=changes,
         freeze=Severity.WARNING,
-        members=members,
-        repairs=True,
+        nodes_at_plan_time=nodes_at_plan_time,
+        is_repair=True,
     )
     return Proposal(plan, again, kind, entry.id, resumes=True), entry
 
@@ -119,7 +119,7 @@ async def plan_rollback(
     entry: int | None = None,
     nodes: Collection[str] = (),
     version: str = "",
-    members: tuple[Node, ...] = (),
+    nodes_at_plan_time: tuple[Node, ...] = (),
 ) -> Proposal:
     """The plan that brings nodes back to the last versions that were healthy on them.
 
@@ -129,7 +129,7 @@ async def plan_rollback(
             None. From a rollback it leads to what was there before that.
         nodes: only these; when empty, all that it has touched and that are not back yet.
         version: to this one instead; then, without `entry`, all nodes of the application are meant.
-        members: see `Session.plan`.
+        nodes_at_plan_time: see `Session.plan`.
 
     Raises:
         AlreadyRolledBack: there is nothing to bring back any more.
@@ -149,11 +149,11 @@ async def plan_rollback(
     plan = await session.plan(
         version or (versions[0] if len(versions) == 1 else " and ".join(versions)),
         limit=[glob.escape(name) for name in names],
-        wanted=wanted,
+        target_versions=wanted,
         changes=rollback_changes(session.application.policy),
         freeze=Severity.WARNING,  # it repairs
-        members=members,
-        repairs=True,
+        nodes_at_plan_time=nodes_at_plan_time,
+        is_repair=True,
     )
 
     async def again() -> Proposal | None:

@@ -163,40 +163,44 @@ class Session:
         version: str | None,
         *,
         limit: Sequence[str] = (),
-        to_ready: Collection[str] = (),
+        force_ready: Collection[str] = (),
         changes: Mapping[str, object] | None = None,
-        wanted: Mapping[str, str] | None = None,
+        target_versions: Mapping[str, str] | None = None,
         freeze: Severity = Severity.ERROR,
-        members: tuple[Node, ...] = (),
-        repairs: bool = False,
+        nodes_at_plan_time: tuple[Node, ...] = (),
+        is_repair: bool = False,
     ) -> Plan:
         """Preflight and plan; touches nothing.
 
         Args:
             version: to which; None to look only.
             limit: names or patterns of nodes; all when empty.
-            to_ready: nodes to put in rotation although a human has them out.
+            force_ready: nodes to put in rotation although a human has them out.
             changes: fields of the roll-out policy to override.
-            wanted: versions of nodes that are to have another one.
+            target_versions: versions of nodes that are to have another one.
             freeze: what a freeze window means: a warning for what repairs, and when it is overridden.
-            members: of an earlier plan, to be planned with again; all that there are now when empty.
-            repairs: see `preflight`.
+            nodes_at_plan_time: of an earlier plan, to be planned with again; all of now when empty.
+            is_repair: see `preflight`.
 
         Raises:
             JournalError: what earlier rollouts have left cannot be read.
         """
         past = self.work_log.past()
         left = {name: node.for_plan() for name, node in past.left.items()}
-        whole = replace(self.application, nodes=members) if members else await self.load_all_nodes()
+        whole = (
+            replace(self.application, nodes=nodes_at_plan_time)
+            if nodes_at_plan_time
+            else await self.load_all_nodes()
+        )
         policy = msgspec.structs.replace(whole.policy, **(changes or {}))
         plan = await preflight(
             replace(whole, policy=policy),
             version,
             limit=limit,
-            force_ready=to_ready,
+            force_ready=force_ready,
             unfinished=left,
-            target_versions=wanted,
-            is_repair=repairs,
+            target_versions=target_versions,
+            is_repair=is_repair,
             known_findings=[
                 *judge_freeze(whole.freezes, self.clock.time(), freeze),
                 *self._doubts(past.unread),
@@ -209,17 +213,21 @@ class Session:
         version: str,
         *,
         limit: Sequence[str] = (),
-        to_ready: Collection[str] = (),
+        force_ready: Collection[str] = (),
         changes: Mapping[str, object] | None = None,
         freeze: Severity = Severity.ERROR,
         break_lock: bool = False,
     ) -> Proposal:
         """An upgrade; see `plan` and `heed_published`."""
-        make = partial(self.plan, version, limit=limit, to_ready=to_ready, changes=changes, freeze=freeze)
+        make = partial(
+            self.plan, version, limit=limit, force_ready=force_ready, changes=changes, freeze=freeze
+        )
 
         def proposed(plan: Plan) -> Proposal:
             async def again() -> Proposal:
-                return proposed(await heed_published(self, partial(make, members=plan.nodes_at_plan_time)))
+                return proposed(
+                    await heed_published(self, partial(make, nodes_at_plan_time=plan.nodes_at_plan_time))
+                )
 
             return Proposal(plan, again)
 

@@ -14,7 +14,7 @@ from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import LockTaken, NodeNote, Record
 from orchestrator.journal.entries import Entry, EntryHeader, Kind
-from orchestrator.journal.entry_status import unfinished
+from orchestrator.journal.entry_status import unfinished_rollout
 from orchestrator.journal.node_history import FleetHistory
 from orchestrator.journal.store import Journal, recording
 from orchestrator.journal.unfinished import (
@@ -95,15 +95,15 @@ class WorkLog:
         """Wait until others can see everything so far of the rollout that runs, but not for ever."""
         await self._published()
 
-    def leftovers(self) -> Mapping[str, UnfinishedNode]:
+    def unfinished_nodes(self) -> Mapping[str, UnfinishedNode]:
         """Nodes that earlier rollouts did not finish. Raises JournalError."""
         with Journal(self._path, read_only=True) as journal:
             return unfinished_nodes(journal, self._application)
 
-    def unfinished(self) -> Entry | None:
+    def last_unfinished(self) -> Entry | None:
         """The last rollout, when it did not end healthy. Raises JournalError."""
         with Journal(self._path, read_only=True) as journal:
-            return unfinished(journal, self._application)
+            return unfinished_rollout(journal, self._application)
 
     def past(self) -> Past:
         """All that a plan needs, by opening the journal once: a large one takes long. Raises JournalError."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from orchestrator.events.events import AnyEvent, NodeNote, Record
 from orchestrator.events.json import encode, event_fields
 from orchestrator.events.timeline import Timeline, unanswered
-from orchestrator.journal.entry_status import standing, unfinished
+from orchestrator.journal.entry_status import entry_status, unfinished_rollout
 from orchestrator.journal.store import Journal
 from orchestrator.journal.unfinished import unfinished_nodes
 from tests.fuzz.harness import bounded, fuzzed
@@ -87,7 +87,7 @@ def test_rows_that_somebody_has_changed(rows: list[tuple[Any, Any, str]], column
         assert found is not None, "one row must not hide the others"
         assert len(found) == len(rows)
         bounded(lambda: [left.text for left in unfinished_nodes(journal, "shop").values()], size)
-        bounded(lambda: unfinished(journal, "shop"), size)
-        bounded(lambda: [standing(kept) for kept in journal.entries(unknown=True)], size)
+        bounded(lambda: unfinished_rollout(journal, "shop"), size)
+        bounded(lambda: [entry_status(kept) for kept in journal.entries(unknown=True)], size)
         bounded(journal.verify, size)
         bounded(lambda: journal.find(str(columns)), size)

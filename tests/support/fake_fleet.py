@@ -115,12 +115,12 @@ class World:
     # -- the whole thing ----------------------------------------------------------------------
 
     async def plan(
-        self, version: str = "2.0", *, limit: Sequence[str] = (), to_ready: Collection[str] = ()
+        self, version: str = "2.0", *, limit: Sequence[str] = (), force_ready: Collection[str] = ()
     ) -> Plan:
-        return await preflight(self.application, version, limit=limit, force_ready=to_ready)
+        return await preflight(self.application, version, limit=limit, force_ready=force_ready)
 
-    async def upgrade(self, version: str = "2.0", *, to_ready: Collection[str] = ()) -> RolloutEnded:
-        return await self.carry_out(await self.plan(version, to_ready=to_ready))
+    async def upgrade(self, version: str = "2.0", *, force_ready: Collection[str] = ()) -> RolloutEnded:
+        return await self.carry_out(await self.plan(version, force_ready=force_ready))
 
     async def carry_out(self, plan: Plan) -> RolloutEnded:
         self.rollout = Rollout(self.application, plan, self.control, self.clock, self.bus, Actor("me@here"))

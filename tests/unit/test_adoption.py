@@ -63,7 +63,7 @@ def assert_whole(path: Path, entry: int = 1) -> None:
         verified = journal.verify()
         assert verified.intact
         assert [each.state for each in verified.entries if each.entry == entry] == ["intact"]
-    last = work_log(path).leftovers()
+    last = work_log(path).unfinished_nodes()
     assert list(last) == [published.NODES[-1]]
     [original] = last[published.NODES[-1]].originals.values()
     assert original.weight == 300, "what the last node had is known"
@@ -90,7 +90,7 @@ def test_killed_in_the_middle_it_leaves_nothing_and_is_taken_over_next_time(
     process.communicate()
     with Journal(path, read_only=True) as journal:
         assert [entry.id for entry in journal.entries()] == [1]
-    assert work_log(path).leftovers() == {}
+    assert work_log(path).unfinished_nodes() == {}
     assert work_log(path).import_remote(published.HEAD, published.records())
     assert_whole(path, 2)
 
@@ -153,7 +153,7 @@ def test_the_half_that_an_earlier_version_has_left_is_replaced_by_the_whole(path
     copied("journal-v1-half.db", path)
     with Journal(path, read_only=True) as journal:
         assert len(list(journal.records(1))) == KILLED_AT
-    assert list(work_log(path).leftovers()) == ["web7"]  # half of the truth
+    assert list(work_log(path).unfinished_nodes()) == ["web7"]  # half of the truth
     assert work_log(path).import_remote(published.HEAD, published.records())
     assert_whole(path)
     assert not work_log(path).import_remote(published.HEAD, published.records())

@@ -108,7 +108,7 @@ def test_a_node_that_is_out_and_ill_may_be_cured_by_the_upgrade() -> None:
         world = World(nodes=1, min_available=0)
         world.nodes["web1"].sick = frozenset({"1.0"})
         world.take_out("web1")
-        assert not (await world.plan(to_ready=["web1"])).errors
+        assert not (await world.plan(force_ready=["web1"])).errors
 
     run(scenario())
 

@@ -87,7 +87,7 @@ def test_what_is_wanted_back_on_request_was_set_by_nobody_meanwhile() -> None:
     async def scenario() -> World:
         world = World(3, 2, min_available=0)
         world.take_out("web3")
-        ended = await world.upgrade(to_ready={"web3"})
+        ended = await world.upgrade(force_ready={"web3"})
         assert ended.result == "healthy"
         return world
 

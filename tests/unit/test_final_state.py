@@ -188,7 +188,7 @@ def test_a_failed_node_names_the_way_to_its_old_version() -> None:
         (out,) = ended.out_of_rotation
         assert out.rollback_command == "rolldeck upgrade shop 1.0 --limit web1 --force-ready web1"
         world.control = type(world.control)(world.clock, world.bus)
-        back = await world.upgrade("1.0", to_ready={"web1"})
+        back = await world.upgrade("1.0", force_ready={"web1"})
         assert back.result == "healthy"
         assert world.admin("web1") == [AdminState.READY] * 2
 

@@ -85,10 +85,10 @@ async def work_with(value: bytes, path: Path) -> bool:
 
 def read_back(desk: Desk, seen: PublishedRollout) -> None:
     """As `status`, `resume`, `rollback` and `history` do."""
-    for name, left in desk.work_log.leftovers().items():
+    for name, left in desk.work_log.unfinished_nodes().items():
         assert name in left.text or left.text
         endpoint_of(left)
-    entry = desk.work_log.unfinished()
+    entry = desk.work_log.last_unfinished()
     if entry is not None:
         wanted = {node["node"]: node["wanted"] for node in entry.plan["nodes"]}
         assert all(name in wanted for batch in entry.plan["batches"] for name in batch)
@@ -260,6 +260,6 @@ def test_what_an_earlier_version_has_taken_over_is_said_without_a_traceback(tmp_
     began = NodeStarted(node="web1", version="2", originals=[state])
     desk = Desk(tmp_path / "journal.db")
     entry = journals.write(desk.path, journals.numbered(began))
-    assert desk.work_log.leftovers() == {}
+    assert desk.work_log.unfinished_nodes() == {}
     [text] = desk.work_log.past().unread
     assert text == f"event 1 of entry {entry} cannot be read: 'up' is not a valid AdminState"

@@ -11,7 +11,7 @@ import pytest
 from console.terminal.history import entry_lines
 from console.terminal.history_entries import EntrySummary
 from orchestrator.events.timeline import Timeline
-from orchestrator.journal.entry_status import unfinished
+from orchestrator.journal.entry_status import unfinished_rollout
 from orchestrator.journal.migrations import MIGRATIONS, VERSION, migrate, version_of
 from orchestrator.journal.store import Journal
 from orchestrator.journal.unfinished import unfinished_nodes
@@ -81,7 +81,7 @@ def assert_read(journal: Journal) -> None:
     assert list(left) == ["web1"]
     assert left["web1"].text.endswith("interrupted at install")
     assert {original.weight for original in left["web1"].originals.values()} == {50}
-    last = unfinished(journal, "shop")
+    last = unfinished_rollout(journal, "shop")
     assert last is not None
     assert last.id == 3
     for entry in journal.entries():

@@ -14,7 +14,7 @@ from console.terminal.timeline import transcript_lines
 from orchestrator.events.events import NodeNote, Record, Unreadable
 from orchestrator.events.json import event_fields
 from orchestrator.events.timeline import Timeline
-from orchestrator.journal.entry_status import unfinished
+from orchestrator.journal.entry_status import unfinished_rollout
 from orchestrator.journal.migrations import VERSION, version_of
 from orchestrator.journal.rows import JOURNAL_SCHEMA, decode_event, encode_row
 from orchestrator.journal.store import Journal
@@ -127,7 +127,7 @@ def test_one_row_keeps_nobody_from_the_others(path: Path, event: object, seq: in
         assert [record.seq for record in found] == list(range(1, 20))
         assert [record.seq for record in found if isinstance(record.event, Unreadable)] == [seq]
         left = unfinished_nodes(journal, "shop")
-        last = unfinished(journal, "shop")
+        last = unfinished_rollout(journal, "shop")
         told = unreadable_entries(journal, "shop")
     assert last is not None
     assert last.id == 3

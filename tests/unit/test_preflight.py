@@ -210,7 +210,7 @@ def test_a_node_that_is_put_in_rotation_is_not_said_to_be_left_out() -> None:
     async def scenario() -> None:
         world = World()
         world.take_out("web1")
-        plan = await world.plan(to_ready={"web1"})
+        plan = await world.plan(force_ready={"web1"})
         assert "shop/web1 on lb1: is in maint now, and is put in rotation at the end" in texts(
             plan.findings, Severity.INFO
         )
@@ -233,7 +233,7 @@ def test_limit_takes_names_and_patterns_and_refuses_what_matches_nothing() -> No
     async def scenario() -> None:
         world = World(nodes=4)
         assert (await world.plan(limit=["web[13]", "web4"])).batches == (("web1",), ("web3",), ("web4",))
-        plan = await world.plan(limit=["db*"], to_ready={"web1"})
+        plan = await world.plan(limit=["db*"], force_ready={"web1"})
         assert texts(plan.errors, Severity.ERROR) == [
             "inventory: --limit db* matches no node; there is: web1, web2, web3, web4",
             "inventory: --force-ready web1 is not among the chosen nodes",

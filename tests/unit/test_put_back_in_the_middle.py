@@ -119,7 +119,7 @@ def test_the_agent_that_a_failed_rollout_left_off_is_on_again_after_ready() -> N
         for server in world.servers("web1"):
             server.agent_configured = True
         world.take_out("web1")
-        ended = await world.upgrade(to_ready=["web1"])
+        ended = await world.upgrade(force_ready=["web1"])
         assert ended.result == "healthy"
         assert [each.agent for each in world.servers("web1")] == [True, True]
 

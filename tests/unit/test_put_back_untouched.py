@@ -197,7 +197,7 @@ def test_a_node_that_is_put_in_rotation_on_request_was_not_serving() -> None:
         world = World()
         world.take_out("web1", "drain")
         world.nodes["web1"].faults.add("stop", NotAsked("web1", "no"))
-        ended = await world.upgrade(to_ready=["web1"])
+        ended = await world.upgrade(force_ready=["web1"])
         assert (ended.failed, ended.put_back) == (["web1"], [])
         assert AdminState.READY not in world.admin("web1")
 

@@ -203,7 +203,7 @@ def test_a_node_can_be_put_in_rotation_on_request() -> None:
     async def scenario() -> None:
         world = World(nodes=3)
         world.take_out("web2")
-        ended = await world.upgrade(to_ready={"web2"})
+        ended = await world.upgrade(force_ready={"web2"})
         assert ended.result == "healthy"
         assert world.admin("web2") == [AdminState.READY] * 2
 

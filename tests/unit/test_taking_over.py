@@ -34,7 +34,7 @@ def desk(tmp_path: Path, value: bytes, signer: Signer | None) -> "Session":
 
 async def taken(session: "Session", *, trusted: bool = False) -> bool:
     await take_over_again(session, trusted=trusted)
-    return session.work_log.unfinished() is not None
+    return session.work_log.last_unfinished() is not None
 
 
 @pytest.mark.parametrize("value", [VALUE, SIGNED])
@@ -42,7 +42,7 @@ async def test_without_a_key_somebody_has_to_say_so(tmp_path: Path, value: bytes
     session = desk(tmp_path, value, None)
     with pytest.raises(Unauthenticated, match=r"the upgrade of shop to 1\.5\.0 by ann@far .*--trust-"):
         await taken(session)
-    assert session.work_log.unfinished() is None
+    assert session.work_log.last_unfinished() is None
     assert await taken(session, trusted=True)
     assert await find_offer(session) is None, "it is known now"
 
@@ -68,7 +68,7 @@ async def test_a_lock_is_broken_first_only_for_what_is_to_be_taken_over(tmp_path
     for at, break_lock in cases:  # not vouched for; not to be broken; and what Consul has is nothing at all
         async with broken_first(at, "upgrade", break_lock=break_lock, trusted=False):
             assert at.work_log._held is None
-    assert session.work_log.unfinished() is None
+    assert session.work_log.last_unfinished() is None
 
 
 async def test_unless_this_machine_has_seen_a_later_one(tmp_path: Path) -> None:

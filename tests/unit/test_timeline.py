@@ -24,7 +24,7 @@ from orchestrator.events.events import (
 from orchestrator.events.state import RolloutState
 from orchestrator.events.timeline import Timeline, unanswered
 from orchestrator.journal.entries import Entry
-from orchestrator.journal.entry_status import standing
+from orchestrator.journal.entry_status import entry_status
 from orchestrator.journal.store import Journal
 from tests.unit import journals
 
@@ -154,15 +154,15 @@ def entry(tmp_path: Path) -> Entry:
 
 
 def test_whether_it_still_runs(entry: Entry) -> None:
-    assert standing(entry) == "running"
-    assert standing(replace(entry, pid=1)) == "running"
-    assert standing(replace(entry, pid=2**22 + 1)) == "interrupted"
-    assert standing(replace(entry, pid=0)) == "interrupted"
-    assert standing(replace(entry, pid=2**70)) == "interrupted"
-    assert standing(replace(entry, host=f"not-{socket.gethostname()}")) == "no end"
-    assert standing(replace(entry, ended=1.0, result="degraded")) == "degraded"
+    assert entry_status(entry) == "running"
+    assert entry_status(replace(entry, pid=1)) == "running"
+    assert entry_status(replace(entry, pid=2**22 + 1)) == "interrupted"
+    assert entry_status(replace(entry, pid=0)) == "interrupted"
+    assert entry_status(replace(entry, pid=2**70)) == "interrupted"
+    assert entry_status(replace(entry, host=f"not-{socket.gethostname()}")) == "no end"
+    assert entry_status(replace(entry, ended=1.0, result="degraded")) == "degraded"
 
 
 def test_a_younger_process_with_its_number_is_another_one(entry: Entry) -> None:
     assert os.path.exists("/proc/self/stat")
-    assert standing(replace(entry, began=1_000_000.0)) == "interrupted"
+    assert entry_status(replace(entry, began=1_000_000.0)) == "interrupted"

@@ -25,7 +25,7 @@ from orchestrator.engine.manual_change import Action, Change, Impact
 from orchestrator.engine.plan_differences import Difference
 from orchestrator.errors import AlreadyRolledBack
 from orchestrator.events.text import format_health
-from orchestrator.journal.entry_status import standing
+from orchestrator.journal.entry_status import entry_status
 from orchestrator.live.poller import Poller
 from orchestrator.planning.plan import Plan
 from orchestrator.session.adoption import find_offer, take_over
@@ -223,12 +223,12 @@ class OperatorActions:
         try:
             if not await self._take_over():
                 return
-            entry, left = self._session.work_log.unfinished(), self._session.work_log.leftovers()
+            entry, left = self._session.work_log.last_unfinished(), self._session.work_log.unfinished_nodes()
             holder = await self._session.work_log.holder()
         except RolldeckError as error:
             self._notify(str(error), "error")
             return
-        if entry is not None and standing(entry) == "running":
+        if entry is not None and entry_status(entry) == "running":
             self._notify(
                 f"rollout {entry.id} to {entry.version} is running on another machine, by {entry.operator}"
             )
