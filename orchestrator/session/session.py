@@ -187,11 +187,8 @@ class Session:
         """
         past = self.work_log.past()
         left = {name: node.for_plan() for name, node in past.left.items()}
-        whole = (
-            replace(self.application, nodes=nodes_at_plan_time)
-            if nodes_at_plan_time
-            else await self.load_all_nodes()
-        )
+        whole = self.application if nodes_at_plan_time else await self.load_all_nodes()
+        whole = replace(whole, nodes=nodes_at_plan_time or whole.nodes)
         policy = msgspec.structs.replace(whole.policy, **(changes or {}))
         plan = await preflight(
             replace(whole, policy=policy),

@@ -34,6 +34,6 @@ def test_one_finding_and_nothing_is_taken_over(
         [finding] = plan.findings[len(before.findings) :]
         assert (finding.severity, finding.subject) == (severity, "rollouts")
         assert words in finding.text
-        assert session.work_log.unfinished() is None
+        assert session.work_log.last_unfinished() is None
 
     run(scenario())
