@@ -38,17 +38,11 @@ RollBack = Callable[["Session", RolloutEnded, int, str], Awaitable[RolloutEnded]
 
 @dataclass(frozen=True, slots=True)
 class ConsulView:
-    """What a session sees in Consul, and through it of other machines.
+    """What a session sees in Consul, and through it of other machines."""
 
-    Attributes:
-        consul: whether it answers, where it is asked for anything.
-        published: where rollouts of other machines can be seen.
-        remote: the one that is seen there.
-    """
-
-    consul: ConsulMonitor | None = None
-    published: RolloutSubscriber | None = None
-    remote: RemoteRollout | None = None
+    consul: ConsulMonitor | None = None  # whether it answers, where it is asked for anything
+    published: RolloutSubscriber | None = None  # where rollouts of other machines can be seen
+    remote: RemoteRollout | None = None  # the one that is seen there
 
 
 class Session:
