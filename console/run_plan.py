@@ -21,12 +21,10 @@ from console.terminal.summary import EXITS, ending_lines
 from orchestrator.engine.plan_differences import Difference
 from orchestrator.events.events import Record, RollbackStarted, RolloutEnded
 from orchestrator.events.json import event_fields
-from orchestrator.planning.plan import Plan, PreflightFailed
+from orchestrator.planning.plan import Plan, PreflightFailed, failed_versions_text
 from orchestrator.planning.policy import Amount
-from orchestrator.planning.text import failed_versions_text
-from orchestrator.session.adoption import broken_first
+from orchestrator.session.adoption import broken_first, name_published
 from orchestrator.session.proposal import Proposal, agree_within_request
-from orchestrator.session.published_leftovers import name_published
 from orchestrator.session.session import Session
 
 

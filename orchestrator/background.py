@@ -2,8 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 
 from backends.text import shorten
+from orchestrator.engine.control import RolloutControl
+from orchestrator.events.state import RolloutState, is_under_way
 from orchestrator.untrusted import MAX_SHOWN_CHARS
 
 PAUSES = (0.5, 1.0, 5.0, 30.0)  # seconds before work begins again that has failed
@@ -30,3 +33,22 @@ async def keep_running(name: str, work: Callable[[], Awaitable[None]], report: C
             pass
         await asyncio.sleep(PAUSES[min(failed, len(PAUSES) - 1)])
         failed += 1
+
+
+@dataclass(slots=True)
+class Activity:
+    """Of one session.
+
+    Attributes:
+        control: what people can do to its work; each rollout has one of its own.
+        is_rolling: a rollout runs.
+        state: of the last rollout.
+    """
+
+    control: RolloutControl
+    is_rolling: bool = False
+    state: RolloutState = field(default_factory=RolloutState)
+
+    def active_nodes(self) -> set[str]:
+        """Nodes that a rollout works on now."""
+        return {name for name, node in self.state.nodes.items() if is_under_way(node.state)}

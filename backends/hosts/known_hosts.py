@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from backends.hosts.ssh_library import SSHClientConfig, asyncssh
+from backends.hosts.ssh_channels import SSHClientConfig, asyncssh
 from backends.hosts.ssh_settings import Hop
 
 USER_FILES = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")

@@ -74,8 +74,7 @@ class SshHost(CommandHost):
         self, path: str, *, timeout: float = 10.0
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """See `backends.protocols.Host.open_unix`. sudo and prefix do not apply to the login user."""
-        from backends.hosts.ssh_channels import StreamSession
-        from backends.hosts.ssh_library import asyncssh
+        from backends.hosts.ssh_channels import StreamSession, asyncssh
 
         link = await self._open_link()
         session = StreamSession()
@@ -128,7 +127,7 @@ class SshHost(CommandHost):
             await asyncio.sleep(pause)
 
     async def _request(self, link: "Link", session: "CommandSession", line: str, timeout: float) -> None:
-        from backends.hosts.ssh_library import asyncssh
+        from backends.hosts.ssh_channels import asyncssh
 
         try:
             async with asyncio.timeout(timeout):

@@ -1,14 +1,32 @@
-"""What travels over one SSH connection: commands and byte streams.
-
-Imports asyncssh, so it is itself imported late.
-"""
+"""asyncssh as every module here imports it, and what one connection carries: commands and byte streams."""
 
 import asyncio
+import ctypes.util
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from backends.hosts.output import Capture
-from backends.hosts.ssh_library import asyncssh
+
+
+@contextmanager
+def _cache_only() -> Iterator[None]:
+    """Make `find_library` look into the linker's cache alone, where this Python can do so."""
+    before = ctypes.util.find_library
+    ctypes.util.find_library = getattr(ctypes.util, "_findSoname_ldconfig", before)
+    try:
+        yield
+    finally:
+        ctypes.util.find_library = before
+
+
+with _cache_only():
+    import asyncssh
+    from asyncssh.config import SSHClientConfig
+
+__all__ = ["SSHClientConfig", "asyncssh"]
+
 
 _UNKNOWN_SIGNAL = 255
 

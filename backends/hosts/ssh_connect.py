@@ -18,7 +18,7 @@ from backends.hosts.known_hosts import (
     read_known_hosts,
     without_revoked,
 )
-from backends.hosts.ssh_library import asyncssh
+from backends.hosts.ssh_channels import asyncssh
 from backends.hosts.ssh_route import Route, is_encrypted, resolve
 from backends.hosts.ssh_settings import Hop
 from backends.inert import NotInert

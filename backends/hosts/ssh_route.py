@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from backends.file_trust import NAMED, Writers, open_trusted
 from backends.hosts.known_hosts import NOWHERE, SYSTEM_CONFIG, SYSTEM_FILES, USER_FILES, revoked_files
-from backends.hosts.ssh_library import asyncssh
+from backends.hosts.ssh_channels import asyncssh
 from backends.hosts.ssh_settings import Hop
 from backends.inert import NotInert, check_inert, check_port, is_address
 

@@ -20,7 +20,7 @@ from console.terminal.summary import EXITS, ending_lines
 from orchestrator.events.json import event_fields
 from orchestrator.events.state import RolloutState
 from orchestrator.remote.control_requests import ControlAction
-from orchestrator.remote.subscriber import PublishedRollout, RolloutSubscriber
+from orchestrator.remote.rollout import PublishedRollout, RolloutSubscriber
 
 ACCEPT_TIMEOUT_S = 10.0  # seconds for a request to be taken
 

@@ -14,8 +14,8 @@ from console.terminal import plan_text
 from console.terminal.output import clean, result, result_json
 from orchestrator.planning.plan import plan_fields
 from orchestrator.planning.policy import Amount
+from orchestrator.preflight.dry_run import sudo_rules
 from orchestrator.preflight.preflight import select_nodes
-from orchestrator.preflight.sudoers import sudo_rules
 
 
 @click.command()

@@ -24,7 +24,7 @@ from console.terminal.output import clean, on_terminal, paint, result, result_js
 from console.terminal.prompts import Prompts
 from orchestrator.balancers.followers import inherits_only
 from orchestrator.balancers.group import present
-from orchestrator.engine import manual_change as manual
+from orchestrator.engine import manual_change
 from orchestrator.engine.manual_change import Action, Change, Impact
 from orchestrator.engine.plan_differences import Difference
 from orchestrator.events import events
@@ -116,7 +116,7 @@ async def _change(config_file: str | None, request: _Request) -> int:
     async with open_session(find_and_load(config_file), request.app) as session, stop_on_signals(session):
         application = await session.load_all_nodes()
         change = _as_change(application, request)
-        impact = await manual.impact(application, change)
+        impact = await manual_change.impact(application, change)
         for line in _shown(change, impact):
             say(line)
         if impact.broken and not set(impact.nodes) <= change.override:
@@ -135,7 +135,7 @@ async def _change(config_file: str | None, request: _Request) -> int:
 
 
 def _as_change(application: Application, request: _Request) -> Change:
-    chosen = manual.choose(application, request.nodes)
+    chosen = manual_change.choose(application, request.nodes)
     for name in request.override:
         if name not in request.nodes:
             others = there_is(name, request.nodes)

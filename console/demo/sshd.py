@@ -36,7 +36,7 @@ class SSHHost:
 
     async def start(self) -> None:
         """Listen; the host key stays the same however often it is started. Raises OSError."""
-        from backends.hosts.ssh_library import asyncssh
+        from backends.hosts.ssh_channels import asyncssh
 
         if self._key is None:
             self._key = asyncssh.generate_private_key("ssh-ed25519")
@@ -57,7 +57,7 @@ class SSHHost:
         )
 
     def _session_factory(self) -> "type[asyncssh.SSHServer]":
-        from backends.hosts.ssh_library import asyncssh
+        from backends.hosts.ssh_channels import asyncssh
 
         host = self
 
@@ -120,7 +120,7 @@ class SSHHost:
 
 async def _feed(process: "asyncssh.SSHServerProcess[bytes]", child: asyncio.subprocess.Process) -> None:
     """Pass standard input on until it ends, the connection is lost or nobody reads it."""
-    from backends.hosts.ssh_library import asyncssh
+    from backends.hosts.ssh_channels import asyncssh
 
     if child.stdin is None:
         return

@@ -158,7 +158,7 @@ class Stack:
             self._exit.callback(process.stdin.close)
 
     def _write_client_key(self) -> None:
-        from backends.hosts.ssh_library import asyncssh
+        from backends.hosts.ssh_channels import asyncssh
 
         key = asyncssh.generate_private_key("ssh-ed25519", comment="rolldeck demo")
         private = self.directory / "client_key"

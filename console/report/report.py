@@ -32,7 +32,7 @@ from orchestrator.events.steps import STEPS
 from orchestrator.events.text import WAY_ON_LABELS, intention_text, mixed_versions_text, way_lines
 from orchestrator.events.timeline import Timeline
 from orchestrator.journal.entries import UNKNOWN
-from orchestrator.planning.text import group_findings
+from orchestrator.planning.plan import group_findings
 
 _MOMENT_CLASSES = {
     **{"ok": " ok", "bad": " bad", "open": " working", "same": "", "event": ""},

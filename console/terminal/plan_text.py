@@ -5,9 +5,11 @@ from collections.abc import Iterator, Sequence
 from backends.text import counted
 from console.terminal.output import clean, paint, table
 from orchestrator.engine.plan_differences import Difference
-from orchestrator.planning.plan import Finding, Plan, Severity
-from orchestrator.planning.text import (
+from orchestrator.planning.plan import (
     SEVERITY_GLYPHS,
+    Finding,
+    Plan,
+    Severity,
     command_groups,
     failed_before_text,
     group_findings,

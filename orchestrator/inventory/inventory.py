@@ -12,7 +12,7 @@ import msgspec
 
 from backends.errors import BackendError, ConfigError
 from backends.templates import check_host
-from orchestrator.activity import Activity
+from orchestrator.background import Activity
 from orchestrator.errors import JournalError
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeNote

@@ -7,9 +7,8 @@ from backends.consul.client import Consul
 from backends.file_trust import Writers
 from backends.inventories.kinds import FileInventory
 from orchestrator.inventory.consul import ConsulSource
-from orchestrator.inventory.file import Decode, FileSource
 from orchestrator.inventory.source import NodeSettings, NodeSource
-from orchestrator.inventory.static import StaticSource
+from orchestrator.inventory.static import Decode, FileSource, StaticSource
 
 InventorySettings = FileInventory | ConsulService
 

@@ -5,8 +5,11 @@ go on writing until its work is done. A change that was released is never edited
 """
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
+from orchestrator.events.steps import STEPS
 from orchestrator.journal import chain
 from orchestrator.journal.chain import transaction
 
@@ -72,3 +75,114 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration] = MI
         for number, change in enumerate(migrations[version_of(connection) :], version_of(connection) + 1):
             change(connection)
             connection.execute(f"PRAGMA user_version = {number}")
+
+
+Fields = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Upcaster:
+    """Makes events of one kind what they would be today.
+
+    Attributes:
+        since: the first schema in which they look so; it is called for those of earlier ones only.
+        change: is given the fields as they were written, `event` included, and returns the new ones.
+    """
+
+    since: int
+    change: Callable[[Fields], Fields]
+
+
+def _renamed(event: str, **names: str) -> Upcaster:
+    """Since schema 2 an event and its fields have these names.
+
+    Args:
+        event: its new name.
+        names: old to new, of fields.
+    """
+
+    def change(fields: Fields) -> Fields:
+        return {names.get(name, name): value for name, value in fields.items()} | {"event": event}
+
+    return Upcaster(2, change)
+
+
+def _out_of_rotation(out: Fields) -> Fields:
+    names = {"where": "servers", "on_purpose": "intentional", "go_back": "rollback_command"}
+    found = {names.get(name, name): value for name, value in out.items()}
+    texts, kinds = found["commands"], found.pop("kinds", [])
+    kinds = kinds if len(kinds) == len(texts) else [_kind(text) for text in texts]
+    commands = [{"kind": kind, "text": text} for kind, text in zip(kinds, texts, strict=True)]
+    return found | {"commands": commands}
+
+
+def _kind(text: str) -> str:
+    """Of a command that puts a node back: only its words said it."""
+    if text.startswith("rolldeck "):
+        return "ready" if text.startswith("rolldeck ready ") else "upgrade"
+    return "prove" if "health down" in text else "by_hand"
+
+
+def _rollout_ended(fields: Fields) -> Fields:
+    names = {"untouched": "pending", "unseen": "unreachable_balancers", "seconds": "duration_s"}
+    found = {names.get(name, name): value for name, value in fields.items()}
+    return found | {"out_of_rotation": [_out_of_rotation(out) for out in found["out_of_rotation"]]}
+
+
+def _choice(choice: str) -> str:
+    return "continue" if choice == "go" else choice
+
+
+def _waiting(fields: Fields) -> Fields:
+    found = {"remaining_s" if name == "left" else name: value for name, value in fields.items()}
+    return found | {"baking": found["reason"] == "baking"}
+
+
+def _decision_requested(fields: Fields) -> Fields:
+    """What kind of decision it was, only the text and the choices said."""
+    choices = [_choice(choice) for choice in fields["choices"]]
+    subject, step = fields["subject"], fields["text"].removesuffix("?")
+    kind = "step" if step in STEPS else "batch" if subject.startswith("batch ") else "node"
+    kind = "failure" if "retry" in choices else "change" if subject == "inventory" else kind
+    made = {"choices": choices, "kind": kind, "step": step if kind == "step" else None}
+    return fields | {"event": "decision_requested"} | made
+
+
+def _decision_made(fields: Fields) -> Fields:
+    return fields | {"event": "decision_made", "choice": _choice(fields["choice"])}
+
+
+_TIMED = (
+    *("prefetched", "step_done", "baked", "node_upgraded", "node_rolled_back", "resumed", "traffic"),
+    "hook_fired",
+)
+
+UPCASTERS: Mapping[str, Sequence[Upcaster]] = {
+    **{event: [_renamed(event, seconds="duration_s")] for event in _TIMED},
+    "turn_began": [_renamed("node_started")],
+    "noted": [_renamed("node_note")],
+    "waiting": [Upcaster(2, _waiting)],
+    "asked": [Upcaster(2, _decision_requested)],
+    "answered": [Upcaster(2, _decision_made)],
+    "abort_requested": [_renamed("abort_requested", at_once="immediate")],
+    "change_began": [_renamed("manual_change_started")],
+    "change_ended": [_renamed("manual_change_finished")],
+    "sending": [_renamed("command_sending")],
+    "command_began": [_renamed("command_started")],
+    "sent": [_renamed("command_finished", seconds="duration_s")],
+    "rollback_began": [_renamed("rollback_started")],
+    "rollout_ended": [Upcaster(2, _rollout_ended)],
+}
+"""By the kind that was written, such as "turn_began"; the earliest schema first."""
+
+
+def upcast(fields: Fields, schema: int, upcasters: Mapping[str, Sequence[Upcaster]] = UPCASTERS) -> Fields:
+    """An event of an earlier schema with the fields that it has today.
+
+    Raises:
+        LookupError, TypeError, ValueError, AttributeError: it is not what was written then.
+    """
+    for upcaster in upcasters.get(str(fields.get("event", "")), ()):
+        if schema < upcaster.since:
+            fields = upcaster.change(fields)
+    return fields

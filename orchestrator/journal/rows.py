@@ -2,7 +2,7 @@
 
 `JOURNAL_SCHEMA` says what the events in a journal look like; `--json` has `SCHEMA` of `orchestrator.events`.
 Fields are only ever added within a schema. When a field is renamed, or becomes one that must be there,
-`JOURNAL_SCHEMA` grows by one, and `orchestrator.journal.upcasters` gets a function that turns an event of an
+`JOURNAL_SCHEMA` grows by one, and `orchestrator.journal.migrations` gets a function that turns an event of an
 earlier schema into one of the new. A row stays in the file as it was written: its hash covers these bytes.
 
 What is read here may have been written by a later Rolldeck, by a damaged disk or by somebody with an editor.
@@ -19,7 +19,7 @@ from backends.model import AdminState
 from backends.text import shorten
 from orchestrator.events.events import AnyEvent, NodeStarted, Record, Unreadable
 from orchestrator.events.json import flat
-from orchestrator.journal.upcasters import UPCASTERS, Fields, Upcaster, upcast
+from orchestrator.journal.migrations import UPCASTERS, Fields, Upcaster, upcast
 
 JOURNAL_SCHEMA = 2  # of the rows that this Rolldeck writes
 

@@ -16,6 +16,12 @@ from orchestrator.node import Node, OriginalState
 from orchestrator.planning.application import Application
 from orchestrator.planning.capacity import Capacity
 from orchestrator.planning.departure import Floors, find_all_backups, find_several_backups
+from orchestrator.planning.endpoints import (
+    SharedEndpoints,
+    judge_followers,
+    judge_shared_endpoints,
+    read_shared_endpoints,
+)
 from orchestrator.planning.mapping import Mapped, map_nodes
 from orchestrator.planning.plan import (
     Finding,
@@ -26,12 +32,6 @@ from orchestrator.planning.plan import (
     batches,
     in_order,
     steps_for,
-)
-from orchestrator.planning.shared_endpoints import (
-    SharedEndpoints,
-    judge_followers,
-    judge_shared_endpoints,
-    read_shared_endpoints,
 )
 from orchestrator.planning.slots import filled_of
 from orchestrator.preflight.balancers import judge_balancers, judge_servers

@@ -12,8 +12,8 @@ import msgspec
 
 from orchestrator.events import events
 from orchestrator.events.events import AnyEvent, Record
+from orchestrator.journal.migrations import upcast
 from orchestrator.journal.rows import JOURNAL_SCHEMA
-from orchestrator.journal.upcasters import upcast
 from orchestrator.remote.checks import check_head, check_record, with_own_commands
 from orchestrator.remote.header import RolloutHeader
 from orchestrator.untrusted import Count, Number, Time, check_amounts, decode

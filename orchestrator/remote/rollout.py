@@ -1,14 +1,156 @@
-"""A rollout that another machine carries out on the same application: followed all the time."""
+"""A rollout of another machine, as it is published in Consul: followed, controlled and taken over."""
 
-from backends.errors import BackendError
+import secrets
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from backends.consul.client import Consul
+from backends.consul.signing import Signer, open_value
+from backends.errors import BackendError, UnreadableReply
 from backends.protocols import Clock
 from backends.text import shorten
 from orchestrator.events.actor import Actor
+from orchestrator.events.events import Record, RolloutEnded
 from orchestrator.events.state import RolloutState
 from orchestrator.live.versions import VersionTracker
-from orchestrator.remote.control_requests import ControlAction
-from orchestrator.remote.subscriber import PublishedRollout, RolloutSubscriber
+from orchestrator.remote.checks import apply
+from orchestrator.remote.control_requests import ControlAction, ControlRequest
+from orchestrator.remote.header import RolloutHeader
+from orchestrator.remote.payload import read_publication
+from orchestrator.remote.publisher import ask, rollout_key
 from orchestrator.untrusted import MAX_SHOWN_CHARS
+
+BLOCKING_WAIT_S = 30.0  # seconds that one look may block
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedRollout:
+    """One look.
+
+    Attributes:
+        head: what it is.
+        records: what has happened so far, oldest first.
+        held: whoever publishes it has the lock still.
+        verified: it is signed with our key, and not older than what was seen before.
+        doubt: why it is not, although there is a key: then it is to be ignored. Empty without a key, too.
+        journal_head: see `Publication.journal_head`.
+    """
+
+    head: RolloutHeader
+    records: list[Record]
+    held: bool
+    verified: bool = False
+    doubt: str = ""
+    journal_head: str = ""
+
+    @property
+    def ended(self) -> RolloutEnded | None:
+        """How it ended; None without an end."""
+        last = (record.event for record in reversed(self.records))
+        return next((event for event in last if isinstance(event, RolloutEnded)), None)
+
+    @property
+    def healthy(self) -> bool:
+        return self.ended is not None and self.ended.result == "healthy"
+
+    @property
+    def words(self) -> str:
+        """What it is and of whom, as far as it can be believed."""
+        head = self.head
+        return f"the {head.kind} of {head.application} to {head.version} by {head.who}"
+
+
+class RolloutSubscriber:
+    """The last rollout of one application that was published. All methods raise BackendError.
+
+    Attributes:
+        key: under which it stands in Consul.
+    """
+
+    def __init__(self, consul: Consul, prefix: str, app: str, signer: Signer | None = None) -> None:
+        self.key = rollout_key(prefix, app)
+        self._consul = consul
+        self._prefix = prefix
+        self._app = app
+        self._signer = signer
+        self._newest = (0, 0)  # fence and number of the newest state that was verified
+        self._known: dict[int, Record] = {}  # records that were checked
+
+    async def look(self) -> PublishedRollout | None:
+        """Once; None when none was ever published."""
+        return (await self._look(0))[1]
+
+    async def looks(self) -> AsyncIterator[PublishedRollout]:
+        """First as it is, and again whenever something has happened; also in the rollouts that follow."""
+        index = 0
+        while True:
+            index, seen = await self._look(index)
+            if seen is not None:  # None was ever published otherwise; the next look blocks until one is
+                yield seen
+
+    async def live(self) -> AsyncIterator[PublishedRollout]:
+        """The same of one rollout: ends with it, or with its lock. What has a doubt ends nothing."""
+        async for seen in self.looks():
+            yield seen
+            if not seen.doubt and (seen.ended is not None or not seen.held):
+                return
+
+    def fold(self, state: RolloutState, record: Record) -> None:
+        """Let a state take a record. Raises UnreadableReply: it does not fit to those before it."""
+        try:
+            apply(state, record)
+        except ValueError as error:
+            raise UnreadableReply("consul", f"key {self.key}: {error}") from None
+
+    async def ask(self, seen: PublishedRollout, what: ControlAction, actor: Actor, subject: str = "") -> str:
+        """Leave a request to the rollout that was seen; see `orchestrator.remote.publisher.ask`."""
+        request = ControlRequest(
+            what=what,
+            who=actor.name,
+            subject=subject,
+            uid=actor.uid,
+            credential=actor.credential,
+            fence=seen.head.fence,
+            nonce=secrets.token_hex(8),
+            at=time.time(),
+        )
+        return await ask(self._consul, self._prefix, self._app, request, self._signer)
+
+    async def withdraw(self, key: str) -> None:
+        """Take a request back."""
+        await self._consul.delete(key)
+
+    async def taken(self, key: str) -> bool:
+        """Whether a request was taken."""
+        return (await self._consul.get(key))[1] is None
+
+    async def _look(self, index: int) -> tuple[int, PublishedRollout | None]:
+        after, pair = await self._consul.get(self.key, index, BLOCKING_WAIT_S)
+        if pair is None:
+            return after, None
+        opened = open_value(self._signer, "publication", pair.value)
+        try:
+            found = read_publication(opened.content, self._known)
+            if found.head.application != self._app:
+                raise ValueError(f"is of application {found.head.application!a}")
+        except ValueError as error:
+            unsigned = f"{opened.doubt}, and " if opened.doubt else ""
+            raise UnreadableReply("consul", f"key {self.key}: {unsigned}{error}") from None
+        self._known = {record.seq: record for record in found.records}
+        doubt = opened.doubt or (self._replayed(found.head.fence, found.number) if opened.verified else "")
+        verified = opened.verified and not doubt
+        held = bool(pair.session)
+        return after, PublishedRollout(found.head, found.records, held, verified, doubt, found.journal_head)
+
+    def _replayed(self, fence: int, number: int) -> str:
+        """Why a state that is signed is not that of now; empty when it is as new as the newest one."""
+        if (fence, number) < self._newest:
+            before = "state {1} of fence {0}".format(*self._newest)
+            return f"state {number} of fence {fence} was signed before {before}, which was there already"
+        self._newest = (fence, number)
+        return ""
+
 
 RETRY_INTERVAL_S = 2.0  # seconds before Consul is asked again that could not be asked
 

@@ -10,9 +10,8 @@ from backends.clock import SystemClock
 from backends.consul.client import Consul
 from backends.hooks.kinds import make_hook
 from backends.local_process import keep_secret
-from orchestrator.activity import Activity
 from orchestrator.adapters import AdapterFactory
-from orchestrator.background import keep_running
+from orchestrator.background import Activity, keep_running
 from orchestrator.balancers.group import BalancerGroup
 from orchestrator.engine.control import RolloutControl
 from orchestrator.events.actor import Actor
@@ -27,8 +26,7 @@ from orchestrator.locks.file import FileLock
 from orchestrator.node import Node
 from orchestrator.planning.application import Application
 from orchestrator.remote.rollout import RemoteRollout
-from orchestrator.session.consul_monitor import ConsulMonitor
-from orchestrator.session.consul_sharing import ConsulSharing
+from orchestrator.session.consul import ConsulMonitor, ConsulSharing
 from orchestrator.session.recovery import roll_back_after
 from orchestrator.session.session import ConsulView, Session
 from orchestrator.session.work_log import WorkLog

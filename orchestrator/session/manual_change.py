@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from backends.errors import RolldeckError
 from backends.model import Server
-from orchestrator.engine import manual_change as manual
+from orchestrator.engine import manual_change
 from orchestrator.engine.manual_change import Change, Impact
 from orchestrator.engine.plan_differences import Difference, impact_differences
 from orchestrator.errors import PlanChanged
@@ -21,7 +21,7 @@ Agree = Callable[[Impact, Sequence[Difference]], Awaitable[Change | None]]
 async def change_by_hand(
     session: Session, change: Change, shown: Impact, agree: Agree, *, break_lock: bool = False
 ) -> tuple[Server, ...]:
-    """Make a change; see `manual.apply`.
+    """Make a change; see `manual_change.apply`.
 
     Args:
         session: works on the application.
@@ -32,7 +32,7 @@ async def change_by_hand(
 
     Raises:
         Locked, JournalError, PlanChanged: no changes made.
-        RolldeckError: as `manual.apply` does.
+        RolldeckError: as `manual_change.apply` does.
     """
     what = f"{change.action} {', '.join(each.name for each in change.nodes)}"
     async with session.work_log.locked(what, session.control, break_lock=break_lock):
@@ -42,7 +42,7 @@ async def change_by_hand(
 async def _look_again(session: Session, change: Change, shown: Impact, agree: Agree) -> Change:
     found: tuple[Difference, ...] = ()
     for _ in range(MAX_CHECKS):
-        now = await manual.impact(session.application, change)
+        now = await manual_change.impact(session.application, change)
         found = impact_differences(shown, now)
         if not found:
             return change
@@ -71,7 +71,7 @@ async def _make(session: Session, change: Change, what: str) -> tuple[Server, ..
         after: tuple[Server, ...] = ()
         error = "interrupted"
         try:
-            after = await manual.apply(
+            after = await manual_change.apply(
                 session.application, change, session.control, session.clock, session.bus
             )
             error = ""

@@ -8,7 +8,7 @@ from functools import partial
 
 import msgspec
 
-from orchestrator.activity import Activity
+from orchestrator.background import Activity
 from orchestrator.engine.control import RolloutContext, RolloutControl, RolloutHooks
 from orchestrator.engine.rollout import Rollout
 from orchestrator.events.actor import Actor
@@ -25,11 +25,10 @@ from orchestrator.planning.plan import Finding, Plan, PreflightFailed, Severity,
 from orchestrator.planning.slots import empty_names, node_names
 from orchestrator.preflight.preflight import preflight
 from orchestrator.preflight.versions import name_failures
-from orchestrator.remote.rollout import RemoteRollout
-from orchestrator.remote.subscriber import RolloutSubscriber
-from orchestrator.session.consul_monitor import ConsulMonitor, ConsulStatus
+from orchestrator.remote.rollout import RemoteRollout, RolloutSubscriber
+from orchestrator.session.adoption import heed_published
+from orchestrator.session.consul import ConsulMonitor, ConsulStatus
 from orchestrator.session.proposal import Agree, Proposal, agree_within_request, look_again
-from orchestrator.session.published_leftovers import heed_published
 from orchestrator.session.work_log import WorkLog
 
 RollBack = Callable[["Session", RolloutEnded, int, str], Awaitable[RolloutEnded]]

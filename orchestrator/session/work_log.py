@@ -26,7 +26,7 @@ from orchestrator.journal.unfinished import (
     unreadable_entries,
 )
 from orchestrator.locks.file import Holder, Lock, this_machine
-from orchestrator.locks.held import HeldLock, hold
+from orchestrator.locks.layered import HeldLock, hold
 from orchestrator.remote.header import RolloutHeader
 from orchestrator.remote.takeover import adopt, find
 

@@ -17,7 +17,7 @@ from backends.consul.catalog import ConsulService, instances
 from backends.consul.client import Consul
 from backends.consul.settings import ConsulSettings
 from console.terminal.output import result
-from orchestrator.activity import Activity
+from orchestrator.background import Activity
 from orchestrator.engine.control import RolloutControl
 from orchestrator.events.event_bus import EventBus
 from orchestrator.inventory.consul import ConsulSource

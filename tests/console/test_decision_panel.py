@@ -17,7 +17,7 @@ from orchestrator.events.events import (
 )
 from orchestrator.events.state import RolloutState
 from orchestrator.planning.capacity import Capacity
-from orchestrator.planning.text import capacity_text
+from orchestrator.planning.plan import capacity_text
 from tests.support.console_values import HOSTILE, harmless
 from widgets.rollout.decision_panel import MAX_LINES, DecisionPanel, decision_lines, shorten_commands
 

@@ -20,7 +20,7 @@ from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeNote, Paused, Record
 from orchestrator.remote.header import PublishedPlan, PublishedPolicy, RolloutHeader
 from orchestrator.remote.publisher import RolloutPublisher
-from orchestrator.remote.subscriber import RolloutSubscriber
+from orchestrator.remote.rollout import RolloutSubscriber
 from tests.integration.in_process import refusal
 from tests.support import forged
 from tests.support.consul_world import consul_world

@@ -22,7 +22,7 @@ from backends.services.command import CommandService, CommandSettings
 from backends.templates import VERSION_PATTERN
 from console.demo.stack import Stack
 from orchestrator.node import Node
-from orchestrator.preflight.sudoers import sudo_rules
+from orchestrator.preflight.dry_run import sudo_rules
 from tests.support.login_user import NAME, machine_with_sudo, needs_sudo, open_folder
 from tests.support.rollouts import NEW, OLD, rolldeck, world
 from tests.support.servers.sshd import Sshd

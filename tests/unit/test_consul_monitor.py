@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, cast
 
 from backends.errors import Unreachable
-from orchestrator.activity import Activity
+from orchestrator.background import Activity
 from orchestrator.engine.control import RolloutControl
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import Paused, Record, Resumed
-from orchestrator.session.consul_monitor import CHECK_INTERVAL_S, ConsulMonitor
+from orchestrator.session.consul import CHECK_INTERVAL_S, ConsulMonitor
 from tests.support.virtual_time import VirtualClock, run
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from backends.errors import ConfigError
 from backends.health.common import HealthKind
 from backends.health.kinds import HealthSettings
 from console.config.decoding import decode
-from console.config.renamed_keys import RENAMED_KEYS
+from console.config.explanation import RENAMED_KEYS
 from console.config.schema import Config, parse
 from tests.support.console_values import raw
 

@@ -6,7 +6,7 @@ import pytest
 
 from backends.model import Admin, ServerRef
 from orchestrator.balancers.followers import followers, returning_followers, tracked_servers
-from orchestrator.engine import manual_change as manual
+from orchestrator.engine import manual_change
 from orchestrator.planning.capacity import CapacityViolation
 from orchestrator.planning.plan import Plan, Severity, plan_fields
 from tests.support.fake_fleet import World
@@ -153,10 +153,10 @@ def test_a_weight_is_not_inherited() -> None:
     async def scenario() -> None:
         world = World(2, 1)
         follow(world, "other/o1", "shop/web1")
-        nodes = manual.choose(world.application, ["web1"])
-        seen = await manual.impact(world.application, manual.Change("weight", nodes, 0))
+        nodes = manual_change.choose(world.application, ["web1"])
+        seen = await manual_change.impact(world.application, manual_change.Change("weight", nodes, 0))
         assert (seen.broken, seen.followers) == ((), ())
-        seen = await manual.impact(world.application, manual.Change("maint", nodes))
+        seen = await manual_change.impact(world.application, manual_change.Change("maint", nodes))
         assert [str(found) for found in seen.broken] == [
             "other on lb1: in rotation 1 → 0, floor 1; other/o1 follows shop/web1"
         ]
@@ -166,16 +166,16 @@ def test_a_weight_is_not_inherited() -> None:
 
 
 @pytest.mark.parametrize("action", ["drain", "maint"])
-def test_a_change_by_hand_is_refused_as_well(action: manual.Action) -> None:
+def test_a_change_by_hand_is_refused_as_well(action: manual_change.Action) -> None:
     async def scenario() -> None:
         world = World(2, 1)
         follow(world, "other/o1", "shop/web1")
-        change = manual.Change(action, manual.choose(world.application, ["web1"]))
+        change = manual_change.Change(action, manual_change.choose(world.application, ["web1"]))
         with pytest.raises(CapacityViolation, match="other/o1 follows shop/web1"):
-            await manual.apply(world.application, change, world.control, world.clock, world.bus)
+            await manual_change.apply(world.application, change, world.control, world.clock, world.bus)
         assert world.sent() == []
         forced = replace(change, override=frozenset({"web1"}))
-        await manual.apply(world.application, forced, world.control, world.clock, world.bus)
+        await manual_change.apply(world.application, forced, world.control, world.clock, world.bus)
         assert world.balancers["lb1"].servers["other/o1"].seen().admin_state.value == action
 
     run(scenario())

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from orchestrator.events.events import NodeStarted, Record, RolloutEnded
 from orchestrator.events.ways_back import OriginalStateRecord
 from orchestrator.journal.entry_status import rollout_status
-from orchestrator.journal.manual_changes import hand_changes
+from orchestrator.journal.node_history import hand_changes
 from orchestrator.journal.store import Journal
 from tests.unit import journals
 

@@ -15,11 +15,10 @@ from orchestrator.events.events import NodeNote, Record, Unreadable
 from orchestrator.events.json import event_fields
 from orchestrator.events.timeline import Timeline
 from orchestrator.journal.entry_status import unfinished_rollout
-from orchestrator.journal.migrations import VERSION, version_of
+from orchestrator.journal.migrations import VERSION, Fields, Upcaster, version_of
 from orchestrator.journal.rows import JOURNAL_SCHEMA, decode_event, encode_row
 from orchestrator.journal.store import Journal
 from orchestrator.journal.unfinished import unfinished_nodes, unreadable_entries
-from orchestrator.journal.upcasters import Fields, Upcaster
 from tests.fixtures import FOLDER, copied
 from tests.fixtures import journals as fixtures
 from tests.unit import journals

@@ -7,7 +7,7 @@ import pytest
 
 from backends.consul.signing import Signer
 from orchestrator.planning.plan import Severity
-from orchestrator.session.published_leftovers import name_published
+from orchestrator.session.adoption import name_published
 from tests.support.fake_fleet import World
 from tests.support.virtual_time import run
 from tests.unit.test_taking_over import OTHER, SIGNED, SIGNER, VALUE, desk

@@ -9,7 +9,7 @@ from backends.consul.signing import Signer
 from backends.secrets import Secret
 from orchestrator.errors import Unauthenticated
 from orchestrator.events.events import LockTaken
-from orchestrator.remote.subscriber import RolloutSubscriber
+from orchestrator.remote.rollout import RolloutSubscriber
 from orchestrator.session.adoption import broken_first, find_offer, take_over_again
 from tests.support import forged
 from tests.unit import journals

@@ -9,7 +9,7 @@ from backends.consul.settings import ConsulSettings
 from backends.errors import Unreachable
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeNote, NodeStarted, NodeUpgraded, Record
-from orchestrator.session.version_publisher import versions_told
+from orchestrator.session.consul import versions_told
 from tests.support.virtual_time import VirtualClock, run
 
 if TYPE_CHECKING:

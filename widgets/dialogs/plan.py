@@ -9,9 +9,12 @@ from textual.content import Content
 
 from backends.text import counted
 from orchestrator.engine.plan_differences import Difference
-from orchestrator.planning.plan import Finding, Plan, PlannedCommand, Severity
-from orchestrator.planning.text import (
+from orchestrator.planning.plan import (
     SEVERITY_GLYPHS,
+    Finding,
+    Plan,
+    PlannedCommand,
+    Severity,
     command_groups,
     failed_before_text,
     failed_versions_text,

@@ -20,7 +20,7 @@ from console.tui.screens.confirmations import (
     confirm_resume,
     confirm_take_over,
 )
-from orchestrator.engine import manual_change as manual
+from orchestrator.engine import manual_change
 from orchestrator.engine.manual_change import Action, Change, Impact
 from orchestrator.engine.plan_differences import Difference
 from orchestrator.errors import AlreadyRolledBack
@@ -113,8 +113,8 @@ class OperatorActions:
             if not lock.proceed:
                 return False
             application = await self._session.load_all_nodes()
-            change = Change(cast("Action", action), manual.choose(application, names))
-            impact = await manual.impact(application, change)
+            change = Change(cast("Action", action), manual_change.choose(application, names))
+            impact = await manual_change.impact(application, change)
 
             async def ask(now: Impact, differences: Sequence[Difference] = ()) -> Change | None:
                 dialog = ChangeDialog(change.action, now, differences)

@@ -14,8 +14,8 @@ from textual.widgets import Input
 from backends.consul.settings import NAME
 from console.operator_identity import current_operator
 from console.tui.screens.actions import SWITCH, OperatorActions
+from console.tui.screens.confirmations import RemoteActions
 from console.tui.screens.main_keys import KEYS_BY_IMPORTANCE, MAIN_BINDINGS
-from console.tui.screens.remote_actions import RemoteActions
 from console.tui.screens.rollout_summary import RolloutSummary
 from console.tui.screens.table_controls import SortAndFilter
 from orchestrator.engine.control import CONTINUE, RETRY, SKIP

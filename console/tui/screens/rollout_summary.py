@@ -11,8 +11,7 @@ from orchestrator.events.steps import STEPS
 from orchestrator.events.text import format_health
 from orchestrator.live.disruptions import headroom, tightest
 from orchestrator.live.poller import FleetView
-from orchestrator.planning.plan import Plan
-from orchestrator.planning.text import capacity_text
+from orchestrator.planning.plan import Plan, capacity_text
 from widgets.rollout.decision_panel import shorten_commands
 
 MAX_COMMANDS = 3  # lines of a question

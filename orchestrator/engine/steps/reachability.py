@@ -10,8 +10,8 @@ from backends.model import Activity, Server, ServiceState, Snapshot
 from orchestrator.engine.step_context import StepContext, both
 from orchestrator.errors import StepFailed
 from orchestrator.planning.departure import Departure
+from orchestrator.planning.endpoints import SharedEndpoints, judge_shared_endpoints
 from orchestrator.planning.plan import Severity
-from orchestrator.planning.shared_endpoints import SharedEndpoints, judge_shared_endpoints
 
 LEFT_ALONE = "it was left in rotation"
 SHORTEST_S = 1.0  # for the last look before the deadline

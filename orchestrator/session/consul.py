@@ -1,0 +1,274 @@
+"""Consul while a session is open: whether it answers, and what others see of a rollout there."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from backends.consul.client import Consul
+from backends.consul.lock import ConsulLock
+from backends.consul.settings import ConsulSettings
+from backends.consul.signing import Signer
+from backends.errors import BackendError, ConfigError, RolldeckError
+from backends.protocols import Clock
+from backends.templates import fill_plain
+from orchestrator.background import Activity, keep_running
+from orchestrator.engine.control import Published, RolloutControl, already_published
+from orchestrator.events.actor import ROLLDECK, Actor
+from orchestrator.events.event_bus import EventBus
+from orchestrator.events.events import NodeDone, NodeNote, NodeStarted, Record
+from orchestrator.locks.file import FileLock, Lock
+from orchestrator.locks.layered import LayeredLock
+from orchestrator.remote.header import RolloutHeader
+from orchestrator.remote.publisher import RolloutPublisher
+from orchestrator.remote.rollout import RolloutSubscriber
+from orchestrator.settings import LockSettings
+
+CONSUL_BACK = Actor(f"{ROLLDECK}, as Consul answers again", ROLLDECK.via)  # as who lets it go on
+CHECK_INTERVAL_S = 2.0  # seconds between two looks whether it answers: a blocking query would notice late
+
+
+@dataclass(frozen=True, slots=True)
+class ConsulStatus:
+    """Whether Consul answers.
+
+    Attributes:
+        age: seconds since it answered last.
+        note: why it is stale, or what else there is to say; else empty.
+    """
+
+    state: Literal["connecting", "live", "stale"]
+    age: float
+    note: str
+
+
+class ConsulMonitor:
+    """Asks for the leader again and again.
+
+    Args:
+        consul: is asked.
+        clock: the time.
+        pausing: of the session whose rollout is to pause while Consul does not answer; None: none is.
+    """
+
+    def __init__(self, consul: Consul, clock: Clock, pausing: Activity | None = None) -> None:
+        self._consul = consul
+        self._clock = clock
+        self._pausing = pausing
+        self._answered = 0.0  # monotonic; 0 before the first answer
+        self._why = ""  # it does not answer
+        self._judged: RolloutControl | None = None  # the rollout that was paused in this outage
+
+    def silence(self) -> str:
+        """Why it does not answer; empty while it does."""
+        return self._why
+
+    def status(self, note: str = "") -> ConsulStatus:
+        """Whether it answers; with what else there is to say of it while it does."""
+        if not self._answered:
+            return ConsulStatus("connecting", 0, self._why)
+        state: Literal["stale", "live"] = "stale" if self._why else "live"
+        age = self._clock.monotonic() - self._answered
+        return ConsulStatus(state, age, self._why or note)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                await self._consul.leader()
+                self._answered, self._why = self._clock.monotonic(), ""
+            except (BackendError, ConfigError) as error:
+                self._why = error.problem
+            except Exception as error:  # a defect must not leave an old answer there as a live one
+                self._why = f"internal error: {error!r}"
+            self._pause_or_go_on()
+            await self._clock.sleep(CHECK_INTERVAL_S)
+
+    def _pause_or_go_on(self) -> None:
+        """Once in an outage: whoever lets it go on decides for the rest of that.
+
+        What somebody else has paused, or has wanted paused since, does not go on by itself.
+        """
+        pausing, judged = self._pausing, self._judged
+        rollout = pausing.control if pausing is not None and pausing.is_rolling else None
+        with contextlib.suppress(Exception):  # a journal that cannot be written stops who works, not us
+            if self._why and rollout is not None and rollout is not judged:
+                self._judged = rollout
+                if not rollout.paused:
+                    rollout.pause(ROLLDECK, f"Consul does not answer: {self._why}")
+            elif not self._why and judged is not None:
+                self._judged = None
+                if judged.paused and judged.paused_by == ROLLDECK:
+                    judged.resume(CONSUL_BACK)
+
+
+class ConsulSharing:
+    """Of one application.
+
+    Args:
+        consul: is asked and written to.
+        settings: of it.
+        lock: whether work on the application excludes that of other machines.
+        app: the application.
+        signer: signs what is written, and tells who is to be believed; see `ConsulSettings.signer`.
+        bus: carries what is shared.
+        clock: the time.
+    """
+
+    def __init__(
+        self,
+        consul: Consul,
+        settings: ConsulSettings,
+        lock: LockSettings,
+        app: str,
+        signer: Signer | None,
+        bus: EventBus,
+        clock: Clock,
+    ) -> None:
+        self._consul = consul
+        self._settings = settings
+        self._lock = lock
+        self._app = app
+        self._signer = signer
+        self._bus = bus
+        self._clock = clock
+
+    def subscriber(self) -> RolloutSubscriber | None:
+        """Sees rollouts of other machines; None where they do not share their lock."""
+        if self._lock.kind != "consul":
+            return None
+        return RolloutSubscriber(self._consul, self._settings.prefix, self._app, self._signer)
+
+    def lock(self, folder: Path) -> Lock:
+        """The lock of one piece of work; its file is in this folder."""
+        local = FileLock.of(folder, self._app)
+        if self._lock.kind != "consul":
+            return local
+        key = f"{self._settings.prefix}/{self._app}/lock"
+        ttl, delay = self._lock.session_ttl, self._lock.lock_delay
+        shared = ConsulLock(self._consul, key, self._clock, ttl, delay, signer=self._signer)
+        alone = self._lock.fallback == "local"
+        return LayeredLock(local, shared, self._clock, self._lock.ttl, alone=alone)
+
+    @asynccontextmanager
+    async def share(
+        self, lock: Lock, head: RolloutHeader, control: RolloutControl
+    ) -> AsyncIterator[Published]:
+        """Others see a rollout, and may ask something of it, where they share its lock; and the versions.
+
+        Yields what waits until others can see everything so far.
+        """
+        published: Published = already_published
+        async with AsyncExitStack() as works:
+            if template := self._settings.version_key:
+
+                def lost() -> str:
+                    return lock.lost_reason() or lock.fenced_reason()
+
+                def key(node: str) -> str:
+                    return fill_plain(template, {"app": head.application, "node": node})
+
+                await self._consul.open()  # what is wrong with its settings shows before a node is touched
+                await works.enter_async_context(versions_told(self._consul, key, self._bus, lost))
+            if isinstance(lock, LayeredLock) and isinstance(shared := lock.shared, ConsulLock):
+                publisher = RolloutPublisher(
+                    self._consul,
+                    self._settings.prefix,
+                    head,
+                    lambda: shared.session,
+                    self._bus,
+                    control,
+                    self._signer,
+                )
+                published = await works.enter_async_context(publisher.working())
+            yield published
+
+
+RETRY_INTERVAL_S = 1.0  # seconds before Consul is asked again that could not be asked
+FINAL_PUBLISH_TIMEOUT_S = 5.0  # for what is left at the end
+
+
+@asynccontextmanager
+async def versions_told(
+    consul: Consul, key: Callable[[str], str], bus: EventBus, lost: Callable[[], str]
+) -> AsyncIterator[None]:
+    """Within it, each node that is done is written. What Consul does not take stops nothing, and is told.
+
+    Args:
+        consul: is written to.
+        key: of a node; its value is the version.
+        bus: carries which node is done.
+        lost: why somebody else may work on the nodes by now; then nothing is written any more.
+    """
+    publisher = _VersionPublisher(consul, key, bus, lost)
+    unsubscribe = bus.subscribe(publisher.keep)
+
+    def report(text: str) -> None:
+        bus.emit(NodeNote(node="", text=text))
+
+    working = asyncio.create_task(
+        keep_running("writing versions to Consul", publisher.run, report), name="versions"
+    )
+    try:
+        yield
+    finally:
+        unsubscribe()
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FINAL_PUBLISH_TIMEOUT_S):
+                while not await publisher.write():  # noqa: ASYNC110 - Consul cannot tell us
+                    await asyncio.sleep(RETRY_INTERVAL_S)
+
+
+class _VersionPublisher:
+    """See `versions_told`."""
+
+    def __init__(
+        self, consul: Consul, key: Callable[[str], str], bus: EventBus, lost: Callable[[], str]
+    ) -> None:
+        self._consul = consul
+        self._key = key
+        self._bus = bus
+        self._lost = lost
+        self._wanted: dict[str, str] = {}  # the version that each node is to have
+        self._waiting: dict[str, str] = {}  # what is not written yet, oldest first
+        self._some_wait = asyncio.Event()
+        self._told = set[str]()  # the nodes of which somebody knows that they wait
+
+    def keep(self, record: Record) -> None:
+        """Take note of a node that is done."""
+        match record.event:
+            case NodeStarted(node=node, version=version):
+                self._wanted[node] = version
+            case NodeDone(node=node):
+                self._waiting[node] = self._wanted.get(node, "")
+                self._some_wait.set()
+
+    async def write(self) -> bool:
+        """Write all that waits, oldest first; whether Consul has taken it."""
+        while self._waiting and not self._lost():
+            node, version = next(iter(self._waiting.items()))
+            try:
+                await self._consul.put(self._key(node), version.encode())
+            except RolldeckError as error:
+                if node not in self._told:
+                    self._told.add(node)
+                    text = f"its version is not written to Consul yet: {error}"
+                    self._bus.emit(NodeNote(node=node, text=text))
+                return False
+            if self._waiting[node] == version:
+                del self._waiting[node]
+        return True
+
+    async def run(self) -> None:
+        """Write whatever begins to wait, until cancelled."""
+        while True:
+            await self._some_wait.wait()
+            self._some_wait.clear()
+            if not await self.write():
+                self._some_wait.set()
+                await asyncio.sleep(RETRY_INTERVAL_S)
