@@ -1,16 +1,20 @@
 """For all tests: where servers are found, a state folder of their own, and at the end what did not run."""
 
+import asyncio
 import gc
 import itertools
 import os
 import signal
 import tempfile
+from asyncio import AbstractEventLoop
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.support.virtual_time import VirtualLoop
 
 # Where tests/get-servers puts Consul; last, so that an installed one is preferred.
 os.environ["PATH"] = f"{os.environ.get('PATH', os.defpath)}:{Path.home() / '.cache/consul'}"
@@ -75,3 +79,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def _skip_reason(report: pytest.TestReport | pytest.CollectReport) -> str:
     text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
     return text.removeprefix("Skipped: ")
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], AbstractEventLoop]]:
+    """Tests marked `virtual_time` run on a loop whose time jumps to the next timer."""
+    if item.get_closest_marker("virtual_time"):
+        return {"virtual": VirtualLoop}
+    return {"real": asyncio.new_event_loop}

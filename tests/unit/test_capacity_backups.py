@@ -176,46 +176,40 @@ def pair() -> World:
     return world
 
 
-def test_a_pair_is_upgraded_one_after_the_other() -> None:
-    async def scenario() -> None:
-        world = pair()
-        plan = await world.plan()
-        assert plan.errors == ()
-        assert [str(found) for batch in plan.capacities for found in batch] == [
-            *(f"shop on lb{n}: in rotation 1 → 1, floor 1; web2 (backup) takes over" for n in (1, 2)),
-            *(f"shop on lb{n}: in rotation 1 → 1, floor 1" for n in (1, 2)),
-        ]
-        assert (await world.upgrade()).result == "healthy"
-        assert all(move.taking >= 1 for lb in world.balancers.values() for move in lb.moves)
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_a_pair_is_upgraded_one_after_the_other() -> None:
+    world = pair()
+    plan = await world.plan()
+    assert plan.errors == ()
+    assert [str(found) for batch in plan.capacities for found in batch] == [
+        *(f"shop on lb{n}: in rotation 1 → 1, floor 1; web2 (backup) takes over" for n in (1, 2)),
+        *(f"shop on lb{n}: in rotation 1 → 1, floor 1" for n in (1, 2)),
+    ]
+    assert (await world.upgrade()).result == "healthy"
+    assert all(move.taking >= 1 for lb in world.balancers.values() for move in lb.moves)
 
 
-def test_with_the_backup_down_nothing_is_touched() -> None:
-    async def scenario() -> None:
-        world = pair()
-        for server in world.servers("web2"):
-            server.up, server.health, server.inter = False, 0, 3600.0
-        plan = await world.plan()
-        assert [finding.subject for finding in plan.errors] == ["web1", "web1"]
-        assert not world.touched()
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_with_the_backup_down_nothing_is_touched() -> None:
+    world = pair()
+    for server in world.servers("web2"):
+        server.up, server.health, server.inter = False, 0, 3600.0
+    plan = await world.plan()
+    assert [finding.subject for finding in plan.errors] == ["web1", "web1"]
+    assert not world.touched()
 
 
-def test_all_backups_are_read_from_the_configuration_where_it_matters() -> None:
-    async def scenario() -> None:
-        world = World(5, 1, min_available="50%", serial="100%")
-        for name in ("web4", "web5"):
-            world.server(name).backup = True
-        limit = ["web1", "web2", "web3"]
-        assert [f.severity for f in (await world.plan(limit=limit)).findings] == [Severity.ERROR]
-        lb = world.balancers["lb1"]
-        lb.config = replace(lb.config, all_backups=frozenset({"shop"}))
-        plan = await world.plan(limit=limit)
-        assert plan.errors == ()
-        assert plan.all_backups == {("lb1", "shop")}
-        world.application = replace(world.application, nodes=world.application.nodes[:3])
-        assert (await world.upgrade()).result == "healthy"  # the drain reads it too
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_all_backups_are_read_from_the_configuration_where_it_matters() -> None:
+    world = World(5, 1, min_available="50%", serial="100%")
+    for name in ("web4", "web5"):
+        world.server(name).backup = True
+    limit = ["web1", "web2", "web3"]
+    assert [f.severity for f in (await world.plan(limit=limit)).findings] == [Severity.ERROR]
+    lb = world.balancers["lb1"]
+    lb.config = replace(lb.config, all_backups=frozenset({"shop"}))
+    plan = await world.plan(limit=limit)
+    assert plan.errors == ()
+    assert plan.all_backups == {("lb1", "shop")}
+    world.application = replace(world.application, nodes=world.application.nodes[:3])
+    assert (await world.upgrade()).result == "healthy"  # the drain reads it too

@@ -10,7 +10,6 @@ from backends.hosts.ports import NodeConnections
 from orchestrator.engine.steps.drain import drain
 from tests.support.fake_fleet import World
 from tests.support.scripted_host import Answer, ScriptedHost
-from tests.support.virtual_time import run
 
 HEADING = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 REST = " 00000000:00000000 00:00000000 00000000     0        0 4242 1 0000000000000000 100 0 0 10 0\n"
@@ -80,13 +79,11 @@ class NoConnections:
         return 0
 
 
-def test_where_there_are_none_a_drain_counts_them_once() -> None:
-    async def scenario() -> None:
-        world = World(instances=1)
-        world.balancers["lb1"].older = None  # older processes of HAProxy cannot be seen there
-        context, connections = world.context(), NoConnections()
-        object.__setattr__(context.node, "connections", connections)
-        assert await drain(context) == "no sessions left"
-        assert connections.looks == 1
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_where_there_are_none_a_drain_counts_them_once() -> None:
+    world = World(instances=1)
+    world.balancers["lb1"].older = None  # older processes of HAProxy cannot be seen there
+    context, connections = world.context(), NoConnections()
+    object.__setattr__(context.node, "connections", connections)
+    assert await drain(context) == "no sessions left"
+    assert connections.looks == 1

@@ -10,7 +10,6 @@ from backends.consul.catalog import ConsulService
 from backends.consul.client import decode_entries
 from backends.consul.maintenance import MAX_TEXT_CHARS, ConsulRegistration
 from tests.support.fake_node import FakeHost, FakeNode
-from tests.support.virtual_time import run
 
 if TYPE_CHECKING:
     from backends.consul.client import Consul
@@ -45,33 +44,29 @@ def registration(consul: Answers, **settings: object) -> ConsulRegistration:
     return ConsulRegistration(cast("Consul", consul), service, "web1", host, {"node": "web1"})
 
 
-def test_without_its_id_there_is_no_command_as_that_would_mean_the_whole_machine() -> None:
-    async def go() -> None:
-        made = registration(Answers(entry("web2", "shop-2"), entry("web1", "shop-1")))
-        assert made.enable_command() is None
-        assert made.disable_command() is None
-        assert (await made.query()).exists
-        back = made.disable_command()
-        assert back is not None
-        assert back.argv == ("consul", "maint", "-service=shop-1", "-disable")
-
-    run(go())
+@pytest.mark.virtual_time
+async def test_without_its_id_there_is_no_command_as_that_would_mean_the_whole_machine() -> None:
+    made = registration(Answers(entry("web2", "shop-2"), entry("web1", "shop-1")))
+    assert made.enable_command() is None
+    assert made.disable_command() is None
+    assert (await made.query()).exists
+    back = made.disable_command()
+    assert back is not None
+    assert back.argv == ("consul", "maint", "-service=shop-1", "-disable")
 
 
-def test_what_others_have_written_is_cut() -> None:
-    async def go() -> None:
-        bad = [(f"{number}{'x' * 100_000}", "critical", "") for number in range(50)]
-        maint = ("_service_maintenance:shop-1", "critical", "Rolldeck rollout" + "y" * 100_000)
-        seen = await registration(
-            Answers(entry("web1", "shop-1", maint, *bad)), require_consul_checks="passing"
-        ).query()
-        assert seen.set_by_rollout
-        assert len(seen.maintenance) == MAX_TEXT_CHARS
-        assert len(seen.failing_checks) == 4
-        assert seen.failing_checks[-1] == "47 more"
-        assert all(len(each) < MAX_TEXT_CHARS + 20 for each in seen.failing_checks)
-
-    run(go())
+@pytest.mark.virtual_time
+async def test_what_others_have_written_is_cut() -> None:
+    bad = [(f"{number}{'x' * 100_000}", "critical", "") for number in range(50)]
+    maint = ("_service_maintenance:shop-1", "critical", "Rolldeck rollout" + "y" * 100_000)
+    seen = await registration(
+        Answers(entry("web1", "shop-1", maint, *bad)), require_consul_checks="passing"
+    ).query()
+    assert seen.set_by_rollout
+    assert len(seen.maintenance) == MAX_TEXT_CHARS
+    assert len(seen.failing_checks) == 4
+    assert seen.failing_checks[-1] == "47 more"
+    assert all(len(each) < MAX_TEXT_CHARS + 20 for each in seen.failing_checks)
 
 
 @pytest.mark.parametrize("command", ["consul maint -token=secret", "consul maint --token secret"])
@@ -82,10 +77,8 @@ def test_a_token_in_the_command_is_refused_without_being_shown(command: str) -> 
     registration(Answers(), maintenance="consul maint -token-file=/etc/consul.d/token")
 
 
-def test_maintenance_by_any_number_of_checks_is_told_in_short() -> None:
-    async def go() -> None:
-        checks = [(f"_service_maintenance:{number}", "critical", "r" * 1_000) for number in range(10_000)]
-        seen = await registration(Answers(entry("web1", "shop-1", *checks))).query()
-        assert 0 < len(seen.maintenance) < 500
-
-    run(go())
+@pytest.mark.virtual_time
+async def test_maintenance_by_any_number_of_checks_is_told_in_short() -> None:
+    checks = [(f"_service_maintenance:{number}", "critical", "r" * 1_000) for number in range(10_000)]
+    seen = await registration(Answers(entry("web1", "shop-1", *checks))).query()
+    assert 0 < len(seen.maintenance) < 500

@@ -21,7 +21,6 @@ from orchestrator.planning.policy import Policy
 from orchestrator.planning.slots import filled, filled_of, node_names
 from tests.support.console_values import server
 from tests.support.fake_fleet import World
-from tests.support.virtual_time import run
 
 EMPTY: dict[str, Any] = {
     "address": "",
@@ -66,72 +65,62 @@ def test_where_every_slot_is_empty_they_count() -> None:
     assert len(filled((*servers, other))) == 4
 
 
-def test_a_node_of_that_name_counts_although_its_record_is_gone() -> None:
-    async def scenario() -> None:
-        world = World(nodes=3, instances=1)
-        world.server("web3").emptied = True
-        seen = await world.balancer_group.read_all()
-        assert len(filled_of(seen)["lb1"].servers) == 2
-        assert len(filled_of(seen, nodes=world.application.nodes)["lb1"].servers) == 3
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_a_node_of_that_name_counts_although_its_record_is_gone() -> None:
+    world = World(nodes=3, instances=1)
+    world.server("web3").emptied = True
+    seen = await world.balancer_group.read_all()
+    assert len(filled_of(seen)["lb1"].servers) == 2
+    assert len(filled_of(seen, nodes=world.application.nodes)["lb1"].servers) == 3
 
 
-def test_a_plan_counts_only_what_is_there() -> None:
-    async def scenario() -> None:
-        world = World(nodes=3, instances=1, min_available="50%")
-        for number in range(4, 11):
-            world.balancers["lb1"].add("shop", f"slot{number}", world.nodes["web1"]).emptied = True
-        plan = await world.plan()
-        assert not plan.errors
-        assert [str(each) for (each,) in plan.capacities] == ["shop on lb1: in rotation 3 → 2, floor 2"] * 3
-        assert not [each for each in plan.findings if "slot" in each.text or "slot" in each.subject]
-        assert (await world.carry_out(plan)).result == "healthy"
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_a_plan_counts_only_what_is_there() -> None:
+    world = World(nodes=3, instances=1, min_available="50%")
+    for number in range(4, 11):
+        world.balancers["lb1"].add("shop", f"slot{number}", world.nodes["web1"]).emptied = True
+    plan = await world.plan()
+    assert not plan.errors
+    assert [str(each) for (each,) in plan.capacities] == ["shop on lb1: in rotation 3 → 2, floor 2"] * 3
+    assert not [each for each in plan.findings if "slot" in each.text or "slot" in each.subject]
+    assert (await world.carry_out(plan)).result == "healthy"
 
 
-def test_what_is_not_registered_is_not_looked_for_among_empty_slots() -> None:
-    async def scenario() -> None:
-        world = World(nodes=1, instances=1)
-        node = replace(world.application.nodes[0], servers=("web9",))
-        _, (missing,) = map_nodes([node], {"lb1": slots(2, 3)}, "name")
-        assert missing.text == "is not registered on lb1: looked for web9, found web-1, web-2"
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_what_is_not_registered_is_not_looked_for_among_empty_slots() -> None:
+    world = World(nodes=1, instances=1)
+    node = replace(world.application.nodes[0], servers=("web9",))
+    _, (missing,) = map_nodes([node], {"lb1": slots(2, 3)}, "name")
+    assert missing.text == "is not registered on lb1: looked for web9, found web-1, web-2"
 
 
-def test_by_address_a_node_is_not_in_a_slot_that_it_has_left() -> None:
-    async def scenario() -> None:
-        world = World(nodes=1, instances=1)
-        node = replace(world.application.nodes[0], addresses=frozenset({"10.0.0.1"}), port=8080)
-        left = server("web-1", **EMPTY | {"address": "10.0.0.1"})  # as HAProxy 2.2 has it
-        now = server("web-2", address="10.0.0.1")
-        assert node_by_server([node], (left, now), "address") == {("shop", "web-2"): "web1"}
-        seen = replace(slots(0, 0), servers=(left, now))
-        assert map_nodes([node], {"lb1": seen}, "address") == ({"web1": (now.ref,)}, ())
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_by_address_a_node_is_not_in_a_slot_that_it_has_left() -> None:
+    world = World(nodes=1, instances=1)
+    node = replace(world.application.nodes[0], addresses=frozenset({"10.0.0.1"}), port=8080)
+    left = server("web-1", **EMPTY | {"address": "10.0.0.1"})  # as HAProxy 2.2 has it
+    now = server("web-2", address="10.0.0.1")
+    assert node_by_server([node], (left, now), "address") == {("shop", "web-2"): "web1"}
+    seen = replace(slots(0, 0), servers=(left, now))
+    assert map_nodes([node], {"lb1": seen}, "address") == ({"web1": (now.ref,)}, ())
 
 
-def test_a_node_is_followed_by_its_address_through_the_slots() -> None:
-    async def scenario() -> None:
-        world = World(nodes=1, instances=1)
-        node = replace(world.application.nodes[0], addresses=frozenset({"10.0.0.1"}), port=8080)
+@pytest.mark.virtual_time
+async def test_a_node_is_followed_by_its_address_through_the_slots() -> None:
+    world = World(nodes=1, instances=1)
+    node = replace(world.application.nodes[0], addresses=frozenset({"10.0.0.1"}), port=8080)
 
-        def named(before: dict[Name, str], *servers: Server) -> dict[Name, str]:
-            return node_names([servers], [node], "address", before)
+    def named(before: dict[Name, str], *servers: Server) -> dict[Name, str]:
+        return node_names([servers], [node], "address", before)
 
-        one, two = ("shop", "web-1"), ("shop", "web-2")
-        full, none = server("web-1", address="10.0.0.1"), server("web-1", **EMPTY)
-        start = named({}, full, server("web-2", **EMPTY))
-        assert start == {one: "web1"}
-        gone = named(start, none, server("web-2", **EMPTY))
-        assert gone == {one: "web1"}, "its slot is still its own"
-        assert named(gone, none, server("web-2", address="10.0.0.1")) == {two: "web1"}
-        assert named(gone, server("web-1", address="10.0.0.9"), server("web-2", **EMPTY)) == {}
-
-    run(scenario())
+    one, two = ("shop", "web-1"), ("shop", "web-2")
+    full, none = server("web-1", address="10.0.0.1"), server("web-1", **EMPTY)
+    start = named({}, full, server("web-2", **EMPTY))
+    assert start == {one: "web1"}
+    gone = named(start, none, server("web-2", **EMPTY))
+    assert gone == {one: "web1"}, "its slot is still its own"
+    assert named(gone, none, server("web-2", address="10.0.0.1")) == {two: "web1"}
+    assert named(gone, server("web-1", address="10.0.0.9"), server("web-2", **EMPTY)) == {}
 
 
 def live(snapshot: Snapshot) -> FleetView:

@@ -25,72 +25,64 @@ def note(text: str) -> NodeNote:
     return NodeNote(node="web1", text=text)
 
 
-def test_every_reader_gets_every_event_in_order() -> None:
-    async def scenario() -> None:
-        bus = EventBus(VirtualClock())
-        first: list[Record] = []
-        second: list[Record] = []
-        bus.subscribe(first.append)
-        leave = bus.subscribe(second.append)
+@pytest.mark.virtual_time
+async def test_every_reader_gets_every_event_in_order() -> None:
+    bus = EventBus(VirtualClock())
+    first: list[Record] = []
+    second: list[Record] = []
+    bus.subscribe(first.append)
+    leave = bus.subscribe(second.append)
+    bus.emit(note("a"))
+    leave()
+    bus.emit(note("b"))
+    assert first == [Record(1, EPOCH, note("a")), Record(2, EPOCH, note("b"))]
+    assert second == first[:1]
+
+
+@pytest.mark.virtual_time
+async def test_a_reader_that_cannot_read_stops_whoever_emits() -> None:
+    bus = EventBus(VirtualClock())
+
+    def full(record: Record) -> None:
+        raise OSError("No space left on device")
+
+    bus.subscribe(full)
+    with pytest.raises(OSError, match="No space left"):
         bus.emit(note("a"))
-        leave()
-        bus.emit(note("b"))
-        assert first == [Record(1, EPOCH, note("a")), Record(2, EPOCH, note("b"))]
-        assert second == first[:1]
-
-    run(scenario())
 
 
-def test_a_reader_that_cannot_read_stops_whoever_emits() -> None:
-    async def scenario() -> None:
-        bus = EventBus(VirtualClock())
-
-        def full(record: Record) -> None:
-            raise OSError("No space left on device")
-
-        bus.subscribe(full)
-        with pytest.raises(OSError, match="No space left"):
-            bus.emit(note("a"))
-
-    run(scenario())
-
-
-def test_a_command_belongs_to_the_turn_in_which_it_was_sent() -> None:
-    async def scenario() -> None:
-        bus = EventBus(VirtualClock())
-        told: list[Record] = []
-        bus.subscribe(told.append)
-        finished = command.CommandFinished("lb1", "show info", "ok", True, 0.123456)
-        with bus.commands_of("web1", "drain"):
-            bus.record(finished)
-            with bus.commands_of("web1", "stop"):
-                bus.record(finished)
+@pytest.mark.virtual_time
+async def test_a_command_belongs_to_the_turn_in_which_it_was_sent() -> None:
+    bus = EventBus(VirtualClock())
+    told: list[Record] = []
+    bus.subscribe(told.append)
+    finished = command.CommandFinished("lb1", "show info", "ok", True, 0.123456)
+    with bus.commands_of("web1", "drain"):
         bus.record(finished)
-        events = [each.event for each in told if isinstance(each.event, CommandFinished)]
-        assert [(each.node, each.step) for each in events] == [("web1", "drain"), ("web1", "stop"), ("", "")]
-        assert events[0].duration_s == 0.1235
+        with bus.commands_of("web1", "stop"):
+            bus.record(finished)
+    bus.record(finished)
+    events = [each.event for each in told if isinstance(each.event, CommandFinished)]
+    assert [(each.node, each.step) for each in events] == [("web1", "drain"), ("web1", "stop"), ("", "")]
+    assert events[0].duration_s == 0.1235
 
-    run(scenario())
 
+@pytest.mark.virtual_time
+async def test_a_command_that_is_not_allowed_is_not_told_as_one_that_leaves() -> None:
+    bus = EventBus(VirtualClock())
+    told: list[Record] = []
+    bus.subscribe(told.append)
 
-def test_a_command_that_is_not_allowed_is_not_told_as_one_that_leaves() -> None:
-    async def scenario() -> None:
-        bus = EventBus(VirtualClock())
-        told: list[Record] = []
-        bus.subscribe(told.append)
+    def no() -> None:
+        raise Fenced("the lock is gone")
 
-        def no() -> None:
-            raise Fenced("the lock is gone")
-
-        bus.record(command.CommandSending("lb1", "set server shop/web1 state drain"))
-        bus.before_send.append(no)
-        with pytest.raises(Fenced):
-            bus.record(command.CommandSending("lb1", "set server shop/web1 state maint"))
-        # The reply of a command that was sent before may still come.
-        bus.record(command.CommandFinished("lb1", "set server shop/web1 state drain", "", True, 0.1))
-        assert [type(each.event) for each in told] == [CommandSending, CommandFinished]
-
-    run(scenario())
+    bus.record(command.CommandSending("lb1", "set server shop/web1 state drain"))
+    bus.before_send.append(no)
+    with pytest.raises(Fenced):
+        bus.record(command.CommandSending("lb1", "set server shop/web1 state maint"))
+    # The reply of a command that was sent before may still come.
+    bus.record(command.CommandFinished("lb1", "set server shop/web1 state drain", "", True, 0.1))
+    assert [type(each.event) for each in told] == [CommandSending, CommandFinished]
 
 
 def test_a_line_is_flat_and_says_what_it_is() -> None:

@@ -15,7 +15,7 @@ from orchestrator.planning.freeze import DAYS, Freeze, frozen, judge_freeze
 from orchestrator.planning.plan import PreflightFailed, Severity
 from orchestrator.preflight.preflight import preflight
 from tests.support.fake_fleet import World
-from tests.support.virtual_time import EPOCH, run
+from tests.support.virtual_time import EPOCH
 
 BERLIN = "Europe/Berlin"  # put forward on 2026-03-29 at 02:00, back on 2026-10-25 at 03:00
 ZONES = (BERLIN, "America/New_York", "Australia/Lord_Howe", "Pacific/Apia", "UTC")
@@ -227,21 +227,19 @@ def test_the_end_is_the_first_moment_that_is_free(
 # -- in a rollout -----------------------------------------------------------------------------
 
 
-def test_a_freeze_refuses_and_overridden_it_is_an_event() -> None:
-    async def scenario() -> None:
-        world = World(nodes=2)
-        always = freeze(**{"from": datetime(2020, 1, 1, tzinfo=UTC), "to": datetime(2040, 1, 1, tzinfo=UTC)})
-        found = {each: judge_freeze([always], EPOCH, each) for each in Severity}
-        refused = await preflight(world.application, "2.0", known_findings=found[Severity.ERROR])
-        with pytest.raises(PreflightFailed, match="freeze: frozen until Sun 2040-01-01 01:00"):
-            await world.carry_out(refused)
-        assert not world.touched()
-        assert world.records == []
-        warned = await preflight(world.application, "2.0", known_findings=found[Severity.WARNING])
-        assert (await world.carry_out(warned)).result == "healthy"
-        [event] = world.events(FreezeOverridden)
-        assert (event.operator, event.reason) == ("me@here", found[Severity.WARNING][0].text)
-        assert isinstance(world.records[0].event, RolloutStarted)
-        assert replace(found[Severity.WARNING][0], severity=Severity.ERROR) not in refused.errors
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_a_freeze_refuses_and_overridden_it_is_an_event() -> None:
+    world = World(nodes=2)
+    always = freeze(**{"from": datetime(2020, 1, 1, tzinfo=UTC), "to": datetime(2040, 1, 1, tzinfo=UTC)})
+    found = {each: judge_freeze([always], EPOCH, each) for each in Severity}
+    refused = await preflight(world.application, "2.0", known_findings=found[Severity.ERROR])
+    with pytest.raises(PreflightFailed, match="freeze: frozen until Sun 2040-01-01 01:00"):
+        await world.carry_out(refused)
+    assert not world.touched()
+    assert world.records == []
+    warned = await preflight(world.application, "2.0", known_findings=found[Severity.WARNING])
+    assert (await world.carry_out(warned)).result == "healthy"
+    [event] = world.events(FreezeOverridden)
+    assert (event.operator, event.reason) == ("me@here", found[Severity.WARNING][0].text)
+    assert isinstance(world.records[0].event, RolloutStarted)
+    assert replace(found[Severity.WARNING][0], severity=Severity.ERROR) not in refused.errors

@@ -23,7 +23,6 @@ from orchestrator.inventory.source import FoundNode, NodeSettings, checked_nodes
 from orchestrator.session.factory import open_session
 from orchestrator.session.session import Session
 from orchestrator.settings import Access, ApplicationSettings, Settings
-from tests.support.virtual_time import run
 
 if TYPE_CHECKING:
     from orchestrator.events.events import NodeNote
@@ -129,57 +128,52 @@ async def settle() -> None:
     await asyncio.sleep(0.1)
 
 
-def test_a_service_manager_and_a_source_of_nodes_are_used(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with opened(tmp_path, Etcd("web1", "web2")) as session:
-            assert names(session) == ["web1", "web2"]
-            node = session.application.nodes[1]
-            assert node.service.stop_command() == Command(("sv", "stop", "shop-web2"))
-            assert (node.addresses, node.port) == (frozenset({"10.0.0.2"}), 80)
-            assert node.registration is None
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_a_service_manager_and_a_source_of_nodes_are_used(tmp_path: Path) -> None:
+    async with opened(tmp_path, Etcd("web1", "web2")) as session:
+        assert names(session) == ["web1", "web2"]
+        node = session.application.nodes[1]
+        assert node.service.stop_command() == Command(("sv", "stop", "shop-web2"))
+        assert (node.addresses, node.port) == (frozenset({"10.0.0.2"}), 80)
+        assert node.registration is None
 
 
-def test_nodes_that_come_and_go_there_are_followed_and_told(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        source = Etcd("web1", "web2")
-        async with opened(tmp_path, source) as session:
-            notes: list[str] = []
-            session.bus.subscribe(lambda record: notes.append(cast("NodeNote", record.event).text))
-            await settle()
-            first = session.application.nodes[0]
-            source.put(Etcd("web1", "web3").nodes)
-            await settle()
-            assert names(session) == ["web1", "web3"]
-            assert session.application.nodes[0] is first, "it is built once"
-            assert notes == ["etcd: web3 came, web2 went"]
-            assert session.inventory.words() == "web3 came, web2 went, 0 s ago"
-            assert session.inventory.endpoints()["web2"] == {"address": "10.0.0.2", "port": 80, "ssh": ""}
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_nodes_that_come_and_go_there_are_followed_and_told(tmp_path: Path) -> None:
+    source = Etcd("web1", "web2")
+    async with opened(tmp_path, source) as session:
+        notes: list[str] = []
+        session.bus.subscribe(lambda record: notes.append(cast("NodeNote", record.event).text))
+        await settle()
+        first = session.application.nodes[0]
+        source.put(Etcd("web1", "web3").nodes)
+        await settle()
+        assert names(session) == ["web1", "web3"]
+        assert session.application.nodes[0] is first, "it is built once"
+        assert notes == ["etcd: web3 came, web2 went"]
+        assert session.inventory.words() == "web3 came, web2 went, 0 s ago"
+        assert session.inventory.endpoints()["web2"] == {"address": "10.0.0.2", "port": 80, "ssh": ""}
 
 
-def test_during_a_rollout_differences_are_asked_about_and_nothing_is_taken_over(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        source = Etcd("web1", "web2")
-        async with opened(tmp_path, source) as session:
-            await settle()
-            nodes = session.application.nodes
-            session.activity.is_rolling = True
-            source.put({"web1": FoundNode("/shop/web1", "10.0.0.9", 80)})
-            await settle()
-            assert session.application.nodes is nodes
-            assert session.inventory.differences(nodes) == {
-                "web1": "web1 is at 10.0.0.9:80 in etcd now",
-                "web2": "etcd does not have web2 any more",
-            }
-            source.confirms_changes = False
-            assert session.inventory.differences(nodes) == {}
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_during_a_rollout_differences_are_asked_about_and_nothing_is_taken_over(tmp_path: Path) -> None:
+    source = Etcd("web1", "web2")
+    async with opened(tmp_path, source) as session:
+        await settle()
+        nodes = session.application.nodes
+        session.activity.is_rolling = True
+        source.put({"web1": FoundNode("/shop/web1", "10.0.0.9", 80)})
+        await settle()
+        assert session.application.nodes is nodes
+        assert session.inventory.differences(nodes) == {
+            "web1": "web1 is at 10.0.0.9:80 in etcd now",
+            "web2": "etcd does not have web2 any more",
+        }
+        source.confirms_changes = False
+        assert session.inventory.differences(nodes) == {}
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize(
     ("nodes", "problem", "doubt"),
     [
@@ -202,26 +196,24 @@ def test_during_a_rollout_differences_are_asked_about_and_nothing_is_taken_over(
         ),
     ],
 )
-def test_what_cannot_be_used_changes_no_node_and_is_a_doubt(
+async def test_what_cannot_be_used_changes_no_node_and_is_a_doubt(
     tmp_path: Path, nodes: Mapping[str, FoundNode], problem: Exception | None, doubt: str
 ) -> None:
-    async def scenario() -> None:
-        source = Etcd("web1", "web2")
-        async with opened(tmp_path, source) as session:
-            await settle()
-            source.put(nodes, problem)
-            await settle()
-            assert names(session) == ["web1", "web2"]
-            assert doubt in "".join(session.inventory.doubts())
-            source.put(Etcd("web1").nodes)
-            await asyncio.sleep(2)  # it is asked again after a pause
-            assert names(session) == ["web1"]
-            assert session.inventory.doubts() == []
-
-    run(scenario())
+    source = Etcd("web1", "web2")
+    async with opened(tmp_path, source) as session:
+        await settle()
+        source.put(nodes, problem)
+        await settle()
+        assert names(session) == ["web1", "web2"]
+        assert doubt in "".join(session.inventory.doubts())
+        source.put(Etcd("web1").nodes)
+        await asyncio.sleep(2)  # it is asked again after a pause
+        assert names(session) == ["web1"]
+        assert session.inventory.doubts() == []
 
 
-def test_no_process_gets_the_secrets_that_settings_name(
+@pytest.mark.virtual_time
+async def test_no_process_gets_the_secrets_that_settings_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     named = ("STATS_SECRET", "HOOK_SECRET", "OWN_HOOK_SECRET")
@@ -235,8 +227,5 @@ def test_no_process_gets_the_secrets_that_settings_name(
     app = msgspec.structs.replace(SHOP, hooks=[hook(named[2])])
     settings = Settings(haproxy={"lb1": stats}, hooks=[hook(named[1])], apps={"shop": app})
 
-    async def scenario() -> None:
-        async with opened(tmp_path, Etcd("web1"), settings):
-            assert not operator_environment().keys() & set(named)
-
-    run(scenario())
+    async with opened(tmp_path, Etcd("web1"), settings):
+        assert not operator_environment().keys() & set(named)

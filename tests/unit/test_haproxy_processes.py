@@ -15,7 +15,6 @@ from orchestrator.errors import StepFailed
 from orchestrator.events.events import NodeNote, Waiting
 from orchestrator.planning.plan import PreflightFailed
 from tests.support.fake_fleet import World
-from tests.support.virtual_time import run
 
 HEADING = "#<PID>          <type>          <reloads>       <uptime>        <version>      \n"
 IN_2_2 = (
@@ -111,25 +110,23 @@ def test_every_process_must_be_in_the_configuration(infos: list[Info], unreached
     assert unreached_processes(infos).keys() == unreached
 
 
-def test_nothing_is_written_to_one_of_two_processes() -> None:
-    async def scenario() -> None:
-        world = World(instances=1)
-        world.balancers["lb1"].processes = 2
-        plan = await world.plan()
-        assert "process 2 of this machine is not in the configuration" in str(plan.errors[0])
-        change = Change("maint", world.application.nodes[:1])
-        for action in (
-            impact(world.application, change),
-            apply(world.application, change, world.control, world.clock, world.bus),
-        ):
-            with pytest.raises(PreflightFailed, match="stats socket PATH level admin process NUMBER"):
-                await action
-        with pytest.raises(Refused, match="2 processes"):
-            await drain(world.context())
-        assert not world.sent()
-        assert len((await world.balancer_group.read_all())["lb1"].servers) == 3, "looking is fine"
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_nothing_is_written_to_one_of_two_processes() -> None:
+    world = World(instances=1)
+    world.balancers["lb1"].processes = 2
+    plan = await world.plan()
+    assert "process 2 of this machine is not in the configuration" in str(plan.errors[0])
+    change = Change("maint", world.application.nodes[:1])
+    for action in (
+        impact(world.application, change),
+        apply(world.application, change, world.control, world.clock, world.bus),
+    ):
+        with pytest.raises(PreflightFailed, match="stats socket PATH level admin process NUMBER"):
+            await action
+    with pytest.raises(Refused, match="2 processes"):
+        await drain(world.context())
+    assert not world.sent()
+    assert len((await world.balancer_group.read_all())["lb1"].servers) == 3, "looking is fine"
 
 
 # -- old workers, in a drain ---------------------------------------------------------------------
@@ -151,18 +148,17 @@ def reasons(world: World) -> list[str]:
     return [each.reason for each in world.events(Waiting)]
 
 
-def test_sessions_that_only_the_master_sees_are_waited_for() -> None:
-    async def scenario() -> None:
-        world = World(instances=1)
-        world.balancers["lb1"].older = {("shop", "web1"): 2, ("shop", "web2"): 5, ("other", "web1"): 9}
-        world.at(40, lambda: setattr(world.balancers["lb1"], "older", {}))
-        assert await drain(world.context()) == "no sessions left"
-        assert 40 <= asyncio.get_running_loop().time() < 45
-        assert reasons(world)[0] == "sessions: 2 on lb1 in processes that a reload has replaced"
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_sessions_that_only_the_master_sees_are_waited_for() -> None:
+    world = World(instances=1)
+    world.balancers["lb1"].older = {("shop", "web1"): 2, ("shop", "web2"): 5, ("other", "web1"): 9}
+    world.at(40, lambda: setattr(world.balancers["lb1"], "older", {}))
+    assert await drain(world.context()) == "no sessions left"
+    assert 40 <= asyncio.get_running_loop().time() < 45
+    assert reasons(world)[0] == "sessions: 2 on lb1 in processes that a reload has replaced"
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize(
     ("until", "uptime", "settled", "detail"),
     [
@@ -171,54 +167,45 @@ def test_sessions_that_only_the_master_sees_are_waited_for() -> None:
         (1000.0, 400, 400, "no sessions left"),  # older than drain_timeout: nobody else's are waited for
     ],
 )
-def test_without_a_master_the_nodes_connections_are_waited_for(
+async def test_without_a_master_the_nodes_connections_are_waited_for(
     until: float, uptime: int, settled: float, detail: str
 ) -> None:
-    async def scenario() -> None:
-        world = World(instances=1)
-        world.balancers["lb1"].older = None
-        await asyncio.sleep(uptime)
-        context = world.context()
-        object.__setattr__(context.node, "connections", Connected(until))
-        assert await drain(context) == detail
-        assert asyncio.get_running_loop().time() == pytest.approx(settled, abs=12)
-
-    run(scenario())
+    world = World(instances=1)
+    world.balancers["lb1"].older = None
+    await asyncio.sleep(uptime)
+    context = world.context()
+    object.__setattr__(context.node, "connections", Connected(until))
+    assert await drain(context) == detail
+    assert asyncio.get_running_loop().time() == pytest.approx(settled, abs=12)
 
 
-def test_connections_left_are_a_failure_where_sessions_left_are() -> None:
-    async def scenario() -> None:
-        world = World(instances=1, on_remaining_sessions="fail")
-        world.balancers["lb1"].older = None
-        context = world.context()
-        object.__setattr__(context.node, "connections", Connected(1000))
-        with pytest.raises(StepFailed, match="connections on port 80: 1, perhaps of older HAProxy"):
-            await drain(context)
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_connections_left_are_a_failure_where_sessions_left_are() -> None:
+    world = World(instances=1, on_remaining_sessions="fail")
+    world.balancers["lb1"].older = None
+    context = world.context()
+    object.__setattr__(context.node, "connections", Connected(1000))
+    with pytest.raises(StepFailed, match="connections on port 80: 1, perhaps of older HAProxy"):
+        await drain(context)
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("connections", [None, Connected(-1)])
-def test_where_nobody_sees_them_it_is_said_before_and_during(connections: Connected | None) -> None:
-    async def scenario() -> None:
-        world = World(instances=1)
-        world.balancers["lb1"].older = None
-        for node in world.application.nodes:
-            object.__setattr__(node, "connections", connections)
-        [warning] = [each for each in (await world.plan()).findings if "older HAProxy" in each.text]
-        assert "neither here nor on web1, web2, web3" in warning.text
-        assert await drain(world.context()) == "no sessions left"
-        assert [each.text for each in world.events(NodeNote) if "the stop may cut them" in each.text]
-
-    run(scenario())
+async def test_where_nobody_sees_them_it_is_said_before_and_during(connections: Connected | None) -> None:
+    world = World(instances=1)
+    world.balancers["lb1"].older = None
+    for node in world.application.nodes:
+        object.__setattr__(node, "connections", connections)
+    [warning] = [each for each in (await world.plan()).findings if "older HAProxy" in each.text]
+    assert "neither here nor on web1, web2, web3" in warning.text
+    assert await drain(world.context()) == "no sessions left"
+    assert [each.text for each in world.events(NodeNote) if "the stop may cut them" in each.text]
 
 
-def test_where_they_can_be_counted_preflight_is_silent() -> None:
-    async def scenario() -> None:
-        world = World(instances=1)
-        world.balancers["lb1"].older = None
-        for node in world.application.nodes:
-            object.__setattr__(node, "connections", Connected(5))
-        assert not [each for each in (await world.plan()).findings if "older HAProxy" in each.text]
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_where_they_can_be_counted_preflight_is_silent() -> None:
+    world = World(instances=1)
+    world.balancers["lb1"].older = None
+    for node in world.application.nodes:
+        object.__setattr__(node, "connections", Connected(5))
+    assert not [each for each in (await world.plan()).findings if "older HAProxy" in each.text]

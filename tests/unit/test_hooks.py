@@ -22,7 +22,6 @@ from orchestrator.events.events import (
     StepStarted,
 )
 from tests.support.fake_fleet import World, answer
-from tests.support.virtual_time import run
 
 EVERY: tuple[Moment, ...] = ("start", "node", "pause", "failure", "end")
 
@@ -69,187 +68,159 @@ def order(made: World, *kinds: type[Event]) -> list[str]:
     return [str(type(each.event).__struct_config__.tag) for each in found]
 
 
-def test_each_moment_is_told_with_what_is_known_then() -> None:
-    async def scenario() -> None:
-        hook = FakeHook()
-        made = world(hook)
-        ended = await made.upgrade()
-        assert ended.result == "healthy"
-        assert hook.moments() == ["start", "node web1", "node web2", "node web3", "end"]
-        first, last = hook.told[0], hook.told[-1]
-        assert (first["schema"], first["application"], first["version"]) == (2, "shop", "2.0")
-        assert first["before"] == {"web1": "1.0", "web2": "1.0", "web3": "1.0"}
-        assert (first["operator"], first["rollout"]) == ("me@here", None)
-        assert (last["result"], last["upgraded"]) == ("healthy", ["web1", "web2", "web3"])
-        assert (last["failed"], last["out_of_rotation"]) == ([], [])
-        assert all(each.ok and not each.error for each in made.events(HookFired))
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_each_moment_is_told_with_what_is_known_then() -> None:
+    hook = FakeHook()
+    made = world(hook)
+    ended = await made.upgrade()
+    assert ended.result == "healthy"
+    assert hook.moments() == ["start", "node web1", "node web2", "node web3", "end"]
+    first, last = hook.told[0], hook.told[-1]
+    assert (first["schema"], first["application"], first["version"]) == (2, "shop", "2.0")
+    assert first["before"] == {"web1": "1.0", "web2": "1.0", "web3": "1.0"}
+    assert (first["operator"], first["rollout"]) == ("me@here", None)
+    assert (last["result"], last["upgraded"]) == ("healthy", ["web1", "web2", "web3"])
+    assert (last["failed"], last["out_of_rotation"]) == ([], [])
+    assert all(each.ok and not each.error for each in made.events(HookFired))
 
 
-def test_only_the_moments_that_it_wants() -> None:
-    async def scenario() -> None:
-        hook = FakeHook(on=["end"])
-        await world(hook).upgrade()
-        assert hook.moments() == ["end"]
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_only_the_moments_that_it_wants() -> None:
+    hook = FakeHook(on=["end"])
+    await world(hook).upgrade()
+    assert hook.moments() == ["end"]
 
 
-def test_an_objection_to_the_start_touches_nothing() -> None:
-    async def scenario() -> None:
-        made = world(FakeHook(stops=True, objects_to=["start"]))
-        made.nodes["web1"].has_prefetch = True
-        ended = await made.upgrade()
-        assert not made.touched()
-        assert ended.result == "degraded"
-        assert ended.reason == "hook hooks.0 (command) at start: exit status 1: no; no node was touched"
-        assert ended.pending == ["web1", "web2", "web3"]
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_an_objection_to_the_start_touches_nothing() -> None:
+    made = world(FakeHook(stops=True, objects_to=["start"]))
+    made.nodes["web1"].has_prefetch = True
+    ended = await made.upgrade()
+    assert not made.touched()
+    assert ended.result == "degraded"
+    assert ended.reason == "hook hooks.0 (command) at start: exit status 1: no; no node was touched"
+    assert ended.pending == ["web1", "web2", "web3"]
 
 
-def test_an_objection_that_is_ignored_is_only_an_event() -> None:
-    async def scenario() -> None:
-        made = world(FakeHook(objects_to=EVERY))
-        ended = await made.upgrade()
-        assert ended.result == "healthy"
-        assert {each.error for each in made.events(HookFired)} == {"exit status 1: no"}
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_an_objection_that_is_ignored_is_only_an_event() -> None:
+    made = world(FakeHook(objects_to=EVERY))
+    ended = await made.upgrade()
+    assert ended.result == "healthy"
+    assert {each.error for each in made.events(HookFired)} == {"exit status 1: no"}
 
 
-def test_an_objection_after_a_node_takes_no_further_one_out() -> None:
-    async def scenario() -> None:
-        made = world(FakeHook(stops=True, objects_to=["node"], seconds=3))
-        ended = await made.upgrade()
-        assert (ended.result, ended.upgraded, ended.pending) == ("degraded", ["web1"], ["web2", "web3"])
-        assert ended.reason == "hook hooks.0 (command) at node of web1: exit status 1: no"
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_an_objection_after_a_node_takes_no_further_one_out() -> None:
+    made = world(FakeHook(stops=True, objects_to=["node"], seconds=3))
+    ended = await made.upgrade()
+    assert (ended.result, ended.upgraded, ended.pending) == ("degraded", ["web1"], ["web2", "web3"])
+    assert ended.reason == "hook hooks.0 (command) at node of web1: exit status 1: no"
 
 
-def test_the_next_turn_begins_when_all_have_been_told() -> None:
-    async def scenario() -> None:
-        made = world(FakeHook(on=["node"], seconds=7), FakeHook(on=["node"], seconds=3))
-        await made.upgrade()
-        one = ["node_started", "node_upgraded", "hook_fired", "hook_fired"]
-        assert order(made, NodeStarted, NodeUpgraded, HookFired) == one * 3
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_the_next_turn_begins_when_all_have_been_told() -> None:
+    made = world(FakeHook(on=["node"], seconds=7), FakeHook(on=["node"], seconds=3))
+    await made.upgrade()
+    one = ["node_started", "node_upgraded", "hook_fired", "hook_fired"]
+    assert order(made, NodeStarted, NodeUpgraded, HookFired) == one * 3
 
 
-def test_an_objection_at_the_end_changes_nothing() -> None:
-    async def scenario() -> None:
-        made = world(FakeHook(stops=True, objects_to=["end"]))
-        ended = await made.upgrade()
-        assert (ended.result, ended.reason) == ("healthy", "")
-        assert order(made, RolloutEnded, HookFired)[-2:] == ["rollout_ended", "hook_fired"]
-        assert made.rollout is not None
-        assert made.rollout.defect is None
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_an_objection_at_the_end_changes_nothing() -> None:
+    made = world(FakeHook(stops=True, objects_to=["end"]))
+    ended = await made.upgrade()
+    assert (ended.result, ended.reason) == ("healthy", "")
+    assert order(made, RolloutEnded, HookFired)[-2:] == ["rollout_ended", "hook_fired"]
+    assert made.rollout is not None
+    assert made.rollout.defect is None
 
 
-def test_a_failure_is_told_and_so_is_each_further_one() -> None:
-    async def scenario() -> None:
-        hook = FakeHook(on=["failure", "end"])
-        made = world(hook, interactive=True)
-        made.nodes["web1"].faults.add("install", Refused("web1", "disk full"), times=2)
-        async with asyncio.TaskGroup() as group:
-            rollout = group.create_task(made.upgrade())
-            await answer(made, RETRY)
-            await answer(made, SKIP)
-        assert rollout.result().result == "degraded"
-        assert hook.moments() == ["failure web1", "failure web1", "end"]
-        assert (hook.told[0]["step"], "disk full" in hook.told[0]["error"]) == ("install", True)
-        assert hook.told[-1]["failed"] == ["web1"]
-        assert [each["node"] for each in hook.told[-1]["out_of_rotation"]] == ["web1"]
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_a_failure_is_told_and_so_is_each_further_one() -> None:
+    hook = FakeHook(on=["failure", "end"])
+    made = world(hook, interactive=True)
+    made.nodes["web1"].faults.add("install", Refused("web1", "disk full"), times=2)
+    async with asyncio.TaskGroup() as group:
+        rollout = group.create_task(made.upgrade())
+        await answer(made, RETRY)
+        await answer(made, SKIP)
+    assert rollout.result().result == "degraded"
+    assert hook.moments() == ["failure web1", "failure web1", "end"]
+    assert (hook.told[0]["step"], "disk full" in hook.told[0]["error"]) == ("install", True)
+    assert hook.told[-1]["failed"] == ["web1"]
+    assert [each["node"] for each in hook.told[-1]["out_of_rotation"]] == ["web1"]
 
 
-def test_a_failed_node_is_in_maintenance_before_its_hook_has_answered() -> None:
-    async def scenario() -> None:
-        made = world(FakeHook(on=["failure"], seconds=1000, stops=True))
-        made.nodes["web1"].faults.add("install", Refused("web1", "disk full"))
-        seen: list[list[str]] = []
-        made.at(500, lambda: seen.append([str(each) for each in made.admin("web1")]))
-        ended = await made.upgrade()
-        assert seen == [["maint", "maint"]]
-        assert ended.failed == ["web1"]
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_a_failed_node_is_in_maintenance_before_its_hook_has_answered() -> None:
+    made = world(FakeHook(on=["failure"], seconds=1000, stops=True))
+    made.nodes["web1"].faults.add("install", Refused("web1", "disk full"))
+    seen: list[list[str]] = []
+    made.at(500, lambda: seen.append([str(each) for each in made.admin("web1")]))
+    ended = await made.upgrade()
+    assert seen == [["maint", "maint"]]
+    assert ended.failed == ["web1"]
 
 
-def test_nobody_waits_for_the_hook_of_a_pause() -> None:
-    async def scenario() -> None:
-        hook = FakeHook(on=["pause"], seconds=500)
-        made = world(hook)
-        made.at(1, lambda: made.control.pause(Actor("ann"), "lunch"))
-        made.at(2, lambda: made.control.resume(Actor("ann")))
-        ended = await made.upgrade()
-        assert ended.result == "healthy"
-        assert (hook.told[0]["who"], hook.told[0]["reason"]) == ("ann", "lunch")
-        assert order(made, StepStarted, HookFired)[-1] == "hook_fired"
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_nobody_waits_for_the_hook_of_a_pause() -> None:
+    hook = FakeHook(on=["pause"], seconds=500)
+    made = world(hook)
+    made.at(1, lambda: made.control.pause(Actor("ann"), "lunch"))
+    made.at(2, lambda: made.control.resume(Actor("ann")))
+    ended = await made.upgrade()
+    assert ended.result == "healthy"
+    assert (hook.told[0]["who"], hook.told[0]["reason"]) == ("ann", "lunch")
+    assert order(made, StepStarted, HookFired)[-1] == "hook_fired"
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("moment", ["start", "node", "pause", "failure", "end"])
-def test_an_abort_waits_for_no_hook(moment: Moment) -> None:
-    async def scenario() -> None:
-        hook = FakeHook(on=[moment], seconds=30_000, stops=True)
-        made = world(hook)
-        if moment == "failure":
-            made.nodes["web1"].faults.add("install", Refused("web1", "disk full"))
-        if moment == "pause":
-            made.at(1, lambda: made.control.pause(Actor("ann")))
-        made.at(5000, lambda: made.control.abort(Actor("ann")))
-        ended = await made.upgrade()
-        assert made.clock.monotonic() < 5100
-        assert hook.ended == 1
-        [fired] = made.events(HookFired)
-        assert (fired.ok, fired.error) == (False, "stopped, because the rollout was aborted")
-        assert ended.result == ("healthy" if moment == "end" else "aborted")
-
-    run(scenario())
+async def test_an_abort_waits_for_no_hook(moment: Moment) -> None:
+    hook = FakeHook(on=[moment], seconds=30_000, stops=True)
+    made = world(hook)
+    if moment == "failure":
+        made.nodes["web1"].faults.add("install", Refused("web1", "disk full"))
+    if moment == "pause":
+        made.at(1, lambda: made.control.pause(Actor("ann")))
+    made.at(5000, lambda: made.control.abort(Actor("ann")))
+    ended = await made.upgrade()
+    assert made.clock.monotonic() < 5100
+    assert hook.ended == 1
+    [fired] = made.events(HookFired)
+    assert (fired.ok, fired.error) == (False, "stopped, because the rollout was aborted")
+    assert ended.result == ("healthy" if moment == "end" else "aborted")
 
 
-def test_an_abort_at_once_ends_hooks_too_and_the_end_is_told_of_it() -> None:
-    async def scenario() -> None:
-        slow, told = FakeHook(on=["node"], seconds=30_000), FakeHook(on=["end"])
-        made = world(slow, told)
-        made.at(5000, lambda: made.control.abort(Actor("ann"), "now", immediate=True))
-        assert (await made.upgrade()).result == "aborted"
-        assert (slow.ended, told.told[0]["result"], told.told[0]["reason"]) == (
-            1,
-            "aborted",
-            "aborted by ann: now",
-        )
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_an_abort_at_once_ends_hooks_too_and_the_end_is_told_of_it() -> None:
+    slow, told = FakeHook(on=["node"], seconds=30_000), FakeHook(on=["end"])
+    made = world(slow, told)
+    made.at(5000, lambda: made.control.abort(Actor("ann"), "now", immediate=True))
+    assert (await made.upgrade()).result == "aborted"
+    assert (slow.ended, told.told[0]["result"], told.told[0]["reason"]) == (
+        1,
+        "aborted",
+        "aborted by ann: now",
+    )
 
 
-def test_an_abort_before_the_start_tells_only_the_end() -> None:
-    async def scenario() -> None:
-        hook = FakeHook()
-        made = world(hook)
-        plan = await made.plan()
-        made.control.abort(Actor("ann"))
-        assert (await made.carry_out(plan)).result == "aborted"
-        assert hook.moments() == ["end"]
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_an_abort_before_the_start_tells_only_the_end() -> None:
+    hook = FakeHook()
+    made = world(hook)
+    plan = await made.plan()
+    made.control.abort(Actor("ann"))
+    assert (await made.carry_out(plan)).result == "aborted"
+    assert hook.moments() == ["end"]
 
 
-def test_a_defect_of_a_hook_leaves_no_node_half_way() -> None:
-    async def scenario() -> None:
-        made = world(FakeHook(defect=True))
-        assert (await made.upgrade()).result == "healthy"
-        assert {each.error for each in made.events(HookFired)} == {"internal error: ZeroDivisionError"}
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_a_defect_of_a_hook_leaves_no_node_half_way() -> None:
+    made = world(FakeHook(defect=True))
+    assert (await made.upgrade()).result == "healthy"
+    assert {each.error for each in made.events(HookFired)} == {"internal error: ZeroDivisionError"}
 
 
 def full(when: Callable[[HookFired], bool]) -> Callable[[Record], None]:
@@ -262,22 +233,18 @@ def full(when: Callable[[HookFired], bool]) -> Callable[[Record], None]:
     return read
 
 
-def test_a_journal_that_cannot_take_an_end_hook_still_returns_the_end() -> None:
-    async def scenario() -> None:
-        made = world(FakeHook(on=["end"]))
-        made.bus.subscribe(full(lambda event: event.moment == "end"))
-        assert (await made.upgrade()).result == "healthy"
-        assert made.rollout is not None
-        assert isinstance(made.rollout.defect, OSError)
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_a_journal_that_cannot_take_an_end_hook_still_returns_the_end() -> None:
+    made = world(FakeHook(on=["end"]))
+    made.bus.subscribe(full(lambda event: event.moment == "end"))
+    assert (await made.upgrade()).result == "healthy"
+    assert made.rollout is not None
+    assert isinstance(made.rollout.defect, OSError)
 
 
-def test_a_journal_that_cannot_take_a_hook_stops_the_rollout() -> None:
-    async def scenario() -> None:
-        made = world(FakeHook(on=["node"]))
-        made.bus.subscribe(full(lambda event: True))
-        ended = await made.upgrade()
-        assert (ended.result, ended.upgraded, ended.out_of_rotation) == ("degraded", ["web1"], [])
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_a_journal_that_cannot_take_a_hook_stops_the_rollout() -> None:
+    made = world(FakeHook(on=["node"]))
+    made.bus.subscribe(full(lambda event: True))
+    ended = await made.upgrade()
+    assert (ended.result, ended.upgraded, ended.out_of_rotation) == ("degraded", ["web1"], [])

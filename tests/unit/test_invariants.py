@@ -1,5 +1,6 @@
 """The promises that hold whatever the fleet, the faults and the people do."""
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 
 from backends.model import AdminState
@@ -7,10 +8,10 @@ from orchestrator.events.events import CommandFinished, DecisionMade, NodeFailed
 from orchestrator.events.state import RolloutState
 from orchestrator.node import OriginalState
 from orchestrator.planning.capacity import floor_of
-from tests.support.virtual_time import run
 from tests.unit.scenarios import Outcome, Scenario, play, scenarios
 
 
+@pytest.mark.virtual_time
 @settings(
     max_examples=150,
     deadline=None,
@@ -19,25 +20,22 @@ from tests.unit.scenarios import Outcome, Scenario, play, scenarios
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(scenarios())
-def test_the_promises_hold_whatever_happens(scenario: Scenario) -> None:
-    async def check() -> None:
-        outcome = await play(scenario)
-        if outcome.ended is None:
-            assert not outcome.world.touched()
-            return
-        assert outcome.world.rollout is not None
-        assert outcome.world.rollout.defect is None
-        never_below_the_floor(outcome)
-        assert outcome.stopped_in_rotation == []
-        a_failure_stops_new_drains(outcome)
-        what_was_out_is_never_put_in_rotation(outcome)
-        everybody_is_named_once(outcome)
-        done_is_done_and_untouched_is_untouched(outcome)
-        what_is_not_as_it_was_is_named_with_commands(outcome)
-        healthy_means_everything(outcome)
-        RolloutState.of(outcome.world.records)
-
-    run(check())
+async def test_the_promises_hold_whatever_happens(scenario: Scenario) -> None:
+    outcome = await play(scenario)
+    if outcome.ended is None:
+        assert not outcome.world.touched()
+        return
+    assert outcome.world.rollout is not None
+    assert outcome.world.rollout.defect is None
+    never_below_the_floor(outcome)
+    assert outcome.stopped_in_rotation == []
+    a_failure_stops_new_drains(outcome)
+    what_was_out_is_never_put_in_rotation(outcome)
+    everybody_is_named_once(outcome)
+    done_is_done_and_untouched_is_untouched(outcome)
+    what_is_not_as_it_was_is_named_with_commands(outcome)
+    healthy_means_everything(outcome)
+    RolloutState.of(outcome.world.records)
 
 
 def never_below_the_floor(outcome: Outcome) -> None:

@@ -17,7 +17,7 @@ from orchestrator.events.events import NodeNote, NodeStarted, Record
 from orchestrator.journal.migrations import VERSION
 from orchestrator.journal.store import Journal, recording
 from tests.support.console_values import HOSTILE
-from tests.support.virtual_time import VirtualClock, run
+from tests.support.virtual_time import VirtualClock
 from tests.unit import journals
 from tests.unit.console_shell import surroundings
 
@@ -252,22 +252,20 @@ def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
         subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
-def test_a_full_disk_stops_whoever_works(path: Path) -> None:
-    async def scenario() -> None:
-        bus = EventBus(VirtualClock())
-        with (
-            Journal(path) as journal,
-            recording(journal, bus, journals.header()) as entry,
-        ):
-            bus.emit(NodeNote(node="web1", text="fits"))
-            pages = journal._connection.execute("PRAGMA page_count").fetchone()[0]
-            journal._connection.execute(f"PRAGMA max_page_count = {pages}")
-            with pytest.raises(JournalError, match="full"):
-                bus.emit(NodeNote(node="web1", text="x" * 100_000))
-        bus.emit(NodeNote(node="web1", text="nobody writes any more"))
-        assert texts(path, entry) == ["fits"]
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_a_full_disk_stops_whoever_works(path: Path) -> None:
+    bus = EventBus(VirtualClock())
+    with (
+        Journal(path) as journal,
+        recording(journal, bus, journals.header()) as entry,
+    ):
+        bus.emit(NodeNote(node="web1", text="fits"))
+        pages = journal._connection.execute("PRAGMA page_count").fetchone()[0]
+        journal._connection.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(JournalError, match="full"):
+            bus.emit(NodeNote(node="web1", text="x" * 100_000))
+    bus.emit(NodeNote(node="web1", text="nobody writes any more"))
+    assert texts(path, entry) == ["fits"]
 
 
 def test_only_old_ones_that_ended_healthy_are_forgotten(path: Path) -> None:

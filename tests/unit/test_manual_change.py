@@ -11,7 +11,6 @@ from orchestrator.errors import StepTimeout
 from orchestrator.planning.capacity import CapacityViolation
 from orchestrator.planning.plan import PreflightFailed
 from tests.support.fake_fleet import World
-from tests.support.virtual_time import run
 
 PROVE = "set server shop/web1 state drain; set server shop/web1 health down"
 READY = "set server shop/web1 state ready"
@@ -25,173 +24,145 @@ async def carry_out(world: World, wanted: Change) -> tuple[Server, ...]:
     return await apply(world.application, wanted, world.control, world.clock, world.bus)
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("action", ["drain", "maint"])
-def test_a_node_is_taken_out_everywhere_and_read_back(action: Action) -> None:
-    async def scenario() -> None:
-        world = World()
-        after = await carry_out(world, change(world, action, "web1"))
-        assert [(str(each.ref), each.admin_state) for each in after] == [
-            ("shop/web1 on lb1", action),
-            ("shop/web1 on lb2", action),
-        ]
-        assert world.sent() == [f"set server shop/web1 state {action}"] * 2
-
-    run(scenario())
+async def test_a_node_is_taken_out_everywhere_and_read_back(action: Action) -> None:
+    world = World()
+    after = await carry_out(world, change(world, action, "web1"))
+    assert [(str(each.ref), each.admin_state) for each in after] == [
+        ("shop/web1 on lb1", action),
+        ("shop/web1 on lb2", action),
+    ]
+    assert world.sent() == [f"set server shop/web1 state {action}"] * 2
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize(("action", "more"), [("drain", {}), ("maint", {}), ("weight", {"weight": 0})])
-def test_the_floor_is_kept_unless_every_node_is_named(action: Action, more: dict[str, int]) -> None:
-    async def scenario() -> None:
-        world = World(nodes=2, min_available=1)
-        both = change(world, action, "web1", "web2", **more)
-        assert [each.after for each in (await impact(world.application, both)).broken] == [0, 0]
-        with pytest.raises(CapacityViolation, match="shop on lb1: in rotation 2 → 0, floor 1"):
-            await carry_out(world, both)
-        half = change(world, action, "web1", "web2", override=frozenset({"web1"}), **more)
-        with pytest.raises(CapacityViolation):
-            await carry_out(world, half)
-        assert world.sent() == []
-        named = change(world, action, "web1", "web2", override=frozenset({"web1", "web2"}), **more)
-        assert not any(each.in_rotation for each in await carry_out(world, named))
-
-    run(scenario())
+async def test_the_floor_is_kept_unless_every_node_is_named(action: Action, more: dict[str, int]) -> None:
+    world = World(nodes=2, min_available=1)
+    both = change(world, action, "web1", "web2", **more)
+    assert [each.after for each in (await impact(world.application, both)).broken] == [0, 0]
+    with pytest.raises(CapacityViolation, match="shop on lb1: in rotation 2 → 0, floor 1"):
+        await carry_out(world, both)
+    half = change(world, action, "web1", "web2", override=frozenset({"web1"}), **more)
+    with pytest.raises(CapacityViolation):
+        await carry_out(world, half)
+    assert world.sent() == []
+    named = change(world, action, "web1", "web2", override=frozenset({"web1", "web2"}), **more)
+    assert not any(each.in_rotation for each in await carry_out(world, named))
 
 
-def test_a_weight_above_zero_needs_no_guard() -> None:
-    async def scenario() -> None:
-        world = World(nodes=1, min_available=1)
-        after = await carry_out(world, change(world, "weight", "web1", weight=50))
-        assert [each.weight for each in after] == [50, 50]
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_a_weight_above_zero_needs_no_guard() -> None:
+    world = World(nodes=1, min_available=1)
+    after = await carry_out(world, change(world, "weight", "web1", weight=50))
+    assert [each.weight for each in after] == [50, 50]
 
 
-def test_impact_looks_and_touches_nothing() -> None:
-    async def scenario() -> None:
-        world = World()
-        world.server("web1", "lb2").leaving = [1e6, 1e6]
-        world.server("web1", "lb2").queue = 1
-        seen = await impact(world.application, change(world, "maint", "web1"))
-        assert (seen.nodes, seen.sessions, seen.broken) == (("web1",), 3, ())
-        assert [(each.before, each.after) for each in seen.capacities] == [(3, 2), (3, 2)]
-        assert (await impact(world.application, change(world, "ready", "web1"))).capacities == ()
-        assert not world.touched()
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_impact_looks_and_touches_nothing() -> None:
+    world = World()
+    world.server("web1", "lb2").leaving = [1e6, 1e6]
+    world.server("web1", "lb2").queue = 1
+    seen = await impact(world.application, change(world, "maint", "web1"))
+    assert (seen.nodes, seen.sessions, seen.broken) == (("web1",), 3, ())
+    assert [(each.before, each.after) for each in seen.capacities] == [(3, 2), (3, 2)]
+    assert (await impact(world.application, change(world, "ready", "web1"))).capacities == ()
+    assert not world.touched()
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("action", ["drain", "maint", "ready", "weight"])
-def test_on_a_socket_that_may_not_change_nothing_is_sent_anywhere(action: Action) -> None:
-    async def scenario() -> None:
-        world = World()
-        world.balancers["lb2"].level = Level.OPERATOR  # lb1 may, and would be written to first
-        wanted = change(world, action, "web1", weight=1)
-        said = r"lb2: the socket has level operator; changing states needs admin \(`level admin` at its"
-        with pytest.raises(PreflightFailed, match=said):
-            await impact(world.application, wanted)
-        with pytest.raises(PreflightFailed, match=said):
-            await carry_out(world, wanted)
-        assert world.sent() == []
-
-    run(scenario())
+async def test_on_a_socket_that_may_not_change_nothing_is_sent_anywhere(action: Action) -> None:
+    world = World()
+    world.balancers["lb2"].level = Level.OPERATOR  # lb1 may, and would be written to first
+    wanted = change(world, action, "web1", weight=1)
+    said = r"lb2: the socket has level operator; changing states needs admin \(`level admin` at its"
+    with pytest.raises(PreflightFailed, match=said):
+        await impact(world.application, wanted)
+    with pytest.raises(PreflightFailed, match=said):
+        await carry_out(world, wanted)
+    assert world.sent() == []
 
 
-def test_names_that_do_not_exist_are_refused_and_doubles_count_once() -> None:
-    async def scenario() -> None:
-        world = World()
-        with pytest.raises(
-            PreflightFailed, match=r"web9: no such node; did you mean 'web3'\? there is: web1"
-        ):
-            choose(world.application, ["web1", "web9"])
-        assert [each.name for each in choose(world.application, ["web2", "web2"])] == ["web2"]
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_names_that_do_not_exist_are_refused_and_doubles_count_once() -> None:
+    world = World()
+    with pytest.raises(PreflightFailed, match=r"web9: no such node; did you mean 'web3'\? there is: web1"):
+        choose(world.application, ["web1", "web9"])
+    assert [each.name for each in choose(world.application, ["web2", "web2"])] == ["web2"]
 
 
-def test_what_does_not_read_back_is_a_refusal() -> None:
-    async def scenario() -> None:
-        world = World()
-        world.balancers["lb2"].deaf = True
-        with pytest.raises(Refused, match="lb2"):
-            await carry_out(world, change(world, "drain", "web1"))
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_what_does_not_read_back_is_a_refusal() -> None:
+    world = World()
+    world.balancers["lb2"].deaf = True
+    with pytest.raises(Refused, match="lb2"):
+        await carry_out(world, change(world, "drain", "web1"))
 
 
-def test_an_agent_is_silenced_first_and_wakes_with_ready() -> None:
-    async def scenario() -> None:
-        world = World()
-        server = world.server("web1")
-        server.agent = server.agent_configured = True
-        await carry_out(world, change(world, "maint", "web1"))
-        assert [line for _, line in world.balancers["lb1"].sent] == [
-            "disable agent shop/web1",
-            "set server shop/web1 state maint",
-        ]
-        await carry_out(world, change(world, "ready", "web1"))
-        assert server.agent
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_an_agent_is_silenced_first_and_wakes_with_ready() -> None:
+    world = World()
+    server = world.server("web1")
+    server.agent = server.agent_configured = True
+    await carry_out(world, change(world, "maint", "web1"))
+    assert [line for _, line in world.balancers["lb1"].sent] == [
+        "disable agent shop/web1",
+        "set server shop/web1 state maint",
+    ]
+    await carry_out(world, change(world, "ready", "web1"))
+    assert server.agent
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("state", ["maint", "drain"])
-def test_ready_goes_the_safe_way(state: str) -> None:
-    async def scenario() -> None:
-        world = World()
-        world.take_out("web1", state)
-        after = await carry_out(world, change(world, "ready", "web1"))
-        assert all(each.in_rotation for each in after)
-        assert [line for _, line in world.balancers["lb1"].sent] == [PROVE, READY]
-
-    run(scenario())
+async def test_ready_goes_the_safe_way(state: str) -> None:
+    world = World()
+    world.take_out("web1", state)
+    after = await carry_out(world, change(world, "ready", "web1"))
+    assert all(each.in_rotation for each in after)
+    assert [line for _, line in world.balancers["lb1"].sent] == [PROVE, READY]
 
 
-def test_ready_of_what_is_in_rotation_sends_nothing() -> None:
-    async def scenario() -> None:
-        world = World()
-        assert all(each.in_rotation for each in await carry_out(world, change(world, "ready", "web1")))
-        assert world.sent() == []
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_ready_of_what_is_in_rotation_sends_nothing() -> None:
+    world = World()
+    assert all(each.in_rotation for each in await carry_out(world, change(world, "ready", "web1")))
+    assert world.sent() == []
 
 
-def test_ready_of_what_is_being_stopped_waits_for_its_end() -> None:
-    async def scenario() -> None:
-        world = World(verify_timeout=5)
-        world.take_out("web1", "maint")
-        world.nodes["web1"].stopping = True
-        with pytest.raises(StepTimeout, match=r"its service is being stopped \(running\)"):
-            await carry_out(world, change(world, "ready", "web1"))
-        assert READY not in world.sent()
-        assert world.admin("web1") == [AdminState.MAINT] * 2
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_ready_of_what_is_being_stopped_waits_for_its_end() -> None:
+    world = World(verify_timeout=5)
+    world.take_out("web1", "maint")
+    world.nodes["web1"].stopping = True
+    with pytest.raises(StepTimeout, match=r"its service is being stopped \(running\)"):
+        await carry_out(world, change(world, "ready", "web1"))
+    assert READY not in world.sent()
+    assert world.admin("web1") == [AdminState.MAINT] * 2
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("state", ["maint", "drain"])
 @pytest.mark.parametrize("ill", ["itself", "for HAProxy"])
-def test_ready_of_an_unhealthy_node_ends_in_maintenance(state: str, ill: str) -> None:
-    async def scenario() -> None:
-        world = World(verify_timeout=30)
-        world.take_out("web1", state)
-        if ill == "itself":
-            world.nodes["web1"].healthy = False
-        else:
-            world.nodes["web1"].flaps = [True] * 1000
-            world.nodes["web1"].healthy = False
-        with pytest.raises(StepTimeout, match="own health" if ill == "itself" else "HAProxy's checks"):
-            await carry_out(world, change(world, "ready", "web1"))
-        assert world.admin("web1") == [AdminState.MAINT] * 2
-        assert READY not in world.sent()
-
-    run(scenario())
+async def test_ready_of_an_unhealthy_node_ends_in_maintenance(state: str, ill: str) -> None:
+    world = World(verify_timeout=30)
+    world.take_out("web1", state)
+    if ill == "itself":
+        world.nodes["web1"].healthy = False
+    else:
+        world.nodes["web1"].flaps = [True] * 1000
+        world.nodes["web1"].healthy = False
+    with pytest.raises(StepTimeout, match="own health" if ill == "itself" else "HAProxy's checks"):
+        await carry_out(world, change(world, "ready", "web1"))
+    assert world.admin("web1") == [AdminState.MAINT] * 2
+    assert READY not in world.sent()
 
 
-def test_a_drain_of_what_is_in_maintenance_is_a_change_too() -> None:
-    async def scenario() -> None:
-        world = World()
-        world.take_out("web1", "maint")
-        after = await carry_out(world, change(world, "drain", "web1"))
-        assert [each.admin_state for each in after] == [AdminState.DRAIN] * 2
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_a_drain_of_what_is_in_maintenance_is_a_change_too() -> None:
+    world = World()
+    world.take_out("web1", "maint")
+    after = await carry_out(world, change(world, "drain", "web1"))
+    assert [each.admin_state for each in after] == [AdminState.DRAIN] * 2

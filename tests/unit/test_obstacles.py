@@ -16,7 +16,6 @@ from orchestrator.engine.manual_change import Change, apply, choose
 from orchestrator.events.events import NodeFailed, NodeNote
 from tests.support.fake_fleet import World
 from tests.support.scripted_host import Answer, ScriptedHost
-from tests.support.virtual_time import run
 
 STOP = Command(("systemctl", "stop", "shop"))
 
@@ -185,61 +184,51 @@ async def test_a_container_that_is_not_there_is_named() -> None:
 MASKED = "the unit shop.service is masked"
 
 
-def test_an_obstacle_is_an_error_before_anything_is_touched() -> None:
-    async def scenario() -> None:
-        world = World()
-        world.nodes["web2"].obstacles = (MASKED,)
-        plan = await world.plan()
-        assert [(error.subject, error.text) for error in plan.errors] == [("web2", MASKED)]
-        assert not world.touched()
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_an_obstacle_is_an_error_before_anything_is_touched() -> None:
+    world = World()
+    world.nodes["web2"].obstacles = (MASKED,)
+    plan = await world.plan()
+    assert [(error.subject, error.text) for error in plan.errors] == [("web2", MASKED)]
+    assert not world.touched()
 
 
-def test_an_obstacle_is_none_where_nothing_is_stopped() -> None:
-    async def scenario() -> None:
-        world = World()
-        world.nodes["web2"].installed = world.nodes["web2"].running = "2.0"
-        world.nodes["web2"].obstacles = (MASKED,)
-        assert not (await world.plan()).errors
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_an_obstacle_is_none_where_nothing_is_stopped() -> None:
+    world = World()
+    world.nodes["web2"].installed = world.nodes["web2"].running = "2.0"
+    world.nodes["web2"].obstacles = (MASKED,)
+    assert not (await world.plan()).errors
 
 
-def test_an_obstacle_that_cannot_be_looked_for_is_an_error() -> None:
-    async def scenario() -> None:
-        world = World()
-        world.nodes["web2"].faults.add("obstacles", UnreadableReply("web2", "no answer"))
-        [error] = (await world.plan()).errors
-        assert error.text == "the rights of its service manager cannot be checked: no answer"
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_an_obstacle_that_cannot_be_looked_for_is_an_error() -> None:
+    world = World()
+    world.nodes["web2"].faults.add("obstacles", UnreadableReply("web2", "no answer"))
+    [error] = (await world.plan()).errors
+    assert error.text == "the rights of its service manager cannot be checked: no answer"
 
 
-def test_an_obstacle_since_the_plan_keeps_its_node_in_rotation() -> None:
-    async def scenario() -> None:
-        world = World()
-        plan = await world.plan()
-        world.nodes["web1"].obstacles = (MASKED,)
-        ended = await world.carry_out(plan)
-        assert (ended.held, world.sent("web1")) == (["web1"], [])
-        [failed] = world.events(NodeFailed)
-        assert MASKED in failed.error
-        assert "left in rotation" in failed.error
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_an_obstacle_since_the_plan_keeps_its_node_in_rotation() -> None:
+    world = World()
+    plan = await world.plan()
+    world.nodes["web1"].obstacles = (MASKED,)
+    ended = await world.carry_out(plan)
+    assert (ended.held, world.sent("web1")) == (["web1"], [])
+    [failed] = world.events(NodeFailed)
+    assert MASKED in failed.error
+    assert "left in rotation" in failed.error
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("unwatched", ["", "Monit does not watch it; first run: monit monitor shop"])
-def test_ready_by_hand_says_that_the_manager_does_not_watch(unwatched: str) -> None:
-    async def scenario() -> None:
-        world = World()
-        world.take_out("web1")
-        world.nodes["web1"].unwatched = unwatched
-        change = Change("ready", choose(world.application, ["web1"]))
-        after = await apply(world.application, change, world.control, world.clock, world.bus)
-        assert all(server.in_rotation for server in after)
-        notes = [note.text for note in world.events(NodeNote)]
-        assert notes == ([f"is in rotation, but {unwatched}"] if unwatched else [])
-
-    run(scenario())
+async def test_ready_by_hand_says_that_the_manager_does_not_watch(unwatched: str) -> None:
+    world = World()
+    world.take_out("web1")
+    world.nodes["web1"].unwatched = unwatched
+    change = Change("ready", choose(world.application, ["web1"]))
+    after = await apply(world.application, change, world.control, world.clock, world.bus)
+    assert all(server.in_rotation for server in after)
+    notes = [note.text for note in world.events(NodeNote)]
+    assert notes == ([f"is in rotation, but {unwatched}"] if unwatched else [])

@@ -108,19 +108,17 @@ def test_a_slow_one_does_not_delay_the_others_and_is_never_asked_twice_at_once()
     watched(test)
 
 
-def test_what_never_answered_is_connecting_with_the_reason() -> None:
-    async def go() -> None:
-        world = World()
-        world.balancers["lb1"].down = True
-        async with watching(world) as watch:
-            await asyncio.sleep(3.5)
-            assert (lb(watch).state, lb(watch).failing) == ("connecting", "connection refused")
-            assert lb(watch).failing_since == 0
-            world.balancers["lb1"].down = False
-            await asyncio.sleep(1)
-            assert lb(watch).state == "live"
-
-    run(go())
+@pytest.mark.virtual_time
+async def test_what_never_answered_is_connecting_with_the_reason() -> None:
+    world = World()
+    world.balancers["lb1"].down = True
+    async with watching(world) as watch:
+        await asyncio.sleep(3.5)
+        assert (lb(watch).state, lb(watch).failing) == ("connecting", "connection refused")
+        assert lb(watch).failing_since == 0
+        world.balancers["lb1"].down = False
+        await asyncio.sleep(1)
+        assert lb(watch).state == "live"
 
 
 def test_a_reload_is_noticed_and_rates_begin_again() -> None:
@@ -203,23 +201,21 @@ def test_servers_that_come_and_go_leave_the_others_their_trend() -> None:
     assert (found.rate(1), found.trend(1)) == (2, (5, 2))
 
 
-def test_a_newer_process_with_the_same_number_is_a_reload_too() -> None:
-    async def go() -> None:
-        world = World(instances=1)
-        balancer = world.balancers["lb1"]
-        async with watching(world) as watch:
-            await asyncio.sleep(5.5)
-            seen = balancer.seen
+@pytest.mark.virtual_time
+async def test_a_newer_process_with_the_same_number_is_a_reload_too() -> None:
+    world = World(instances=1)
+    balancer = world.balancers["lb1"]
+    async with watching(world) as watch:
+        await asyncio.sleep(5.5)
+        seen = balancer.seen
 
-            def young(backends: object = ()) -> object:
-                snapshot = seen()
-                return replace(snapshot, info=replace(snapshot.info, uptime=0))
+        def young(backends: object = ()) -> object:
+            snapshot = seen()
+            return replace(snapshot, info=replace(snapshot.info, uptime=0))
 
-            balancer.seen = young  # type: ignore[method-assign,assignment]
-            await asyncio.sleep(1)
-            assert lb(watch).reloaded_at is not None
-
-    run(go())
+        balancer.seen = young  # type: ignore[method-assign,assignment]
+        await asyncio.sleep(1)
+        assert lb(watch).reloaded_at is not None
 
 
 def test_errors_that_no_server_explains_are_counted_over_the_last_looks() -> None:

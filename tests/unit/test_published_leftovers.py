@@ -9,10 +9,10 @@ from backends.consul.signing import Signer
 from orchestrator.planning.plan import Severity
 from orchestrator.session.adoption import name_published
 from tests.support.fake_fleet import World
-from tests.support.virtual_time import run
 from tests.unit.test_taking_over import OTHER, SIGNED, SIGNER, VALUE, desk
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize(
     ("value", "signer", "severity", "words"),
     [
@@ -21,19 +21,16 @@ from tests.unit.test_taking_over import OTHER, SIGNED, SIGNER, VALUE, desk
         (OTHER, SIGNER, Severity.WARNING, "key rolldeck/shop/rollout in Consul is ignored"),
     ],
 )
-def test_one_finding_and_nothing_is_taken_over(
+async def test_one_finding_and_nothing_is_taken_over(
     tmp_path: Path, value: bytes, signer: Signer | None, severity: Severity, words: str
 ) -> None:
-    async def scenario() -> None:
-        world = World(2, 1)
-        world.take_out("web2")
-        session: Any = desk(tmp_path, value, signer)
-        session.application = world.application
-        before = await world.plan()
-        plan = await name_published(session, before)
-        [finding] = plan.findings[len(before.findings) :]
-        assert (finding.severity, finding.subject) == (severity, "rollouts")
-        assert words in finding.text
-        assert session.work_log.last_unfinished() is None
-
-    run(scenario())
+    world = World(2, 1)
+    world.take_out("web2")
+    session: Any = desk(tmp_path, value, signer)
+    session.application = world.application
+    before = await world.plan()
+    plan = await name_published(session, before)
+    [finding] = plan.findings[len(before.findings) :]
+    assert (finding.severity, finding.subject) == (severity, "rollouts")
+    assert words in finding.text
+    assert session.work_log.last_unfinished() is None

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
+import pytest
 
 from backends.consul.client import Pair
 from orchestrator.engine.control import Published, RolloutControl
@@ -92,22 +93,21 @@ def late(consul: FakeConsul, emitted: dict[str, float]) -> list[str]:
     return [text for text, at in emitted.items() if consul.seen[text] - at > ON_TIME]
 
 
-def test_every_event_is_there_within_a_second_alone_or_in_a_crowd() -> None:
+@pytest.mark.virtual_time
+async def test_every_event_is_there_within_a_second_alone_or_in_a_crowd() -> None:
     async def work(bus: EventBus, _: Published) -> None:
         for number in range(300):
             bus.emit(NodeNote(node="", text=f"{number}"))
             await asyncio.sleep((0.0, 0.01, 0.05, 0.19, 0.2, 0.21, 3.0)[number % 7])
 
-    async def scenario() -> None:
-        consul = FakeConsul()
-        emitted = await publish(consul, work)
-        assert len(emitted) == 300
-        assert late(consul, emitted) == []
-
-    run(scenario())
+    consul = FakeConsul()
+    emitted = await publish(consul, work)
+    assert len(emitted) == 300
+    assert late(consul, emitted) == []
 
 
-def test_what_happens_during_a_publication_comes_with_the_next_one() -> None:
+@pytest.mark.virtual_time
+async def test_what_happens_during_a_publication_comes_with_the_next_one() -> None:
     async def work(bus: EventBus, _: Published) -> None:
         bus.emit(NodeNote(node="", text="before"))
         await asyncio.sleep(0.15)
@@ -117,13 +117,11 @@ def test_what_happens_during_a_publication_comes_with_the_next_one() -> None:
 
     consul = FakeConsul(seconds=0.3)
 
-    async def scenario() -> None:
-        assert late(consul, await publish(consul, work)) == []
-
-    run(scenario())
+    assert late(consul, await publish(consul, work)) == []
 
 
-def test_after_a_no_it_is_tried_again_soon() -> None:
+@pytest.mark.virtual_time
+async def test_after_a_no_it_is_tried_again_soon() -> None:
     """As it is when the session before had the key at its end."""
 
     async def work(bus: EventBus, published: Published) -> None:
@@ -132,14 +130,12 @@ def test_after_a_no_it_is_tried_again_soon() -> None:
         bus.emit(NodeNote(node="", text="worked"))
         await asyncio.sleep(5)
 
-    async def scenario() -> None:
-        consul = FakeConsul(refusing=2)
-        assert late(consul, await publish(consul, work)) == []
-
-    run(scenario())
+    consul = FakeConsul(refusing=2)
+    assert late(consul, await publish(consul, work)) == []
 
 
-def test_the_last_event_is_there_and_the_key_is_given_back_at_the_end() -> None:
+@pytest.mark.virtual_time
+async def test_the_last_event_is_there_and_the_key_is_given_back_at_the_end() -> None:
     async def work(bus: EventBus, _: Published) -> None:
         await asyncio.sleep(1)
         assert consul.held == "ours"
@@ -147,11 +143,8 @@ def test_the_last_event_is_there_and_the_key_is_given_back_at_the_end() -> None:
 
     consul = FakeConsul()
 
-    async def scenario() -> None:
-        assert late(consul, await publish(consul, work)) == []
-        assert consul.held == ""
-
-    run(scenario())
+    assert late(consul, await publish(consul, work)) == []
+    assert consul.held == ""
 
 
 def test_requests_are_taken_again_after_a_defect_and_it_is_said() -> None:

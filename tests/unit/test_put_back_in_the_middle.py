@@ -94,53 +94,47 @@ def test_a_service_is_not_stopped_under_a_node_that_somebody_put_back() -> None:
     assert run(scenario()).nodes["web1"].asked == []
 
 
-def test_inherited_maintenance_is_not_relied_on() -> None:
-    async def scenario() -> None:
-        world = World(3, 1)
-        other = world.balancers["lb1"].add("other", "db", world.nodes["web3"])
-        other.set_state("maint")
-        world.server("web1").track_target = other
-        during: list[AdminState] = []
+@pytest.mark.virtual_time
+async def test_inherited_maintenance_is_not_relied_on() -> None:
+    world = World(3, 1)
+    other = world.balancers["lb1"].add("other", "db", world.nodes["web3"])
+    other.set_state("maint")
+    world.server("web1").track_target = other
+    during: list[AdminState] = []
 
-        def ends() -> None:
-            other.set_state("ready")
-            during.extend(world.admin("web1"))
+    def ends() -> None:
+        other.set_state("ready")
+        during.extend(world.admin("web1"))
 
-        when(world, StepStarted, "stop", ends)
-        await world.upgrade()
-        assert during == [AdminState.MAINT]
-
-    run(scenario())
+    when(world, StepStarted, "stop", ends)
+    await world.upgrade()
+    assert during == [AdminState.MAINT]
 
 
-def test_the_agent_that_a_failed_rollout_left_off_is_on_again_after_ready() -> None:
-    async def scenario() -> None:
-        world = World(3, 2)
-        for server in world.servers("web1"):
-            server.agent_configured = True
-        world.take_out("web1")
-        ended = await world.upgrade(force_ready=["web1"])
-        assert ended.result == "healthy"
-        assert [each.agent for each in world.servers("web1")] == [True, True]
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_the_agent_that_a_failed_rollout_left_off_is_on_again_after_ready() -> None:
+    world = World(3, 2)
+    for server in world.servers("web1"):
+        server.agent_configured = True
+    world.take_out("web1")
+    ended = await world.upgrade(force_ready=["web1"])
+    assert ended.result == "healthy"
+    assert [each.agent for each in world.servers("web1")] == [True, True]
 
 
-def test_the_bake_does_not_end_on_a_bad_look() -> None:
-    async def scenario() -> None:
-        world = World(2, 1, bake_time=1.0)
-        node = world.nodes["web1"]
-        looks: list[bool] = []
+@pytest.mark.virtual_time
+async def test_the_bake_does_not_end_on_a_bad_look() -> None:
+    world = World(2, 1, bake_time=1.0)
+    node = world.nodes["web1"]
+    looks: list[bool] = []
 
-        async def sick() -> None:
-            await world.until(lambda: any(each.reason == "baking" for each in world.events(Waiting)) or looks)
-            await asyncio.sleep(0.45)
-            node.flaps = [False, False, True, True]
-            await world.until(lambda: world.events(NodeUpgraded))
-            looks.extend(node.flaps)
+    async def sick() -> None:
+        await world.until(lambda: any(each.reason == "baking" for each in world.events(Waiting)) or looks)
+        await asyncio.sleep(0.45)
+        node.flaps = [False, False, True, True]
+        await world.until(lambda: world.events(NodeUpgraded))
+        looks.extend(node.flaps)
 
-        ended = await world.during(sick())
-        assert ended.result == "healthy"
-        assert len(looks) <= 1  # it went on until a good one
-
-    run(scenario())
+    ended = await world.during(sick())
+    assert ended.result == "healthy"
+    assert len(looks) <= 1  # it went on until a good one

@@ -11,7 +11,6 @@ from orchestrator.errors import StepFailed
 from orchestrator.events.events import Baked, RolloutEnded, Traffic, Waiting
 from orchestrator.events.text import bake_text, traffic_text
 from tests.support.fake_fleet import World
-from tests.support.virtual_time import run
 from tests.unit.test_steps_verify import upgraded
 
 FIRST = RequestCounters._make([*range(1000, 2000, 100), 0, True, False])
@@ -124,79 +123,70 @@ def test_a_tally_goes_on_after_a_restart_of_the_counters() -> None:
 # -- in a rollout ---------------------------------------------------------------------------------
 
 
-def test_resets_fail_a_bake_as_answers_with_5xx_do() -> None:
-    async def scenario() -> None:
-        world = World(bake_time=20, max_5xx=1)
-        context, _ = await upgraded(world)
+@pytest.mark.virtual_time
+async def test_resets_fail_a_bake_as_answers_with_5xx_do() -> None:
+    world = World(bake_time=20, max_5xx=1)
+    context, _ = await upgraded(world)
 
-        async def spoil() -> None:
-            await world.until(lambda: any(each.reason == "baking" for each in world.events(Waiting)))
-            for server in world.servers("web1"):
-                server.requests, server.resets = 98, 1
+    async def spoil() -> None:
+        await world.until(lambda: any(each.reason == "baking" for each in world.events(Waiting)))
+        for server in world.servers("web1"):
+            server.requests, server.resets = 98, 1
 
-        beside = asyncio.create_task(spoil())
-        with pytest.raises(StepFailed) as failed:
-            await verify(context)
-        await beside
-        assert str(failed.value) == (
-            "clients saw 2 errors (2 without a response) in 198 requests since it is back in rotation,"
-            " allowed 1"
-        )
-        [baked] = world.events(Baked)
-        assert (baked.requests, baked.errors, baked.proven) == (198, 2, True)
-
-    run(scenario())
+    beside = asyncio.create_task(spoil())
+    with pytest.raises(StepFailed) as failed:
+        await verify(context)
+    await beside
+    assert str(failed.value) == (
+        "clients saw 2 errors (2 without a response) in 198 requests since it is back in rotation, allowed 1"
+    )
+    [baked] = world.events(Baked)
+    assert (baked.requests, baked.errors, baked.proven) == (198, 2, True)
 
 
-def test_a_bake_without_requests_proves_nothing_and_says_so() -> None:
-    async def scenario() -> None:
-        world = World(nodes=2, bake_time=2)
-        world.at(0.1, lambda: _serve(world, "web2", 60))
-        ended = await world.upgrade()
-        assert (ended.result, ended.unproven) == ("healthy", ["web1", "web2"])
-        baked = {each.node: each for each in world.events(Baked)}
-        assert bake_text(baked["web1"]) == "baked with 0 requests: nothing proven"
-        assert world.events(RolloutEnded)[-1].unproven == ended.unproven
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_a_bake_without_requests_proves_nothing_and_says_so() -> None:
+    world = World(nodes=2, bake_time=2)
+    world.at(0.1, lambda: _serve(world, "web2", 60))
+    ended = await world.upgrade()
+    assert (ended.result, ended.unproven) == ("healthy", ["web1", "web2"])
+    baked = {each.node: each for each in world.events(Baked)}
+    assert bake_text(baked["web1"]) == "baked with 0 requests: nothing proven"
+    assert world.events(RolloutEnded)[-1].unproven == ended.unproven
 
 
-def test_a_bake_with_enough_requests() -> None:
-    async def scenario() -> None:
-        world = World(nodes=1, bake_time=5, min_available=0)
+@pytest.mark.virtual_time
+async def test_a_bake_with_enough_requests() -> None:
+    world = World(nodes=1, bake_time=5, min_available=0)
 
-        async def serve() -> None:
-            await world.until(lambda: any(each.reason == "baking" for each in world.events(Waiting)))
-            _serve(world, "web1", 60)
+    async def serve() -> None:
+        await world.until(lambda: any(each.reason == "baking" for each in world.events(Waiting)))
+        _serve(world, "web1", 60)
 
-        beside = asyncio.create_task(serve())
-        ended = await world.upgrade()
-        await beside
-        assert ended.unproven == []
-        [baked] = world.events(Baked)
-        assert bake_text(baked) == "baked with 120 requests, no errors"
-
-    run(scenario())
+    beside = asyncio.create_task(serve())
+    ended = await world.upgrade()
+    await beside
+    assert ended.unproven == []
+    [baked] = world.events(Baked)
+    assert bake_text(baked) == "baked with 120 requests, no errors"
 
 
-def test_a_bake_names_errors_that_no_server_explains() -> None:
-    async def scenario() -> None:
-        world = World(nodes=1, bake_time=5, min_available=0)
+@pytest.mark.virtual_time
+async def test_a_bake_names_errors_that_no_server_explains() -> None:
+    world = World(nodes=1, bake_time=5, min_available=0)
 
-        async def serve() -> None:
-            await world.until(lambda: any(each.reason == "baking" for each in world.events(Waiting)))
-            _serve(world, "web1", 60)
-            world.balancers["lb2"].own_5xx += 3
+    async def serve() -> None:
+        await world.until(lambda: any(each.reason == "baking" for each in world.events(Waiting)))
+        _serve(world, "web1", 60)
+        world.balancers["lb2"].own_5xx += 3
 
-        world.balancers["lb1"].own_5xx = 7  # before it went back
-        beside = asyncio.create_task(serve())
-        ended = await world.upgrade()
-        await beside
-        assert (ended.result, ended.unproven) == ("healthy", [])
-        [baked] = world.events(Baked)
-        assert bake_text(baked) == "baked with 120 requests, no errors, 3 not attributable"
-
-    run(scenario())
+    world.balancers["lb1"].own_5xx = 7  # before it went back
+    beside = asyncio.create_task(serve())
+    ended = await world.upgrade()
+    await beside
+    assert (ended.result, ended.unproven) == ("healthy", [])
+    [baked] = world.events(Baked)
+    assert bake_text(baked) == "baked with 120 requests, no errors, 3 not attributable"
 
 
 def _serve(world: World, name: str, requests: int) -> None:
@@ -222,41 +212,37 @@ def test_a_bake_in_words(fields: dict[str, int], words: str) -> None:
     assert bake_text(Baked(**(rest | fields))) == words  # type: ignore[arg-type]
 
 
-def test_what_a_rollout_says_of_all_traffic() -> None:
-    async def scenario() -> None:
-        world = World(nodes=2, bake_time=5, max_5xx=10)
+@pytest.mark.virtual_time
+async def test_what_a_rollout_says_of_all_traffic() -> None:
+    world = World(nodes=2, bake_time=5, max_5xx=10)
 
-        def spoil() -> None:
-            _serve(world, "web2", 40)
-            world.server("web2").resets = 2
-            world.balancers["lb2"].own_5xx = 3
+    def spoil() -> None:
+        _serve(world, "web2", 40)
+        world.server("web2").resets = 2
+        world.balancers["lb2"].own_5xx = 3
 
-        world.at(1.0, spoil)
-        # Just before the end: no look comes after it but the last one.
-        world.bus.subscribe(lambda record: _late(world) if isinstance(record.event, Baked) else None)
-        await world.upgrade()
-        [traffic] = world.events(Traffic)
-        assert (traffic.errors, traffic.unattributed, traffic.unknown) == (4, 3, [])
-        assert traffic_text(traffic) == f"{traffic.served} requests, 4 errors, 3 not attributable"
-
-    run(scenario())
+    world.at(1.0, spoil)
+    # Just before the end: no look comes after it but the last one.
+    world.bus.subscribe(lambda record: _late(world) if isinstance(record.event, Baked) else None)
+    await world.upgrade()
+    [traffic] = world.events(Traffic)
+    assert (traffic.errors, traffic.unattributed, traffic.unknown) == (4, 3, [])
+    assert traffic_text(traffic) == f"{traffic.served} requests, 4 errors, 3 not attributable"
 
 
 def _late(world: World) -> None:
     world.server("web1").errors_5xx += 1
 
 
-def test_errors_of_an_application_in_tcp_mode_are_unknown_and_never_0() -> None:
-    async def scenario() -> None:
-        world = World(nodes=1, bake_time=1, min_available=0)
-        for server in world.servers("web1"):
-            server.http = False
-        ended = await world.upgrade()
-        [traffic] = world.events(Traffic)
-        assert (traffic.errors, traffic.unknown, ended.unproven) == (None, ["shop"], ["web1"])
-        assert traffic_text(traffic) == "0 requests, errors unknown in TCP mode: shop"
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_errors_of_an_application_in_tcp_mode_are_unknown_and_never_0() -> None:
+    world = World(nodes=1, bake_time=1, min_available=0)
+    for server in world.servers("web1"):
+        server.http = False
+    ended = await world.upgrade()
+    [traffic] = world.events(Traffic)
+    assert (traffic.errors, traffic.unknown, ended.unproven) == (None, ["shop"], ["web1"])
+    assert traffic_text(traffic) == "0 requests, errors unknown in TCP mode: shop"
 
 
 def test_traffic_of_an_older_journal() -> None:

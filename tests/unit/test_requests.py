@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import pytest
 
 from backends.consul.client import Pair
 from backends.consul.signing import Signer
@@ -115,22 +116,20 @@ def test_the_same_request_is_taken_once_whatever_its_key() -> None:
         at_desk(scenario, signer)
 
 
-def test_two_who_abort_in_the_same_moment_do_not_end_it_at_once() -> None:
-    async def scenario() -> None:
-        desk = Desk()
-        at_once: list[str] = []
-        desk.control.on_immediate_abort(lambda: at_once.append("at once"))
-        desk.ask("abort", "ann@far")
-        desk.ask("abort", "bob@there")
-        await asyncio.sleep(1.9)
-        desk.ask("abort", "ann@far")
-        assert not at_once
-        assert [note.split(" ")[0] for note in desk.notes] == ["bob@there", "ann@far"]
-        await asyncio.sleep(0.2)  # two seconds after the first one was taken: that is meant
-        desk.ask("abort", "bob@there")
-        assert at_once
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_two_who_abort_in_the_same_moment_do_not_end_it_at_once() -> None:
+    desk = Desk()
+    at_once: list[str] = []
+    desk.control.on_immediate_abort(lambda: at_once.append("at once"))
+    desk.ask("abort", "ann@far")
+    desk.ask("abort", "bob@there")
+    await asyncio.sleep(1.9)
+    desk.ask("abort", "ann@far")
+    assert not at_once
+    assert [note.split(" ")[0] for note in desk.notes] == ["bob@there", "ann@far"]
+    await asyncio.sleep(0.2)  # two seconds after the first one was taken: that is meant
+    desk.ask("abort", "bob@there")
+    assert at_once
 
 
 def test_nor_does_one_through_consul_just_after_one_at_the_terminal() -> None:

@@ -17,7 +17,6 @@ from orchestrator.planning.slots import judge_slots, longest_absence_s
 from tests.support.console_values import server
 from tests.support.fake_balancer import FakeFacts
 from tests.support.fake_fleet import World
-from tests.support.virtual_time import run
 
 POLICY = Policy()
 LONG = longest_absence_s(POLICY)
@@ -72,37 +71,31 @@ def test_several_servers_of_one_name_and_port_are_slots_too() -> None:
     assert not findings(alike, facts, "s9"), "only servers of nodes that are worked on count"
 
 
-def test_name_resolution_is_named_and_waited_for() -> None:
+@pytest.mark.virtual_time
+async def test_name_resolution_is_named_and_waited_for() -> None:
     """It keeps the node in maintenance for a while after its start: that is nobody's doing."""
 
-    async def scenario() -> None:
-        world = World(instances=1)
-        context = world.context(wanted=None)
-        await drain(context)
-        fake = world.server("web1")
+    world = World(instances=1)
+    context = world.context(wanted=None)
+    await drain(context)
+    fake = world.server("web1")
 
-        def resolve() -> None:
-            fake.admin &= ~Admin.RESOLUTION_MAINT
+    def resolve() -> None:
+        fake.admin &= ~Admin.RESOLUTION_MAINT
 
-        fake.admin |= Admin.RESOLUTION_MAINT
-        world.at(20, resolve)
-        assert await verify(context) == "in rotation"
-        reasons = [each.reason for each in world.events(Waiting)]
-        assert any("name resolution keeps shop/web1 on lb1 in maintenance" in each for each in reasons), (
-            reasons
-        )
-        assert asyncio.get_running_loop().time() > 20
-
-    run(scenario())
+    fake.admin |= Admin.RESOLUTION_MAINT
+    world.at(20, resolve)
+    assert await verify(context) == "in rotation"
+    reasons = [each.reason for each in world.events(Waiting)]
+    assert any("name resolution keeps shop/web1 on lb1 in maintenance" in each for each in reasons), reasons
+    assert asyncio.get_running_loop().time() > 20
 
 
-def test_an_address_that_never_comes_is_not_somebody_elses_doing() -> None:
-    async def scenario() -> None:
-        world = World(instances=1, verify_timeout=30)
-        context = world.context(wanted=None)
-        await drain(context)
-        world.server("web1").admin |= Admin.RESOLUTION_MAINT
-        with pytest.raises(StepTimeout, match="HAProxy has no address for it yet"):
-            await verify(context)
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_an_address_that_never_comes_is_not_somebody_elses_doing() -> None:
+    world = World(instances=1, verify_timeout=30)
+    context = world.context(wanted=None)
+    await drain(context)
+    world.server("web1").admin |= Admin.RESOLUTION_MAINT
+    with pytest.raises(StepTimeout, match="HAProxy has no address for it yet"):
+        await verify(context)

@@ -165,29 +165,25 @@ def test_a_version_may_be_called_otherwise_on_disk() -> None:
         assert with_disk(node, known, installed).differs is differs, known
 
 
-def test_nodes_that_do_not_answer_are_waited_for_once() -> None:
-    async def scenario() -> None:
-        world = World(nodes=2)
-        nodes, disks = world.application.nodes, DiskVersions()
-        for fake in world.nodes.values():
-            fake.faults.always["connect"] = Fault(None, seconds=3600)
-        start = world.clock.monotonic()
-        assert await disks.look(nodes) == {}
-        assert await disks.look(nodes) == {}
-        assert world.clock.monotonic() - start == pytest.approx(DISK_TIMEOUT_S, abs=0.1)
-        world.nodes["web1"].faults.always.clear()
-        assert await DiskVersions().look(nodes) == {"web1": "1.0"}, "what has answered counts"
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_nodes_that_do_not_answer_are_waited_for_once() -> None:
+    world = World(nodes=2)
+    nodes, disks = world.application.nodes, DiskVersions()
+    for fake in world.nodes.values():
+        fake.faults.always["connect"] = Fault(None, seconds=3600)
+    start = world.clock.monotonic()
+    assert await disks.look(nodes) == {}
+    assert await disks.look(nodes) == {}
+    assert world.clock.monotonic() - start == pytest.approx(DISK_TIMEOUT_S, abs=0.1)
+    world.nodes["web1"].faults.always.clear()
+    assert await DiskVersions().look(nodes) == {"web1": "1.0"}, "what has answered counts"
 
 
-def test_a_node_that_refuses_hides_no_other() -> None:
-    async def scenario() -> None:
-        world = World(nodes=2)
-        world.nodes["web1"].faults.always["installed"] = Fault(Unreachable("web1", "gone"))
-        assert await DiskVersions().look(world.application.nodes) == {"web2": "1.0"}
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_a_node_that_refuses_hides_no_other() -> None:
+    world = World(nodes=2)
+    world.nodes["web1"].faults.always["installed"] = Fault(Unreachable("web1", "gone"))
+    assert await DiskVersions().look(world.application.nodes) == {"web2": "1.0"}
 
 
 @pytest.mark.parametrize("said", HOSTILE)

@@ -13,7 +13,6 @@ from orchestrator.events.events import NodeNote
 from orchestrator.planning.plan import Finding, Severity
 from tests.support.fake_faults import Fault
 from tests.support.fake_fleet import World
-from tests.support.virtual_time import run
 
 UNHEALTHY = "unhealthy by its own health check: cat: /well: no such file"
 
@@ -42,92 +41,78 @@ def count_states(context: StepContext) -> list[ServiceState]:
     return states
 
 
-def test_one_that_becomes_unhealthy_after_its_start_is_not_put_back() -> None:
-    async def scenario() -> None:
-        world = World(verify_timeout=30)
-        context = await upgraded(world)
-        world.nodes["web1"].own_check = UNHEALTHY
-        with pytest.raises(StepTimeout, match=f"own health: service is running, {UNHEALTHY}"):
-            await verify(context)
-        assert not any(server.seen().in_rotation for server in world.servers("web1"))
-
-    run(scenario())
-
-
-def test_one_that_becomes_unhealthy_while_it_bakes_fails() -> None:
-    async def scenario() -> None:
-        world = World(bake_time=60)
-        context = await upgraded(world)
-        world.at(30, lambda: setattr(world.nodes["web1"], "own_check", UNHEALTHY))
-        with pytest.raises(
-            StepFailed, match=f"own health failed during bake time: service is running, {UNHEALTHY}"
-        ):
-            await verify(context)
-        assert world.clock.monotonic() < 35
-
-    run(scenario())
-
-
-def test_one_that_recovers_in_time_is_put_back() -> None:
-    async def scenario() -> None:
-        world = World(verify_timeout=60, bake_time=0)
-        context = await upgraded(world)
-        world.nodes["web1"].own_check = UNHEALTHY
-        world.at(40, lambda: setattr(world.nodes["web1"], "own_check", ""))
-        assert await verify(context) == "in rotation"
-        assert world.clock.monotonic() > 40
-
-    run(scenario())
-
-
-def test_a_manager_that_cannot_be_asked_never_passes() -> None:
-    async def scenario() -> None:
-        world = World(verify_timeout=30)
-        context = await upgraded(world)
-        world.nodes["web1"].faults.always["state"] = Fault(UnreadableReply("web1", "no answer"))
-        with pytest.raises(StepTimeout, match="own health: its service manager cannot be queried: no answer"):
-            await verify(context)
-
-    run(scenario())
-
-
-@pytest.mark.parametrize("was_seen", [True, False])
-def test_a_manager_without_a_check_of_its_own_is_not_asked_again(was_seen: bool) -> None:
-    async def scenario() -> None:
-        world = World(bake_time=20)
-        context = await upgraded(world, self_checked=False)
-        context.self_checked = context.self_checked if was_seen else None
-        states = count_states(context)
+@pytest.mark.virtual_time
+async def test_one_that_becomes_unhealthy_after_its_start_is_not_put_back() -> None:
+    world = World(verify_timeout=30)
+    context = await upgraded(world)
+    world.nodes["web1"].own_check = UNHEALTHY
+    with pytest.raises(StepTimeout, match=f"own health: service is running, {UNHEALTHY}"):
         await verify(context)
-        assert len(states) == (1 if was_seen else 2), "one is whether it is being stopped"
-
-    run(scenario())
+    assert not any(server.seen().in_rotation for server in world.servers("web1"))
 
 
-def test_ready_by_hand_asks_too_and_the_operator_may_know_better() -> None:
-    async def scenario() -> None:
-        world = World(verify_timeout=30)
-        world.take_out("web1")
-        node = world.nodes["web1"]
-        node.self_checked, node.own_check = True, UNHEALTHY
-        ready = Change("ready", choose(world.application, ("web1",)))
-        with pytest.raises(StepTimeout, match=UNHEALTHY):
-            await apply(world.application, ready, world.control, world.clock, world.bus)
-        node.faults.always["state"] = Fault(Unreachable("web1", "no route"))
-        after = await apply(world.application, ready, world.control, world.clock, world.bus)
-        assert all(server.in_rotation for server in after)
-        assert "whether that finds it healthy is unknown" in world.events(NodeNote)[-1].text
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_one_that_becomes_unhealthy_while_it_bakes_fails() -> None:
+    world = World(bake_time=60)
+    context = await upgraded(world)
+    world.at(30, lambda: setattr(world.nodes["web1"], "own_check", UNHEALTHY))
+    with pytest.raises(
+        StepFailed, match=f"own health failed during bake time: service is running, {UNHEALTHY}"
+    ):
+        await verify(context)
+    assert world.clock.monotonic() < 35
 
 
-def test_the_plan_says_what_is_unhealthy_now() -> None:
-    async def scenario() -> None:
-        world = World()
-        node = world.nodes["web1"]
-        node.self_checked, node.own_check = True, UNHEALTHY
-        plan = await world.plan()
-        text = f"is not healthy now: running, {UNHEALTHY}"
-        assert Finding(Severity.WARNING, "web1", text) in plan.findings
+@pytest.mark.virtual_time
+async def test_one_that_recovers_in_time_is_put_back() -> None:
+    world = World(verify_timeout=60, bake_time=0)
+    context = await upgraded(world)
+    world.nodes["web1"].own_check = UNHEALTHY
+    world.at(40, lambda: setattr(world.nodes["web1"], "own_check", ""))
+    assert await verify(context) == "in rotation"
+    assert world.clock.monotonic() > 40
 
-    run(scenario())
+
+@pytest.mark.virtual_time
+async def test_a_manager_that_cannot_be_asked_never_passes() -> None:
+    world = World(verify_timeout=30)
+    context = await upgraded(world)
+    world.nodes["web1"].faults.always["state"] = Fault(UnreadableReply("web1", "no answer"))
+    with pytest.raises(StepTimeout, match="own health: its service manager cannot be queried: no answer"):
+        await verify(context)
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("was_seen", [True, False])
+async def test_a_manager_without_a_check_of_its_own_is_not_asked_again(was_seen: bool) -> None:
+    world = World(bake_time=20)
+    context = await upgraded(world, self_checked=False)
+    context.self_checked = context.self_checked if was_seen else None
+    states = count_states(context)
+    await verify(context)
+    assert len(states) == (1 if was_seen else 2), "one is whether it is being stopped"
+
+
+@pytest.mark.virtual_time
+async def test_ready_by_hand_asks_too_and_the_operator_may_know_better() -> None:
+    world = World(verify_timeout=30)
+    world.take_out("web1")
+    node = world.nodes["web1"]
+    node.self_checked, node.own_check = True, UNHEALTHY
+    ready = Change("ready", choose(world.application, ("web1",)))
+    with pytest.raises(StepTimeout, match=UNHEALTHY):
+        await apply(world.application, ready, world.control, world.clock, world.bus)
+    node.faults.always["state"] = Fault(Unreachable("web1", "no route"))
+    after = await apply(world.application, ready, world.control, world.clock, world.bus)
+    assert all(server.in_rotation for server in after)
+    assert "whether that finds it healthy is unknown" in world.events(NodeNote)[-1].text
+
+
+@pytest.mark.virtual_time
+async def test_the_plan_says_what_is_unhealthy_now() -> None:
+    world = World()
+    node = world.nodes["web1"]
+    node.self_checked, node.own_check = True, UNHEALTHY
+    plan = await world.plan()
+    text = f"is not healthy now: running, {UNHEALTHY}"
+    assert Finding(Severity.WARNING, "web1", text) in plan.findings

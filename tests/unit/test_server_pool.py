@@ -14,7 +14,6 @@ from orchestrator.events.actor import Actor
 from orchestrator.events.events import NodeFailed, NodeUpgraded, Record, RolloutEnded, RolloutKind, Waiting
 from tests.support.console_values import server
 from tests.support.fake_fleet import World, answer, steps
-from tests.support.virtual_time import run
 
 
 async def while_web1_stops(world: World, happens: Callable[[], object]) -> RolloutEnded:
@@ -35,154 +34,132 @@ def errors(world: World) -> list[str]:
     return [each.error for each in world.events(NodeFailed)]
 
 
-def test_the_next_drain_waits_for_it_and_then_fails_untouched() -> None:
-    async def scenario() -> None:
-        world = World(nodes=4, min_available=1, capacity_timeout=20)
+@pytest.mark.virtual_time
+async def test_the_next_drain_waits_for_it_and_then_fails_untouched() -> None:
+    world = World(nodes=4, min_available=1, capacity_timeout=20)
+    ended = await while_web1_stops(world, lambda: fall(world, "web3"))
+    reason = "web3 fell out of rotation during the upgrade of web1: DOWN L4CON on lb1, lb2"
+    assert errors(world) == [f"capacity to take it out: not within 20 s; last seen: {reason}"]
+    assert (ended.result, ended.upgraded, ended.held) == ("degraded", ["web1"], ["web2"])
+    assert reason in [each.reason for each in world.events(Waiting) if each.node == "web2"]
+    assert (world.sent("web2"), world.nodes["web2"].asked) == ([], [])
+    assert [each.node for each in ended.out_of_rotation] == ["web3"]
+
+
+@pytest.mark.virtual_time
+async def test_the_operator_sees_why_it_waits_and_decides() -> None:
+    world = World(nodes=4, min_available=1, capacity_timeout=5, interactive=True)
+
+    async def operator() -> None:
+        question = await world.question("web2")
+        text = next(each.text for each in world.control.questions if each.id == question)
+        assert "web3 fell out of rotation during the upgrade of web1: DOWN L4CON" in text
+        await answer(world, ABORT, "web2")
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(operator())
         ended = await while_web1_stops(world, lambda: fall(world, "web3"))
-        reason = "web3 fell out of rotation during the upgrade of web1: DOWN L4CON on lb1, lb2"
-        assert errors(world) == [f"capacity to take it out: not within 20 s; last seen: {reason}"]
-        assert (ended.result, ended.upgraded, ended.held) == ("degraded", ["web1"], ["web2"])
-        assert reason in [each.reason for each in world.events(Waiting) if each.node == "web2"]
-        assert (world.sent("web2"), world.nodes["web2"].asked) == ([], [])
-        assert [each.node for each in ended.out_of_rotation] == ["web3"]
-
-    run(scenario())
+    assert ended.result == "aborted"
+    assert world.sent("web2") == []
 
 
-def test_the_operator_sees_why_it_waits_and_decides() -> None:
-    async def scenario() -> None:
-        world = World(nodes=4, min_available=1, capacity_timeout=5, interactive=True)
+@pytest.mark.virtual_time
+async def test_when_it_comes_back_in_time_all_goes_on() -> None:
+    world = World(nodes=3, min_available=1, capacity_timeout=60)
 
-        async def operator() -> None:
-            question = await world.question("web2")
-            text = next(each.text for each in world.control.questions if each.id == question)
-            assert "web3 fell out of rotation during the upgrade of web1: DOWN L4CON" in text
-            await answer(world, ABORT, "web2")
+    def trip() -> None:
+        fall(world, "web3")
+        world.at(40, lambda: setattr(world.nodes["web3"], "healthy", True))
 
-        async with asyncio.TaskGroup() as group:
-            group.create_task(operator())
-            ended = await while_web1_stops(world, lambda: fall(world, "web3"))
-        assert ended.result == "aborted"
-        assert world.sent("web2") == []
-
-    run(scenario())
+    ended = await while_web1_stops(world, trip)
+    assert (ended.result, ended.upgraded) == ("healthy", ["web1", "web2", "web3"])
+    assert any("web3 fell out of rotation" in each.reason for each in world.events(Waiting))
 
 
-def test_when_it_comes_back_in_time_all_goes_on() -> None:
-    async def scenario() -> None:
-        world = World(nodes=3, min_available=1, capacity_timeout=60)
-
-        def trip() -> None:
-            fall(world, "web3")
-            world.at(40, lambda: setattr(world.nodes["web3"], "healthy", True))
-
-        ended = await while_web1_stops(world, trip)
-        assert (ended.result, ended.upgraded) == ("healthy", ["web1", "web2", "web3"])
-        assert any("web3 fell out of rotation" in each.reason for each in world.events(Waiting))
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_what_was_down_before_forbids_nothing_new() -> None:
+    world = World(nodes=4, min_available=1)
+    fall(world, "web4")
+    await asyncio.sleep(10)
+    ended = await world.carry_out(await world.plan(limit=["web1", "web2"]))
+    assert (ended.result, ended.upgraded, ended.out_of_rotation) == ("healthy", ["web1", "web2"], [])
 
 
-def test_what_was_down_before_forbids_nothing_new() -> None:
-    async def scenario() -> None:
-        world = World(nodes=4, min_available=1)
-        fall(world, "web4")
-        await asyncio.sleep(10)
-        ended = await world.carry_out(await world.plan(limit=["web1", "web2"]))
-        assert (ended.result, ended.upgraded, ended.out_of_rotation) == ("healthy", ["web1", "web2"], [])
-
-    run(scenario())
-
-
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("state", ["maint", "drain"])
-def test_what_a_human_takes_out_meanwhile_forbids_nothing(state: str) -> None:
-    async def scenario() -> None:
-        world = World(nodes=4, min_available=1)
+async def test_what_a_human_takes_out_meanwhile_forbids_nothing(state: str) -> None:
+    world = World(nodes=4, min_available=1)
 
-        def take_out() -> None:
-            world.take_out("web4", state)
-            fall(world, "web4")
+    def take_out() -> None:
+        world.take_out("web4", state)
+        fall(world, "web4")
 
-        plan = await world.plan(limit=["web1", "web2"])
+    plan = await world.plan(limit=["web1", "web2"])
 
-        async def strike() -> None:
-            await world.until(lambda: world.nodes["web1"].asked)
-            take_out()
+    async def strike() -> None:
+        await world.until(lambda: world.nodes["web1"].asked)
+        take_out()
 
-        async with asyncio.TaskGroup() as group:
-            group.create_task(strike())
-            ended = await world.carry_out(plan)
-        assert (ended.result, ended.upgraded) == ("healthy", ["web1", "web2"])
-
-    run(scenario())
+    async with asyncio.TaskGroup() as group:
+        group.create_task(strike())
+        ended = await world.carry_out(plan)
+    assert (ended.result, ended.upgraded) == ("healthy", ["web1", "web2"])
 
 
-def test_what_has_failed_and_is_kept_out_forbids_nothing() -> None:
-    async def scenario() -> None:
-        world = World(nodes=4, min_available=1, max_fail_percentage=100, start_timeout=30, verify_timeout=30)
-        world.nodes["web1"].sick = frozenset({"2.0"})
-        ended = await world.upgrade()
-        assert (ended.failed, ended.upgraded) == (["web1"], ["web2", "web3", "web4"])
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_what_has_failed_and_is_kept_out_forbids_nothing() -> None:
+    world = World(nodes=4, min_available=1, max_fail_percentage=100, start_timeout=30, verify_timeout=30)
+    world.nodes["web1"].sick = frozenset({"2.0"})
+    ended = await world.upgrade()
+    assert (ended.failed, ended.upgraded) == (["web1"], ["web2", "web3", "web4"])
 
 
-def test_the_one_that_fell_may_be_worked_on() -> None:
-    async def scenario() -> None:
-        world = World(nodes=3, min_available=1, capacity_timeout=10)
+@pytest.mark.virtual_time
+async def test_the_one_that_fell_may_be_worked_on() -> None:
+    world = World(nodes=3, min_available=1, capacity_timeout=10)
 
-        def fall_until_upgraded() -> None:
-            fall(world, "web2")
-            world.nodes["web2"].on_asked = lambda what: setattr(
-                world.nodes["web2"], "healthy", what == "start"
-            )
+    def fall_until_upgraded() -> None:
+        fall(world, "web2")
+        world.nodes["web2"].on_asked = lambda what: setattr(world.nodes["web2"], "healthy", what == "start")
 
-        ended = await while_web1_stops(world, fall_until_upgraded)
-        assert (ended.result, ended.upgraded) == ("healthy", ["web1", "web2", "web3"])
-
-    run(scenario())
+    ended = await while_web1_stops(world, fall_until_upgraded)
+    assert (ended.result, ended.upgraded) == ("healthy", ["web1", "web2", "web3"])
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("kind", ["upgrade", "rollback"])
-def test_a_rollback_goes_on_to_the_node_that_fell(kind: RolloutKind) -> None:
-    async def scenario() -> None:
-        world = World(nodes=4, min_available=1, capacity_timeout=10)
-        started = Rollout(
-            world.application,
-            await world.plan(),
-            world.control,
-            world.clock,
-            world.bus,
-            Actor("me@here"),
-            RolloutContext(kind=kind),
-        )
+async def test_a_rollback_goes_on_to_the_node_that_fell(kind: RolloutKind) -> None:
+    world = World(nodes=4, min_available=1, capacity_timeout=10)
+    started = Rollout(
+        world.application,
+        await world.plan(),
+        world.control,
+        world.clock,
+        world.bus,
+        Actor("me@here"),
+        RolloutContext(kind=kind),
+    )
 
-        async def strike() -> None:
-            await world.until(lambda: world.nodes["web1"].asked)
-            fall(world, "web3")
-            world.nodes["web3"].on_asked = lambda what: setattr(
-                world.nodes["web3"], "healthy", what == "start"
-            )
+    async def strike() -> None:
+        await world.until(lambda: world.nodes["web1"].asked)
+        fall(world, "web3")
+        world.nodes["web3"].on_asked = lambda what: setattr(world.nodes["web3"], "healthy", what == "start")
 
-        async with asyncio.TaskGroup() as group:
-            group.create_task(strike())
-            ended = await started.run()
-        if kind == "rollback":
-            assert (ended.result, ended.rolled_back) == ("healthy", ["web1", "web2", "web3", "web4"])
-        else:
-            assert (ended.result, ended.held) == ("degraded", ["web2"])
-
-    run(scenario())
+    async with asyncio.TaskGroup() as group:
+        group.create_task(strike())
+        ended = await started.run()
+    if kind == "rollback":
+        assert (ended.result, ended.rolled_back) == ("healthy", ["web1", "web2", "web3", "web4"])
+    else:
+        assert (ended.result, ended.held) == ("degraded", ["web2"])
 
 
-def test_a_slot_that_name_resolution_empties_has_fallen_out() -> None:
-    async def scenario() -> None:
-        world = World(nodes=4, instances=1, min_available=1, capacity_timeout=10)
-        ended = await while_web1_stops(world, lambda: setattr(world.server("web3"), "emptied", True))
-        assert ended.held == ["web2"]
-        assert "web3 fell out of rotation during the upgrade of web1: MAINT (resolution)" in errors(world)[0]
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_a_slot_that_name_resolution_empties_has_fallen_out() -> None:
+    world = World(nodes=4, instances=1, min_available=1, capacity_timeout=10)
+    ended = await while_web1_stops(world, lambda: setattr(world.server("web3"), "emptied", True))
+    assert ended.held == ["web2"]
+    assert "web3 fell out of rotation during the upgrade of web1: MAINT (resolution)" in errors(world)[0]
 
 
 def seen(*servers: Server) -> Snapshot:
@@ -222,57 +199,53 @@ def test_only_what_went_down_by_itself_has_fallen_out(changes: dict[str, Any], f
     assert pool.fallen({"lb1": after}, {ServerRef("lb1", "shop", "web2")}) == ""
 
 
-def test_who_is_not_in_the_plan_is_named_at_the_end() -> None:
-    async def scenario() -> None:
-        world = World(nodes=3, min_available=1)
-        plan = await world.plan(limit=["web1"])
-        world.rollout = Rollout(
-            world.application,
-            plan,
-            world.control,
-            world.clock,
-            world.bus,
-            Actor("me@here"),
-            RolloutContext(other_versions={"web3": "1.0"}),
-        )
+@pytest.mark.virtual_time
+async def test_who_is_not_in_the_plan_is_named_at_the_end() -> None:
+    world = World(nodes=3, min_available=1)
+    plan = await world.plan(limit=["web1"])
+    world.rollout = Rollout(
+        world.application,
+        plan,
+        world.control,
+        world.clock,
+        world.bus,
+        Actor("me@here"),
+        RolloutContext(other_versions={"web3": "1.0"}),
+    )
 
-        async def strike() -> None:
-            await world.until(lambda: "verify" in steps(world, "web1"))
-            fall(world, "web3")
+    async def strike() -> None:
+        await world.until(lambda: "verify" in steps(world, "web1"))
+        fall(world, "web3")
 
-        async with asyncio.TaskGroup() as group:
-            group.create_task(strike())
-            ended = await world.rollout.run()
-        assert (ended.result, ended.upgraded) == ("degraded", ["web1"])
-        (out,) = ended.out_of_rotation
-        assert (out.node, out.intentional) == ("web3", False)
-        assert out.servers == ["shop/web3 on lb1: ready (DOWN)", "shop/web3 on lb2: ready (DOWN)"]
-        assert out.command_texts == ["rolldeck upgrade shop 1.0 --limit web3"]
-
-    run(scenario())
+    async with asyncio.TaskGroup() as group:
+        group.create_task(strike())
+        ended = await world.rollout.run()
+    assert (ended.result, ended.upgraded) == ("degraded", ["web1"])
+    (out,) = ended.out_of_rotation
+    assert (out.node, out.intentional) == ("web3", False)
+    assert out.servers == ["shop/web3 on lb1: ready (DOWN)", "shop/web3 on lb2: ready (DOWN)"]
+    assert out.command_texts == ["rolldeck upgrade shop 1.0 --limit web3"]
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("up", [True, False])
-def test_a_node_that_is_not_whole_at_the_very_end_is_in_the_account(up: bool) -> None:
-    async def scenario() -> None:
-        world = World(nodes=1, instances=2, min_available=0, bake_time=0)
+async def test_a_node_that_is_not_whole_at_the_very_end_is_in_the_account(up: bool) -> None:
+    world = World(nodes=1, instances=2, min_available=0, bake_time=0)
 
-        def lose() -> None:
-            server = world.server("web1")
-            server.up, server.health = up, server.rise if up else 0
-            server.inter = 1000.0
+    def lose() -> None:
+        server = world.server("web1")
+        server.up, server.health = up, server.rise if up else 0
+        server.inter = 1000.0
 
-        def at_the_end(record: Record) -> None:
-            if isinstance(record.event, NodeUpgraded):
-                lose()
+    def at_the_end(record: Record) -> None:
+        if isinstance(record.event, NodeUpgraded):
+            lose()
 
-        world.bus.subscribe(at_the_end)
-        ended = await world.upgrade()
-        (out,) = ended.out_of_rotation
-        assert (ended.result, out.node) == ("degraded", "web1")
-        assert out.servers == [f"shop/web1 on lb1: ready ({'UP 1/3' if up else 'DOWN'})"]
-
-    run(scenario())
+    world.bus.subscribe(at_the_end)
+    ended = await world.upgrade()
+    (out,) = ended.out_of_rotation
+    assert (ended.result, out.node) == ("degraded", "web1")
+    assert out.servers == [f"shop/web1 on lb1: ready ({'UP 1/3' if up else 'DOWN'})"]
 
 
 def slots(up: int, empty: int) -> Snapshot:

@@ -40,84 +40,70 @@ def broken(step: str) -> World:
     return world
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("step", ["stop", "start", "verify"])
-def test_a_failed_step_is_followed_by_what_the_service_wrote(step: str) -> None:
-    async def scenario() -> None:
-        world = broken(step)
-        await world.upgrade()
-        [found] = world.events(ServiceLog)
-        assert (found.node, found.step, tuple(found.lines)) == ("web1", step, WRITTEN)
-
-    run(scenario())
+async def test_a_failed_step_is_followed_by_what_the_service_wrote(step: str) -> None:
+    world = broken(step)
+    await world.upgrade()
+    [found] = world.events(ServiceLog)
+    assert (found.node, found.step, tuple(found.lines)) == ("web1", step, WRITTEN)
 
 
-def test_an_installer_that_fails_says_enough_itself() -> None:
-    async def scenario() -> None:
-        world = broken("install")
-        assert (await world.upgrade()).failed == ["web1"]
-        assert not world.events(ServiceLog)
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_an_installer_that_fails_says_enough_itself() -> None:
+    world = broken("install")
+    assert (await world.upgrade()).failed == ["web1"]
+    assert not world.events(ServiceLog)
 
 
-def test_neither_the_failure_nor_the_way_out_of_rotation_waits_for_it() -> None:
-    async def scenario() -> None:
-        world = broken("verify")
-        world.nodes["web1"].faults.add("last_lines", None, seconds=3)
-        await world.upgrade()
-        order = [
-            each
-            for each in world.records
-            if isinstance(each.event, NodeFailed | CommandFinished | ServiceLog)
-        ]
-        assert isinstance(order[-1].event, ServiceLog), "what is sent to keep it out was sent before"
-        [failed_at] = [each.at for each in order if isinstance(each.event, NodeFailed)]
-        assert order[-1].at - failed_at >= 3
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_neither_the_failure_nor_the_way_out_of_rotation_waits_for_it() -> None:
+    world = broken("verify")
+    world.nodes["web1"].faults.add("last_lines", None, seconds=3)
+    await world.upgrade()
+    order = [
+        each for each in world.records if isinstance(each.event, NodeFailed | CommandFinished | ServiceLog)
+    ]
+    assert isinstance(order[-1].event, ServiceLog), "what is sent to keep it out was sent before"
+    [failed_at] = [each.at for each in order if isinstance(each.event, NodeFailed)]
+    assert order[-1].at - failed_at >= 3
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize(
     "fault",
     [Fault(UnreadableReply("web1", "no answer")), Fault(None, seconds=10_000)],
     ids=["error", "silence"],
 )
-def test_that_it_cannot_be_read_is_no_failure_of_its_own(fault: Fault) -> None:
-    async def scenario() -> None:
-        world = broken("start")
-        world.nodes["web1"].faults.always["last_lines"] = fault
-        ended = await world.upgrade()
-        assert ended.failed == ["web1"]
-        assert not world.events(ServiceLog)
-        assert ended.duration_s < 100
-
-    run(scenario())
+async def test_that_it_cannot_be_read_is_no_failure_of_its_own(fault: Fault) -> None:
+    world = broken("start")
+    world.nodes["web1"].faults.always["last_lines"] = fault
+    ended = await world.upgrade()
+    assert ended.failed == ["web1"]
+    assert not world.events(ServiceLog)
+    assert ended.duration_s < 100
 
 
-def test_the_operator_is_asked_once_it_is_there() -> None:
-    async def scenario() -> None:
-        world = World(nodes=1, min_available=0, interactive=True)
-        world.nodes["web1"].last_lines = WRITTEN
-        world.nodes["web1"].faults.add("start", Refused("web1", "no"))
-        async with asyncio.TaskGroup() as group:
-            group.create_task(world.upgrade())
-            await answer(world, "abort")
-        kinds = [type(each.event) for each in world.records]
-        assert kinds.index(ServiceLog) < kinds.index(DecisionRequested)
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_the_operator_is_asked_once_it_is_there() -> None:
+    world = World(nodes=1, min_available=0, interactive=True)
+    world.nodes["web1"].last_lines = WRITTEN
+    world.nodes["web1"].faults.add("start", Refused("web1", "no"))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(world.upgrade())
+        await answer(world, "abort")
+    kinds = [type(each.event) for each in world.records]
+    assert kinds.index(ServiceLog) < kinds.index(DecisionRequested)
 
 
-def test_however_much_a_manager_says_little_is_kept() -> None:
-    async def scenario() -> None:
-        world = broken("start")
-        world.nodes["web1"].last_lines = ("x" * 100_000,) * 100
-        await world.upgrade()
-        [found] = world.events(ServiceLog)
-        assert len(found.lines) == MAX_LAST_LINES
-        assert all(len(line) < MAX_DETAIL_CHARS + 50 for line in found.lines)
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_however_much_a_manager_says_little_is_kept() -> None:
+    world = broken("start")
+    world.nodes["web1"].last_lines = ("x" * 100_000,) * 100
+    await world.upgrade()
+    [found] = world.events(ServiceLog)
+    assert len(found.lines) == MAX_LAST_LINES
+    assert all(len(line) < MAX_DETAIL_CHARS + 50 for line in found.lines)
 
 
 def test_history_and_transcript_show_it_with_the_failure() -> None:
@@ -150,37 +136,31 @@ def test_it_stays_with_whoever_works() -> None:
 CAVEAT = "the unit shop.service is not enabled: it would not start after a reboot"
 
 
-def test_what_a_manager_leaves_open_is_told_and_keeps_nothing_from_going_on() -> None:
-    async def scenario() -> None:
-        world = World(nodes=2, min_available=1)
-        world.nodes["web2"].caveats = (CAVEAT,)
-        plan = await world.plan()
-        assert not plan.errors
-        [found] = [each for each in plan.findings if each.text == CAVEAT]
-        assert (found.severity, found.subject) == (Severity.INFO, "web2")
-        assert (await world.carry_out(plan)).result == "healthy"
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_what_a_manager_leaves_open_is_told_and_keeps_nothing_from_going_on() -> None:
+    world = World(nodes=2, min_available=1)
+    world.nodes["web2"].caveats = (CAVEAT,)
+    plan = await world.plan()
+    assert not plan.errors
+    [found] = [each for each in plan.findings if each.text == CAVEAT]
+    assert (found.severity, found.subject) == (Severity.INFO, "web2")
+    assert (await world.carry_out(plan)).result == "healthy"
 
 
-def test_it_is_said_of_nodes_whose_service_is_stopped_only() -> None:
-    async def scenario() -> None:
-        world = World(nodes=2, min_available=1)
-        world.nodes["web2"].caveats = (CAVEAT,)
-        world.nodes["web2"].installed = world.nodes["web2"].running = "2.0"
-        assert CAVEAT not in [each.text for each in (await world.plan()).findings]
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_it_is_said_of_nodes_whose_service_is_stopped_only() -> None:
+    world = World(nodes=2, min_available=1)
+    world.nodes["web2"].caveats = (CAVEAT,)
+    world.nodes["web2"].installed = world.nodes["web2"].running = "2.0"
+    assert CAVEAT not in [each.text for each in (await world.plan()).findings]
 
 
-def test_that_it_cannot_be_seen_is_told_too() -> None:
-    async def scenario() -> None:
-        world = World(nodes=1, min_available=0)
-        world.nodes["web1"].faults.add("caveats", UnreadableReply("web1", "no answer"))
-        plan = await world.plan()
-        assert not plan.errors
-        assert "the limits of its service manager cannot be determined: no answer" in [
-            each.text for each in plan.findings if each.severity is Severity.INFO
-        ]
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_that_it_cannot_be_seen_is_told_too() -> None:
+    world = World(nodes=1, min_available=0)
+    world.nodes["web1"].faults.add("caveats", UnreadableReply("web1", "no answer"))
+    plan = await world.plan()
+    assert not plan.errors
+    assert "the limits of its service manager cannot be determined: no answer" in [
+        each.text for each in plan.findings if each.severity is Severity.INFO
+    ]

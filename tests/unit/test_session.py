@@ -21,7 +21,6 @@ from orchestrator.session.recovery import roll_back_after
 from orchestrator.session.session import Session
 from tests.support.fake_fleet import World
 from tests.support.journal import blank_work_log
-from tests.support.virtual_time import run
 
 
 @dataclass(slots=True)
@@ -60,20 +59,19 @@ def many(health: Versions, count: int) -> tuple[Application, list[Node]]:
     return replace(application, nodes=tuple(nodes)), nodes
 
 
-def test_only_so_many_nodes_are_asked_for_their_version_at_once() -> None:
-    async def go() -> None:
-        health = Versions()
-        application, _ = many(health, 5 * MAX_CONCURRENT_CHECKS)
-        made = session(application)
-        await made.versions.look(made.application.nodes)
-        assert health.most == MAX_CONCURRENT_CHECKS
-        assert len(health.looks) == len(made.versions.by_node) == 5 * MAX_CONCURRENT_CHECKS
-        assert made.versions.words() == f"1.4.2 on {5 * MAX_CONCURRENT_CHECKS}"
-
-    run(go())
+@pytest.mark.virtual_time
+async def test_only_so_many_nodes_are_asked_for_their_version_at_once() -> None:
+    health = Versions()
+    application, _ = many(health, 5 * MAX_CONCURRENT_CHECKS)
+    made = session(application)
+    await made.versions.look(made.application.nodes)
+    assert health.most == MAX_CONCURRENT_CHECKS
+    assert len(health.looks) == len(made.versions.by_node) == 5 * MAX_CONCURRENT_CHECKS
+    assert made.versions.words() == f"1.4.2 on {5 * MAX_CONCURRENT_CHECKS}"
 
 
-def test_a_plan_opens_the_journal_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.virtual_time
+async def test_a_plan_opens_the_journal_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each time all of it is checked: that takes seconds of a large one."""
     opened: list[Path] = []
 
@@ -84,35 +82,28 @@ def test_a_plan_opens_the_journal_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(work_log, "Journal", Counted)
 
-    async def go() -> None:
-        made = session(World(nodes=2).application)
-        await made.plan("2.0")
-        assert len(opened) == 1
-
-    run(go())
+    made = session(World(nodes=2).application)
+    await made.plan("2.0")
+    assert len(opened) == 1
 
 
-def test_some_nodes_alone_can_be_asked_and_what_is_not_seen_is_forgotten() -> None:
-    async def go() -> None:
-        health = Versions()
-        application, nodes = many(health, 3)
-        made = session(application)
-        await made.versions.look(made.application.nodes)
-        health.version = None
-        await made.versions.look(nodes[:1])
-        assert made.versions.by_node == {"web1": "1.4.2", "web2": "1.4.2"}
-
-    run(go())
+@pytest.mark.virtual_time
+async def test_some_nodes_alone_can_be_asked_and_what_is_not_seen_is_forgotten() -> None:
+    health = Versions()
+    application, nodes = many(health, 3)
+    made = session(application)
+    await made.versions.look(made.application.nodes)
+    health.version = None
+    await made.versions.look(nodes[:1])
+    assert made.versions.by_node == {"web1": "1.4.2", "web2": "1.4.2"}
 
 
-def test_nobody_is_asked_where_health_does_not_tell_a_version() -> None:
-    async def go() -> None:
-        health = Versions()
-        application, nodes = many(health, 3)
-        await session(application, sees_versions=False).versions.look(nodes)
-        assert health.looks == []
-
-    run(go())
+@pytest.mark.virtual_time
+async def test_nobody_is_asked_where_health_does_not_tell_a_version() -> None:
+    health = Versions()
+    application, nodes = many(health, 3)
+    await session(application, sees_versions=False).versions.look(nodes)
+    assert health.looks == []
 
 
 def view(*servers: Server) -> FleetView:
@@ -121,31 +112,27 @@ def view(*servers: Server) -> FleetView:
     return FleetView((seen,))
 
 
-def test_names_come_with_what_is_seen_and_stay_the_same_object_while_that_does() -> None:
-    async def go() -> None:
-        world = World(nodes=2, instances=1)
-        first, second = (await world.balancer_group.read_all())["lb1"].servers
-        made = session(replace(world.application, match="address"))
-        assert made.names == {}
-        odd = replace(second, ref=replace(second.ref, server="s2"))
-        seen = view(first, odd)
-        made.index_servers(seen)
-        names = made.names
-        assert names == {("shop", "web1"): "web1", ("shop", "s2"): "web2"}
-        made.index_servers(FleetView(seen.instances))
-        assert made.names is names
-        made.index_servers(view(first))
-        assert made.names == {("shop", "web1"): "web1"}
-
-    run(go())
+@pytest.mark.virtual_time
+async def test_names_come_with_what_is_seen_and_stay_the_same_object_while_that_does() -> None:
+    world = World(nodes=2, instances=1)
+    first, second = (await world.balancer_group.read_all())["lb1"].servers
+    made = session(replace(world.application, match="address"))
+    assert made.names == {}
+    odd = replace(second, ref=replace(second.ref, server="s2"))
+    seen = view(first, odd)
+    made.index_servers(seen)
+    names = made.names
+    assert names == {("shop", "web1"): "web1", ("shop", "s2"): "web2"}
+    made.index_servers(FleetView(seen.instances))
+    assert made.names is names
+    made.index_servers(view(first))
+    assert made.names == {("shop", "web1"): "web1"}
 
 
-def test_versions_of_nodes_that_are_left_alone_are_looked_at_where_nobody_knows_them() -> None:
-    async def go() -> None:
-        made = session(World(nodes=3, bake_time=0, min_healthy=0).application, sees_versions=False)
-        made.versions.by_node["web2"] = "1.1"
-        proposal = await made.propose("2.0", limit=["web1"])
-        ended = await made.run(proposal)
-        assert ended.versions == {"web1": "2.0", "web2": "1.1", "web3": "1.0"}
-
-    run(go())
+@pytest.mark.virtual_time
+async def test_versions_of_nodes_that_are_left_alone_are_looked_at_where_nobody_knows_them() -> None:
+    made = session(World(nodes=3, bake_time=0, min_healthy=0).application, sees_versions=False)
+    made.versions.by_node["web2"] = "1.1"
+    proposal = await made.propose("2.0", limit=["web1"])
+    ended = await made.run(proposal)
+    assert ended.versions == {"web1": "2.0", "web2": "1.1", "web3": "1.0"}

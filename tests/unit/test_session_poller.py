@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import pytest
+
 from backends.errors import Unreachable
 from backends.model import Level, ServerRef, Sessions
 from orchestrator.live.poller import Poller
@@ -102,21 +104,19 @@ def test_too_low_a_level_is_said_in_words_and_nothing_old_is_kept() -> None:
     looked_at(test)
 
 
-def test_only_what_has_sessions_is_worth_a_read() -> None:
-    async def go() -> None:
-        world = World()
-        watch = Poller(world.balancer_group, world.clock)
-        task = asyncio.create_task(watch.run())
-        names = [("shop", "web1"), ("shop", "nobody")]
-        await asyncio.sleep(0.5)
-        assert worth_reading(watch.view, names) == ()
-        world.server("web1", "lb2").sticky = 1
-        await asyncio.sleep(1)
-        assert worth_reading(watch.view, names) == WEB1[1:]
-        world.balancers["lb1"].level = Level.USER  # asked all the same, so that its words are shown
-        await asyncio.sleep(1)
-        assert worth_reading(watch.view, names) == WEB1
-        task.cancel()
-        await asyncio.wait([task])
-
-    run(go())
+@pytest.mark.virtual_time
+async def test_only_what_has_sessions_is_worth_a_read() -> None:
+    world = World()
+    watch = Poller(world.balancer_group, world.clock)
+    task = asyncio.create_task(watch.run())
+    names = [("shop", "web1"), ("shop", "nobody")]
+    await asyncio.sleep(0.5)
+    assert worth_reading(watch.view, names) == ()
+    world.server("web1", "lb2").sticky = 1
+    await asyncio.sleep(1)
+    assert worth_reading(watch.view, names) == WEB1[1:]
+    world.balancers["lb1"].level = Level.USER  # asked all the same, so that its words are shown
+    await asyncio.sleep(1)
+    assert worth_reading(watch.view, names) == WEB1
+    task.cancel()
+    await asyncio.wait([task])

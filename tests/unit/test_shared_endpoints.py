@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
+import pytest
+
 from backends.errors import Unreachable
 from orchestrator.planning.plan import Finding, Severity
 from tests.support.fake_fleet import World
-from tests.support.virtual_time import run
 
 
 async def found(world: World, severity: Severity) -> list[tuple[str, str]]:
@@ -17,56 +18,48 @@ async def warnings(world: World) -> list[tuple[str, str]]:
     return await found(world, Severity.WARNING)
 
 
-def test_a_node_in_a_backend_that_is_not_named_is_an_error_unless_that_is_accepted() -> None:
-    async def scenario() -> None:
-        world = World(2, 2)
-        assert await found(world, Severity.ERROR) == []
-        world.balancers["lb2"].add("api", "web1-api", world.nodes["web1"])
-        [(node, text)] = await found(world, Severity.ERROR)
-        assert node == "backend api"
-        assert text.startswith("has the node web1 (as web1-api) too (on lb2), which is not drained there:")
-        assert "ignored_backends" in text
-        world.application = replace(world.application, ignored_backends=("api",))
-        assert await found(world, Severity.ERROR) == []
-        assert [subject for subject, _ in await warnings(world)] == ["backend api"]
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_a_node_in_a_backend_that_is_not_named_is_an_error_unless_that_is_accepted() -> None:
+    world = World(2, 2)
+    assert await found(world, Severity.ERROR) == []
+    world.balancers["lb2"].add("api", "web1-api", world.nodes["web1"])
+    [(node, text)] = await found(world, Severity.ERROR)
+    assert node == "backend api"
+    assert text.startswith("has the node web1 (as web1-api) too (on lb2), which is not drained there:")
+    assert "ignored_backends" in text
+    world.application = replace(world.application, ignored_backends=("api",))
+    assert await found(world, Severity.ERROR) == []
+    assert [subject for subject, _ in await warnings(world)] == ["backend api"]
 
 
-def test_each_backend_is_said_once_whatever_of_it_is_concerned() -> None:
-    async def scenario() -> None:
-        world = World(12, 2)
-        for balancer in world.balancers.values():
-            for name, node in world.nodes.items():
-                balancer.add("api", name, node)
-            balancer.add("blog", "web2", world.nodes["web2"])
-        [(api, both), (blog, one)] = await found(world, Severity.ERROR)
-        assert (api, blog) == ("backend api", "backend blog")
-        names = "web1, web2, web3, web4, web5, web6, web7, web8 and 4 more"
-        assert both.startswith(f"has the nodes {names} too (on lb1, lb2), which are not drained there:")
-        assert one.startswith("has the node web2 too (on lb1, lb2), which is not")
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_each_backend_is_said_once_whatever_of_it_is_concerned() -> None:
+    world = World(12, 2)
+    for balancer in world.balancers.values():
+        for name, node in world.nodes.items():
+            balancer.add("api", name, node)
+        balancer.add("blog", "web2", world.nodes["web2"])
+    [(api, both), (blog, one)] = await found(world, Severity.ERROR)
+    assert (api, blog) == ("backend api", "backend blog")
+    names = "web1, web2, web3, web4, web5, web6, web7, web8 and 4 more"
+    assert both.startswith(f"has the nodes {names} too (on lb1, lb2), which are not drained there:")
+    assert one.startswith("has the node web2 too (on lb1, lb2), which is not")
 
 
-def test_in_maintenance_there_it_is_no_danger() -> None:
-    async def scenario() -> None:
-        world = World(2, 1)
-        world.balancers["lb1"].add("api", "web1", world.nodes["web1"]).set_state("maint")
-        assert await warnings(world) == []
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_in_maintenance_there_it_is_no_danger() -> None:
+    world = World(2, 1)
+    world.balancers["lb1"].add("api", "web1", world.nodes["web1"]).set_state("maint")
+    assert await warnings(world) == []
 
 
-def test_what_could_not_be_seen_is_said() -> None:
-    async def scenario() -> None:
-        world = World(2, 1)
-        world.balancers["lb1"].faults.add("snapshot", None)
-        world.balancers["lb1"].faults.add("snapshot", Unreachable("lb1", "timed out"))
-        [(balancer, text)] = await found(world, Severity.ERROR)
-        assert balancer == "lb1"
-        assert text == (
-            "whether its nodes are also in other backends, or tracked there, could not be checked: timed out"
-        )
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_what_could_not_be_seen_is_said() -> None:
+    world = World(2, 1)
+    world.balancers["lb1"].faults.add("snapshot", None)
+    world.balancers["lb1"].faults.add("snapshot", Unreachable("lb1", "timed out"))
+    [(balancer, text)] = await found(world, Severity.ERROR)
+    assert balancer == "lb1"
+    assert text == (
+        "whether its nodes are also in other backends, or tracked there, could not be checked: timed out"
+    )

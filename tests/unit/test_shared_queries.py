@@ -13,7 +13,6 @@ from backends.services.systemd import SystemdService, SystemdSettings
 from orchestrator.preflight.nodes import observe_nodes
 from tests.support.fake_fleet import World
 from tests.support.scripted_host import Answer, ScriptedHost
-from tests.support.virtual_time import run
 from tests.unit.test_services_monit import RUNNING, VERBOSE
 
 UNIT = "Id=shop.service\nLoadState=loaded\nActiveState=active\nSubState=running\nMainPID=812\n"
@@ -32,21 +31,19 @@ def make_service(host: ScriptedHost, kind: str) -> MonitService | SystemdService
     return SystemdService(host, SystemdSettings(name="shop.service"), {"port": "80"})
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("kind", ["monit", "systemd"])
-def test_each_query_of_a_manager_runs_once(kind: str) -> None:
-    async def scenario() -> None:
-        world = World(nodes=1)
-        host = ScriptedHost(answer)
-        service = make_service(host, kind)
-        (node,) = world.application.nodes
-        (seen,) = await observe_nodes([replace(node, service=service)])
-        assert not seen.findings
-        assert seen.caveats
-        assert set(Counter(host.ran).values()) == {1}, Counter(host.ran)
-        await service.state()
-        assert max(Counter(host.ran).values()) == 2, "later it is asked anew"
-
-    run(scenario())
+async def test_each_query_of_a_manager_runs_once(kind: str) -> None:
+    world = World(nodes=1)
+    host = ScriptedHost(answer)
+    service = make_service(host, kind)
+    (node,) = world.application.nodes
+    (seen,) = await observe_nodes([replace(node, service=service)])
+    assert not seen.findings
+    assert seen.caveats
+    assert set(Counter(host.ran).values()) == {1}, Counter(host.ran)
+    await service.state()
+    assert max(Counter(host.ran).values()) == 2, "later it is asked anew"
 
 
 async def test_queries_on_two_hosts_both_run_and_a_failure_is_not_shared() -> None:

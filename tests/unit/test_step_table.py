@@ -12,7 +12,6 @@ from orchestrator.events.events import AnyEvent, StepDone, StepStarted
 from orchestrator.events.state import RolloutState
 from orchestrator.events.steps import STEPS, Implementation, StepSpec, implementation
 from tests.support.fake_fleet import World, steps
-from tests.support.virtual_time import run
 from widgets.rollout.board_lines import headings, row
 
 
@@ -41,35 +40,33 @@ def text(pieces: list[tuple[str, str]]) -> str:
     return "".join(piece for piece, _ in pieces)
 
 
-def test_a_rollout_runs_a_step_from_outside_between_install_and_start() -> None:
-    async def scenario() -> None:
-        world = World(nodes=1, min_available=0)
-        with added_step():
-            plan = await world.plan()
-            ended = await world.carry_out(plan)
-            assert ended.result == "healthy"
-            assert steps(world, "web1") == ["drain", "stop", "install", "migrate", "start", "verify"]
-            assert [each.command for each in plan.node("web1").commands if each.step == "migrate"] == [
-                "migrate --to 2.0"
-            ]
-            [done] = [event for event in world.events(StepDone) if event.step == "migrate"]
-            assert done.detail == "schema of 2.0"
+@pytest.mark.virtual_time
+async def test_a_rollout_runs_a_step_from_outside_between_install_and_start() -> None:
+    world = World(nodes=1, min_available=0)
+    with added_step():
+        plan = await world.plan()
+        ended = await world.carry_out(plan)
+        assert ended.result == "healthy"
+        assert steps(world, "web1") == ["drain", "stop", "install", "migrate", "start", "verify"]
+        assert [each.command for each in plan.node("web1").commands if each.step == "migrate"] == [
+            "migrate --to 2.0"
+        ]
+        [done] = [event for event in world.events(StepDone) if event.step == "migrate"]
+        assert done.detail == "schema of 2.0"
 
-            begun = next(
-                index
-                for index, record in enumerate(world.records)
-                if isinstance(record.event, StepStarted) and record.event.step == "migrate"
-            )
-            state = RolloutState.of(world.records[: begun + 1])
-            node, now = state.nodes["web1"], world.records[begun].at + 1
-            assert (node.state, node.at_work) == ("migrating", True)
-            assert text(headings(5, 1, "")).split() == ["NODE", *STEPS]
-            assert text(row(node, state, now, 5, 1)).endswith("◐ migrating")
+        begun = next(
+            index
+            for index, record in enumerate(world.records)
+            if isinstance(record.event, StepStarted) and record.event.step == "migrate"
+        )
+        state = RolloutState.of(world.records[: begun + 1])
+        node, now = state.nodes["web1"], world.records[begun].at + 1
+        assert (node.state, node.at_work) == ("migrating", True)
+        assert text(headings(5, 1, "")).split() == ["NODE", *STEPS]
+        assert text(row(node, state, now, 5, 1)).endswith("◐ migrating")
 
-            state = RolloutState.of(world.records)
-            assert text(row(state.nodes["web1"], state, now, 5, 1)).count("✓") == len(STEPS) + 1
-
-    run(scenario())
+        state = RolloutState.of(world.records)
+        assert text(row(state.nodes["web1"], state, now, 5, 1)).count("✓") == len(STEPS) + 1
 
 
 def test_events_of_a_step_are_understood_as_long_as_the_table_has_it() -> None:

@@ -16,7 +16,6 @@ from orchestrator.events.events import Waiting
 from tests.support.fake_faults import Fault
 from tests.support.fake_fleet import World
 from tests.support.fake_node import FakeNode
-from tests.support.virtual_time import run
 
 PROVE = "set server shop/web1 state drain; set server shop/web1 health down"
 READY = "set server shop/web1 state ready"
@@ -42,454 +41,395 @@ def lines(world: World, instance: str = "lb1") -> list[str]:
     return [line for _, line in world.balancers[instance].sent]
 
 
-def test_proves_on_all_instances_and_only_then_is_it_ready() -> None:
-    async def scenario() -> None:
-        world = World(bake_time=5)
-        world.server("web1", "lb2").inter = 4.0  # lb2 takes longer to be convinced
-        context, _ = await upgraded(world)
-        assert await verify(context) == "in rotation"
-        assert lines(world) == lines(world, "lb2") == [PROVE, READY]
-        proven, ready = (at for at, _ in world.balancers["lb1"].sent)
-        assert ready - proven > 4
-        assert all(each.seen().in_rotation for each in world.servers("web1"))
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_proves_on_all_instances_and_only_then_is_it_ready() -> None:
+    world = World(bake_time=5)
+    world.server("web1", "lb2").inter = 4.0  # lb2 takes longer to be convinced
+    context, _ = await upgraded(world)
+    assert await verify(context) == "in rotation"
+    assert lines(world) == lines(world, "lb2") == [PROVE, READY]
+    proven, ready = (at for at, _ in world.balancers["lb1"].sent)
+    assert ready - proven > 4
+    assert all(each.seen().in_rotation for each in world.servers("web1"))
 
 
-def test_nothing_is_sent_before_the_first_good_look() -> None:
-    async def scenario() -> None:
-        world = World(verify_timeout=600)
-        context, node = await upgraded(world)
-        node.healthy = False
-        world.at(100, lambda: setattr(node, "healthy", True))
-        await verify(context)
-        assert world.balancers["lb1"].sent[0][0] >= 100
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_nothing_is_sent_before_the_first_good_look() -> None:
+    world = World(verify_timeout=600)
+    context, node = await upgraded(world)
+    node.healthy = False
+    world.at(100, lambda: setattr(node, "healthy", True))
+    await verify(context)
+    assert world.balancers["lb1"].sent[0][0] >= 100
 
 
-def test_health_that_flaps_begins_to_count_anew() -> None:
-    async def scenario() -> None:
-        world = World(bake_time=0, min_healthy=0)
-        context, node = await upgraded(world)
-        node.flaps = [True, True, False, True, True, False, True]
-        began = now()
-        await verify(context)
-        assert node.flaps == []
-        assert now() - began == pytest.approx(8 * 0.5, abs=0.6)  # nine looks, half a second apart
-        assert any("(2/3)" in each.reason for each in world.events(Waiting))
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_health_that_flaps_begins_to_count_anew() -> None:
+    world = World(bake_time=0, min_healthy=0)
+    context, node = await upgraded(world)
+    node.flaps = [True, True, False, True, True, False, True]
+    began = now()
+    await verify(context)
+    assert node.flaps == []
+    assert now() - began == pytest.approx(8 * 0.5, abs=0.6)  # nine looks, half a second apart
+    assert any("(2/3)" in each.reason for each in world.events(Waiting))
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("required", [True, False])
-def test_a_process_that_dies_after_two_seconds_takes_no_traffic(required: bool) -> None:
+async def test_a_process_that_dies_after_two_seconds_takes_no_traffic(required: bool) -> None:
     """It is well for long enough to convince anybody who only counts looks."""
 
-    async def scenario() -> None:
-        world = World(verify_timeout=60, require_haproxy_checks=required)
-        for server in world.servers("web1"):
-            server.inter = 0.1
-        context, node = await upgraded(world)
-        world.at(2, lambda: setattr(node, "healthy", False))
-        with pytest.raises(StepTimeout, match="own health: 503"):
-            await verify(context)
-        assert READY not in lines(world)
-
-    run(scenario())
+    world = World(verify_timeout=60, require_haproxy_checks=required)
+    for server in world.servers("web1"):
+        server.inter = 0.1
+    context, node = await upgraded(world)
+    world.at(2, lambda: setattr(node, "healthy", False))
+    with pytest.raises(StepTimeout, match="own health: 503"):
+        await verify(context)
+    assert READY not in lines(world)
 
 
-def test_the_minimum_time_in_health_begins_anew_with_each_bad_look_and_stands_still_in_a_pause() -> None:
-    async def scenario() -> None:
-        world = World(bake_time=0, min_healthy=10)
-        context, node = await upgraded(world)
-        world.at(8, lambda: node.flaps.append(False))
-        world.at(12, lambda: world.control.pause(Actor("ann")))
-        world.at(100, lambda: world.control.resume(Actor("ann")))
-        assert await verify(context) == "in rotation"
-        ready = next(at for at, line in world.balancers["lb1"].sent if line == READY)
-        assert 100 + 18 - 12 < ready < 100 + 18 - 12 + 3
-        assert any("required for 10 s" in event.reason for event in world.events(Waiting))
-
-    run(scenario())
-
-
-def test_a_service_that_died_is_not_waited_for_until_it_is_healthy() -> None:
-    async def scenario() -> None:
-        world = World(verify_timeout=600, start_grace=5)
-        context, node = await upgraded(world)
-        node.die(Activity.STOPPED)
-        with pytest.raises(StepFailed, match="the service died, and was not up again within 5 s"):
-            await verify(context)
-        assert now() < 15
-        assert lines(world) == []
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_min_healthy_begins_anew_with_each_bad_check_and_stands_still_in_a_pause() -> (
+    None
+):
+    world = World(bake_time=0, min_healthy=10)
+    context, node = await upgraded(world)
+    world.at(8, lambda: node.flaps.append(False))
+    world.at(12, lambda: world.control.pause(Actor("ann")))
+    world.at(100, lambda: world.control.resume(Actor("ann")))
+    assert await verify(context) == "in rotation"
+    ready = next(at for at, line in world.balancers["lb1"].sent if line == READY)
+    assert 100 + 18 - 12 < ready < 100 + 18 - 12 + 3
+    assert any("required for 10 s" in event.reason for event in world.events(Waiting))
 
 
-def test_a_manager_that_cannot_be_asked_is_no_reason_to_give_up_the_wait_for_health() -> None:
-    async def scenario() -> None:
-        world = World(verify_timeout=600, start_grace=5)
-        context, node = await upgraded(world)
-        node.healthy = False
-        node.faults.always["state"] = Fault(Unreachable("web1", "connection refused"))
-        world.at(100, lambda: setattr(node, "healthy", True))
-        assert await verify(context) == "in rotation"
-
-    run(scenario())
-
-
-def test_unhealthy_to_the_end_is_a_failure_and_takes_no_traffic() -> None:
-    async def scenario() -> None:
-        world = World(verify_timeout=60)
-        context, node = await upgraded(world)
-        node.healthy = False
-        with pytest.raises(StepTimeout, match=re.escape("own health: 503 (0/3)")):
-            await verify(context)
-        assert lines(world) == []
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_a_service_that_died_is_not_waited_for_until_it_is_healthy() -> None:
+    world = World(verify_timeout=600, start_grace=5)
+    context, node = await upgraded(world)
+    node.die(Activity.STOPPED)
+    with pytest.raises(StepFailed, match="the service died, and was not up again within 5 s"):
+        await verify(context)
+    assert now() < 15
+    assert lines(world) == []
 
 
-def test_healthy_with_the_old_version_running_is_a_failure_at_once() -> None:
-    async def scenario() -> None:
-        world = World(verify_timeout=600)
-        context, _ = await upgraded(world, "1.0")
-        with pytest.raises(StepFailed, match=re.escape("healthy, but 1.0 runs, expected 2.0")):
-            await verify(context)
-        assert now() < 5
-        assert lines(world) == []
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_a_manager_that_cannot_be_asked_is_no_reason_to_give_up_the_wait_for_health() -> None:
+    world = World(verify_timeout=600, start_grace=5)
+    context, node = await upgraded(world)
+    node.healthy = False
+    node.faults.always["state"] = Fault(Unreachable("web1", "connection refused"))
+    world.at(100, lambda: setattr(node, "healthy", True))
+    assert await verify(context) == "in rotation"
 
 
-def test_haproxys_checks_that_never_pass_are_a_failure() -> None:
+@pytest.mark.virtual_time
+async def test_unhealthy_to_the_end_is_a_failure_and_takes_no_traffic() -> None:
+    world = World(verify_timeout=60)
+    context, node = await upgraded(world)
+    node.healthy = False
+    with pytest.raises(StepTimeout, match=re.escape("own health: 503 (0/3)")):
+        await verify(context)
+    assert lines(world) == []
+
+
+@pytest.mark.virtual_time
+async def test_healthy_with_the_old_version_running_is_a_failure_at_once() -> None:
+    world = World(verify_timeout=600)
+    context, _ = await upgraded(world, "1.0")
+    with pytest.raises(StepFailed, match=re.escape("healthy, but 1.0 runs, expected 2.0")):
+        await verify(context)
+    assert now() < 5
+    assert lines(world) == []
+
+
+@pytest.mark.virtual_time
+async def test_haproxys_checks_that_never_pass_are_a_failure() -> None:
     """The application says it is well, and one HAProxy cannot reach it."""
 
-    async def scenario() -> None:
-        world = World(verify_timeout=60)
-        context, _ = await upgraded(world)
-        world.server("web1", "lb2").node = blocked = FakeNode("blocked")
-        blocked.healthy = False
-        with pytest.raises(StepTimeout, match=r"HAProxy's checks on lb2: DOWN, health 0/4 L4CON"):
-            await verify(context)
-        assert READY not in lines(world)
-
-    run(scenario())
-
-
-def test_only_checked_servers_that_track_no_other_are_proven() -> None:
-    async def scenario() -> None:
-        world = World()
-        world.server("web1", "lb1").has_checks = False
-        second = world.balancers["lb2"].add("shop", "web1b", world.nodes["web1"])
-        second.address = "10.0.0.9"  # another machine: the plan refuses further lines of the same one
-        world.server("web1", "lb2").track_target = second
-        second.begin()
-        context, _ = await upgraded(world)
-        assert await verify(context) == "in rotation"
-        assert lines(world) == lines(world, "lb2") == [READY]
-
-    run(scenario())
-
-
-def test_without_the_gate_own_health_is_enough_and_full_health_is_waited_for() -> None:
-    async def scenario() -> None:
-        world = World(require_haproxy_checks=False, bake_time=0)
-        context, _ = await upgraded(world)
-        began = now()
-        assert await verify(context) == "in rotation"
-        assert lines(world) == [READY]
-        assert now() - began > 2  # "UP 1/3" is not UP
-
-    run(scenario())
-
-
-def test_slow_start_is_waited_for() -> None:
-    async def scenario() -> None:
-        world = World(bake_time=0)
-        for server in world.servers("web1"):
-            server.slow_start = 30
-        context, _ = await upgraded(world)
-        assert await verify(context) == "in rotation"
-        assert any("slow start at" in each.reason for each in world.events(Waiting))
-        assert all(each.seen().throttle is None for each in world.servers("web1"))
-
-    run(scenario())
-
-
-@pytest.mark.parametrize("state", ["maint", "drain"])
-def test_what_was_out_is_proven_where_it_can_be_and_stays_out(state: str) -> None:
-    async def scenario() -> None:
-        world = World()
-        world.take_out("web1", state)
-        context, _ = await upgraded(world)
-        assert await verify(context) == "healthy; left out of rotation as it was before"
-        assert world.admin("web1") == [AdminState(state)] * 2
-        assert READY not in lines(world)
-        assert (PROVE in lines(world)) is (state == "drain")
-
-    run(scenario())
-
-
-@pytest.mark.parametrize("state", ["maint", "drain"])
-def test_what_was_out_stays_out_without_the_gate_too(state: str) -> None:
-    async def scenario() -> None:
-        world = World(require_haproxy_checks=False)
-        world.take_out("web1", state)
-        context, _ = await upgraded(world)
+    world = World(verify_timeout=60)
+    context, _ = await upgraded(world)
+    world.server("web1", "lb2").node = blocked = FakeNode("blocked")
+    blocked.healthy = False
+    with pytest.raises(StepTimeout, match=r"HAProxy's checks on lb2: DOWN, health 0/4 L4CON"):
         await verify(context)
-        assert world.admin("web1") == [AdminState(state)] * 2
-        assert READY not in lines(world)
-
-    run(scenario())
+    assert READY not in lines(world)
 
 
-def test_weight_and_agent_come_back_exactly() -> None:
-    async def scenario() -> None:
-        world = World()
-        for server in world.servers("web1"):
-            server.weight, server.agent_configured, server.agent = 50, True, True
-        context, _ = await upgraded(world)
-        world.balancers["lb1"].reload()  # and everything that was set at run time is lost
-        for server in world.servers("web1"):
-            server.set_state("maint")
+@pytest.mark.virtual_time
+async def test_only_checked_servers_that_track_no_other_are_proven() -> None:
+    world = World()
+    world.server("web1", "lb1").has_checks = False
+    second = world.balancers["lb2"].add("shop", "web1b", world.nodes["web1"])
+    second.address = "10.0.0.9"  # another machine: the plan refuses further lines of the same one
+    world.server("web1", "lb2").track_target = second
+    second.begin()
+    context, _ = await upgraded(world)
+    assert await verify(context) == "in rotation"
+    assert lines(world) == lines(world, "lb2") == [READY]
+
+
+@pytest.mark.virtual_time
+async def test_without_the_gate_own_health_is_enough_and_full_health_is_waited_for() -> None:
+    world = World(require_haproxy_checks=False, bake_time=0)
+    context, _ = await upgraded(world)
+    began = now()
+    assert await verify(context) == "in rotation"
+    assert lines(world) == [READY]
+    assert now() - began > 2  # "UP 1/3" is not UP
+
+
+@pytest.mark.virtual_time
+async def test_slow_start_is_waited_for() -> None:
+    world = World(bake_time=0)
+    for server in world.servers("web1"):
+        server.slow_start = 30
+    context, _ = await upgraded(world)
+    assert await verify(context) == "in rotation"
+    assert any("slow start at" in each.reason for each in world.events(Waiting))
+    assert all(each.seen().throttle is None for each in world.servers("web1"))
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("state", ["maint", "drain"])
+async def test_what_was_out_is_proven_where_it_can_be_and_stays_out(state: str) -> None:
+    world = World()
+    world.take_out("web1", state)
+    context, _ = await upgraded(world)
+    assert await verify(context) == "healthy; left out of rotation as it was before"
+    assert world.admin("web1") == [AdminState(state)] * 2
+    assert READY not in lines(world)
+    assert (PROVE in lines(world)) is (state == "drain")
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("state", ["maint", "drain"])
+async def test_what_was_out_stays_out_without_the_gate_too(state: str) -> None:
+    world = World(require_haproxy_checks=False)
+    world.take_out("web1", state)
+    context, _ = await upgraded(world)
+    await verify(context)
+    assert world.admin("web1") == [AdminState(state)] * 2
+    assert READY not in lines(world)
+
+
+@pytest.mark.virtual_time
+async def test_weight_and_agent_come_back_exactly() -> None:
+    world = World()
+    for server in world.servers("web1"):
+        server.weight, server.agent_configured, server.agent = 50, True, True
+    context, _ = await upgraded(world)
+    world.balancers["lb1"].reload()  # and everything that was set at run time is lost
+    for server in world.servers("web1"):
+        server.set_state("maint")
+    await verify(context)
+    assert [(each.weight, each.agent) for each in world.servers("web1")] == [(50, True)] * 2
+    assert "set server shop/web1 weight 50" in lines(world)
+
+
+@pytest.mark.virtual_time
+async def test_a_weight_of_zero_is_back_without_traffic() -> None:
+    world = World()
+    for server in world.servers("web1"):
+        server.weight = 0
+    context, _ = await upgraded(world)
+    assert await verify(context) == "healthy; left at weight 0 as it was before"
+    assert world.admin("web1") == [AdminState.READY] * 2
+    assert world.server("web1").weight == 0
+
+
+@pytest.mark.virtual_time
+async def test_somebody_who_takes_it_over_while_it_is_proven_stops_the_step() -> None:
+    world = World()
+    context, _ = await upgraded(world)
+    world.at(0.5, lambda: world.server("web1", "lb2").set_state("ready"))
+    with pytest.raises(StepFailed, match="shop/web1 on lb2 was set to ready by somebody else"):
         await verify(context)
-        assert [(each.weight, each.agent) for each in world.servers("web1")] == [(50, True)] * 2
-        assert "set server shop/web1 weight 50" in lines(world)
-
-    run(scenario())
+    assert READY not in lines(world)
 
 
-def test_a_weight_of_zero_is_back_without_traffic() -> None:
-    async def scenario() -> None:
-        world = World()
-        for server in world.servers("web1"):
-            server.weight = 0
-        context, _ = await upgraded(world)
-        assert await verify(context) == "healthy; left at weight 0 as it was before"
-        assert world.admin("web1") == [AdminState.READY] * 2
-        assert world.server("web1").weight == 0
-
-    run(scenario())
-
-
-def test_somebody_who_takes_it_over_while_it_is_proven_stops_the_step() -> None:
-    async def scenario() -> None:
-        world = World()
-        context, _ = await upgraded(world)
-        world.at(0.5, lambda: world.server("web1", "lb2").set_state("ready"))
-        with pytest.raises(StepFailed, match="shop/web1 on lb2 was set to ready by somebody else"):
-            await verify(context)
-        assert READY not in lines(world)
-
-    run(scenario())
-
-
+@pytest.mark.virtual_time
 @pytest.mark.parametrize(("allowed", "fails"), [(0, True), (1, True), (60, False)])
-def test_new_responses_5xx_while_it_bakes_are_counted(allowed: int, fails: bool) -> None:
-    async def scenario() -> None:
-        world = World(bake_time=20, max_5xx=allowed)
-        for server in world.servers("web1"):
-            server.errors_5xx = 1000  # from before
-        context, _ = await upgraded(world)
-        for server in world.servers("web1"):
-            server.gives_5xx = True
-        if fails:
-            with pytest.raises(
-                StepFailed, match=rf"clients saw \d+ errors? \(\d+ answered with 5xx\) .*, allowed {allowed}"
-            ):
-                await verify(context)
-        else:
-            assert await verify(context) == "in rotation"
-
-    run(scenario())
-
-
-def test_a_reload_while_it_bakes_makes_no_negative_count() -> None:
-    async def scenario() -> None:
-        world = World(bake_time=30)
-        for server in world.servers("web1"):
-            server.errors_5xx = 1000
-
-        async def spoil() -> None:
-            await world.until(lambda: any(each.reason == "baking" for each in world.events(Waiting)))
-            for server in world.servers("web1"):
-                server.errors_5xx = 0  # as after a reload with a state file
-            await asyncio.sleep(5)
-            world.server("web1").errors_5xx = 1
-
-        context, _ = await upgraded(world)
-        beside = asyncio.create_task(spoil())
-        with pytest.raises(StepFailed, match="saw 1 error "):
+async def test_new_responses_5xx_while_it_bakes_are_counted(allowed: int, fails: bool) -> None:
+    world = World(bake_time=20, max_5xx=allowed)
+    for server in world.servers("web1"):
+        server.errors_5xx = 1000  # from before
+    context, _ = await upgraded(world)
+    for server in world.servers("web1"):
+        server.gives_5xx = True
+    if fails:
+        with pytest.raises(
+            StepFailed, match=rf"clients saw \d+ errors? \(\d+ answered with 5xx\) .*, allowed {allowed}"
+        ):
             await verify(context)
-        await beside
+    else:
+        assert await verify(context) == "in rotation"
 
-    run(scenario())
+
+@pytest.mark.virtual_time
+async def test_a_reload_while_it_bakes_makes_no_negative_count() -> None:
+    world = World(bake_time=30)
+    for server in world.servers("web1"):
+        server.errors_5xx = 1000
+
+    async def spoil() -> None:
+        await world.until(lambda: any(each.reason == "baking" for each in world.events(Waiting)))
+        for server in world.servers("web1"):
+            server.errors_5xx = 0  # as after a reload with a state file
+        await asyncio.sleep(5)
+        world.server("web1").errors_5xx = 1
+
+    context, _ = await upgraded(world)
+    beside = asyncio.create_task(spoil())
+    with pytest.raises(StepFailed, match="saw 1 error "):
+        await verify(context)
+    await beside
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("what", ["own health", "rotation"])
-def test_what_is_lost_while_it_bakes_is_a_failure(what: str) -> None:
-    async def scenario() -> None:
-        world = World(bake_time=60)
-        context, node = await upgraded(world)
+async def test_what_is_lost_while_it_bakes_is_a_failure(what: str) -> None:
+    world = World(bake_time=60)
+    context, node = await upgraded(world)
 
-        async def spoil() -> None:
-            await world.until(lambda: any(each.reason == "baking" for each in world.events(Waiting)))
-            if what == "rotation":
-                world.server("web1", "lb2").set_state("drain")
-            else:
-                node.flaps = [False] * 100  # its own health only; HAProxy sees nothing
+    async def spoil() -> None:
+        await world.until(lambda: any(each.reason == "baking" for each in world.events(Waiting)))
+        if what == "rotation":
+            world.server("web1", "lb2").set_state("drain")
+        else:
+            node.flaps = [False] * 100  # its own health only; HAProxy sees nothing
 
-        beside = asyncio.create_task(spoil())
-        with pytest.raises(StepFailed, match="own health failed" if what == "own health" else "DRAIN on lb2"):
-            await verify(context)
-        await beside
-
-    run(scenario())
+    beside = asyncio.create_task(spoil())
+    with pytest.raises(StepFailed, match="own health failed" if what == "own health" else "DRAIN on lb2"):
+        await verify(context)
+    await beside
 
 
 async def until_it_bakes(world: World) -> None:
     await world.until(lambda: any(event.reason == "baking" for event in world.events(Waiting)))
 
 
-def test_one_lost_check_while_it_bakes_is_looked_at_further() -> None:
-    async def scenario() -> None:
-        world = World(bake_time=10)
-        context, _ = await upgraded(world)
+@pytest.mark.virtual_time
+async def test_one_lost_check_while_it_bakes_is_looked_at_further() -> None:
+    world = World(bake_time=10)
+    context, _ = await upgraded(world)
 
-        async def lose() -> None:
-            await until_it_bakes(world)
-            world.server("web1", "lb2").health -= 1
+    async def lose() -> None:
+        await until_it_bakes(world)
+        world.server("web1", "lb2").health -= 1
 
-        beside = asyncio.create_task(lose())
-        assert await verify(context) == "in rotation"
-        await beside
-        assert any(
-            event.reason == "failed a health check of HAProxy: UP 2/3 on lb2"
-            for event in world.events(Waiting)
-        )
-
-    run(scenario())
+    beside = asyncio.create_task(lose())
+    assert await verify(context) == "in rotation"
+    await beside
+    assert any(
+        event.reason == "failed a health check of HAProxy: UP 2/3 on lb2" for event in world.events(Waiting)
+    )
 
 
-def test_one_that_stays_half_lost_is_no_end_of_the_bake() -> None:
-    async def scenario() -> None:
-        world = World(bake_time=10, balancer_unreachable_timeout=30)
-        context, _ = await upgraded(world)
+@pytest.mark.virtual_time
+async def test_one_that_stays_half_lost_is_no_end_of_the_bake() -> None:
+    world = World(bake_time=10, balancer_unreachable_timeout=30)
+    context, _ = await upgraded(world)
 
-        async def lose() -> None:
-            await until_it_bakes(world)
-            world.server("web1", "lb2").inter = 10_000  # the next check is far away
-            await asyncio.sleep(1.5)
-            world.server("web1", "lb2").health -= 1
+    async def lose() -> None:
+        await until_it_bakes(world)
+        world.server("web1", "lb2").inter = 10_000  # the next check is far away
+        await asyncio.sleep(1.5)
+        world.server("web1", "lb2").health -= 1
 
-        beside = asyncio.create_task(lose())
-        with pytest.raises(
-            StepTimeout, match=r"end of bake: .*failed a health check of HAProxy: UP 2/3 on lb2"
-        ):
-            await verify(context)
-        await beside
-
-    run(scenario())
-
-
-def test_a_lost_check_with_bad_own_health_fails_the_bake_at_once() -> None:
-    async def scenario() -> None:
-        world = World(bake_time=60)
-        context, node = await upgraded(world)
-        lost: list[float] = []
-
-        async def lose() -> None:
-            await until_it_bakes(world)
-            for server in world.servers("web1"):
-                server.inter = 10_000
-            await asyncio.sleep(1.5)
-            lost.append(now())
-            node.healthy = False
-            world.server("web1", "lb2").health -= 1
-
-        beside = asyncio.create_task(lose())
-        with pytest.raises(
-            StepFailed, match=re.escape("failed a health check of HAProxy: UP 2/3 on lb2; own health: 503")
-        ):
-            await verify(context)
-        await beside
-        assert now() - lost[0] < 0.6  # one bad look of its own is enough then, and three would take longer
-
-    run(scenario())
-
-
-def test_responses_5xx_are_counted_while_a_check_is_lost() -> None:
-    async def scenario() -> None:
-        world = World(bake_time=60)
-        context, _ = await upgraded(world)
-
-        async def lose() -> None:
-            await until_it_bakes(world)
-            server = world.server("web1", "lb2")
-            server.inter = 10_000
-            await asyncio.sleep(1.5)
-            server.health -= 1
-            server.errors_5xx += 1
-
-        beside = asyncio.create_task(lose())
-        with pytest.raises(StepFailed, match="clients saw 1 error "):
-            await verify(context)
-        await beside
-
-    run(scenario())
-
-
-def test_a_pause_stops_the_bake() -> None:
-    async def scenario() -> None:
-        world = World(bake_time=10)
-        context, _ = await upgraded(world)
-        world.at(6, lambda: world.control.pause(Actor("ann")))
-        world.at(500, lambda: world.control.resume(Actor("ann")))
+    beside = asyncio.create_task(lose())
+    with pytest.raises(StepTimeout, match=r"end of bake: .*failed a health check of HAProxy: UP 2/3 on lb2"):
         await verify(context)
-        assert now() > 504
-
-    run(scenario())
+    await beside
 
 
+@pytest.mark.virtual_time
+async def test_a_lost_check_with_bad_own_health_fails_the_bake_at_once() -> None:
+    world = World(bake_time=60)
+    context, node = await upgraded(world)
+    lost: list[float] = []
+
+    async def lose() -> None:
+        await until_it_bakes(world)
+        for server in world.servers("web1"):
+            server.inter = 10_000
+        await asyncio.sleep(1.5)
+        lost.append(now())
+        node.healthy = False
+        world.server("web1", "lb2").health -= 1
+
+    beside = asyncio.create_task(lose())
+    with pytest.raises(
+        StepFailed, match=re.escape("failed a health check of HAProxy: UP 2/3 on lb2; own health: 503")
+    ):
+        await verify(context)
+    await beside
+    assert now() - lost[0] < 0.6  # one bad look of its own is enough then, and three would take longer
+
+
+@pytest.mark.virtual_time
+async def test_responses_5xx_are_counted_while_a_check_is_lost() -> None:
+    world = World(bake_time=60)
+    context, _ = await upgraded(world)
+
+    async def lose() -> None:
+        await until_it_bakes(world)
+        server = world.server("web1", "lb2")
+        server.inter = 10_000
+        await asyncio.sleep(1.5)
+        server.health -= 1
+        server.errors_5xx += 1
+
+    beside = asyncio.create_task(lose())
+    with pytest.raises(StepFailed, match="clients saw 1 error "):
+        await verify(context)
+    await beside
+
+
+@pytest.mark.virtual_time
+async def test_a_pause_stops_the_bake() -> None:
+    world = World(bake_time=10)
+    context, _ = await upgraded(world)
+    world.at(6, lambda: world.control.pause(Actor("ann")))
+    world.at(500, lambda: world.control.resume(Actor("ann")))
+    await verify(context)
+    assert now() > 504
+
+
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("executed", [True, False])
-def test_a_lost_answer_to_the_proof_is_looked_at(executed: bool) -> None:
-    async def scenario() -> None:
-        world = World()
-        context, _ = await upgraded(world)
-        lost = UnknownOutcome("lb2", "cut off")
-        world.balancers["lb2"].faults.add("write", lost, executed=executed)
-        assert await verify(context) == "in rotation"
-        assert lines(world, "lb2") == [PROVE] * (2 if executed else 1) + [READY]
-
-    run(scenario())
+async def test_a_lost_answer_to_the_proof_is_looked_at(executed: bool) -> None:
+    world = World()
+    context, _ = await upgraded(world)
+    lost = UnknownOutcome("lb2", "cut off")
+    world.balancers["lb2"].faults.add("write", lost, executed=executed)
+    assert await verify(context) == "in rotation"
+    assert lines(world, "lb2") == [PROVE] * (2 if executed else 1) + [READY]
 
 
-def test_a_refused_proof_is_final() -> None:
-    async def scenario() -> None:
-        world = World()
-        context, _ = await upgraded(world)
-        world.balancers["lb2"].faults.add("write", Refused("lb2", "No such server."))
-        with pytest.raises(Refused, match="No such server"):
-            await verify(context)
-
-    run(scenario())
+@pytest.mark.virtual_time
+async def test_a_refused_proof_is_final() -> None:
+    world = World()
+    context, _ = await upgraded(world)
+    world.balancers["lb2"].faults.add("write", Refused("lb2", "No such server."))
+    with pytest.raises(Refused, match="No such server"):
+        await verify(context)
 
 
-def test_an_instance_that_dies_while_it_bakes_never_passes() -> None:
-    async def scenario() -> None:
-        world = World(bake_time=5, verify_timeout=30)
-        context, _ = await upgraded(world)
+@pytest.mark.virtual_time
+async def test_an_instance_that_dies_while_it_bakes_never_passes() -> None:
+    world = World(bake_time=5, verify_timeout=30)
+    context, _ = await upgraded(world)
 
-        async def spoil() -> None:
-            await world.until(lambda: any(each.reason == "baking" for each in world.events(Waiting)))
-            gone = Unreachable("lb2", "connection refused")
-            world.balancers["lb2"].faults.always["snapshot"] = Fault(gone)
+    async def spoil() -> None:
+        await world.until(lambda: any(each.reason == "baking" for each in world.events(Waiting)))
+        gone = Unreachable("lb2", "connection refused")
+        world.balancers["lb2"].faults.always["snapshot"] = Fault(gone)
 
-        beside = asyncio.create_task(spoil())
-        with pytest.raises(StepTimeout, match=r"end of bake: .*lb2: connection refused"):
-            await verify(context)
-        await beside
-
-    run(scenario())
+    beside = asyncio.create_task(spoil())
+    with pytest.raises(StepTimeout, match=r"end of bake: .*lb2: connection refused"):
+        await verify(context)
+    await beside

@@ -10,7 +10,7 @@ from backends.errors import Unreachable
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeNote, NodeStarted, NodeUpgraded, Record
 from orchestrator.session.consul import versions_told
-from tests.support.virtual_time import VirtualClock, run
+from tests.support.virtual_time import VirtualClock
 
 if TYPE_CHECKING:
     from backends.consul.client import Consul
@@ -35,30 +35,28 @@ def upgraded(bus: EventBus, node: str, version: str) -> None:
     bus.emit(NodeUpgraded(node=node, duration_s=1))
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("lost", ["", "another holder has the lock in Consul"])
-def test_what_waits_is_written_later_and_never_after_the_lock_is_gone(lost: str) -> None:
-    async def go() -> None:
-        clock = VirtualClock()
-        bus, store, why = EventBus(clock), Store(), [""]
-        told: list[str] = []
+async def test_what_waits_is_written_later_and_never_after_the_lock_is_gone(lost: str) -> None:
+    clock = VirtualClock()
+    bus, store, why = EventBus(clock), Store(), [""]
+    told: list[str] = []
 
-        def note(record: Record) -> None:
-            if isinstance(record.event, NodeNote):
-                told.append(record.event.node)
+    def note(record: Record) -> None:
+        if isinstance(record.event, NodeNote):
+            told.append(record.event.node)
 
-        bus.subscribe(note)
-        async with versions_told(cast("Consul", store), lambda node: f"v/{node}", bus, lambda: why[0]):
-            upgraded(bus, "web1", "2.0")
-            await clock.sleep(1)
-            assert store.keys == {"v/web1": "2.0"}
-            store.down = True
-            upgraded(bus, "web2", "2.0")
-            await clock.sleep(5)
-            assert told == ["web2"], "once"
-            why[0], store.down = lost, False
-        assert ("v/web2" in store.keys) is not bool(lost)
-
-    run(go())
+    bus.subscribe(note)
+    async with versions_told(cast("Consul", store), lambda node: f"v/{node}", bus, lambda: why[0]):
+        upgraded(bus, "web1", "2.0")
+        await clock.sleep(1)
+        assert store.keys == {"v/web1": "2.0"}
+        store.down = True
+        upgraded(bus, "web2", "2.0")
+        await clock.sleep(5)
+        assert told == ["web2"], "once"
+        why[0], store.down = lost, False
+    assert ("v/web2" in store.keys) is not bool(lost)
 
 
 @pytest.mark.parametrize("key", ["versions", "/v/{node}", "v/{service}/{node}", "v/{app}"])
