@@ -99,7 +99,7 @@ def unfinished_nodes(journal: Journal, application: str) -> dict[str, Unfinished
 
 
 class _Change(msgspec.Struct, frozen=True):
-    """What counts of the plan of a change by hand."""
+    """What counts of the plan of a manual change."""
 
     action: str = ""
     nodes: list[str] = []
@@ -107,7 +107,7 @@ class _Change(msgspec.Struct, frozen=True):
 
 
 def read_change(entry: Entry) -> _Change:
-    """Nothing of what is no such plan."""
+    """Return what the plan of a manual change says; an empty change where it says something else."""
     try:
         return msgspec.convert(entry.plan, _Change)
     except msgspec.ValidationError:
@@ -221,7 +221,7 @@ class _Turns:
                 self.held.add(node)
             case events.NodeFailed(node=node, error=error):
                 self.failed[node] = error
-            case events.NodeDone(node=node):
+            case events.NodeDone(node=node) | events.NodePutBack(node=node):
                 self.done.add(node)
             case _:
                 pass

@@ -6,11 +6,21 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.events.events import NodeStarted, Record, RolloutEnded
+from orchestrator.events.events import (
+    AnyEvent,
+    CommandSending,
+    NodeFailed,
+    NodePutBack,
+    NodeStarted,
+    Record,
+    RolloutEnded,
+    StepStarted,
+)
 from orchestrator.events.ways_back import OriginalStateRecord
 from orchestrator.journal.entry_status import rollout_status
 from orchestrator.journal.node_history import hand_changes
 from orchestrator.journal.store import Journal
+from orchestrator.journal.unfinished import unfinished_nodes
 from tests.unit import journals
 
 
@@ -46,3 +56,23 @@ def test_a_rollout_that_leaves_a_node_out_forgets_nobody(
     journals.write(path, journals.numbered(journals.started(), turn, began=time.time()))
     with Journal(path, read_only=True) as journal:
         assert ("web1" in hand_changes(journal, "shop")) is remembered
+
+
+@pytest.mark.parametrize("back", [True, False])
+def test_a_node_that_was_put_back_is_not_unfinished(tmp_path: Path, back: bool) -> None:
+    """It is as it was before; what a human has done to it since must not be taken for ours and undone."""
+    path = tmp_path / "state" / "journal.db"
+    state = OriginalStateRecord(
+        instance="lb1", backend="shop", server="web1", admin="ready", weight=1, agent=False
+    )
+    events: list[AnyEvent] = [
+        journals.started(),
+        NodeStarted(node="web1", version="2.0", originals=[state]),
+        StepStarted(node="web1", step="drain"),
+        CommandSending(node="web1", step="drain", target="lb1", command="set server shop/web1 state drain"),
+        NodeFailed(node="web1", step="drain", error="2 sessions remain", touched=True),
+        *([NodePutBack(node="web1", step="drain", error="2 sessions remain")] if back else []),
+    ]
+    journals.write(path, journals.numbered(*events, began=time.time()))
+    with Journal(path, read_only=True) as journal:
+        assert ("web1" in unfinished_nodes(journal, "shop")) is not back
