@@ -1,6 +1,6 @@
 """Settings that choose an adapter by their key `kind`.
 
-A kind of service manager, installer, health check or balancer source is added like this: write one module
+A kind of service manager, installer or health check is added like this: write one module
 that holds its settings, a subclass of `TaggedSettings` whose tag is the kind, and its adapter. Then name both
 in the module `kinds` of the package: the configuration is decoded into the union there, and the function
 there makes the adapter. No other module has to know the new kind.

@@ -128,7 +128,7 @@ class DesiredStates:
             lines.append(commands.weight(ref, str(original.weight)))
         if state is DesiredState.ORIGINAL:
             if OriginalState.of(server).admin is not original.admin:
-                lines.append(_RESTORE[original.admin](ref))
+                lines.append(RESTORE[original.admin](ref))
             return [*lines, commands.agent_on(ref)] if original.agent and not server.agent else lines
         if server.agent:
             lines.append(commands.agent_off(ref))
@@ -146,7 +146,7 @@ _SET = {
     DesiredState.MAINT: commands.maint,
     DesiredState.PROVE: commands.prove,
 }
-_RESTORE = {
+RESTORE = {
     AdminState.MAINT: commands.maint,
     AdminState.DRAIN: commands.drain,
     AdminState.READY: commands.ready,

@@ -11,9 +11,10 @@ from backends.model import AdminState, Registered, Server, ServerRef, Snapshot
 from backends.protocols import LoadBalancer, Registration
 from orchestrator.balancers.followers import followers, inherits_only, tracked_by
 from orchestrator.balancers.maintenance_reason import maintenance_reasons
+from orchestrator.engine.desired_state import RESTORE
 from orchestrator.engine.put_back import with_followers
 from orchestrator.engine.server_pool import ServerPool
-from orchestrator.engine.steps.verify import RESTORE, can_be_proven
+from orchestrator.engine.steps.verify import can_be_proven
 from orchestrator.events.ways_back import BackCommand, CommandKind, OutOfRotation, ready_command
 from orchestrator.node import Node, OriginalState
 from orchestrator.planning.application import Application

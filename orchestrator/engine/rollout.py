@@ -242,7 +242,7 @@ class Rollout:
         return self._judge_nodes()
 
     def _judge_cut(self) -> tuple[Result, str]:
-        """Of a rollout that was aborted or cancelled before everything was done."""
+        """Judge a rollout that was aborted or cancelled before everything was done."""
         try:
             self._control.raise_if_aborting()
         except Aborted as aborted:
@@ -252,7 +252,7 @@ class Rollout:
         return "aborted", "cancelled"
 
     def _judge_nodes(self) -> tuple[Result, str]:
-        """Of a rollout without a failure of its own: how its nodes went."""
+        """Judge a rollout without a failure of its own by what became of its nodes."""
         failed, held = self._failed_and_held()
         kinds = {"failed": failed, "put back": self._progress.put_back, "held": held}
         if any(kinds.values()):
@@ -323,7 +323,7 @@ class Rollout:
 
 
 def _plain(failure: BaseException | None) -> BaseException | None:
-    """Of what a task group wraps, an error that can be said in words; else the failure as it is."""
+    """Return the error with words for people from what a task group wraps; else the failure as it is."""
     found = [failure] if failure is not None else []
     while any(isinstance(error, BaseExceptionGroup) for error in found):
         found = [

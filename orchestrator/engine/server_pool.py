@@ -13,7 +13,7 @@ _DECIDED = Admin.FORCED_MAINT | Admin.FORCED_DRAIN | Admin.INHERITED_MAINT | Adm
 
 @dataclass(slots=True)
 class _Seen:
-    """Of one load balancer, by backend and server name."""
+    """What was seen of the servers of one load balancer, by backend and server name."""
 
     served: set[Name] = field(default_factory=set)  # took traffic, once at least
     rotated: set[Name] = field(default_factory=set)  # were in rotation with full health
@@ -145,7 +145,7 @@ class ServerPool:
 
 
 def _is_down(server: Server) -> bool:
-    """By its checks, its agent or name resolution, and by nobody's decision."""
+    """Whether its checks, its agent or name resolution keep it down, and no operator does."""
     return server.operational is Operational.STOPPED and not server.admin & _DECIDED
 
 

@@ -63,18 +63,18 @@ def create(connection: sqlite3.Connection) -> None:
 
 
 def link_hash(previous: bytes, what: str, entry: int, seq: int, head: bytes) -> bytes:
-    """Of one link of the journal's chain."""
+    """Return the hash of one link of the journal's chain."""
     return _sha256(b"link", previous, what.encode(), struct.pack(">qq", entry, seq), head)
 
 
 def first_hash(connection: sqlite3.Connection, previous: bytes, entry: int) -> bytes:
-    """Of an entry without its events; `previous` is the link before its own."""
+    """Return the hash of an entry without its events; `previous` is the link before its own."""
     header = connection.execute(f"SELECT {_HEADER} FROM entries WHERE id = ?", (entry,)).fetchone()  # noqa: S608 - texts of our own; values are bound
     return _sha256(b"entry", previous, json.dumps(header).encode())
 
 
 def event_hash(previous: bytes, entry: int, seq: int, at: float, event: bytes) -> bytes:
-    """Of one event."""
+    """Return the hash of one event."""
     return _sha256(b"event", previous, struct.pack(">qqd", entry, seq, at), event)
 
 

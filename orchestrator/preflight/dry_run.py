@@ -58,7 +58,7 @@ class NodeRules:
 
 
 async def sudo_rules(nodes: Sequence[Node], version: str) -> list[NodeRules]:
-    """Of nodes side by side.
+    """The sudo rules that nodes need, asked of all of them side by side.
 
     Args:
         nodes: of the application; each is looked at, and nothing is changed.

@@ -46,7 +46,7 @@ def judge_stop(node: PlannedNode, seen: Observation) -> Iterator[Finding]:
 
 
 def judge_own_health(serving: Sequence[Observation], *, is_repair: bool) -> Iterator[Finding]:
-    """Of the nodes in rotation: HAProxy finds them well, so it is what own health looks at that is wrong."""
+    """Find an own health check that no node in rotation passes: HAProxy finds them healthy, it is wrong."""
     if serving and not any(seen.healthy for seen in serving):
         text = (
             "own health fails on every node that is in rotation; the first node would certainly fail verify"

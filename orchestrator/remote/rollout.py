@@ -187,7 +187,7 @@ class RemoteRollout:
 
     @property
     def words(self) -> str:
-        """Who carries it out, and how to have a word with them."""
+        """Who carries it out, and which keys send them requests."""
         return f"by {self.seen.head.operator}; p and a send requests" if self.seen is not None else ""
 
     async def run(self) -> None:

@@ -108,7 +108,7 @@ class Session:
 
     @property
     def state(self) -> RolloutState:
-        """Of the last rollout."""
+        """The state of the last rollout."""
         return self.activity.state
 
     @property
@@ -224,7 +224,7 @@ class Session:
         return proposed(await heed_published(self, make, break_lock=break_lock))
 
     def _doubts(self, unread_words: Sequence[str]) -> list[Finding]:
-        """Of what the plan is made of: the journal, and an inventory that somebody else has."""
+        """Warn of an unreadable journal, and of a source of nodes that does not answer."""
         unread = [
             Finding(Severity.WARNING, "journal", f"{words}; a node that it concerns may be out of rotation")
             for words in unread_words
@@ -290,7 +290,7 @@ class Session:
             self.activity.is_rolling = False
 
     async def _other_versions(self, plan: Plan) -> dict[str, str]:
-        """Of the nodes of the application that a plan leaves alone: known here, or else looked at now."""
+        """Return the versions of the nodes that a plan leaves alone, known here or else read now."""
         known = self.work_log.known_versions() | self.versions.by_node
         planned = {node.name for node in plan.nodes}
         others = [node for node in self.application.nodes if node.name not in planned]

@@ -91,9 +91,7 @@ async def test_a_process_that_dies_after_two_seconds_takes_no_traffic(required: 
 
 
 @pytest.mark.virtual_time
-async def test_min_healthy_begins_anew_with_each_bad_check_and_stands_still_in_a_pause() -> (
-    None
-):
+async def test_min_healthy_begins_anew_with_each_bad_check_and_stands_still_in_a_pause() -> None:
     world = World(bake_time=0, min_healthy=10)
     context, node = await upgraded(world)
     world.at(8, lambda: node.flaps.append(False))

@@ -20,7 +20,7 @@ from orchestrator.planning.departure import Departure, measure_departure
 
 
 def in_maintenance(server: Server) -> bool:
-    """By our own word: maintenance that is inherited or comes from name resolution ends when it likes."""
+    """Whether a command put it into maintenance; inherited maintenance may end at any time."""
     return bool(server.admin & Admin.FORCED_MAINT)
 
 
@@ -92,7 +92,7 @@ async def still_in_maintenance(context: StepContext) -> None:
 
 
 async def silence_agents(context: StepContext, refs: Sequence[ServerRef]) -> None:
-    """An agent check that answers "ready" would put the server back in rotation behind our back."""
+    """Disable agent checks: one that answers "ready" would put the server back in rotation."""
     agents = [ref for ref in refs if context.originals[ref].agent]
     await context.balancer_group.ensure(agents, commands.agent_off, lambda server: not server.agent)
 

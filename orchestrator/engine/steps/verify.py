@@ -7,7 +7,7 @@ from backends.errors import BackendError
 from backends.haproxy import commands
 from backends.model import Admin, AdminState, Server, ServerRef
 from orchestrator.balancers.followers import path, returning_followers
-from orchestrator.engine.desired_state import DesiredState
+from orchestrator.engine.desired_state import RESTORE, DesiredState
 from orchestrator.engine.health_gate import ConsecutiveChecks, Liveness
 from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps import discovery
@@ -17,12 +17,6 @@ from orchestrator.engine.steps.registry import Command, DryRunContext
 from orchestrator.engine.traffic import TrafficCount
 from orchestrator.errors import StepFailed
 from orchestrator.node import OriginalState
-
-RESTORE = {
-    AdminState.MAINT: commands.maint,
-    AdminState.DRAIN: commands.drain,
-    AdminState.READY: commands.ready,
-}
 
 
 async def verify(context: StepContext) -> str | None:
