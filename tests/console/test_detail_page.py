@@ -102,7 +102,7 @@ def test_sessions_of_all_load_balancers_oldest_first() -> None:
     streams = {LB1: read(stream(3), stream(1)), LB2: read(stream(62, "lb2"), stream(None, "lb2"), total=1234)}
     found = lines(detail(in_flight=streams))
     start = next(index for index, line in enumerate(found) if line.startswith(" Sessions"))
-    assert found[start] == " Sessions   2 on lb1   the 2 oldest of 1,234 on lb2"
+    assert found[start] == " Sessions   2 on lb1 · the 2 oldest of 1,234 on lb2"
     assert [line.split()[0] for line in found[start + 2 : start + 6]] == ["1:02", "0:03", "0:01", NO_VALUE]
     assert found[start + 2].split() == ["1:02", "28", "s", "lb2", "10.0.0.9:4000", "www"]
 
@@ -113,7 +113,7 @@ def test_sessions_that_cannot_be_read_say_why_and_zero_is_zero() -> None:
     )
     found = "\n".join(lines(detail(in_flight={LB1: denied})))
     assert "on lb1: `show sess`: Permission denied; it needs level operator" in found
-    assert "2 on lb1   2 on lb2, being read" in found
+    assert "2 on lb1 · 2 on lb2, being read" in found
     calm = detail(instance("lb1", server("web1")), in_flight={LB1: read(stream(9))})
     assert " Sessions   0 on lb1" in lines(calm)  # HAProxy counts none: what was read before has ended
 
@@ -124,7 +124,7 @@ def test_a_node_in_two_backends_has_both() -> None:
     found = "\n".join(lines(shown))
     assert "\n admin      lb1 ● live" in found
     assert "admin on all: weight 0 by an operator" in found
-    assert "0 shop on lb1   0 admin on lb1" in found
+    assert "0 shop on lb1 · 0 admin on lb1" in found
     assert build_title(shown, "", 80)[1] == ("  shop, admin", "quiet")
 
 

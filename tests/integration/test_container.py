@@ -110,7 +110,7 @@ async def test_what_it_wrote_last_and_what_its_engine_leaves_open(podman: Podman
     assert await service(podman).caveats() == (reboot,)
     nobody = service(podman, "nobody")
     assert await nobody.last_lines() == ()
-    assert "there is no such container" in (await nobody.caveats())[0]
+    assert "the container does not exist" in (await nobody.caveats())[0]
 
 
 async def test_without_the_engine_nothing_is_measured(podman: Podman) -> None:
