@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from orchestrator.engine.control import ABORT
 from orchestrator.events.actor import Actor
 from orchestrator.locks.file import FileLock, Holder
@@ -51,6 +53,7 @@ async def test_back_to_the_versions_before_by_keys(tmp_path: Path) -> None:
         assert await versions(here.stack) == {"web1": OLD, "web2": OLD}
 
 
+@pytest.mark.long
 async def test_what_was_rolled_back_is_not_rolled_back_again(tmp_path: Path) -> None:
     async with console_stack(tmp_path) as here, drive(here) as at:
         await at.start(NEW)

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from backends.consul.client import Consul
 from backends.consul.settings import ConsulSettings
 from backends.consul.signing import Signer, open_value
@@ -134,6 +136,7 @@ async def test_who_cannot_be_verified_has_the_lock_all_the_same(tmp_path: Path) 
         await consul.close()
 
 
+@pytest.mark.long
 async def test_without_a_key_somebody_has_to_say_that_it_is_to_be_believed(tmp_path: Path) -> None:
     async with consul_world(tmp_path / "s", nodes=2) as (stack, agent):
         await killed(stack)
@@ -149,6 +152,7 @@ async def test_without_a_key_somebody_has_to_say_that_it_is_to_be_believed(tmp_p
         assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
 
 
+@pytest.mark.long
 async def test_one_with_a_key_and_one_without_do_not_work_at_once(tmp_path: Path) -> None:
     """The lock holds between them; what the other has published is read by the one without a key only."""
     async with signed_world(tmp_path / "s") as (stack, _), held(stack, "start") as let_go:

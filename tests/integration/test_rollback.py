@@ -80,6 +80,7 @@ async def test_two_failed_versions_lead_back_to_the_last_healthy_one(tmp_path: P
         assert {each.admin for own in (await states(stack)).values() for each in own.values()} == {0}
 
 
+@pytest.mark.long
 async def test_back_to_a_version_that_somebody_names(tmp_path: Path) -> None:
     async with world(tmp_path / "s", nodes=2, instances=1, versions=(OLD, NEW, WORSE)) as stack:
         assert (await upgrade(stack, NEW)).code == 0

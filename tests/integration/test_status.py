@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from console.demo.stack import Stack
 from tests.support.rollouts import (
     NEW,
@@ -130,6 +132,7 @@ async def test_after_a_bad_version_rollback_comes_first(tmp_path: Path) -> None:
         assert "failed: web1" in text.out
 
 
+@pytest.mark.long
 async def test_a_limited_upgrade_leaves_a_mixed_fleet_and_says_so(tmp_path: Path) -> None:
     async with world(tmp_path / "s", nodes=3, instances=1) as stack:
         first = await rolldeck(stack, "upgrade", "shop", NEW, "--limit", "web1", "--yes")
@@ -192,6 +195,7 @@ async def test_a_node_that_was_held_and_then_taken_out_by_somebody_is_theirs(tmp
         assert "web1 (shop) is kept out by somebody else since" in text.out
 
 
+@pytest.mark.long
 async def test_ready_is_not_advised_after_an_installation_that_failed(tmp_path: Path) -> None:
     async with world(tmp_path / "s", nodes=2, instances=1) as stack:
         text = stack.config_path.read_text()

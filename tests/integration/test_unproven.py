@@ -86,6 +86,7 @@ async def test_a_bad_version_killed_in_its_bake_is_out_after_the_resume(
         }
 
 
+@pytest.mark.long
 async def test_where_the_floor_needs_it_it_is_proven_in_place(tmp_path: Path) -> None:
     async with world(tmp_path / "s", nodes=2, instances=1) as stack:
         tune(stack, "apps.shop.rollout", bake_time=20)

@@ -17,7 +17,7 @@ from tests.support.rollouts import (
     upgrade,
     world,
 )
-from tests.support.servers.haproxy import haproxy_binaries
+from tests.support.servers.haproxy import oldest_and_newest_haproxy
 
 RATE = 60
 
@@ -45,7 +45,7 @@ async def test_a_version_that_fails_its_clients(tmp_path: Path, fault: str) -> N
     await stops_at_the_first_node(tmp_path, fault)
 
 
-@pytest.mark.parametrize("binary", haproxy_binaries())
+@pytest.mark.parametrize("binary", oldest_and_newest_haproxy())
 async def test_one_that_resets_on_every_haproxy(tmp_path: Path, binary: Path) -> None:
     await stops_at_the_first_node(tmp_path, "resets", haproxy=str(binary))
 
