@@ -4,9 +4,9 @@ Tests of what HAProxy counts need faults below HTTP, which no framework can be t
 """
 
 import asyncio
-import itertools
 import socket
 import struct
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -37,11 +37,11 @@ _RESETS = frozenset(("reset", "cut-reset", "hints-reset"))
 @asynccontextmanager
 async def faulty_server(port: int) -> AsyncIterator[None]:
     """Serve on this port of loopback until the block ends."""
-    numbers = itertools.count()
+    tried: set[bytes] = set()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            while await _answer(reader, writer, numbers):
+            while await _answer(reader, writer, tried):
                 pass
         writer.close()
 
@@ -52,13 +52,20 @@ async def faulty_server(port: int) -> AsyncIterator[None]:
         server.close()
 
 
-async def _answer(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, numbers: "itertools.count[int]"
-) -> bool:
-    """One request; whether the connection stays open for another."""
-    fault = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode().rpartition("/")[2]
-    if fault == "every-other-reset":
-        fault = "reset" if next(numbers) % 2 == 0 else "ok"
+async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tried: set[bytes]) -> bool:
+    """Answer one request, and return whether the connection stays open for another.
+
+    Args:
+        reader: of the connection.
+        writer: of the connection.
+        tried: requests whose first try was made; the fault `every-other-reset` resets first tries only.
+    """
+    request = await reader.readuntil(b"\r\n\r\n")
+    fault = request.split()[1].decode().rpartition("/")[2]
+    if fault == "every-other-reset":  # by request: tries of several may come in any order
+        name = request.lower().partition(b"x-request: ")[2].split()[0]  # HAProxy changes the case
+        fault = "ok" if name in tried else "reset"
+        tried.add(name)
     if fault == "slow":
         await asyncio.sleep(3 * BRIEFLY)
         fault = "ok"
@@ -85,7 +92,8 @@ async def is_error(port: int, path: str, *, leave: bool = False) -> bool:
     """Ask for this path and say whether what came is an error; `leave`: do not wait for what comes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
-        writer.write(f"GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n".encode())
+        head = f"GET {path} HTTP/1.1\r\nHost: test\r\nX-Request: {uuid.uuid4()}\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode())
         await writer.drain()
         if leave:
             await asyncio.sleep(BRIEFLY)
