@@ -6,7 +6,17 @@ import pytest
 
 from console.demo.load import Load
 from tests.support.monit_nodes import monit_nodes
-from tests.support.rollouts import NEW, OLD, assert_nothing_failed, started, states, tune, versions, world
+from tests.support.rollouts import (
+    NEW,
+    OLD,
+    assert_nothing_failed,
+    started,
+    states,
+    stop_load,
+    tune,
+    versions,
+    world,
+)
 from tests.support.servers.monit import needs_monit
 
 pytestmark = needs_monit
@@ -28,7 +38,7 @@ async def test_before_the_drain_the_node_is_left_in_rotation(tmp_path: Path, pla
                     await running.event("step_started", node="web1", step="install")
                     sshds["web2"].stop()
                     run = await running.end()
-                report = await load.stop()
+                report = await stop_load(load)
             assert run.code == 1, run.text
             assert_nothing_failed(report, at_least=20)
             assert (run.ended["upgraded"], run.ended["held"]) == (["web1"], ["web2"])
@@ -50,7 +60,7 @@ async def test_after_the_drain_the_node_goes_back_by_itself(tmp_path: Path, plac
                     await running.event("waiting", node="web1", step="drain")
                     sshds["web1"].stop()
                     run = await running.end()
-                report = await load.stop()
+                report = await stop_load(load)
             assert run.code == 1, run.text
             assert_nothing_failed(report, at_least=20)
             assert (run.ended["put_back"], run.ended["failed"]) == (["web1"], [])

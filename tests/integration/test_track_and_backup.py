@@ -31,6 +31,7 @@ from tests.support.rollouts import (
     say,
     states,
     statuses,
+    stop_load,
     tune,
     until,
     until_up,
@@ -56,12 +57,7 @@ async def loaded(*ports: int, slow_share: float = 0) -> AsyncIterator[None]:
     """Clients of these frontends, none of whom may see an error."""
     async with Load(40, [("127.0.0.1", port) for port in ports], slow_share=slow_share) as load:
         yield
-
-        async def has_asked_enough() -> bool:
-            return load.served.total() >= 20
-
-        await until(has_asked_enough)  # what went before may take less than half a second
-        assert_nothing_failed(await load.stop(), at_least=20)
+        assert_nothing_failed(await stop_load(load), at_least=20)
 
 
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -15,6 +15,7 @@ from tests.support.rollouts import (
     rolldeck,
     say,
     states,
+    stop_load,
     tune,
     untouched,
     world,
@@ -41,7 +42,7 @@ async def test_out_and_back_under_load(stack: Stack) -> None:
         assert await by_hand(stack, "ready") == [(0, 1)] * 2
         assert await by_hand(stack, "weight", "--to", "50") == [(0, 50)] * 2
         assert await by_hand(stack, "weight", "--to", "50") == [(0, 50)] * 2, "once more is no change"
-        report = await load.stop()
+        report = await stop_load(load)
     assert_nothing_failed(report, at_least=20)
 
 

@@ -18,6 +18,7 @@ from tests.support.rollouts import (
     rolldeck,
     started,
     states,
+    stop_load,
     tune,
     until,
     until_up,
@@ -61,7 +62,7 @@ async def fails_at_web1(stack: Stack, strike: Callable[[], object] = lambda: Non
             await running.event("node_started", node="web1")
             strike()
             run = await running.end()
-        report = await load.stop()
+        report = await stop_load(load)
     assert run.code == 1, run.text
     assert_nothing_failed(report, at_least=20)
     assert (run.ended["result"], run.ended["failed"]) == ("degraded", ["web1"])

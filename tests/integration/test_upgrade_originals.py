@@ -20,6 +20,7 @@ from tests.support.rollouts import (
     edit_haproxy,
     say,
     states,
+    stop_load,
     tune,
     until,
     until_up,
@@ -41,7 +42,7 @@ async def upgraded(stack: Stack, *arguments: str) -> Run:
     """Upgrade under a little load; nothing fails and every node has the new version."""
     async with Load(30, stack.frontends, slow_share=0) as load:
         run = await upgrade(stack, NEW, *arguments)
-        report = await load.stop()
+        report = await stop_load(load)
     assert run.code == 0, run.text
     assert_nothing_failed(report, at_least=20)
     assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)

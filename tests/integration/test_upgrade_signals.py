@@ -21,6 +21,7 @@ from tests.support.rollouts import (
     rolldeck,
     started,
     states,
+    stop_load,
     tune,
     upgrade,
     versions,
@@ -81,7 +82,7 @@ async def test_once_ends_after_the_running_step(stack: Stack, number: signal.Sig
 async def test_once_fails_no_request_and_names_the_command_that_puts_it_back(stack: Stack) -> None:
     async with Load(40, stack.frontends, slow_share=0.02) as load:
         run = await once_while_it_starts(stack, signal.SIGINT)
-        report = await load.stop()
+        report = await stop_load(load)
     assert_nothing_failed(report, at_least=20)
     command = run.ended["out_of_rotation"][0]["commands"][0]["text"].split()
     assert command[:2] == ["rolldeck", "ready"]

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from console.demo.haproxy import Checks
-from console.demo.load import Report
+from console.demo.load import Load, Report
 from console.demo.stack import Stack
 from tests.support.forks import SCRIPT, Forked, execute, fork
 from tests.support.stacks import TunedStack, running_version
@@ -288,6 +288,16 @@ async def until_up(stack: Stack, *backends: str) -> None:
 async def versions(stack: Stack) -> Mapping[str, str | None]:
     """What each node itself answers."""
     return {name: await running_version(stack, name) for name in stack.nodes}
+
+
+async def stop_load(load: Load, *, at_least: int = 20) -> Report:
+    """Stop a load once it has had so many answers: what ran beside it may have taken half a second."""
+    await until(lambda: _has_answers(load, at_least))
+    return await load.stop()
+
+
+async def _has_answers(load: Load, number: int) -> bool:
+    return load.served.total() + load.failed.total() >= number
 
 
 def assert_nothing_failed(report: Report, *, at_least: int = 1) -> None:
