@@ -171,10 +171,10 @@ class Outcome:
     stopped_in_rotation: list[str] = field(default_factory=list)
 
     def original(self, name: str) -> list[OriginalState]:
-        return [self.originals[each.ref] for each in self.world.servers(name)]
+        return [self.originals[server.ref] for server in self.world.servers(name)]
 
     def now(self, name: str) -> list[OriginalState]:
-        return [OriginalState.of(each.seen()) for each in self.world.servers(name)]
+        return [OriginalState.of(server.seen()) for server in self.world.servers(name)]
 
 
 async def play(scenario: Scenario) -> Outcome:
@@ -218,7 +218,7 @@ def _watch(outcome: Outcome, name: str, node: FakeNode) -> None:
     """Note a service that is stopped, or files that are replaced, while traffic goes there."""
 
     def asked(what: str) -> None:
-        if what != "start" and any(each.seen().in_rotation for each in outcome.world.servers(name)):
+        if what != "start" and any(server.seen().in_rotation for server in outcome.world.servers(name)):
             outcome.stopped_in_rotation.append(f"{what} of {name}")
 
     node.on_asked = asked

@@ -21,8 +21,8 @@ async def test_everything_that_is_to_be_confirmed_is_asked(confirm: str, questio
     world = World(nodes=2, confirm=confirm, interactive=True)
     ended = await world.during(answer(world, "continue", times=len(questions)))
     assert ended.result == "healthy"
-    assert [each.subject for each in world.events(DecisionRequested)] == questions
-    assert [each.who for each in world.events(DecisionMade)] == ["ann"] * len(questions)
+    assert [decision.subject for decision in world.events(DecisionRequested)] == questions
+    assert [decision.who for decision in world.events(DecisionMade)] == ["ann"] * len(questions)
 
 
 @pytest.mark.virtual_time
@@ -82,7 +82,7 @@ STEP_MARKS: list[tuple[str, Callable[[World], object]]] = [
 
 
 @pytest.mark.virtual_time
-@pytest.mark.parametrize(("step", "slow"), STEP_MARKS, ids=[each for each, _ in STEP_MARKS])
+@pytest.mark.parametrize(("step", "slow"), STEP_MARKS, ids=[step for step, _ in STEP_MARKS])
 @pytest.mark.parametrize("paused", [False, True])
 async def test_the_first_abort_ends_after_the_running_step(
     step: str, slow: Callable[[World], object], paused: bool
@@ -99,11 +99,11 @@ async def test_the_first_abort_ends_after_the_running_step(
 
     ended = await world.during(stop())
     assert steps(world, "web1")[-1] == step
-    assert [each.step for each in world.events(StepDone)][-1] == step
+    assert [step.step for step in world.events(StepDone)][-1] == step
     assert ended.result == "aborted"
     assert ended.interrupted == ([] if step == "verify" else ["web1"])
     assert ended.pending == ["web2", "web3"]
-    assert [each.node for each in ended.out_of_rotation] == ([] if step == "verify" else ["web1"])
+    assert [entry.node for entry in ended.out_of_rotation] == ([] if step == "verify" else ["web1"])
     if step != "verify":
         assert ended.out_of_rotation[0].command_texts[0] == "rolldeck ready shop web1"
         assert ended.out_of_rotation[0].stopped is (step == "stop")
@@ -134,5 +134,5 @@ async def test_the_second_abort_is_at_once(step: str, slow: Callable[[World], ob
     ended = await world.during(stop())
     assert world.clock.monotonic() - began < 12
     assert (ended.result, ended.interrupted) == ("aborted", ["web1"])
-    assert [each.node for each in ended.out_of_rotation] == ["web1"]
-    assert not [each for each in world.events(StepDone) if each.step == step]
+    assert [entry.node for entry in ended.out_of_rotation] == ["web1"]
+    assert not [done for done in world.events(StepDone) if done.step == step]

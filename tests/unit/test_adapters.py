@@ -107,7 +107,7 @@ async def test_load_balancers_in_the_order_of_the_configuration() -> None:
     adapters = AdapterFactory(config.ssh, lambda _: None)
     try:
         made = adapters.balancers(config.haproxy_of("shop"))
-        assert [(each.name, type(each)) for each in made] == [
+        assert [(adapter.name, type(adapter)) for adapter in made] == [
             ("lb3", Runtime),
             ("lb1", Runtime),
             ("lb2", StatsPage),

@@ -62,7 +62,7 @@ def assert_whole(path: Path, entry: int = 1) -> None:
         assert list(journal.records(entry)) == published.records()
         verified = journal.verify()
         assert verified.intact
-        assert [each.state for each in verified.entries if each.entry == entry] == ["intact"]
+        assert [checked.state for checked in verified.entries if checked.entry == entry] == ["intact"]
     last = work_log(path).unfinished_nodes()
     assert list(last) == [published.NODES[-1]]
     [original] = last[published.NODES[-1]].originals.values()

@@ -10,7 +10,7 @@ async def from_step(world: World, step: str, *balancers: str) -> RolloutEnded:
     """An upgrade in which these load balancers die when this step of web1 begins."""
 
     async def die() -> None:
-        await world.until(lambda: any(each.step == step for each in world.events(StepStarted)))
+        await world.until(lambda: any(started.step == step for started in world.events(StepStarted)))
         for name in balancers:
             world.balancers[name].down = True
 
@@ -51,12 +51,12 @@ async def test_nodes_that_are_done_are_not_said_to_be_out() -> None:
     world = World(2, 2, balancer_unreachable_timeout=5)
 
     async def die() -> None:
-        await world.until(lambda: any(each.node == "web2" for each in world.events(StepStarted)))
+        await world.until(lambda: any(step.node == "web2" for step in world.events(StepStarted)))
         world.balancers["lb2"].down = True
 
     ended = await world.during(die())
     assert ended.upgraded == ["web1"]
-    assert [each.node for each in ended.out_of_rotation] == ["web2"]
+    assert [entry.node for entry in ended.out_of_rotation] == ["web2"]
 
 
 @pytest.mark.virtual_time
@@ -64,7 +64,7 @@ async def test_the_word_of_an_old_worker_does_not_count() -> None:
     world = World(2, 1, balancer_unreachable_timeout=5, verify_timeout=5)
 
     async def reload() -> None:
-        await world.until(lambda: any(each.step == "verify" for each in world.events(StepStarted)))
+        await world.until(lambda: any(step.step == "verify" for step in world.events(StepStarted)))
         world.balancers["lb1"].stopping = True
 
     ended = await world.during(reload())

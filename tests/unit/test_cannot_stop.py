@@ -88,7 +88,7 @@ async def test_own_health_that_fails_on_one_node_is_a_warning() -> None:
     world.nodes["web1"].sick = frozenset({"1.0"})
     plan = await world.plan()
     assert not plan.errors
-    (warning,) = [each for each in plan.findings if "is not healthy now" in each.text]
+    (warning,) = [finding for finding in plan.findings if "is not healthy now" in finding.text]
     assert (warning.severity, warning.subject) == (Severity.WARNING, "web1")
 
 

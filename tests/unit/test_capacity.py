@@ -85,7 +85,7 @@ def test_nothing_in_rotation_leaves_below_the_floor_and_what_is_out_always_may(
     }
     refs = {ServerRef(name, "shop", f"web{number}") for name in snapshots for number in leaving}
     breaks = any(
-        any(each < len(states) + backup and [*states, *[True] * backup][each] for each in leaving)
+        any(index < len(states) + backup and [*states, *[True] * backup][index] for index in leaving)
         and _stays(states, leaving, backup) < floor_of(len(states), rules)
         for states in fleet
     )
@@ -93,12 +93,12 @@ def test_nothing_in_rotation_leaves_below_the_floor_and_what_is_out_always_may(
         with pytest.raises(CapacityViolation):
             capacity.check_capacity(snapshots, refs, rules)
     else:
-        assert all(each.allowed for each in capacity.check_capacity(snapshots, refs, rules))
+        assert all(verdict.allowed for verdict in capacity.check_capacity(snapshots, refs, rules))
 
 
 def _stays(states: list[bool], leaving: set[int], backup: int) -> int:
     """Those in rotation, and where there is none the first backup server that does not leave."""
-    active = sum(state for each, state in enumerate(states) if each not in leaving)
+    active = sum(state for index, state in enumerate(states) if index not in leaving)
     spare = any(number not in leaving for number in range(len(states), len(states) + backup))
     return active or int(spare)
 
@@ -107,7 +107,7 @@ def test_the_refusal_names_backend_instance_and_numbers() -> None:
     snapshots = {"lb1": snapshot([True, True, False])}
     with pytest.raises(CapacityViolation, match=r"^shop on lb1: in rotation 2 → 1, floor 2$") as refused:
         capacity.check_capacity(snapshots, {ServerRef("lb1", "shop", "web0")}, policy("50%"))
-    assert [each.before for each in refused.value.broken] == [2]
+    assert [capacity.before for capacity in refused.value.broken] == [2]
 
 
 def test_one_instance_with_too_little_is_enough_to_refuse() -> None:

@@ -22,13 +22,15 @@ async def _just_reloaded(nodes: int = 4) -> Snapshot:
 
 
 def changed(snapshot: Snapshot, *servers: Server) -> dict[str, Snapshot]:
-    own = {each.ref: each for each in servers}
-    return {"lb1": replace(snapshot, servers=tuple(own.get(each.ref, each) for each in snapshot.servers))}
+    own = {server.ref: server for server in servers}
+    return {
+        "lb1": replace(snapshot, servers=tuple(own.get(server.ref, server) for server in snapshot.servers))
+    }
 
 
 def test_after_a_reload_nothing_counts_and_nothing_may_go() -> None:
     seen = run(_just_reloaded())
-    assert {each.status for each in seen.servers} == {"UP 1/3"}
+    assert {server.status for server in seen.servers} == {"UP 1/3"}
     with pytest.raises(CapacityViolation, match="in rotation 0 → 0, floor 2"):
         capacity.check_capacity({"lb1": seen}, {seen.servers[0].ref}, HALF)
 
@@ -60,7 +62,7 @@ def test_a_plan_made_just_after_a_reload_takes_nothing_out() -> None:
         for balancer in world.balancers.values():
             balancer.reload()
         plan = await world.plan()
-        assert [each.subject for each in plan.errors] == ["web1, web2, web3, web4"] * 2
+        assert [finding.subject for finding in plan.errors] == ["web1, web2, web3, web4"] * 2
         return world
 
     assert not run(scenario()).touched()

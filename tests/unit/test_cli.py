@@ -109,9 +109,9 @@ def test_a_dead_load_balancer_hides_nothing_and_is_no_pass(shell: Shell) -> None
     assert "2 of 2 in rotation" in done.out
     assert done.err == "✗ dead: /nowhere.sock: No such file or directory\n"
     lines = [json.loads(line) for line in shell("status", "--json").out.splitlines()]
-    assert {each["schema"] for each in lines} == {2}
-    assert [each["server"] for each in lines if each["kind"] == "server"] == ["web1", "web2", "one", "two"]
-    [dead] = [each for each in lines if each["kind"] == "load_balancer" and not each["reachable"]]
+    assert {line["schema"] for line in lines} == {2}
+    assert [line["server"] for line in lines if line["kind"] == "server"] == ["web1", "web2", "one", "two"]
+    [dead] = [line for line in lines if line["kind"] == "load_balancer" and not line["reachable"]]
     assert (dead["load_balancer"], "No such file" in dead["error"]) == ("dead", True)
 
 
@@ -146,13 +146,13 @@ def test_check_as_json_is_one_object_for_each_application(shell: Shell) -> None:
     done = shell("check", "--json", SHOP_PASSWORD="hunter2")
     assert done.code == 3, done
     checks = [json.loads(line) for line in done.out.splitlines()]
-    assert [(each["schema"], each["kind"]) for each in checks] == [(2, "check")] * 3
-    assert [each["application"] for each in checks] == ["shop", "other", "gone"]
-    assert all(each["configuration"] == str(shell.folder / "config.toml") for each in checks)
+    assert [(line["schema"], line["kind"]) for line in checks] == [(2, "check")] * 3
+    assert [line["application"] for line in checks] == ["shop", "other", "gone"]
+    assert all(line["configuration"] == str(shell.folder / "config.toml") for line in checks)
     shop, _, gone = checks
     assert (shop["result"], shop["nodes"], shop["batches"], shop["version"]) == ("refused", 2, 2, "")
-    assert {"severity", "subject", "text"} == {key for each in gone["findings"] for key in each}
-    assert ("error", "dead") in {(each["severity"], each["subject"]) for each in gone["findings"]}
+    assert {"severity", "subject", "text"} == {key for finding in gone["findings"] for key in finding}
+    assert ("error", "dead") in {(finding["severity"], finding["subject"]) for finding in gone["findings"]}
     assert shell("check", "shop", "1.1", "--json").out.count("\n") == 1
 
 

@@ -109,7 +109,7 @@ def changed(shell: Shell) -> Shell:
 @pytest.mark.parametrize("command", FULL)
 def test_results_that_cannot_be_written_are_an_error(changed: Shell, command: str) -> None:
     socket = re.findall(r'socket = "(.*lb.*)"', (changed.folder / "config.toml").read_text())[0]
-    arguments = [each.format(socket=socket) for each in command.split()]
+    arguments = [word.format(socket=socket) for word in command.split()]
     expected = changed(*arguments, SHOP_PASSWORD="secret")
     assert expected.out
     for into, words in (("/dev/full", "No space left on device"), ("&-", "Bad file descriptor")):

@@ -30,7 +30,9 @@ def check(identity: str, status: str) -> dict[str, Any]:
 
 
 def read(*entries: Any) -> list[Any]:
-    return [instance(each) for each in decode_entries(json.dumps(entries).encode(), "health of service shop")]
+    return [
+        instance(found) for found in decode_entries(json.dumps(entries).encode(), "health of service shop")
+    ]
 
 
 def test_an_instance_is_where_its_node_is_and_its_own_meta_come_last() -> None:
@@ -63,7 +65,7 @@ def test_an_address_of_its_own_counts_and_no_meta_is_none() -> None:
     ],
 )
 def test_the_worst_of_its_checks_is_its_status(checks: list[tuple[str, str]], expected: str) -> None:
-    [found] = read(entry(Checks=[check(*each) for each in checks]))
+    [found] = read(entry(Checks=[check(*arguments) for arguments in checks]))
     assert found.status == expected
 
 

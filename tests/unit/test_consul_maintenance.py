@@ -66,7 +66,7 @@ async def test_what_others_have_written_is_cut() -> None:
     assert len(seen.maintenance) == MAX_TEXT_CHARS
     assert len(seen.failing_checks) == 4
     assert seen.failing_checks[-1] == "47 more"
-    assert all(len(each) < MAX_TEXT_CHARS + 20 for each in seen.failing_checks)
+    assert all(len(text) < MAX_TEXT_CHARS + 20 for text in seen.failing_checks)
 
 
 @pytest.mark.parametrize("command", ["consul maint -token=secret", "consul maint --token secret"])

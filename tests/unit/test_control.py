@@ -82,7 +82,7 @@ async def test_a_question_waits_for_one_of_its_choices() -> None:
     with pytest.raises(ValueError, match="no open question"):  # somebody was quicker
         control.answer(question.id, CONTINUE, Actor("bob"))
     assert await asked == (SKIP, Actor("ann"))
-    assert [type(each) for each in told] == [DecisionRequested, DecisionMade]
+    assert [type(event) for event in told] == [DecisionRequested, DecisionMade]
     assert control.questions == ()
 
 
@@ -108,7 +108,7 @@ async def test_the_answer_abort_aborts_the_rollout() -> None:
     await asyncio.sleep(0)
     control.answer(control.questions[0].id, ABORT, Actor("ann"))
     results = await asyncio.gather(asked, other, return_exceptions=True)
-    assert [str(each) for each in results] == ["aborted by ann: at web1"] * 2
+    assert [str(result) for result in results] == ["aborted by ann: at web1"] * 2
     assert control.aborting
     assert control.questions == ()
 
@@ -122,7 +122,7 @@ async def test_the_second_abort_is_at_once_and_keeps_the_first_reason() -> None:
     assert cancelled == []
     control.abort(Actor("bob"), "second")
     assert cancelled == [True]
-    assert [each.immediate for each in told if isinstance(each, AbortRequested)] == [False, True]
+    assert [event.immediate for event in told if isinstance(event, AbortRequested)] == [False, True]
     with pytest.raises(Aborted, match="aborted by ann: first"):
         control.raise_if_aborting()
 

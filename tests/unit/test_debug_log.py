@@ -74,22 +74,22 @@ async def test_it_goes_on_where_the_last_one_ended(tmp_path: Path) -> None:
     for number in range(3):
         async with logging_to(tmp_path / "log") as (bus, _):
             bus.emit(note(str(number)))
-    assert [each["text"] for each in lines(tmp_path / "log")] == ["0", "1", "2"]
+    assert [line["text"] for line in lines(tmp_path / "log")] == ["0", "1", "2"]
 
 
 async def test_waiting_that_only_repeats_itself_is_left_out(tmp_path: Path) -> None:
     async with logging_to(tmp_path / "log") as (bus, _):
         for reason, left in (("3 sessions", 9.0), ("3 sessions", 8.0), ("2 sessions", 7.0)):
             bus.emit(Waiting(node="web1", step="drain", reason=reason, remaining_s=left))
-    assert [each["remaining_s"] for each in lines(tmp_path / "log")] == [9.0, 7.0]
+    assert [line["remaining_s"] for line in lines(tmp_path / "log")] == [9.0, 7.0]
 
 
 async def test_whatever_a_text_holds_it_is_one_line(tmp_path: Path) -> None:
     async with logging_to(tmp_path / "log") as (bus, _):
         for text in HOSTILE:
             bus.emit(note(text))
-    written = [each["text"] for each in lines(tmp_path / "log")]
-    assert written == [each.replace("\ud800", "\\ud800") for each in HOSTILE]  # no text that JSON can hold
+    written = [line["text"] for line in lines(tmp_path / "log")]
+    assert written == [text.replace("\ud800", "\\ud800") for text in HOSTILE]  # no text that JSON can hold
     assert all(harmless(line) for line in (tmp_path / "log").read_text().splitlines())
 
 
@@ -103,7 +103,7 @@ async def test_it_is_rotated(tmp_path: Path) -> None:
         assert found.st_size <= 10_000
         assert stat.S_IMODE(found.st_mode) == 0o600
     together = [line for name in ("log.2", "log.1", "log") for line in lines(tmp_path / name)]
-    assert [each["seq"] for each in together] == list(range(together[0]["seq"], 401))
+    assert [line["seq"] for line in together] == list(range(together[0]["seq"], 401))
 
 
 async def test_another_process_may_rotate_it(tmp_path: Path) -> None:
@@ -115,8 +115,8 @@ async def test_another_process_may_rotate_it(tmp_path: Path) -> None:
         path.rename(tmp_path / "log.1")
         path.touch()
         bus.emit(note("after"))
-    assert [each["text"] for each in lines(tmp_path / "log.1")] == ["before"]
-    assert [each["text"] for each in lines(path)] == ["after"]
+    assert [line["text"] for line in lines(tmp_path / "log.1")] == ["before"]
+    assert [line["text"] for line in lines(path)] == ["after"]
 
 
 def write_lines(path: Path, name: str, count: int) -> list[str]:
@@ -206,7 +206,7 @@ async def test_one_that_cannot_be_opened_says_so_once(
     said = capfd.readouterr()
     assert said.err == f"rolldeck: the log {path} cannot be written: Not a directory\n"
     assert said.out == ""
-    assert [each.event for each in records] == [note("all the same")] * 5
+    assert [record.event for record in records] == [note("all the same")] * 5
 
 
 async def test_one_that_breaks_meanwhile_says_so_once(
@@ -220,7 +220,7 @@ async def test_one_that_breaks_meanwhile_says_so_once(
             bus.emit(note("all the same"))
             await asyncio.sleep(0.05)
     assert capfd.readouterr() == ("", "")
-    texts = [each.event.text for each in records if isinstance(each.event, NodeNote)]
+    texts = [record.event.text for record in records if isinstance(record.event, NodeNote)]
     assert texts.count("all the same") == 5
     assert len(texts) == 6
     problem = f"the log {path} cannot be written; continuing without it: Is a directory"

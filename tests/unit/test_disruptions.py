@@ -18,27 +18,27 @@ def test_it_counts_as_the_guard_does(leaving: tuple[str, ...], policy: Policy) -
     refs = {ServerRef(lb, "shop", name) for name in leaving for lb in ("lb1", "lb2")}
     found, unseen = headroom(of, ["shop"], policy, refs)
     snapshots = {
-        each.name: Snapshot(each.info, each.level, (), each.servers)
-        for each in of.instances
-        if each.info is not None and each.level is not None
+        balancer.name: Snapshot(balancer.info, balancer.level, (), balancer.servers)
+        for balancer in of.instances
+        if balancer.info is not None and balancer.level is not None
     }
     everything = refs or {ServerRef(lb, "shop", "nobody") for lb in ("lb1", "lb2")}
     expected = capacity.measure_capacity(snapshots, everything, policy)
     assert unseen == ()
-    assert [(each.before, each.after, each.floor) for each in found] == [
-        (each.before, each.after, each.floor) for each in expected
+    assert [(capacity.before, capacity.after, capacity.floor) for capacity in found] == [
+        (capacity.before, capacity.after, capacity.floor) for capacity in expected
     ]
 
 
 def test_backups_count_only_where_nothing_else_is() -> None:
     spare = {"backup": True}
     found, _ = headroom(view({"web1": {}, "spare": spare}, {"spare": spare}), ["shop"], Policy())
-    assert [(each.instance, each.before) for each in found] == [("lb1", 1), ("lb2", 1)]
+    assert [(capacity.instance, capacity.before) for capacity in found] == [("lb1", 1), ("lb2", 1)]
 
 
 def test_one_that_is_not_seen_is_named_and_not_counted() -> None:
     found, unseen = headroom(view({"web1": {}}, {"web1": {}}, lb2={"state": "stale"}), ["shop"], Policy())
-    assert [each.instance for each in found] == ["lb1"]
+    assert [capacity.instance for capacity in found] == ["lb1"]
     assert unseen == ("lb2",)
 
 

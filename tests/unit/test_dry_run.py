@@ -8,7 +8,9 @@ from tests.support.fake_fleet import World
 
 
 def commands(plan: Plan, name: str, step: str) -> list[str]:
-    return [f"{each.target}: {each.command}" for each in plan.node(name).commands if each.step == step]
+    return [
+        f"{command.target}: {command.command}" for command in plan.node(name).commands if command.step == step
+    ]
 
 
 @pytest.mark.virtual_time
@@ -35,7 +37,7 @@ async def test_a_server_without_checks_is_never_set_down() -> None:
     plan = await world.plan()
     assert commands(plan, "web1", "verify") == ["lb1: set server shop/web1 state ready"]
     await world.upgrade()
-    assert not [each for each in world.sent("web1") if "health down" in each]
+    assert not [command for command in world.sent("web1") if "health down" in command]
 
 
 @pytest.mark.virtual_time

@@ -60,7 +60,7 @@ def test_without_any_the_servers_are_the_same_object() -> None:
 
 def test_where_every_slot_is_empty_they_count() -> None:
     servers = slots(0, 3).servers
-    assert [each.ref for each in filled(servers)] == [each.ref for each in servers]
+    assert [server.ref for server in filled(servers)] == [server.ref for server in servers]
     other = server("api1", backend="api")
     assert len(filled((*servers, other))) == 4
 
@@ -81,8 +81,10 @@ async def test_a_plan_counts_only_what_is_there() -> None:
         world.balancers["lb1"].add("shop", f"slot{number}", world.nodes["web1"]).emptied = True
     plan = await world.plan()
     assert not plan.errors
-    assert [str(each) for (each,) in plan.capacities] == ["shop on lb1: in rotation 3 → 2, floor 2"] * 3
-    assert not [each for each in plan.findings if "slot" in each.text or "slot" in each.subject]
+    assert [str(capacity) for (capacity,) in plan.capacities] == [
+        "shop on lb1: in rotation 3 → 2, floor 2"
+    ] * 3
+    assert not [finding for finding in plan.findings if "slot" in finding.text or "slot" in finding.subject]
     assert (await world.carry_out(plan)).result == "healthy"
 
 
@@ -143,12 +145,12 @@ def test_the_console_counts_what_is_there() -> None:
 
 def test_haproxy_as_the_inventory_has_no_node_in_an_empty_slot() -> None:
     found = resolve_nodes({}, slots(3, 7).servers, "f", "apps.shop.nodes")
-    assert [each.name for each in found] == ["web-1", "web-2", "web-3"]
+    assert [node.name for node in found] == ["web-1", "web-2", "web-3"]
 
 
 @pytest.mark.parametrize("srv", ["", "_web._tcp.test"])
 def test_init_leaves_empty_slots_out(srv: str) -> None:
-    servers = tuple(replace(each, srv_record=srv) for each in slots(3, 7).servers)
+    servers = tuple(replace(server, srv_record=srv) for server in slots(3, 7).servers)
     [backend] = {server.ref.backend for server in servers}
     snapshot = replace(slots(3, 7), servers=servers, backends=(Backend(backend, "http", "", ""),))
     text = written({"lb1": "unix:///x"}, "", merged({"lb1": Found(snapshot)}, []))
@@ -167,5 +169,5 @@ def test_init_writes_what_can_be_read_of_a_template_that_is_empty() -> None:
 
 def test_a_level_that_hides_addresses_hides_no_server() -> None:
     hidden = replace(slots(3, 0), level=Level.USER)
-    servers = tuple(replace(each, address="") for each in hidden.servers)
+    servers = tuple(replace(server, address="") for server in hidden.servers)
     assert filled(servers) is servers

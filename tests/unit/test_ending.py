@@ -89,7 +89,7 @@ def test_an_abort_is_said_once() -> None:
 
 def test_every_result_has_a_colour_and_an_exit_code_of_its_own() -> None:
     assert EXITS.keys() == KINDS.keys() == {"healthy", "degraded", "aborted"}
-    assert [int(EXITS[each]) for each in ("healthy", "degraded", "aborted")] == [0, 1, 4]
+    assert [int(EXITS[state]) for state in ("healthy", "degraded", "aborted")] == [0, 1, 4]
 
 
 @pytest.mark.parametrize("said", HOSTILE)

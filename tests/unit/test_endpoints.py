@@ -36,11 +36,11 @@ def judged(nodes: tuple[Node, ...], *servers: Server) -> list[Finding]:
 
 
 def errors(findings: list[Finding]) -> list[str]:
-    return [each.text for each in findings if each.severity is Severity.ERROR]
+    return [finding.text for finding in findings if finding.severity is Severity.ERROR]
 
 
 def warnings(findings: list[Finding]) -> list[str]:
-    return [each.text for each in findings if each.severity is Severity.WARNING]
+    return [finding.text for finding in findings if finding.severity is Severity.WARNING]
 
 
 APART = node(ONE, "10.0.0.1"), node(TWO, "10.0.0.2")

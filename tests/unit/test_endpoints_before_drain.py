@@ -15,7 +15,7 @@ async def test_an_address_that_was_set_since_the_plan_fails_its_node_untouched(s
     ips = {f"web{number}": f"10.0.0.{number}" for number in (1, 2, 3)}
     world.application = replace(
         world.application,
-        nodes=tuple(replace(each, addresses=frozenset({ips[each.name]})) for each in world.application.nodes),
+        nodes=tuple(replace(node, addresses=frozenset({ips[node.name]})) for node in world.application.nodes),
     )
     for name, ip in ips.items():
         world.server(name).address = ip
@@ -26,7 +26,7 @@ async def test_an_address_that_was_set_since_the_plan_fails_its_node_untouched(s
     ended = await world.carry_out(plan)
     assert ended.result == "degraded"
     assert (ended.upgraded, ended.held) == (["web1"], ["web2"])
-    (failed,) = [each.error for each in world.events(NodeFailed)]
+    (failed,) = [failure.error for failure in world.events(NodeFailed)]
     assert failed == (
         "shop/web2 on lb1 has the address 10.0.0.3:80, which is that of web3; web2 is 10.0.0.2:80:"
         " one machine would be drained, and another one stopped"

@@ -62,8 +62,8 @@ async def test_a_command_belongs_to_the_turn_in_which_it_was_sent() -> None:
         with bus.commands_of("web1", "stop"):
             bus.record(finished)
     bus.record(finished)
-    events = [each.event for each in told if isinstance(each.event, CommandFinished)]
-    assert [(each.node, each.step) for each in events] == [("web1", "drain"), ("web1", "stop"), ("", "")]
+    events = [record.event for record in told if isinstance(record.event, CommandFinished)]
+    assert [(event.node, event.step) for event in events] == [("web1", "drain"), ("web1", "stop"), ("", "")]
     assert events[0].duration_s == 0.1235
 
 
@@ -82,7 +82,7 @@ async def test_a_command_that_is_not_allowed_is_not_told_as_one_that_leaves() ->
         bus.record(command.CommandSending("lb1", "set server shop/web1 state maint"))
     # The reply of a command that was sent before may still come.
     bus.record(command.CommandFinished("lb1", "set server shop/web1 state drain", "", True, 0.1))
-    assert [type(each.event) for each in told] == [CommandSending, CommandFinished]
+    assert [type(record.event) for record in told] == [CommandSending, CommandFinished]
 
 
 def test_a_line_is_flat_and_says_what_it_is() -> None:
@@ -111,7 +111,7 @@ def test_whatever_happens_is_one_line_that_can_be_read_back() -> None:
 
     records = run(scenario())
     assert isinstance(records[-1].event, RolloutEnded)
-    assert [each.seq for each in records] == list(range(1, len(records) + 1))
+    assert [record.seq for record in records] == list(range(1, len(records) + 1))
     for record in records:
         line = encode(event_fields(record))
         assert b"\n" not in line

@@ -95,7 +95,9 @@ def read_back(desk: Desk, seen: PublishedRollout) -> None:
         desk.work_log.history().way_back(entry.id)
     with Journal(desk.path, read_only=True) as journal:
         [entry] = journal.entries("shop")
-        assert [each.event for each in journal.records(entry.id)] == [each.event for each in seen.records]
+        assert [record.event for record in journal.records(entry.id)] == [
+            record.event for record in seen.records
+        ]
         Timeline.of(journal.records(entry.id))
 
 

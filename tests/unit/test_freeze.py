@@ -148,7 +148,7 @@ def test_without_a_time_zone_it_is_the_machines(monkeypatch: pytest.MonkeyPatch)
 
 # -- whatever is asked ------------------------------------------------------------------------
 
-clocks = st.times(timezones=st.none()).map(lambda each: each.replace(second=0, microsecond=0))
+clocks = st.times(timezones=st.none()).map(lambda clock: clock.replace(second=0, microsecond=0))
 moments = st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis wants bounds without a zone
 changes = st.sampled_from(  # around which clocks are put forward or back somewhere
     [
@@ -190,7 +190,9 @@ def test_whenever_the_clock_says_so_it_is_frozen(
     wall = moment.astimezone(ZoneInfo(zone))
     found = window.window(now)
     by_clock = shown(wall.replace(tzinfo=None), days, first, last)
-    offsets = {(moment + timedelta(hours=each)).astimezone(ZoneInfo(zone)).utcoffset() for each in (-50, 50)}
+    offsets = {
+        (moment + timedelta(hours=hours)).astimezone(ZoneInfo(zone)).utcoffset() for hours in (-50, 50)
+    }
     if by_clock:
         assert found is not None
     elif len(offsets) == 1:
@@ -213,7 +215,7 @@ def test_the_end_is_the_first_moment_that_is_free(
     freezes = [freeze(days=d, timezone=zone, **{"from": f, "to": t}) for d, f, t in windows]
     now = moment.timestamp()
     found = frozen(freezes, now)
-    assert (found is None) == all(each.window(now) is None for each in freezes)
+    assert (found is None) == all(freeze.window(now) is None for freeze in freezes)
     if found is None or found.until is None:
         return
     assert found.until > now
@@ -231,7 +233,7 @@ def test_the_end_is_the_first_moment_that_is_free(
 async def test_a_freeze_refuses_and_overridden_it_is_an_event() -> None:
     world = World(nodes=2)
     always = freeze(**{"from": datetime(2020, 1, 1, tzinfo=UTC), "to": datetime(2040, 1, 1, tzinfo=UTC)})
-    found = {each: judge_freeze([always], EPOCH, each) for each in Severity}
+    found = {severity: judge_freeze([always], EPOCH, severity) for severity in Severity}
     refused = await preflight(world.application, "2.0", known_findings=found[Severity.ERROR])
     with pytest.raises(PreflightFailed, match="freeze: frozen until Sun 2040-01-01 01:00"):
         await world.carry_out(refused)

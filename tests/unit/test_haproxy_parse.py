@@ -51,8 +51,8 @@ def test_info_and_level(version: str) -> None:
 
 def test_backends(version: str) -> None:
     found = read(*tables(version))[0]
-    assert [each.counters.http for each in found] == [True, False, True]
-    assert tuple(replace(each, counters=RequestCounters()) for each in found) == (
+    assert [server.counters.http for server in found] == [True, False, True]
+    assert tuple(replace(server, counters=RequestCounters()) for server in found) == (
         Backend("shop", "http", "roundrobin", "SRV"),
         Backend("tcp", "tcp", "static-rr", ""),
         Backend("empty", "http", "roundrobin", ""),

@@ -145,7 +145,7 @@ class Connected:
 
 
 def reasons(world: World) -> list[str]:
-    return [each.reason for each in world.events(Waiting)]
+    return [wait.reason for wait in world.events(Waiting)]
 
 
 @pytest.mark.virtual_time
@@ -196,10 +196,10 @@ async def test_where_nobody_sees_them_it_is_said_before_and_during(connections: 
     world.balancers["lb1"].older = None
     for node in world.application.nodes:
         object.__setattr__(node, "connections", connections)
-    [warning] = [each for each in (await world.plan()).findings if "older HAProxy" in each.text]
+    [warning] = [finding for finding in (await world.plan()).findings if "older HAProxy" in finding.text]
     assert "neither here nor on web1, web2, web3" in warning.text
     assert await drain(world.context()) == "no sessions left"
-    assert [each.text for each in world.events(NodeNote) if "the stop may cut them" in each.text]
+    assert [note.text for note in world.events(NodeNote) if "the stop may cut them" in note.text]
 
 
 @pytest.mark.virtual_time
@@ -208,4 +208,4 @@ async def test_where_they_can_be_counted_preflight_is_silent() -> None:
     world.balancers["lb1"].older = None
     for node in world.application.nodes:
         object.__setattr__(node, "connections", Connected(5))
-    assert not [each for each in (await world.plan()).findings if "older HAProxy" in each.text]
+    assert not [finding for finding in (await world.plan()).findings if "older HAProxy" in finding.text]

@@ -53,11 +53,11 @@ def test_only_those_of_this_server_oldest_first(version: str) -> None:
     assert 0 <= old.silence_left <= 10  # of a `timeout server` of 10 s
 
 
-@pytest.mark.parametrize("version", [each for each in VERSIONS if each != "3.2"])
+@pytest.mark.parametrize("version", [version for version in VERSIONS if version != "3.2"])
 def test_others_in_the_same_reply(version: str) -> None:
     text = captured(version)
     assert parse_sessions(ServerRef("lb1", "other", "web1"), text, 50).total == 1
-    clients = [each.client for each in parse_sessions(ServerRef("lb1", "tcp", "t1"), text, 50).oldest]
+    clients = [client.client for client in parse_sessions(ServerRef("lb1", "tcp", "t1"), text, 50).oldest]
     assert len(clients) == 2
     assert clients[1].startswith("::1:")
     assert parse_sessions(ServerRef("lb1", "shop", "web"), text, 50) == Sessions(0, ())
@@ -93,7 +93,7 @@ def test_thousands_are_counted_and_the_oldest_returned() -> None:
     text = "\n".join(line(f"{age}s") for age in ages) + "\n" + line("?") + "\n\n"
     found = parse_sessions(WEB1, text, 3)
     assert found.total == 5003
-    assert [each.age for each in found.oldest] == [9999, 7777, 4999]
+    assert [client.age for client in found.oldest] == [9999, 7777, 4999]
 
 
 @pytest.mark.parametrize(

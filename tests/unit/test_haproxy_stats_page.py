@@ -51,7 +51,7 @@ async def test_what_a_page_tells(version: str) -> None:
     assert snapshot.info == Info("lb1", "", 0, 0, False)
     assert snapshot.level is Level.USER
     assert snapshot.read_only == "a statistics page"
-    assert [each.name for each in snapshot.backends] == ["shop", "tcp", "empty"]
+    assert [backend.name for backend in snapshot.backends] == ["shop", "tcp", "empty"]
     found = {server.ref.server: server for server in snapshot.servers}
     assert {name: found[name].admin for name in ("up", "drained", "maint")} == {
         "up": Admin.NONE,
@@ -65,7 +65,7 @@ async def test_what_a_page_tells(version: str) -> None:
     assert found["drained"].checks_passed
     assert found["up"].in_rotation
     assert not found["half"].in_rotation
-    assert [name for name, each in found.items() if not each.has_checks] == [
+    assert [name for name, server in found.items() if not server.has_checks] == [
         "unchecked",
         "follower",
         "agent-only",
@@ -73,7 +73,7 @@ async def test_what_a_page_tells(version: str) -> None:
         "file",
         "unhealthy",
     ]
-    assert [name for name, each in found.items() if each.agent] == ["agent", "agent-only"]
+    assert [name for name, server in found.items() if server.agent] == ["agent", "agent-only"]
     assert found["up"].weight == 50
 
 

@@ -41,7 +41,7 @@ def test_only_what_is_in_rotation_is_up_without_a_doubt() -> None:
         assert not server(status=status).in_rotation
 
 
-@pytest.mark.parametrize("said", [each for each in HOSTILE if "\ud800" not in each])
+@pytest.mark.parametrize("said", [text for text in HOSTILE if "\ud800" not in text])
 def test_json_has_both_axes_and_carries_any_text(said: str) -> None:
     drained = server(admin=Admin.FORCED_DRAIN, status=said, check_status=said)
     fields = msgspec.json.decode(encode(server_fields("shop", drained)))

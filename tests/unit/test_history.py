@@ -45,7 +45,7 @@ from tests.support.console_values import HOSTILE, harmless, write
 from tests.unit import journals
 from tests.unit.console_shell import Done
 
-NASTY = [*(each for each in HOSTILE if "\ud800" not in each), "<script>alert(1)</script>", "a" * 10_240]
+NASTY = [*(text for text in HOSTILE if "\ud800" not in text), "<script>alert(1)</script>", "a" * 10_240]
 Rolldeck = Callable[..., Done]
 
 
@@ -157,10 +157,10 @@ def test_the_list(path: Path, rolldeck: Rolldeck) -> None:
     assert [line.split()[0] for line in rolldeck("shop", "--limit", "2").out.splitlines()[1:]] == ["3", "2"]
     assert rolldeck("list", "shop", "--limit=2").out == rolldeck("--limit", "2", "shop").out
     fields = [json.loads(line) for line in rolldeck("--json").out.splitlines()]
-    assert [each["entry"] for each in fields] == [4, 3, 2, 1]
-    assert [each["result"] for each in fields] == ["no end", "interrupted", "aborted", "healthy"]
-    assert [(each["nodes_done"], each["follows"]) for each in fields[2:]] == [(1, 1), (3, None)]
-    assert {(each["schema"], each["kind"]) for each in fields} == {(2, "entry")}
+    assert [line["entry"] for line in fields] == [4, 3, 2, 1]
+    assert [line["result"] for line in fields] == ["no end", "interrupted", "aborted", "healthy"]
+    assert [(line["nodes_done"], line["follows"]) for line in fields[2:]] == [(1, 1), (3, None)]
+    assert {(line["schema"], line["kind"]) for line in fields} == {(2, "entry")}
 
 
 def test_changes_by_hand(path: Path, rolldeck: Rolldeck) -> None:
@@ -235,7 +235,7 @@ def test_one_as_json(path: Path, rolldeck: Rolldeck) -> None:
     journals.write(path, records)
     head, *lines = [json.loads(line) for line in rolldeck("show", "1", "--json").out.splitlines()]
     assert (head["kind"], head["plan"], head["plan_intact"]) == ("entry", journals.PLAN, True)
-    assert lines == [json.loads(encode(event_fields(each))) | {"entry": 1} for each in records]
+    assert lines == [json.loads(encode(event_fields(record))) | {"entry": 1} for record in records]
 
 
 def test_without_an_end_it_says_what_was_begun(path: Path, rolldeck: Rolldeck) -> None:
@@ -250,7 +250,7 @@ def test_without_an_end_it_says_what_was_begun(path: Path, rolldeck: Rolldeck) -
 
 def test_one_that_runs(path: Path, rolldeck: Rolldeck) -> None:
     shift = time.time() - 1_700_000_000.0
-    records = [Record(each.seq, each.at + shift, each.event) for each in journals.troubled()[:60]]
+    records = [Record(record.seq, record.at + shift, record.event) for record in journals.troubled()[:60]]
     journals.write(path, records)
     assert rolldeck().out.splitlines()[1].split()[-3:] == ["running", "0/3", "-"]
     assert rolldeck("show", "1").out.splitlines()[-3:] == [
@@ -367,7 +367,7 @@ def test_the_list_fits(path: Path, columns: int) -> None:
     for text in ("shop", "日本語" * 30, "x" * 10_240):
         journals.write(path, journals.healthy()[:1], application=text, operator=f"{text}@ops1.example.com")
     with Journal(path, read_only=True) as journal:
-        entries = [EntrySummary.of(journal, each) for each in journal.entries()]
+        entries = [EntrySummary.of(journal, entry) for entry in journal.entries()]
     lines = [click.unstyle(line) for line in entry_table(entries, columns)]
     assert max(width(line) for line in lines) <= columns
     assert all("upgrade 1.0 → 2.0" in line for line in lines[1:])
@@ -377,6 +377,6 @@ def test_the_year_goes_where_it_is_this_year(path: Path, monkeypatch: pytest.Mon
     journals.write(path, journals.healthy())
     monkeypatch.setattr("time.time", lambda: 1_700_000_000.0 + 3600)
     with Journal(path, read_only=True) as journal:
-        entries = [EntrySummary.of(journal, each) for each in journal.entries()]
+        entries = [EntrySummary.of(journal, entry) for entry in journal.entries()]
     assert " 11-14 22:13 " in list(entry_table(entries, 70))[1]
     assert " 2023-11-14 22:13 " in list(entry_table(entries, 120))[1]

@@ -53,7 +53,7 @@ class FakeHook:
             raise Refused(self.name, "exit status 1: no")
 
     def moments(self) -> list[str]:
-        return [f"{each['moment']} {each['node']}".strip() for each in self.told]
+        return [f"{payload['moment']} {payload['node']}".strip() for payload in self.told]
 
 
 def world(*hooks: FakeHook, **options: Any) -> World:
@@ -64,8 +64,8 @@ def world(*hooks: FakeHook, **options: Any) -> World:
 
 def order(made: World, *kinds: type[Event]) -> list[str]:
     """Events of these kinds in their order, by tag."""
-    found: list[Record] = [each for each in made.records if isinstance(each.event, kinds)]
-    return [str(type(each.event).__struct_config__.tag) for each in found]
+    found: list[Record] = [record for record in made.records if isinstance(record.event, kinds)]
+    return [str(type(record.event).__struct_config__.tag) for record in found]
 
 
 @pytest.mark.virtual_time
@@ -81,7 +81,7 @@ async def test_each_moment_is_told_with_what_is_known_then() -> None:
     assert (first["operator"], first["rollout"]) == ("me@here", None)
     assert (last["result"], last["upgraded"]) == ("healthy", ["web1", "web2", "web3"])
     assert (last["failed"], last["out_of_rotation"]) == ([], [])
-    assert all(each.ok and not each.error for each in made.events(HookFired))
+    assert all(event.ok and not event.error for event in made.events(HookFired))
 
 
 @pytest.mark.virtual_time
@@ -107,7 +107,7 @@ async def test_an_objection_that_is_ignored_is_only_an_event() -> None:
     made = world(FakeHook(objects_to=EVERY))
     ended = await made.upgrade()
     assert ended.result == "healthy"
-    assert {each.error for each in made.events(HookFired)} == {"exit status 1: no"}
+    assert {event.error for event in made.events(HookFired)} == {"exit status 1: no"}
 
 
 @pytest.mark.virtual_time
@@ -149,7 +149,7 @@ async def test_a_failure_is_told_and_so_is_each_further_one() -> None:
     assert hook.moments() == ["failure web1", "failure web1", "end"]
     assert (hook.told[0]["step"], "disk full" in hook.told[0]["error"]) == ("install", True)
     assert hook.told[-1]["failed"] == ["web1"]
-    assert [each["node"] for each in hook.told[-1]["out_of_rotation"]] == ["web1"]
+    assert [node["node"] for node in hook.told[-1]["out_of_rotation"]] == ["web1"]
 
 
 @pytest.mark.virtual_time
@@ -157,7 +157,7 @@ async def test_a_failed_node_is_in_maintenance_before_its_hook_has_answered() ->
     made = world(FakeHook(on=["failure"], seconds=1000, stops=True))
     made.nodes["web1"].faults.add("install", Refused("web1", "disk full"))
     seen: list[list[str]] = []
-    made.at(500, lambda: seen.append([str(each) for each in made.admin("web1")]))
+    made.at(500, lambda: seen.append([str(state) for state in made.admin("web1")]))
     ended = await made.upgrade()
     assert seen == [["maint", "maint"]]
     assert ended.failed == ["web1"]
@@ -220,7 +220,7 @@ async def test_an_abort_before_the_start_tells_only_the_end() -> None:
 async def test_a_defect_of_a_hook_leaves_no_node_half_way() -> None:
     made = world(FakeHook(defect=True))
     assert (await made.upgrade()).result == "healthy"
-    assert {each.error for each in made.events(HookFired)} == {"internal error: ZeroDivisionError"}
+    assert {event.error for event in made.events(HookFired)} == {"internal error: ZeroDivisionError"}
 
 
 def full(when: Callable[[HookFired], bool]) -> Callable[[Record], None]:

@@ -101,7 +101,7 @@ def test_a_port_that_is_none(port: int) -> None:
     assert len(str(caught.value)) < 400
 
 
-INNER = [each for each in HOSTILE if each]
+INNER = [text for text in HOSTILE if text]
 
 
 def of_the_nodes(field: str) -> Callable[[str], object]:
@@ -219,7 +219,7 @@ def test_statistics_pages_that_are_fine(url: str) -> None:
 @pytest.mark.parametrize(
     "hop",
     [
-        *(Hop(each) for each in HOSTILE),
+        *(Hop(name) for name in HOSTILE),
         Hop("h", "$(id)"),
         Hop("h", "-x"),
         Hop("h", "", 65536),

@@ -90,7 +90,7 @@ backend shop
     assert done.exit_code == 0, done.output
     config = load(written)
     assert config.ssh.config == str(ssh)
-    assert [each.socket for each in config.haproxy.values()] == sockets
+    assert [settings.socket for settings in config.haproxy.values()] == sockets
     assert config.app("api").haproxy == ["lb1"]
     shop = config.app("shop")
     assert (shop.haproxy, list(shop.nodes)) == ([], ["web1", "web2", "web3"])
@@ -168,7 +168,7 @@ def test_a_port_that_haproxy_computes_is_left_out_and_asked_for(binary: Path, tm
 def test_nothing_that_haproxy_says_breaks_out(backend: str, name: str, address: str, status: str) -> None:
     # Replies are decoded from UTF-8, so that no lone surrogate can be in them.
     backend, name, address, status = (
-        each.encode(errors="replace").decode() for each in (backend, name, address, status)
+        text.encode(errors="replace").decode() for text in (backend, name, address, status)
     )
     text = text_of(snapshot((backend, name, address, status)))
     assert all(harmless(line) for line in text.split("\n"))
@@ -206,7 +206,7 @@ def test_what_is_there_is_not_written_into(tmp_path: Path, monkeypatch: pytest.M
         done = run("unix:///x", "--output", written, "--force")
         assert "config.toml is a symbolic link, expected the file itself" in str(done.exception)
         written.unlink()
-    assert [each.name for each in tmp_path.iterdir()] == ["precious"]
+    assert [file.name for file in tmp_path.iterdir()] == ["precious"]
     assert precious.read_text() == "precious"
     assert run("unix:///x", "--output", written).exit_code == 0
     assert (written.read_text(), written.stat().st_mode & 0o777) == ("text", 0o600)
@@ -218,7 +218,7 @@ def test_a_status_with_a_line_break_stays_a_comment() -> None:
 
 
 def test_what_cannot_be_a_table_key_is_quoted() -> None:
-    assert [_key(each) for each in ("web-1_a", "web.1", "a:1", "", 'a"b\\', "日本")] == [
+    assert [_key(key) for key in ("web-1_a", "web.1", "a:1", "", 'a"b\\', "日本")] == [
         "web-1_a",
         '"web.1"',
         '"a:1"',

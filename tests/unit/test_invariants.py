@@ -57,7 +57,7 @@ def a_failure_stops_new_drains(outcome: Outcome) -> None:
         match record.event:
             case NodeFailed(node=name):
                 failed.add(name)
-                batch = next(each for each in outcome.plan.batches if name in each)
+                batch = next(batch for batch in outcome.plan.batches if name in batch)
                 share = 100 * len(failed & set(batch)) / len(batch)
                 if world.control.interactive or share > world.policy.max_fail_percentage:
                     blocking[name] = record.at
@@ -66,7 +66,7 @@ def a_failure_stops_new_drains(outcome: Outcome) -> None:
                 failed.discard(name)
             case CommandFinished(node=name, step="drain", command=command) if command.endswith("state drain"):
                 if name not in drained:
-                    late = [each for each, since in blocking.items() if record.at > since]
+                    late = [name for name, since in blocking.items() if record.at > since]
                     assert not late, f"{name} was drained although {late} had failed"
                 drained.add(name)
             case _:
@@ -108,15 +108,15 @@ def done_is_done_and_untouched_is_untouched(outcome: Outcome) -> None:
 def what_is_not_as_it_was_is_named_with_commands(outcome: Outcome) -> None:
     ended, world = outcome.ended, outcome.world
     assert ended is not None
-    told = {each.node: each for each in ended.out_of_rotation}
-    blind = {each.partition(":")[0] for each in ended.unreachable_balancers}
+    told = {entry.node: entry for entry in ended.out_of_rotation}
+    blind = {text.partition(":")[0] for text in ended.unreachable_balancers}
     for name in world.nodes:
         for server, original in zip(world.servers(name), outcome.original(name), strict=True):
             if server.ref.instance in blind or OriginalState.of(server.seen()) == original:
                 continue
             assert name in told, f"{server.ref} is {server.status(server.admin)}, and nobody is told"
             assert not told[name].intentional
-            assert any(each.startswith(server.ref.instance) for each in told[name].command_texts)
+            assert any(command.startswith(server.ref.instance) for command in told[name].command_texts)
 
 
 def healthy_means_everything(outcome: Outcome) -> None:

@@ -17,7 +17,7 @@ def found(*servers: Server, **app: Any) -> list[NodeSpec]:
 
 
 def places(members: list[NodeSpec]) -> list[tuple[str, str, int]]:
-    return [(each.name, each.address, each.port) for each in members]
+    return [(node.name, node.address, node.port) for node in members]
 
 
 def test_without_nodes_every_server_is_one() -> None:
@@ -34,8 +34,8 @@ def test_nodes_are_exactly_those_of_the_configuration_in_its_order() -> None:
 def test_the_port_is_the_nodes_own_or_the_applications_or_haproxys() -> None:
     nodes = {"web1": {"port": 1}, "web2": {}}
     seen = [server("web1"), server("web2")]
-    assert [each.port for each in found(*seen, nodes=nodes, port=2)] == [1, 2]
-    assert [each.port for each in found(*seen, nodes=nodes)] == [1, 8080]
+    assert [node.port for node in found(*seen, nodes=nodes, port=2)] == [1, 2]
+    assert [node.port for node in found(*seen, nodes=nodes)] == [1, 8080]
 
 
 def test_a_node_may_have_other_names_in_haproxy() -> None:

@@ -77,7 +77,7 @@ def test_a_range_of_numbers_is_pythons(begin: int, length: int, step: int, width
     if padded and len(first) != len(last):
         return
     names, port = expand(f"web[{first}:{last}:{step}].x:22")
-    assert names == [f"web{str(each).zfill(padded)}.x" for each in range(begin, end + 1, step)]
+    assert names == [f"web{str(number).zfill(padded)}.x" for number in range(begin, end + 1, step)]
     assert port == 22
 
 
@@ -89,4 +89,4 @@ def test_any_text_means_hosts_or_is_refused(text: str) -> None:
         return
     assert 1 <= len(names) <= MOST_NODES
     assert 0 <= port <= 65535
-    assert not any(set("[]") & set(each) for each in names)
+    assert not any(set("[]") & set(name) for name in names)

@@ -50,16 +50,16 @@ class Desk:
         )
 
     async def _build(self, places: Sequence[NodeSpec]) -> Sequence[Node]:
-        self.built += [each.name for each in places]
+        self.built += [node.name for node in places]
         await asyncio.sleep(self.slow)
         return cast("Sequence[Node]", places)
 
     async def first(self) -> tuple[list[str], float]:
         """The names, and when they were known."""
-        return [each.name for each in await self.resolver.first_known()], asyncio.get_running_loop().time()
+        return [node.name for node in await self.resolver.first_known()], asyncio.get_running_loop().time()
 
     async def whole(self) -> tuple[list[str], float]:
-        return [each.name for each in await self.resolver.all_nodes()], asyncio.get_running_loop().time()
+        return [node.name for node in await self.resolver.all_nodes()], asyncio.get_running_loop().time()
 
 
 @pytest.mark.virtual_time

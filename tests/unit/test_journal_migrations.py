@@ -70,7 +70,7 @@ def content(path: Path) -> str:
 
 def assert_read(journal: Journal) -> None:
     """What stands in it is told as ever."""
-    found = [(each.kind, each.version, each.result, each.intact) for each in journal.entries("shop")]
+    found = [(entry.kind, entry.version, entry.result, entry.intact) for entry in journal.entries("shop")]
     assert found == [
         ("upgrade", "1.6.0", "", True),
         ("change", "", "healthy", True),
@@ -97,7 +97,7 @@ def test_it_is_read_without_being_changed(path: Path) -> None:
         assert_read(journal)
         assert journal.head(3) == ""
         assert journal.find("00" * 32) is None
-        assert [each.state for each in journal.verify().entries] == ["unverifiable"] * 3
+        assert [entry.state for entry in journal.verify().entries] == ["unverifiable"] * 3
     assert path.read_bytes() == before
     assert version(path) == 1
 
@@ -124,7 +124,7 @@ def test_it_is_migrated_when_it_is_written(path: Path) -> None:
         verified = journal.verify()
     assert added == 4
     assert verified.intact
-    assert [each.state for each in verified.entries] == ["unverifiable"] * 3 + ["intact"]
+    assert [entry.state for entry in verified.entries] == ["unverifiable"] * 3 + ["intact"]
 
 
 def test_whoever_wrote_it_before_can_go_on(path: Path) -> None:

@@ -47,12 +47,12 @@ def note(number: int = 1, text: str = "x", node: str = "web1") -> Record:
 
 def texts(path: Path, entry: int) -> list[str]:
     with Journal(path, read_only=True) as journal:
-        events = [each.event for each in journal.records(entry)]
-    return [each.text for each in events if isinstance(each, NodeNote)]
+        events = [record.event for record in journal.records(entry)]
+    return [event.text for event in events if isinstance(event, NodeNote)]
 
 
 def test_a_rollout_is_read_back_as_it_was(path: Path) -> None:
-    records = [Record(each.seq, round(each.at, 3), each.event) for each in journals.troubled()]
+    records = [Record(record.seq, round(record.at, 3), record.event) for record in journals.troubled()]
     entry = journals.write(path, records, operator="ann@ops", host="ops", pid=42, follows=7)
     with Journal(path, read_only=True) as journal:
         assert list(journal.records(entry)) == records
@@ -63,11 +63,11 @@ def test_a_rollout_is_read_back_as_it_was(path: Path) -> None:
     assert (found.operator, found.host, found.pid, found.follows) == ("ann@ops", "ops", 42, 7)
     assert (found.began, found.ended, found.result) == (records[0].at, records[-1].at, "aborted")
     assert (found.plan, found.intact) == (journals.PLAN, True)
-    assert turns == [each for each in records if isinstance(each.event, NodeStarted)]
+    assert turns == [record for record in records if isinstance(record.event, NodeStarted)]
 
 
 def test_whatever_was_said_is_read_back(path: Path) -> None:
-    said = [each for each in HOSTILE if each.isprintable() or "\ud800" not in each]
+    said = [text for text in HOSTILE if text.isprintable() or "\ud800" not in text]
     entry = journals.write(path, [note(number, text) for number, text in enumerate(said, 1)])
     assert texts(path, entry) == said
 
@@ -76,9 +76,9 @@ def test_the_newest_first_of_one_application_or_all(path: Path) -> None:
     ids = [journals.write(path, [note()], application=name) for name in ("shop", "pay", "shop")]
     assert ids == [1, 2, 3]
     with Journal(path, read_only=True) as journal:
-        assert [each.id for each in journal.entries()] == [3, 2, 1]
-        assert [each.id for each in journal.entries("shop")] == [3, 1]
-        assert [each.id for each in journal.entries(limit=1)] == [3]
+        assert [entry.id for entry in journal.entries()] == [3, 2, 1]
+        assert [entry.id for entry in journal.entries("shop")] == [3, 1]
+        assert [entry.id for entry in journal.entries(limit=1)] == [3]
         assert journal.entries("none") == []
         assert journal.entry(99) is None
 
@@ -96,8 +96,8 @@ def test_it_is_in_wal_mode_and_nobody_else_can_read_it(path: Path) -> None:
             assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
             assert other.execute("PRAGMA user_version").fetchone() == (VERSION,)
         other.close()
-        for each in path.parent.iterdir():
-            assert stat.S_IMODE(each.stat().st_mode) == 0o600, each
+        for file in path.parent.iterdir():
+            assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
@@ -151,7 +151,7 @@ def test_it_is_read_while_it_is_written(path: Path, writer: "subprocess.Popen[st
     for _ in range(10):
         told = said(writer, 20)
         with Journal(path, read_only=True) as journal:
-            numbers = [each.seq for each in journal.records(1)]
+            numbers = [record.seq for record in journal.records(1)]
         assert numbers == list(range(1, len(numbers) + 1))
         assert len(numbers) >= told
 
@@ -276,7 +276,7 @@ def test_only_old_ones_that_ended_healthy_are_forgotten(path: Path) -> None:
     with Journal(path) as journal:
         assert journal.prune(healthy[-1].at) == 0
         assert journal.prune(healthy[-1].at + 1) == 1
-        assert [each.id for each in journal.entries()] == [unfinished, troubled]
+        assert [entry.id for entry in journal.entries()] == [unfinished, troubled]
         assert list(journal.records(old)) == []
         assert list(journal.records(troubled))
 

@@ -28,21 +28,21 @@ def verified(path: Path, entry: int | None = None) -> Verification:
 def problems(path: Path) -> dict[int, str]:
     """In words, by entry; those of the whole journal under 0."""
     found = verified(path)
-    named = {each.entry: "; ".join(each.problems) for each in found.entries}
+    named = {entry.entry: "; ".join(entry.problems) for entry in found.entries}
     return {number: words for number, words in {0: "; ".join(found.problems), **named}.items() if words}
 
 
 def test_what_nobody_has_changed_is_intact(path: Path) -> None:
     found = verified(path)
     assert found.intact
-    assert [(each.entry, each.state) for each in found.entries] == [
+    assert [(entry.entry, entry.state) for entry in found.entries] == [
         (1, "intact"),
         (2, "intact"),
         (3, "intact"),
     ]
     counts = [len(journals.healthy()), len(journals.troubled()), 9]
-    assert [each.events for each in found.entries] == counts
-    assert [each.sealed for each in found.entries] == [counts[0], counts[1], None]
+    assert [entry.events for entry in found.entries] == counts
+    assert [entry.sealed for entry in found.entries] == [counts[0], counts[1], None]
 
 
 TAMPERED = {
@@ -191,7 +191,7 @@ def test_the_last_events_of_a_killed_one_show_once_somebody_has_begun_the_next(p
     with Journal(path) as journal:
         head = journal.head(3)
     journals.write(path, journals.healthy()[:3])
-    assert [each.sealed for each in verified(path).entries][2] == 9
+    assert [entry.sealed for entry in verified(path).entries][2] == 9
     for statement in cut:
         journals.change(path, statement)
     assert "it had events up to 9 when it was sealed: only 5 is there" in problems(path)[3]
@@ -220,7 +220,7 @@ def test_what_was_pruned_leaves_a_link_and_is_not_missing(path: Path) -> None:
         assert journal.find(head) is not None
     found = verified(path)
     assert (found.intact, found.pruned) == (True, 1)
-    assert [each.entry for each in found.entries] == [2, 3]
+    assert [entry.entry for entry in found.entries] == [2, 3]
     journals.write(path, journals.healthy())
     assert verified(path).intact
 
@@ -229,7 +229,7 @@ def test_old_entries_are_pruned_too_and_replaced_by_nothing(tmp_path: Path) -> N
     path = copied("journal-v1.db", tmp_path / "journal.db")
     with Journal(path) as journal:
         assert journal.prune(1e12) == 2
-        assert [each.id for each in journal.entries()] == [3]
+        assert [entry.id for entry in journal.entries()] == [3]
     assert verified(path).intact
 
 
@@ -255,8 +255,8 @@ def test_the_bus_knows_the_head_while_it_is_recorded(tmp_path: Path) -> None:
     assert len({first, one, two}) == 3
     assert none == ""
     with Journal(path, read_only=True) as journal:
-        assert [journal.find(each) for each in (first, one, two)] == [(1, 0), (1, 1), (1, 2)]
-    assert [each.sealed for each in verified(path).entries] == [2]
+        assert [journal.find(entry) for entry in (first, one, two)] == [(1, 0), (1, 1), (1, 2)]
+    assert [entry.sealed for entry in verified(path).entries] == [2]
 
 
 def test_a_change_by_hand_in_the_middle_does_not_end_the_rollouts_entry(tmp_path: Path) -> None:

@@ -53,7 +53,9 @@ def test_backends_know_nothing_of_what_decides() -> None:
 
 def test_the_command_line_starts_without_what_is_slow() -> None:
     assert not loaded("import console.command_line") & (SLOW | {"msgspec", "asyncio", "backends"})
-    every = ", ".join(each for each in modules("console.commands".replace(".", "/")) if "demo" not in each)
+    every = ", ".join(
+        module for module in modules("console.commands".replace(".", "/")) if "demo" not in module
+    )
     assert not loaded(f"import {every}") & SLOW
 
 

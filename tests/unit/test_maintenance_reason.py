@@ -13,11 +13,11 @@ OUT: dict[str, Any] = {"operational": Operational.STOPPED}
 
 
 def who(**changes: Any) -> list[tuple[str, bool]]:
-    return [(each.who, each.active) for each in maintenance_reasons(server(**changes))]
+    return [(reason.who, reason.active) for reason in maintenance_reasons(server(**changes))]
 
 
 def words(**changes: Any) -> str:
-    return " | ".join(each.text for each in maintenance_reasons(server(**changes)))
+    return " | ".join(reason.text for reason in maintenance_reasons(server(**changes)))
 
 
 # The servers of tests/capture_haproxy.py
@@ -41,7 +41,8 @@ CAPTURED = {
 def test_on_what_haproxy_really_said(version: str) -> None:
     found = servers(version)
     assert {
-        name: [(each.who, each.active) for each in maintenance_reasons(found[name])] for name in CAPTURED
+        name: [(reason.who, reason.active) for reason in maintenance_reasons(found[name])]
+        for name in CAPTURED
     } == CAPTURED
     (follower,) = maintenance_reasons(found["follower"])
     assert "inherited from shop/maint" in follower.text

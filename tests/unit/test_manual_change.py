@@ -29,7 +29,7 @@ async def carry_out(world: World, wanted: Change) -> tuple[Server, ...]:
 async def test_a_node_is_taken_out_everywhere_and_read_back(action: Action) -> None:
     world = World()
     after = await carry_out(world, change(world, action, "web1"))
-    assert [(str(each.ref), each.admin_state) for each in after] == [
+    assert [(str(server.ref), server.admin_state) for server in after] == [
         ("shop/web1 on lb1", action),
         ("shop/web1 on lb2", action),
     ]
@@ -41,7 +41,7 @@ async def test_a_node_is_taken_out_everywhere_and_read_back(action: Action) -> N
 async def test_the_floor_is_kept_unless_every_node_is_named(action: Action, more: dict[str, int]) -> None:
     world = World(nodes=2, min_available=1)
     both = change(world, action, "web1", "web2", **more)
-    assert [each.after for each in (await impact(world.application, both)).broken] == [0, 0]
+    assert [capacity.after for capacity in (await impact(world.application, both)).broken] == [0, 0]
     with pytest.raises(CapacityViolation, match="shop on lb1: in rotation 2 → 0, floor 1"):
         await carry_out(world, both)
     half = change(world, action, "web1", "web2", override=frozenset({"web1"}), **more)
@@ -49,14 +49,14 @@ async def test_the_floor_is_kept_unless_every_node_is_named(action: Action, more
         await carry_out(world, half)
     assert world.sent() == []
     named = change(world, action, "web1", "web2", override=frozenset({"web1", "web2"}), **more)
-    assert not any(each.in_rotation for each in await carry_out(world, named))
+    assert not any(server.in_rotation for server in await carry_out(world, named))
 
 
 @pytest.mark.virtual_time
 async def test_a_weight_above_zero_needs_no_guard() -> None:
     world = World(nodes=1, min_available=1)
     after = await carry_out(world, change(world, "weight", "web1", weight=50))
-    assert [each.weight for each in after] == [50, 50]
+    assert [server.weight for server in after] == [50, 50]
 
 
 @pytest.mark.virtual_time
@@ -66,7 +66,7 @@ async def test_impact_looks_and_touches_nothing() -> None:
     world.server("web1", "lb2").queue = 1
     seen = await impact(world.application, change(world, "maint", "web1"))
     assert (seen.nodes, seen.sessions, seen.broken) == (("web1",), 3, ())
-    assert [(each.before, each.after) for each in seen.capacities] == [(3, 2), (3, 2)]
+    assert [(capacity.before, capacity.after) for capacity in seen.capacities] == [(3, 2), (3, 2)]
     assert (await impact(world.application, change(world, "ready", "web1"))).capacities == ()
     assert not world.touched()
 
@@ -90,7 +90,7 @@ async def test_names_that_do_not_exist_are_refused_and_doubles_count_once() -> N
     world = World()
     with pytest.raises(PreflightFailed, match=r"web9: no such node; did you mean 'web3'\? there is: web1"):
         choose(world.application, ["web1", "web9"])
-    assert [each.name for each in choose(world.application, ["web2", "web2"])] == ["web2"]
+    assert [node.name for node in choose(world.application, ["web2", "web2"])] == ["web2"]
 
 
 @pytest.mark.virtual_time
@@ -121,14 +121,14 @@ async def test_ready_goes_the_safe_way(state: str) -> None:
     world = World()
     world.take_out("web1", state)
     after = await carry_out(world, change(world, "ready", "web1"))
-    assert all(each.in_rotation for each in after)
+    assert all(server.in_rotation for server in after)
     assert [line for _, line in world.balancers["lb1"].sent] == [PROVE, READY]
 
 
 @pytest.mark.virtual_time
 async def test_ready_of_what_is_in_rotation_sends_nothing() -> None:
     world = World()
-    assert all(each.in_rotation for each in await carry_out(world, change(world, "ready", "web1")))
+    assert all(server.in_rotation for server in await carry_out(world, change(world, "ready", "web1")))
     assert world.sent() == []
 
 
@@ -165,4 +165,4 @@ async def test_a_drain_of_what_is_in_maintenance_is_a_change_too() -> None:
     world = World()
     world.take_out("web1", "maint")
     after = await carry_out(world, change(world, "drain", "web1"))
-    assert [each.admin_state for each in after] == [AdminState.DRAIN] * 2
+    assert [server.admin_state for server in after] == [AdminState.DRAIN] * 2

@@ -21,7 +21,7 @@ NODES, SEEN = run(_world())
 
 
 def errors(findings: tuple[Finding, ...]) -> list[str]:
-    return [f"{each.subject} {each.text}" for each in findings if each.severity is Severity.ERROR]
+    return [f"{finding.subject} {finding.text}" for finding in findings if finding.severity is Severity.ERROR]
 
 
 def with_servers(instance: str, *servers: Server) -> dict[str, Snapshot]:
@@ -38,8 +38,8 @@ def test_by_name_on_every_instance() -> None:
 
 def test_by_address_and_port_whatever_the_names() -> None:
     odd = [
-        replace(each, ref=replace(each.ref, server=f"s{number}"))
-        for number, each in enumerate(SEEN["lb2"].servers)
+        replace(server, ref=replace(server.ref, server=f"s{number}"))
+        for number, server in enumerate(SEEN["lb2"].servers)
     ]
     mapped, findings = map_nodes(NODES, with_servers("lb2", *odd), "address")
     assert mapped["web1"] == (ServerRef("lb1", "shop", "web1"), ServerRef("lb2", "shop", "s0"))
@@ -47,7 +47,7 @@ def test_by_address_and_port_whatever_the_names() -> None:
 
 
 def test_the_port_is_part_of_the_address() -> None:
-    other = [replace(each, port=81) for each in SEEN["lb2"].servers]
+    other = [replace(server, port=81) for server in SEEN["lb2"].servers]
     _, findings = map_nodes(NODES, with_servers("lb2", *other), "address")
     assert errors(findings)[0] == (
         "web1 is not registered on lb2: looked for web1:80, found web1:81, web2:81"
@@ -60,7 +60,7 @@ def test_a_node_that_one_instance_does_not_know_is_an_error() -> None:
 
 
 def test_a_name_for_one_backend_only() -> None:
-    second = [replace(each, ref=replace(each.ref, backend="api")) for each in SEEN["lb1"].servers]
+    second = [replace(server, ref=replace(server.ref, backend="api")) for server in SEEN["lb1"].servers]
     seen = with_servers("lb1", *SEEN["lb1"].servers, *second)
     nodes = [replace(NODES[0], servers=("api/web1",))]
     mapped, _ = map_nodes(nodes, {"lb1": seen["lb1"]}, "name")
@@ -84,14 +84,14 @@ def test_a_known_name_at_another_address_is_doubted(address: str, warned: bool) 
     first, second = SEEN["lb1"].servers
     nodes = (replace(NODES[0], addresses=frozenset({"10.0.0.1"})), NODES[1])
     _, findings = map_nodes(nodes, with_servers("lb1", replace(first, address=address), second), "name")
-    assert [each.severity for each in findings] == [Severity.WARNING] * warned
+    assert [finding.severity for finding in findings] == [Severity.WARNING] * warned
 
 
 def test_different_backends_on_each_instance_are_pointed_out() -> None:
     extra = replace(SEEN["lb2"].servers[0], ref=ServerRef("lb2", "api", "web1"))
     mapped, findings = map_nodes(NODES, with_servers("lb2", *SEEN["lb2"].servers, extra), "name")
     assert len(mapped["web1"]) == 3
-    assert [each.text for each in findings] == [
+    assert [finding.text for finding in findings] == [
         "is in different backends on each (lb1: shop; lb2: api, shop)"
     ]
 

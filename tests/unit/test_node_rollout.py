@@ -57,9 +57,9 @@ async def test_five_steps_in_order_and_the_time_of_each() -> None:
     assert steps(world, "web1") == ["drain", "stop", "install", "start", "verify"]
     assert world.nodes["web1"].asked == ["stop", "install 2.0", "start"]
     done = world.events(StepDone)
-    assert all(each.changed for each in done)
+    assert all(step.changed for step in done)
     (whole,) = world.events(NodeUpgraded)
-    assert whole.duration_s == pytest.approx(sum(each.duration_s for each in done), abs=0.01)
+    assert whole.duration_s == pytest.approx(sum(step.duration_s for step in done), abs=0.01)
 
 
 @pytest.mark.virtual_time
@@ -82,7 +82,7 @@ async def test_a_failed_node_is_kept_out_and_named_with_its_step() -> None:
     assert (failed.node, failed.step) == ("web1", "verify")
     assert ended.failed == ["web1"]
     assert world.admin("web1") == [AdminState.MAINT] * 2
-    assert not any(each.asked for name, each in world.nodes.items() if name != "web1")
+    assert not any(node.asked for name, node in world.nodes.items() if name != "web1")
 
 
 def spoiled_bake(world: World) -> None:
@@ -105,13 +105,13 @@ async def test_a_bad_bake_leaves_the_node_where_the_floor_needs_it() -> None:
     spoiled_bake(world)
 
     async def other_goes() -> None:
-        await world.until(lambda: any(each.reason == "baking" for each in world.events(Waiting)))
+        await world.until(lambda: any(wait.reason == "baking" for wait in world.events(Waiting)))
         world.server("web2", "lb1").set_state("maint")
 
     ended = await world.during(other_goes())
     assert ended.failed == ["web1"]
     assert world.admin("web1") == [AdminState.READY, AdminState.MAINT]
-    assert any("because of the floor" in each.text for each in world.events(NodeNote))
+    assert any("because of the floor" in note.text for note in world.events(NodeNote))
 
 
 @pytest.mark.virtual_time
@@ -142,7 +142,7 @@ async def test_a_dead_instance_does_not_keep_a_bad_node_in_rotation_on_the_other
     ended = await world.upgrade()
     assert ended.failed == ["web1"]
     assert world.admin("web1") == [AdminState.READY, AdminState.MAINT]
-    assert any("could not be brought to maintenance" in each.text for each in world.events(NodeNote))
+    assert any("could not be brought to maintenance" in note.text for note in world.events(NodeNote))
     assert ended.unreachable_balancers == ["lb1: connection refused"]
 
 
@@ -195,7 +195,7 @@ async def test_skip_leaves_the_failed_node_out_and_goes_on() -> None:
     break_install(world, "web1")
     ended = await world.during(answer(world, "skip"))
     assert (ended.result, ended.failed, ended.upgraded) == ("degraded", ["web1"], ["web2", "web3"])
-    assert [each.node for each in ended.out_of_rotation] == ["web1"]
+    assert [entry.node for entry in ended.out_of_rotation] == ["web1"]
 
 
 @pytest.mark.virtual_time

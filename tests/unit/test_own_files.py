@@ -169,7 +169,7 @@ def test_whatever_the_umask_folders_and_files_are_ours_alone(tmp_path: Path) -> 
         os.umask(before)
     for made in (path.parent, path.parent.parent, path.parent.parent.parent, path.parent / "locks"):
         assert mode(made) == 0o700
-    assert {mode(each) for each in path.parent.rglob("*") if each.is_file()} == {0o600}
+    assert {mode(file) for file in path.parent.rglob("*") if file.is_file()} == {0o600}
 
 
 def test_the_default_folder_is_closed_when_it_was_not(
@@ -318,7 +318,7 @@ def test_one_that_is_replaced_is_replaced_whole(tmp_path: Path, precious: Path) 
         with pytest.raises(Untrusted, match=words):
             write_private(tmp_path / name, b"new", replace=True)
     assert untouched(precious)
-    assert {each.name for each in tmp_path.iterdir()} == {"old", "other name", "link", "fifo", "precious"}
+    assert {file.name for file in tmp_path.iterdir()} == {"old", "other name", "link", "fifo", "precious"}
 
 
 def test_of_one_that_cannot_be_written_nothing_is_left(
@@ -328,4 +328,4 @@ def test_of_one_that_cannot_be_written_nothing_is_left(
     for replace, path in ((False, tmp_path / "new"), (True, tmp_path / "old")):
         with pytest.raises(TypeError):
             write_private(path, "no bytes", replace=replace)  # type: ignore[arg-type]
-    assert {each.name: each.read_text() for each in tmp_path.iterdir()} == {"old": "old"}
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {"old": "old"}

@@ -42,7 +42,7 @@ def plan(*nodes: PlannedNode, version: str = "1.5.0", **more: object) -> Plan:
 )
 def test_what_decides_about_a_node_is_compared(now: PlannedNode, words: str, beyond: bool) -> None:
     found = plan_differences(plan(WEB1), plan(now))
-    assert [(words in str(each), each.beyond) for each in found] == [(True, beyond)]
+    assert [(words in str(difference), difference.beyond) for difference in found] == [(True, beyond)]
 
 
 def test_words_and_commands_decide_nothing() -> None:
@@ -65,7 +65,7 @@ def test_another_version_or_another_node_is_more_than_was_asked_for() -> None:
         (plan(), [False]),
     ]
     for now, beyond in cases:
-        assert [each.beyond for each in plan_differences(plan(WEB1), now)] == beyond
+        assert [difference.beyond for difference in plan_differences(plan(WEB1), now)] == beyond
 
 
 def test_more_that_is_carried_along_is_more_than_was_agreed_to() -> None:
@@ -106,7 +106,7 @@ async def test_what_has_not_changed_is_asked_about_by_nobody() -> None:
 async def test_it_is_planned_again_until_it_holds_still() -> None:
     found, differences = await look_again(proposals(weighing(2), weighing(3)))
     assert found.plan == weighing(3)
-    assert [each.now for each in differences] == ["ready, weight 2", "ready, weight 3"]
+    assert [difference.now for difference in differences] == ["ready, weight 2", "ready, weight 3"]
 
 
 async def test_what_never_holds_still_is_not_begun() -> None:

@@ -30,7 +30,7 @@ def node(name: str, **changes: object) -> PlannedNode:
 
 
 def plan(*nodes: PlannedNode, findings: Iterable[Finding] = ()) -> Plan:
-    batches = tuple((each.name,) for each in nodes if each.steps)
+    batches = tuple((node.name,) for node in nodes if node.steps)
     capacities = tuple((CAPACITY,) for _ in batches)
     return Plan("shop", "1.5.0", Policy(), nodes, batches, capacities, findings=tuple(findings))
 

@@ -44,9 +44,9 @@ def lb(watch: Poller, name: str = "lb1") -> BalancerView:
 
 def test_it_connects_and_lives() -> None:
     async def test(world: World, watch: Poller) -> None:
-        assert [each.state for each in watch.view.instances] == ["connecting", "connecting"]
+        assert [balancer.state for balancer in watch.view.instances] == ["connecting", "connecting"]
         await asyncio.sleep(0.5)
-        assert [each.state for each in watch.view.instances] == ["live", "live"]
+        assert [balancer.state for balancer in watch.view.instances] == ["live", "live"]
         assert (found := watch.view.server(WEB1)) is not None
         assert found.ref == WEB1
         before = lb(watch).read_at
@@ -224,6 +224,6 @@ def test_errors_that_no_server_explains_are_counted_over_the_last_looks() -> Non
         world.server("web1").resets = 1
         world.balancers["lb1"].own_5xx = 3
         await asyncio.sleep(1)
-        assert [each.unattributed for each in watch.view.instances] == [3, 0]
+        assert [balancer.unattributed for balancer in watch.view.instances] == [3, 0]
 
     watched(test)

@@ -17,7 +17,7 @@ from tests.support.fake_fleet import World
 
 
 def texts(findings: tuple[Finding, ...], severity: Severity) -> list[str]:
-    return [f"{each.subject}: {each.text}" for each in findings if each.severity is severity]
+    return [f"{finding.subject}: {finding.text}" for finding in findings if finding.severity is severity]
 
 
 @pytest.mark.virtual_time
@@ -26,7 +26,7 @@ async def test_a_fleet_in_order_has_a_plan_without_findings() -> None:
     plan = await world.plan()
     assert plan.findings == ()
     assert plan.batches == (("web1",), ("web2", "web3"), ("web4",))
-    assert [str(each) for each in plan.capacities[1]] == [
+    assert [str(capacity) for capacity in plan.capacities[1]] == [
         "shop on lb1: in rotation 4 → 2, floor 1",
         "shop on lb2: in rotation 4 → 2, floor 1",
     ]
@@ -167,7 +167,7 @@ async def test_what_persistence_does_follows_from_the_configuration(
 ) -> None:
     world = World(instances=1)
     world.balancers["lb1"].cookie, world.balancers["lb1"].config = cookie, config
-    said = [each for each in texts((await world.plan()).findings, Severity.WARNING) if "clients" in each]
+    said = [text for text in texts((await world.plan()).findings, Severity.WARNING) if "clients" in text]
     if expected is None:
         assert said == []
     else:
@@ -228,18 +228,18 @@ async def test_every_command_is_planned_as_it_is_then_sent() -> None:
     world.server("web1").agent = world.server("web1").agent_configured = True
     plan = await world.plan()
     planned = {
-        name: [each.command for each in plan.node("web1").commands if each.target == name]
+        name: [command.command for command in plan.node("web1").commands if command.target == name]
         for name in world.balancers
     }
     await world.carry_out(plan)
     for name, balancer in world.balancers.items():
         assert [line for _, line in balancer.sent] == planned[name]
-    steps = [each.step for each in plan.node("web1").commands if each.target == "web1"]
+    steps = [command.step for command in plan.node("web1").commands if command.target == "web1"]
     assert steps == ["stop", "install", "start"]
 
 
 def left_at_verify(world: World, name: str, version: str = "2.0") -> Unfinished:
-    originals = {each.ref: OriginalState.of(each.seen()) for each in world.servers(name)}
+    originals = {server.ref: OriginalState.of(server.seen()) for server in world.servers(name)}
     return Unfinished(7, originals, "left by rollout 7 (ann): interrupted at verify", target_version=version)
 
 
@@ -256,7 +256,7 @@ async def test_a_node_that_serves_unproven_is_proven_first_unless_it_gets_anothe
     if version == "2.0":
         assert (node.steps, node.unproven) == (("drain", "verify"), True)
         assert plan.batches == (("web1",), ("web3",), ("web2",))
-        assert [each.step for each in node.commands if each.step == "stop"] == []
+        assert [command.step for command in node.commands if command.step == "stop"] == []
     else:
         assert (node.steps, node.unproven) == (tuple(STEPS), False)
         assert plan.batches == (("web3",), ("web2",), ("web1",))

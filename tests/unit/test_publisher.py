@@ -57,9 +57,9 @@ class FakeConsul:
         if release and self.held != release:
             return False
         self.held = acquire
-        for each in unpack(value)[1]:
-            assert isinstance(each.event, NodeNote)
-            self.seen.setdefault(each.event.text, asyncio.get_running_loop().time())
+        for record in unpack(value)[1]:
+            assert isinstance(record.event, NodeNote)
+            self.seen.setdefault(record.event.text, asyncio.get_running_loop().time())
         return True
 
     async def delete(self, key: str, *, recurse: bool = False) -> None:

@@ -48,11 +48,11 @@ def test_a_reload_in_any_step_is_undone_before_anything_goes_on(step: str) -> No
         return world
 
     world = run(scenario())
-    [noted] = [each.text for each in world.events(NodeNote) if "was reloaded" in each.text]
+    [noted] = [note.text for note in world.events(NodeNote) if "was reloaded" in note.text]
     assert noted.startswith("lb1 was reloaded; restored: ")
     assert "set server shop/web3 state maint" in noted
-    assert [(each.who, each.via) for each in world.events(Paused)] == [("Rolldeck", "rolldeck")]
-    assert [(each.who, each.via) for each in world.events(Resumed)] == [("Rolldeck", "rolldeck")]
+    assert [(event.who, event.via) for event in world.events(Paused)] == [("Rolldeck", "rolldeck")]
+    assert [(event.who, event.via) for event in world.events(Resumed)] == [("Rolldeck", "rolldeck")]
 
 
 def test_what_somebody_else_does_to_an_upgraded_node_is_named_once_and_not_fought() -> None:
@@ -61,7 +61,7 @@ def test_what_somebody_else_does_to_an_upgraded_node_is_named_once_and_not_fough
         when(world, StepStarted, "verify", lambda: None)
 
         async def interfere() -> None:
-            await world.until(lambda: [each.node for each in world.events(NodeUpgraded)] == ["web1"])
+            await world.until(lambda: [event.node for event in world.events(NodeUpgraded)] == ["web1"])
             world.server("web1", "lb2").set_state("maint")
 
         ended = await world.during(interfere())
@@ -70,7 +70,7 @@ def test_what_somebody_else_does_to_an_upgraded_node_is_named_once_and_not_fough
         return world
 
     world = run(scenario())
-    told = [each.text for each in world.events(NodeNote) if "somebody set" in each.text]
+    told = [note.text for note in world.events(NodeNote) if "somebody set" in note.text]
     assert told == [
         "somebody set shop/web1 on lb2 to maint, weight 1; this rollout wants it as it was before"
     ]
@@ -119,7 +119,7 @@ async def test_the_agent_that_a_failed_rollout_left_off_is_on_again_after_ready(
     world.take_out("web1")
     ended = await world.upgrade(force_ready=["web1"])
     assert ended.result == "healthy"
-    assert [each.agent for each in world.servers("web1")] == [True, True]
+    assert [server.agent for server in world.servers("web1")] == [True, True]
 
 
 @pytest.mark.virtual_time
@@ -129,7 +129,7 @@ async def test_the_bake_does_not_end_on_a_bad_look() -> None:
     looks: list[bool] = []
 
     async def sick() -> None:
-        await world.until(lambda: any(each.reason == "baking" for each in world.events(Waiting)) or looks)
+        await world.until(lambda: any(wait.reason == "baking" for wait in world.events(Waiting)) or looks)
         await asyncio.sleep(0.45)
         node.flaps = [False, False, True, True]
         await world.until(lambda: world.events(NodeUpgraded))

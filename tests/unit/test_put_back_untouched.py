@@ -34,7 +34,7 @@ def after(world: World, step: str, act: object) -> None:
 
 def as_before(world: World) -> None:
     assert world.admin("web1") == [AdminState.READY] * 2
-    assert all(each.seen().in_rotation for each in world.servers("web1"))
+    assert all(server.seen().in_rotation for server in world.servers("web1"))
 
 
 def put_back(world: World, ended: RolloutEnded) -> None:
@@ -44,7 +44,7 @@ def put_back(world: World, ended: RolloutEnded) -> None:
     assert (ended.interrupted, ended.pending) == ([], ["web2", "web3"])
     assert not ended.out_of_rotation
     assert "put back: web1" in ended.reason
-    assert [each.node for each in world.events(NodePutBack)] == ["web1"]
+    assert [event.node for event in world.events(NodePutBack)] == ["web1"]
     assert not world.sent("web2")
     assert not world.sent("web3")
 
@@ -130,7 +130,7 @@ async def test_a_node_that_fell_ill_meanwhile_stays_out() -> None:
     after(world, "stop", lambda: setattr(world.nodes["web1"], "healthy", False))
     ended = await world.upgrade()
     assert (ended.failed, ended.put_back) == (["web1"], [])
-    assert [each.node for each in ended.out_of_rotation] == ["web1"]
+    assert [entry.node for entry in ended.out_of_rotation] == ["web1"]
     assert world.admin("web1") == [AdminState.MAINT] * 2
 
 
@@ -142,7 +142,7 @@ async def test_another_version_that_runs_meanwhile_stays_out() -> None:
     ended = await world.upgrade()
     assert (ended.failed, ended.put_back) == (["web1"], [])
     assert world.admin("web1") == [AdminState.MAINT] * 2
-    assert any("1.9 runs, expected 1.0" in each.text for each in world.events(NodeNote))
+    assert any("1.9 runs, expected 1.0" in note.text for note in world.events(NodeNote))
 
 
 @pytest.mark.virtual_time
@@ -156,7 +156,7 @@ async def test_what_somebody_drained_meanwhile_is_left_so() -> None:
     ended = await world.upgrade()
     assert ended.put_back == ["web1"]
     assert world.admin("web1") == [AdminState.DRAIN, AdminState.READY]
-    assert any("somebody has drained" in each.text for each in world.events(NodeNote))
+    assert any("somebody has drained" in note.text for note in world.events(NodeNote))
 
 
 @pytest.mark.virtual_time

@@ -20,8 +20,8 @@ def registered(world: World, *, gate_on_checks: bool = False) -> FakeRegistratio
     """From now on web1 is in a registry."""
     registration = FakeRegistration(gate_on_checks=gate_on_checks)
     nodes = tuple(
-        replace(each, registration=registration) if each.name == "web1" else each
-        for each in world.application.nodes
+        replace(node, registration=registration) if node.name == "web1" else node
+        for node in world.application.nodes
     )
     world.application = replace(world.application, nodes=nodes)
     return registration
@@ -50,7 +50,7 @@ async def test_it_is_out_before_the_service_is_stopped_and_back_after_the_last_l
         (what, registration.reason, world.admin("web1"))
     )
     plan = await world.plan()
-    assert [each.command for each in plan.node("web1").commands if "maint -" in each.command] == [
+    assert [command.command for command in plan.node("web1").commands if "maint -" in command.command] == [
         "maint -enable",
         "maint -disable",
     ]
@@ -125,10 +125,10 @@ async def test_what_somebody_has_set_there_stays_and_is_told(reason: str) -> Non
     registration = registered(world)
     registration.reason = reason
     plan = await world.plan()
-    assert not [each for each in plan.node("web1").commands if "maint -" in each.command]
+    assert not [command for command in plan.node("web1").commands if "maint -" in command.command]
     assert (await world.carry_out(plan)).result == "healthy"
     assert (registration.asked, registration.reason) == ([], reason)
-    told = [each.text for each in world.events(NodeNote) if each.node == "web1"]
+    told = [note.text for note in world.events(NodeNote) if note.node == "web1"]
     assert told == [f"is in maintenance in Consul, and is left there: {reason}"]
 
 
@@ -178,7 +178,7 @@ async def test_a_registry_that_is_silent_keeps_a_node_in_rotation() -> None:
 
 
 async def by_hand(world: World, action: str) -> None:
-    node = next(each for each in world.application.nodes if each.name == "web1")
+    node = next(node for node in world.application.nodes if node.name == "web1")
     change = Change("ready" if action == "ready" else "maint", (node,))
     await apply(world.application, change, world.control, world.clock, world.bus)
 

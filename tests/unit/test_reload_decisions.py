@@ -27,7 +27,7 @@ def test_what_a_reload_has_taken_out_was_somebody_and_stays_out(by: Admin) -> No
 
     world = run(scenario())
     assert not [line for line in world.sent("web3") if line.endswith("state ready")]
-    assert [each.text for each in world.events(NodeNote) if "set shop/web3 on lb1 to" in each.text]
+    assert [note.text for note in world.events(NodeNote) if "set shop/web3 on lb1 to" in note.text]
 
 
 def test_what_was_made_ready_although_it_is_disabled_is_made_so_again() -> None:

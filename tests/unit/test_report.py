@@ -129,7 +129,7 @@ def test_nothing_that_was_said_becomes_markup(path: Path, text: str) -> None:
     reader = Reader(source)
     assert "script" not in reader.seen
     assert all(harmless(line) for line in source.split("\n"))
-    shown = "".join(each if harmless(each) else "" for each in text)
+    shown = "".join(char if harmless(char) else "" for char in text)
     assert shown[:30].strip() in "".join(reader.texts) or not harmless(text)
     if text.isprintable() and html.escape(text) != text:
         assert text not in source
@@ -158,7 +158,7 @@ def test_export_writes_a_file_and_replaces_none(path: Path, rolldeck: Rolldeck, 
     assert rolldeck("export", "1", "--output", "other.html").code == 0
     assert rolldeck("export", "1", "--force").code == 0
     assert written.read_text(encoding="utf-8") == (tmp_path / "other.html").read_text(encoding="utf-8")
-    assert {each.stat().st_mode & 0o777 for each in tmp_path.glob("*.html")} == {0o600}
+    assert {file.stat().st_mode & 0o777 for file in tmp_path.glob("*.html")} == {0o600}
     (tmp_path / "link.html").symlink_to("precious")
     (tmp_path / "precious").write_text("precious")
     for more, words in (((), "link.html: exists already"), (("--force",), "link.html is a symbolic link")):

@@ -76,7 +76,7 @@ def test_a_reset_that_3_2_counts_as_cut_off_too_is_one_error_beside_answers() ->
 
     def errors(told: int, **grown: int) -> int | None:
         row = after(answered_5xx=told, total=grown["total"])._replace(doubtful_aborts=True)
-        first, last = (each._replace(informational=0) for each in (FIRST, after(**grown)))
+        first, last = (counters._replace(informational=0) for counters in (FIRST, after(**grown)))
         found = signals(Sample(first, FIRST), Sample(last, row))
         return None if found is None else found.hard
 
@@ -129,7 +129,7 @@ async def test_resets_fail_a_bake_as_answers_with_5xx_do() -> None:
     context, _ = await upgraded(world)
 
     async def spoil() -> None:
-        await world.until(lambda: any(each.reason == "baking" for each in world.events(Waiting)))
+        await world.until(lambda: any(wait.reason == "baking" for wait in world.events(Waiting)))
         for server in world.servers("web1"):
             server.requests, server.resets = 98, 1
 
@@ -150,7 +150,7 @@ async def test_a_bake_without_requests_proves_nothing_and_says_so() -> None:
     world.at(0.1, lambda: _serve(world, "web2", 60))
     ended = await world.upgrade()
     assert (ended.result, ended.unproven) == ("healthy", ["web1", "web2"])
-    baked = {each.node: each for each in world.events(Baked)}
+    baked = {event.node: event for event in world.events(Baked)}
     assert bake_text(baked["web1"]) == "baked with 0 requests: nothing proven"
     assert world.events(RolloutEnded)[-1].unproven == ended.unproven
 
@@ -160,7 +160,7 @@ async def test_a_bake_with_enough_requests() -> None:
     world = World(nodes=1, bake_time=5, min_available=0)
 
     async def serve() -> None:
-        await world.until(lambda: any(each.reason == "baking" for each in world.events(Waiting)))
+        await world.until(lambda: any(wait.reason == "baking" for wait in world.events(Waiting)))
         _serve(world, "web1", 60)
 
     beside = asyncio.create_task(serve())
@@ -176,7 +176,7 @@ async def test_a_bake_names_errors_that_no_server_explains() -> None:
     world = World(nodes=1, bake_time=5, min_available=0)
 
     async def serve() -> None:
-        await world.until(lambda: any(each.reason == "baking" for each in world.events(Waiting)))
+        await world.until(lambda: any(wait.reason == "baking" for wait in world.events(Waiting)))
         _serve(world, "web1", 60)
         world.balancers["lb2"].own_5xx += 3
 

@@ -136,8 +136,8 @@ def test_nor_does_one_through_consul_just_after_one_at_the_terminal() -> None:
     def scenario(desk: Desk) -> None:
         desk.control.abort(Actor("me@here", "terminal"))
         desk.ask("abort")
-        aborts = [each for each in desk.events if isinstance(each, events.AbortRequested)]
-        assert [each.immediate for each in aborts] == [False]
+        aborts = [event for event in desk.events if isinstance(event, events.AbortRequested)]
+        assert [abort.immediate for abort in aborts] == [False]
 
     at_desk(scenario)
 

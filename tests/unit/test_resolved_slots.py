@@ -31,8 +31,8 @@ def findings(servers: list[Server], facts: FakeFacts | Unreachable, *names: str)
     snapshot = Snapshot(Info("lb1", "2.6", 1, 1, False), Level.ADMIN, (), tuple(servers))
     refs = {ServerRef("lb1", "shop", name) for name in names}
     found = list(judge_slots(snapshot, facts, refs, POLICY))
-    assert all(each.severity is Severity.ERROR and each.subject == "shop on lb1" for each in found)
-    return [each.text for each in found]
+    assert all(finding.severity is Severity.ERROR and finding.subject == "shop on lb1" for finding in found)
+    return [finding.text for finding in found]
 
 
 @pytest.mark.parametrize(
@@ -50,8 +50,8 @@ def test_a_slot_must_be_held_for_as_long_as_its_node_may_be_away(
 ) -> None:
     facts = FakeFacts(hold_obsolete_s=held, unseen="no file")
     found = findings([slot("s1", host="a.test", srv=SRV), slot("s2")], facts, "s1")
-    assert [each.endswith(problem) for each in found] == ([True] if problem else [])
-    assert all(f"(SRV record {SRV})" in each and f"`hold obsolete {LONG:.0f}s`" in each for each in found)
+    assert [text.endswith(problem) for text in found] == ([True] if problem else [])
+    assert all(f"(SRV record {SRV})" in text and f"`hold obsolete {LONG:.0f}s`" in text for text in found)
 
 
 def test_a_configuration_that_could_not_be_asked_for_is_not_known() -> None:
@@ -86,8 +86,10 @@ async def test_name_resolution_is_named_and_waited_for() -> None:
     fake.admin |= Admin.RESOLUTION_MAINT
     world.at(20, resolve)
     assert await verify(context) == "in rotation"
-    reasons = [each.reason for each in world.events(Waiting)]
-    assert any("name resolution keeps shop/web1 on lb1 in maintenance" in each for each in reasons), reasons
+    reasons = [wait.reason for wait in world.events(Waiting)]
+    assert any("name resolution keeps shop/web1 on lb1 in maintenance" in reason for reason in reasons), (
+        reasons
+    )
     assert asyncio.get_running_loop().time() > 20
 
 

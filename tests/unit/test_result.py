@@ -72,7 +72,7 @@ def test_a_rollback_that_failed_says_where_each_node_is_now(outcome: str) -> Non
     assert "web1" in getattr(together, outcome)
     assert together.upgraded == []
     assert together.reason == "failed: web2; the rollback was degraded (failed: web1)"
-    assert [each.node for each in together.out_of_rotation] == ["web1"]
+    assert [entry.node for entry in together.out_of_rotation] == ["web1"]
     assert "web1" not in together.versions, "it may have either"
 
 

@@ -181,7 +181,7 @@ def test_an_upgraded_node_that_somebody_has_taken_out_again_is_not_well() -> Non
 
     ended = run(scenario())
     assert (ended.result, ended.reason) == ("degraded", "taken out by somebody else: web1")
-    assert [(each.node, each.command_texts) for each in ended.out_of_rotation] == [("web1", [])]
+    assert [(entry.node, entry.command_texts) for entry in ended.out_of_rotation] == [("web1", [])]
 
 
 @pytest.mark.parametrize("last", [False, True])

@@ -25,12 +25,12 @@ async def test_batch_after_batch_until_all_is_done() -> None:
     world = World(nodes=5, serial=[1, 2], order="reverse")
     ended = await world.upgrade()
     assert ended.result == "healthy"
-    assert [each.nodes for each in world.events(BatchStarted)] == [
+    assert [batch.nodes for batch in world.events(BatchStarted)] == [
         ["web5"],
         ["web4", "web3"],
         ["web2", "web1"],
     ]
-    assert {each.running for each in world.nodes.values()} == {"2.0"}
+    assert {node.running for node in world.nodes.values()} == {"2.0"}
     assert (ended.out_of_rotation, ended.pending) == ([], [])
     assert isinstance(world.records[-1].event, RolloutEnded)
 
@@ -38,7 +38,7 @@ async def test_batch_after_batch_until_all_is_done() -> None:
 @pytest.mark.virtual_time
 async def test_the_nodes_of_a_batch_are_worked_on_side_by_side() -> None:
     one, two = World(nodes=4, serial=1), World(nodes=4, serial=2)
-    seconds = [(await each.upgrade()).duration_s for each in (one, two)]
+    seconds = [(await rollout.upgrade()).duration_s for rollout in (one, two)]
     assert seconds[1] == pytest.approx(seconds[0] / 2, rel=0.1)
 
 
@@ -69,7 +69,7 @@ async def test_prefetch_comes_before_the_first_drain_and_on_all_nodes() -> None:
         node.faults.add("prefetch", None, seconds=30)
     ended = await world.upgrade()
     assert ended.result == "healthy"
-    assert [each.asked[0] for each in world.nodes.values()] == ["prefetch 2.0"] * 3
+    assert [node.asked[0] for node in world.nodes.values()] == ["prefetch 2.0"] * 3
     assert world.events(Prefetched) == [Prefetched(duration_s=30.0)]
     assert world.balancers["lb1"].sent[0][0] >= 30
 
@@ -139,7 +139,7 @@ async def test_max_fail_percentage_is_of_each_batch(
     ended = await world.upgrade()
     assert (ended.result, sorted(ended.failed), sorted(ended.upgraded)) == ("degraded", failed, upgraded)
     assert sorted(ended.failed + ended.upgraded + ended.pending) == list(world.nodes)
-    assert [each.node for each in ended.out_of_rotation] == failed
+    assert [entry.node for entry in ended.out_of_rotation] == failed
 
 
 @pytest.mark.virtual_time
@@ -147,11 +147,11 @@ async def test_after_a_failure_those_that_are_out_go_on_and_nobody_else_goes_out
     world = World(nodes=4, serial=3, min_available=1)
     world.nodes["web1"].faults.add("stop", Refused("web1", "no"))
     ended = await world.upgrade()
-    (failed,) = (each.at for each in world.records if isinstance(each.event, NodeFailed))
+    (failed,) = (record.at for record in world.records if isinstance(record.event, NodeFailed))
     begun = [
-        each.at
-        for each in world.records
-        if isinstance(each.event, StepStarted) and each.event.step == "drain"
+        record.at
+        for record in world.records
+        if isinstance(record.event, StepStarted) and record.event.step == "drain"
     ]
     assert max(begun) <= failed
     assert sorted(ended.upgraded) == ["web2", "web3"]
@@ -168,9 +168,9 @@ async def test_what_a_human_had_taken_out_stays_out() -> None:
     assert ended.result == "healthy"
     assert world.admin("web2") == [AdminState.MAINT] * 2
     assert world.admin("web3") == [AdminState.DRAIN] * 2
-    assert [each.weight for each in world.servers("web4")] == [1, 50]
-    assert {each.running for each in world.nodes.values()} == {"2.0"}
-    assert [(each.node, each.intentional, each.command_texts) for each in ended.out_of_rotation] == [
+    assert [server.weight for server in world.servers("web4")] == [1, 50]
+    assert {node.running for node in world.nodes.values()} == {"2.0"}
+    assert [(entry.node, entry.intentional, entry.command_texts) for entry in ended.out_of_rotation] == [
         ("web2", True, []),
         ("web3", True, []),
     ]
@@ -202,7 +202,7 @@ async def test_a_pause_between_two_nodes_starts_nothing() -> None:
     world = World(nodes=2)
 
     async def rest() -> None:
-        await world.until(lambda: any(each.reason == "baking" for each in world.events(Waiting)))
+        await world.until(lambda: any(wait.reason == "baking" for wait in world.events(Waiting)))
         world.control.pause(Actor("ann"), "lunch")
         await asyncio.sleep(3600)
         assert world.sent("web2") == []

@@ -32,7 +32,7 @@ async def test_a_defect_of_ours_stops_everything_and_is_told() -> None:
     assert "internal error" in ended.reason
     assert world.rollout is not None
     assert isinstance(world.rollout.defect, ExceptionGroup)
-    assert [each.node for each in ended.out_of_rotation] == ["web1"]
+    assert [entry.node for entry in ended.out_of_rotation] == ["web1"]
     assert (ended.interrupted, ended.pending) == (["web1"], ["web2", "web3"])
 
 
@@ -50,7 +50,7 @@ async def test_a_journal_that_fails_stops_the_rollout_and_hides_nothing() -> Non
     ended = await world.upgrade()
     assert ended.result == "degraded"
     assert "No space left" in ended.reason or "OSError" in ended.reason
-    assert [each.node for each in ended.out_of_rotation] == ["web1"]
+    assert [entry.node for entry in ended.out_of_rotation] == ["web1"]
     assert world.rollout is not None
     assert world.rollout.defect is not None
 
@@ -65,7 +65,7 @@ async def test_being_cancelled_from_outside_still_names_what_is_out() -> None:
         await task
     (ended,) = world.events(RolloutEnded)
     assert (ended.result, ended.interrupted) == ("aborted", ["web1"])
-    assert [each.node for each in ended.out_of_rotation] == ["web1"]
+    assert [entry.node for entry in ended.out_of_rotation] == ["web1"]
     asked = list(world.nodes["web1"].asked)
     await asyncio.sleep(100)
     assert world.nodes["web1"].asked == asked  # nothing goes on unseen

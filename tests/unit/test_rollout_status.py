@@ -53,7 +53,9 @@ def test_one_that_has_ended_well_is_nothing(path: Path) -> None:
 def test_a_running_one_is_told_with_its_open_question(path: Path) -> None:
     """It is this very process that has begun it."""
     now = time.time()
-    asked = [Record(each.seq, now, each.event) for each in until(journals.troubled(), DecisionRequested)]
+    asked = [
+        Record(record.seq, now, record.event) for record in until(journals.troubled(), DecisionRequested)
+    ]
     journals.write(path, asked)
     found = read(path)
     assert found is not None

@@ -31,7 +31,7 @@ def fall(world: World, name: str) -> None:
 
 
 def errors(world: World) -> list[str]:
-    return [each.error for each in world.events(NodeFailed)]
+    return [failure.error for failure in world.events(NodeFailed)]
 
 
 @pytest.mark.virtual_time
@@ -41,9 +41,9 @@ async def test_the_next_drain_waits_for_it_and_then_fails_untouched() -> None:
     reason = "web3 fell out of rotation during the upgrade of web1: DOWN L4CON on lb1, lb2"
     assert errors(world) == [f"capacity to take it out: not within 20 s; last seen: {reason}"]
     assert (ended.result, ended.upgraded, ended.held) == ("degraded", ["web1"], ["web2"])
-    assert reason in [each.reason for each in world.events(Waiting) if each.node == "web2"]
+    assert reason in [wait.reason for wait in world.events(Waiting) if wait.node == "web2"]
     assert (world.sent("web2"), world.nodes["web2"].asked) == ([], [])
-    assert [each.node for each in ended.out_of_rotation] == ["web3"]
+    assert [entry.node for entry in ended.out_of_rotation] == ["web3"]
 
 
 @pytest.mark.virtual_time
@@ -52,7 +52,7 @@ async def test_the_operator_sees_why_it_waits_and_decides() -> None:
 
     async def operator() -> None:
         question = await world.question("web2")
-        text = next(each.text for each in world.control.questions if each.id == question)
+        text = next(asked.text for asked in world.control.questions if asked.id == question)
         assert "web3 fell out of rotation during the upgrade of web1: DOWN L4CON" in text
         await answer(world, ABORT, "web2")
 
@@ -73,7 +73,7 @@ async def test_when_it_comes_back_in_time_all_goes_on() -> None:
 
     ended = await while_web1_stops(world, trip)
     assert (ended.result, ended.upgraded) == ("healthy", ["web1", "web2", "web3"])
-    assert any("web3 fell out of rotation" in each.reason for each in world.events(Waiting))
+    assert any("web3 fell out of rotation" in wait.reason for wait in world.events(Waiting))
 
 
 @pytest.mark.virtual_time
@@ -269,4 +269,4 @@ def test_a_slot_that_was_filled_when_the_rollout_began_never_stops_counting() ->
 def test_the_slot_of_a_node_of_the_plan_counts_though_it_was_never_filled() -> None:
     pool = ServerPool({ServerRef("lb1", "shop", "web5"): "n5"}, ["shop"])
     counted = pool.filled({"lb1": slots(2, 8)})["lb1"].servers
-    assert [each.ref.server for each in counted] == ["web1", "web2", "web5"]
+    assert [server.ref.server for server in counted] == ["web1", "web2", "web5"]

@@ -62,10 +62,12 @@ async def test_neither_the_failure_nor_the_way_out_of_rotation_waits_for_it() ->
     world.nodes["web1"].faults.add("last_lines", None, seconds=3)
     await world.upgrade()
     order = [
-        each for each in world.records if isinstance(each.event, NodeFailed | CommandFinished | ServiceLog)
+        record
+        for record in world.records
+        if isinstance(record.event, NodeFailed | CommandFinished | ServiceLog)
     ]
     assert isinstance(order[-1].event, ServiceLog), "what is sent to keep it out was sent before"
-    [failed_at] = [each.at for each in order if isinstance(each.event, NodeFailed)]
+    [failed_at] = [record.at for record in order if isinstance(record.event, NodeFailed)]
     assert order[-1].at - failed_at >= 3
 
 
@@ -92,7 +94,7 @@ async def test_the_operator_is_asked_once_it_is_there() -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(world.upgrade())
         await answer(world, "abort")
-    kinds = [type(each.event) for each in world.records]
+    kinds = [type(record.event) for record in world.records]
     assert kinds.index(ServiceLog) < kinds.index(DecisionRequested)
 
 
@@ -142,7 +144,7 @@ async def test_what_a_manager_leaves_open_is_told_and_keeps_nothing_from_going_o
     world.nodes["web2"].caveats = (CAVEAT,)
     plan = await world.plan()
     assert not plan.errors
-    [found] = [each for each in plan.findings if each.text == CAVEAT]
+    [found] = [finding for finding in plan.findings if finding.text == CAVEAT]
     assert (found.severity, found.subject) == (Severity.INFO, "web2")
     assert (await world.carry_out(plan)).result == "healthy"
 
@@ -152,7 +154,7 @@ async def test_it_is_said_of_nodes_whose_service_is_stopped_only() -> None:
     world = World(nodes=2, min_available=1)
     world.nodes["web2"].caveats = (CAVEAT,)
     world.nodes["web2"].installed = world.nodes["web2"].running = "2.0"
-    assert CAVEAT not in [each.text for each in (await world.plan()).findings]
+    assert CAVEAT not in [finding.text for finding in (await world.plan()).findings]
 
 
 @pytest.mark.virtual_time
@@ -162,5 +164,5 @@ async def test_that_it_cannot_be_seen_is_told_too() -> None:
     plan = await world.plan()
     assert not plan.errors
     assert "the limits of its service manager cannot be determined: no answer" in [
-        each.text for each in plan.findings if each.severity is Severity.INFO
+        finding.text for finding in plan.findings if finding.severity is Severity.INFO
     ]

@@ -43,7 +43,7 @@ def test_each_load_balancer_is_read() -> None:
     async def test(world: World, in_flight: SessionPoller) -> None:
         first, second = (in_flight.seen[ref] for ref in WEB1)
         assert first.sessions is not None
-        assert (first.sessions.total, [each.age for each in first.sessions.oldest]) == (3, [3, 2, 1])
+        assert (first.sessions.total, [client.age for client in first.sessions.oldest]) == (3, [3, 2, 1])
         assert second.sessions == Sessions(0, ())
         assert (first.failing, first.read_at) == ("", 0)
 

@@ -11,7 +11,7 @@ from tests.support.fake_fleet import World
 
 async def found(world: World, severity: Severity) -> list[tuple[str, str]]:
     findings: tuple[Finding, ...] = (await world.plan()).findings
-    return [(each.subject, each.text) for each in findings if each.severity is severity]
+    return [(finding.subject, finding.text) for finding in findings if finding.severity is severity]
 
 
 async def warnings(world: World) -> list[tuple[str, str]]:

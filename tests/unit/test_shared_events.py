@@ -53,7 +53,7 @@ ENDED = RolloutEnded(
 
 
 def records(*events: AnyEvent) -> list[Record]:
-    return [Record(number, 1.0, each) for number, each in enumerate(events, 1)]
+    return [Record(number, 1.0, event) for number, event in enumerate(events, 1)]
 
 
 def noise(length: int) -> str:
@@ -91,13 +91,13 @@ def test_of_too_much_the_dispensable_goes_first() -> None:
     ]
     done = StepDone(node="web1", step="drain", changed=True, detail="", duration_s=1)
     _, seen = unpack(pack(HEAD, records(*_different(notes), done, ENDED)))
-    assert [type(each.event) for each in seen] == [StepDone, RolloutEnded]
+    assert [type(event.event) for event in seen] == [StepDone, RolloutEnded]
 
 
 def _different(notes: list[NodeNote]) -> list[NodeNote]:
     """Repetition is what makes them small."""
     some = random.Random(2)  # noqa: S311 - no secret
-    return [msgspec.structs.replace(each, text=some.randbytes(MAX_TEXT_CHARS // 2).hex()) for each in notes]
+    return [msgspec.structs.replace(note, text=some.randbytes(MAX_TEXT_CHARS // 2).hex()) for note in notes]
 
 
 @pytest.mark.parametrize(

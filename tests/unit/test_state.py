@@ -54,7 +54,7 @@ def test_before_the_first_event() -> None:
 
 def test_a_node_without_work_is_excluded() -> None:
     state = folded(STARTED)
-    assert [each.state for each in state.nodes.values()] == [
+    assert [node.state for node in state.nodes.values()] == [
         NodeState.PENDING,
         NodeState.PENDING,
         NodeState.EXCLUDED,
@@ -218,7 +218,7 @@ def test_any_prefix_of_a_real_stream_can_be_shown(name: str) -> None:
     ended = step_by_step.ended
     assert ended is not None
     assert step_by_step.phase == ended.result
-    shown = {each.name for each in step_by_step.nodes.values() if each.state is NodeState.UPGRADED}
+    shown = {node.name for node in step_by_step.nodes.values() if node.state is NodeState.UPGRADED}
     assert shown == set(ended.upgraded)
 
 
@@ -228,7 +228,7 @@ def test_a_journal_that_is_read_back_gives_the_same_state(name: str) -> None:
     for record in stream(name):
         read.append(Record(record.seq, record.at, decode_event(encode_row(record))))
     from_journal, live = RolloutState.of(read), RolloutState.of(stream(name))
-    assert {key: each.state for key, each in from_journal.nodes.items()} == {
-        key: each.state for key, each in live.nodes.items()
+    assert {key: node.state for key, node in from_journal.nodes.items()} == {
+        key: node.state for key, node in live.nodes.items()
     }
     assert (from_journal.ended, from_journal.phase) == (live.ended, live.phase)

@@ -48,7 +48,7 @@ async def test_a_rollout_runs_a_step_from_outside_between_install_and_start() ->
         ended = await world.carry_out(plan)
         assert ended.result == "healthy"
         assert steps(world, "web1") == ["drain", "stop", "install", "migrate", "start", "verify"]
-        assert [each.command for each in plan.node("web1").commands if each.step == "migrate"] == [
+        assert [command.command for command in plan.node("web1").commands if command.step == "migrate"] == [
             "migrate --to 2.0"
         ]
         [done] = [event for event in world.events(StepDone) if event.step == "migrate"]

@@ -17,11 +17,11 @@ from tests.support.fake_fleet import World
 
 
 def reasons(world: World) -> list[str]:
-    return [each.reason for each in world.events(Waiting)]
+    return [wait.reason for wait in world.events(Waiting)]
 
 
 def notes(world: World) -> str:
-    return "\n".join(each.text for each in world.events(NodeNote))
+    return "\n".join(note.text for note in world.events(NodeNote))
 
 
 def now() -> float:

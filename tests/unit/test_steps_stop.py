@@ -19,7 +19,7 @@ async def test_stopped_is_port_closed_and_process_gone() -> None:
     assert await stop(world.context()) == "port closed, process gone"
     assert not web1.processes
     assert world.clock.monotonic() > 7
-    assert [each.reason for each in world.events(Waiting)][-1].startswith("process ")
+    assert [wait.reason for wait in world.events(Waiting)][-1].startswith("process ")
 
 
 @pytest.mark.virtual_time
@@ -149,4 +149,4 @@ async def test_a_stop_command_without_an_end_does_not_hold_the_step() -> None:
     with pytest.raises(StepTimeout, match=r"service to stop: not within 40 s"):
         await stop(context)
     assert world.clock.monotonic() < 120
-    assert any("no end within 40 s" in each.text for each in world.events(NodeNote))
+    assert any("no end within 40 s" in note.text for note in world.events(NodeNote))

@@ -50,7 +50,7 @@ async def test_proves_on_all_instances_and_only_then_is_it_ready() -> None:
     assert lines(world) == lines(world, "lb2") == [PROVE, READY]
     proven, ready = (at for at, _ in world.balancers["lb1"].sent)
     assert ready - proven > 4
-    assert all(each.seen().in_rotation for each in world.servers("web1"))
+    assert all(server.seen().in_rotation for server in world.servers("web1"))
 
 
 @pytest.mark.virtual_time
@@ -72,7 +72,7 @@ async def test_health_that_flaps_begins_to_count_anew() -> None:
     await verify(context)
     assert node.flaps == []
     assert now() - began == pytest.approx(8 * 0.5, abs=0.6)  # nine looks, half a second apart
-    assert any("(2/3)" in each.reason for each in world.events(Waiting))
+    assert any("(2/3)" in wait.reason for wait in world.events(Waiting))
 
 
 @pytest.mark.virtual_time
@@ -187,8 +187,8 @@ async def test_slow_start_is_waited_for() -> None:
         server.slow_start = 30
     context, _ = await upgraded(world)
     assert await verify(context) == "in rotation"
-    assert any("slow start at" in each.reason for each in world.events(Waiting))
-    assert all(each.seen().throttle is None for each in world.servers("web1"))
+    assert any("slow start at" in wait.reason for wait in world.events(Waiting))
+    assert all(server.seen().throttle is None for server in world.servers("web1"))
 
 
 @pytest.mark.virtual_time
@@ -224,7 +224,7 @@ async def test_weight_and_agent_come_back_exactly() -> None:
     for server in world.servers("web1"):
         server.set_state("maint")
     await verify(context)
-    assert [(each.weight, each.agent) for each in world.servers("web1")] == [(50, True)] * 2
+    assert [(server.weight, server.agent) for server in world.servers("web1")] == [(50, True)] * 2
     assert "set server shop/web1 weight 50" in lines(world)
 
 
@@ -274,7 +274,7 @@ async def test_a_reload_while_it_bakes_makes_no_negative_count() -> None:
         server.errors_5xx = 1000
 
     async def spoil() -> None:
-        await world.until(lambda: any(each.reason == "baking" for each in world.events(Waiting)))
+        await world.until(lambda: any(wait.reason == "baking" for wait in world.events(Waiting)))
         for server in world.servers("web1"):
             server.errors_5xx = 0  # as after a reload with a state file
         await asyncio.sleep(5)
@@ -294,7 +294,7 @@ async def test_what_is_lost_while_it_bakes_is_a_failure(what: str) -> None:
     context, node = await upgraded(world)
 
     async def spoil() -> None:
-        await world.until(lambda: any(each.reason == "baking" for each in world.events(Waiting)))
+        await world.until(lambda: any(wait.reason == "baking" for wait in world.events(Waiting)))
         if what == "rotation":
             world.server("web1", "lb2").set_state("drain")
         else:
@@ -423,7 +423,7 @@ async def test_an_instance_that_dies_while_it_bakes_never_passes() -> None:
     context, _ = await upgraded(world)
 
     async def spoil() -> None:
-        await world.until(lambda: any(each.reason == "baking" for each in world.events(Waiting)))
+        await world.until(lambda: any(wait.reason == "baking" for wait in world.events(Waiting)))
         gone = Unreachable("lb2", "connection refused")
         world.balancers["lb2"].faults.always["snapshot"] = Fault(gone)
 

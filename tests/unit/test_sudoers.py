@@ -73,7 +73,7 @@ async def test_a_rehearsal_looks_and_changes_nothing(tmp_path: Path) -> None:
         await execute(host, change, "touch", timeout=5, track=True)
         assert (await query(host, question, timeout=5)).stdout == "yes\n"
     assert not (tmp_path / "done").exists()
-    assert [(each.command, each.track) for each in sent] == [(change, True), (question, False)]
+    assert [(command.command, command.track) for command in sent] == [(change, True), (question, False)]
     assert recorded == []
     await execute(host, change, "touch", timeout=5)
     assert (tmp_path / "done").exists()

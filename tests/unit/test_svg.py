@@ -34,12 +34,12 @@ def texts(svg: str) -> list[tuple[float, float, str]]:
     found = ElementTree.fromstring(svg).iter(f"{{{NAMESPACE}}}text")  # noqa: S314 - made here
     return [
         (
-            round(float(each.attrib["x"]) / CELL, 3),
-            round(float(each.attrib["textLength"]) / CELL, 3),
-            each.text or "",
+            round(float(element.attrib["x"]) / CELL, 3),
+            round(float(element.attrib["textLength"]) / CELL, 3),
+            element.text or "",
         )
-        for each in found
-        if "textLength" in each.attrib
+        for element in found
+        if "textLength" in element.attrib
     ]
 
 

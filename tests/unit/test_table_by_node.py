@@ -29,9 +29,9 @@ def servers(name: str, own: Changes) -> list[Server]:
 def view(*own: Changes, stale: tuple[str, ...] = ()) -> FleetView:
     """For each load balancer, its servers."""
     found = []
-    for number, each in enumerate(own, 1):
+    for number, differences in enumerate(own, 1):
         state = {"state": "stale"} if f"lb{number}" in stale else {}
-        found.append(instance(f"lb{number}", [servers(f"lb{number}", each)], **state))
+        found.append(instance(f"lb{number}", [servers(f"lb{number}", differences)], **state))
     return FleetView(tuple(found))
 
 
@@ -225,7 +225,7 @@ def test_marks_go_to_the_node_and_to_all_of_its_servers() -> None:
     nodes = translate_keys(marked, of, names, "node")
     assert nodes == {node_key("web2"), node_key("machine"), node_key("gone")}
     assert translate_keys(nodes, of, names, "server") == {("api", "web2"), ("shop", "web2"), ("www", "web3")}
-    assert {node_of(each, names) for each in marked} == {node_of(each, names) for each in nodes}
+    assert {node_of(key, names) for key in marked} == {node_of(key, names) for key in nodes}
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -126,7 +126,7 @@ def test_what_nobody_cleaned_is_harmless_all_the_same(capsys: pytest.CaptureFixt
     assert shown.endswith("\nnext\n")
 
 
-@pytest.mark.parametrize("said", [each for each in HOSTILE if "\ud800" not in each] + ["\x7f", "\U000e0041"])
+@pytest.mark.parametrize("said", [text for text in HOSTILE if "\ud800" not in text] + ["\x7f", "\U000e0041"])
 def test_a_line_of_json_is_harmless_and_says_the_same(said: str, capsys: pytest.CaptureFixture[str]) -> None:
     output.result_json({"said": said})
     line = capsys.readouterr().out.removesuffix("\n")

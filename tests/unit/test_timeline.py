@@ -30,7 +30,7 @@ from tests.unit import journals
 
 
 def spans(timeline: Timeline, node: str) -> list[tuple[str, str]]:
-    return [(each.step, each.result) for each in timeline.spans if each.node == node]
+    return [(span.step, span.result) for span in timeline.spans if span.node == node]
 
 
 def test_every_try_of_every_step() -> None:
@@ -53,14 +53,14 @@ def test_every_try_of_every_step() -> None:
 
 def test_times_are_without_pauses() -> None:
     timeline = Timeline.of(journals.troubled())
-    assert [(round(each.ended or 0) - round(each.began)) for each in timeline.pauses] == [20]
+    assert [(round(pause.ended or 0) - round(pause.began)) for pause in timeline.pauses] == [20]
     assert timeline.paused == pytest.approx(20)
-    drain = next(each for each in timeline.spans if (each.node, each.step) == ("web1", "drain"))
+    drain = next(span for span in timeline.spans if (span.node, span.step) == ("web1", "drain"))
     assert drain.seconds == pytest.approx(5, abs=0.1)  # nine went by, and four of them were paused
     [wait] = drain.waits.values()
     assert (wait.first, wait.last) == ("sessions: 3 on lb1, 3 on lb2", "sessions: 1 on lb1, 1 on lb2")
     assert wait.seconds == pytest.approx(drain.seconds, abs=0.1)
-    failed = next(each for each in timeline.spans if each.result == "failed")
+    failed = next(span for span in timeline.spans if span.result == "failed")
     assert failed.seconds == pytest.approx(20, abs=0.1)
     assert (failed.waited, failed.detail.startswith("healthy: not within 20 s")) == (0, True)
 
@@ -70,8 +70,8 @@ def test_what_was_work_and_what_was_waiting() -> None:
     timeline, state = Timeline.of(journals.healthy()), RolloutState.of(journals.healthy())
     spent = [node.times for node in state.nodes.values() if node.times is not None]
     assert len(spent) == 3
-    assert timeline.times.working == pytest.approx(sum(each.working for each in spent))
-    assert timeline.times.waiting == pytest.approx(sum(each.waiting for each in spent))
+    assert timeline.times.working == pytest.approx(sum(times.working for times in spent))
+    assert timeline.times.waiting == pytest.approx(sum(times.waiting for times in spent))
     assert timeline.times.waiting > 15  # three bakes of 5 seconds, and the sessions of one
     each_step = (timeline.duration_of(step) for step in ("drain", "stop", "install", "start", "verify"))
     assert sum(each_step) == pytest.approx(timeline.times.working + timeline.times.waiting)
@@ -83,8 +83,8 @@ def test_cut_off_anywhere_it_is_told_as_far_as_it_goes(read: Callable[[], Sequen
     for end in range(len(records) + 1):
         timeline = Timeline.of(records[:end])
         assert timeline.missing == 0
-        assert all(each.seconds >= each.waited >= 0 for each in timeline.spans)
-        open_now = [each.node for each in timeline.spans if each.result == "open"]
+        assert all(span.seconds >= span.waited >= 0 for span in timeline.spans)
+        open_now = [span.node for span in timeline.spans if span.result == "open"]
         assert len(open_now) == len(set(open_now))
     assert open_now == []
 
@@ -105,14 +105,14 @@ def test_ready_by_hand_has_waits_but_no_steps() -> None:
     )
     [span] = Timeline.of(records).spans
     assert (span.step, span.result, span.seconds, span.detail) == ("verify", "failed", 2.0, "not in time")
-    assert [(each.last, each.seconds) for each in span.waits.values()] == [("own health: 2/3", 2.0)]
+    assert [(wait.last, wait.seconds) for wait in span.waits.values()] == [("own health: 2/3", 2.0)]
 
 
 def test_what_was_served_meanwhile() -> None:
     traffic = Timeline.of(journals.with_traffic(journals.healthy(), errors=2)).traffic
     assert traffic is not None
     assert (traffic.served, traffic.errors_5xx) == (120_345, 2)
-    before = [each for each in journals.healthy() if not isinstance(each.event, Traffic)]
+    before = [record for record in journals.healthy() if not isinstance(record.event, Traffic)]
     assert Timeline.of(before).traffic is None
 
 

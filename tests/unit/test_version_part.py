@@ -12,7 +12,7 @@ async def test_the_part_is_compared_with_what_runs() -> None:
     world = World(nodes=2, instances=1)
     for node in world.nodes.values():
         node.runs = "2.0"  # whatever the package is called
-    nodes = tuple(replace(each, version_regex="^([^-]+)") for each in world.application.nodes)
+    nodes = tuple(replace(node, version_regex="^([^-]+)") for node in world.application.nodes)
     world.application = replace(world.application, nodes=nodes)
     ended = await world.upgrade("2.0-1")
     assert (ended.result, ended.reason) == ("healthy", "")
