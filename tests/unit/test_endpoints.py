@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from backends.model import Server, Snapshot
+from backends.model import Server
 from orchestrator.node import Node
 from orchestrator.planning.endpoints import Endpoints
 from orchestrator.planning.mapping import map_nodes
@@ -130,11 +130,9 @@ def test_a_host_name_that_was_resolved_is_an_address() -> None:
     assert len(errors(judged(nodes, line("web1", "10.0.0.2")))) == 1
 
 
-def test_a_plan_of_one_node_heeds_the_addresses_of_all_others() -> None:
-    async def scenario() -> dict[str, Snapshot]:
-        return await World(nodes=2, instances=1).balancer_group.read_all()
-
-    seen = run(scenario())
+@pytest.mark.virtual_time
+async def test_a_plan_of_one_node_heeds_the_addresses_of_all_others() -> None:
+    seen = await World(nodes=2, instances=1).balancer_group.read_all()
     swapped = replace(seen["lb1"], servers=(line("web1", "10.0.0.2"), line("web2", "10.0.0.1")))
     _, findings = map_nodes(APART[:1], {"lb1": swapped}, "name", among=APART)
     assert ["which is that of web2" in text for text in errors(list(findings))] == [True]

@@ -18,7 +18,7 @@ from orchestrator.events.events import (
 )
 from orchestrator.events.json import encode, event_fields
 from tests.support.fake_fleet import World
-from tests.support.virtual_time import EPOCH, VirtualClock, run
+from tests.support.virtual_time import EPOCH, VirtualClock
 
 
 def note(text: str) -> NodeNote:
@@ -100,16 +100,13 @@ def test_a_line_is_flat_and_says_what_it_is() -> None:
     }
 
 
-def test_whatever_happens_is_one_line_that_can_be_read_back() -> None:
+@pytest.mark.virtual_time
+async def test_whatever_happens_is_one_line_that_can_be_read_back() -> None:
     """Control characters of the other side stay inside their string."""
-
-    async def scenario() -> list[Record]:
-        world = World(nodes=2, bake_time=1)
-        world.bus.emit(note("\x1b[31m\nroot # \u2028"))
-        await world.upgrade()
-        return world.records
-
-    records = run(scenario())
+    world = World(nodes=2, bake_time=1)
+    world.bus.emit(note("\x1b[31m\nroot # \u2028"))
+    await world.upgrade()
+    records = world.records
     assert isinstance(records[-1].event, RolloutEnded)
     assert [record.seq for record in records] == list(range(1, len(records) + 1))
     for record in records:

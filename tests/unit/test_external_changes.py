@@ -16,7 +16,6 @@ from orchestrator.events.events import (
     Waiting,
 )
 from tests.support.fake_fleet import World
-from tests.support.virtual_time import run
 
 
 def told(world: World) -> list[str]:
@@ -35,39 +34,32 @@ def once(world: World, found: Callable[[Record], bool], action: Callable[[], Non
     world.bus.subscribe(read)
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("seconds", [0.3, 1.5, 3.0, 7.0])
 @pytest.mark.parametrize("slow", ["write", "snapshot"])
-def test_a_load_balancer_that_is_slow_makes_nobody_of_us(seconds: float, slow: str) -> None:
+async def test_a_load_balancer_that_is_slow_makes_nobody_of_us(seconds: float, slow: str) -> None:
     """Each command, or each look, takes longer than the time between two looks."""
-
-    async def scenario() -> World:
-        world = World(2, 2, balancer_unreachable_timeout=60)
-        world.balancers["lb2"].faults.add(slow, None, seconds=seconds, times=60)
-        ended = await world.upgrade()
-        assert ended.result == "healthy"
-        return world
-
-    assert told(run(scenario())) == []
+    world = World(2, 2, balancer_unreachable_timeout=60)
+    world.balancers["lb2"].faults.add(slow, None, seconds=seconds, times=60)
+    ended = await world.upgrade()
+    assert ended.result == "healthy"
+    assert told(world) == []
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("step", ["drain", "stop", "install", "start", "verify"])
 @pytest.mark.parametrize("state", ["ready", "maint", "drain"])
-def test_somebody_is_told_at_whatever_moment(step: str, state: str) -> None:
+async def test_somebody_is_told_at_whatever_moment(step: str, state: str) -> None:
     """Right after our own command was read back, long before the next look."""
+    world = World(2, 2, drain_timeout=30)
+    for server in world.servers("web1"):
+        server.leaving = [5.0]  # a drain that lasts
 
-    async def scenario() -> World:
-        world = World(2, 2, drain_timeout=30)
-        for server in world.servers("web1"):
-            server.leaving = [5.0]  # a drain that lasts
+    def interfere() -> None:
+        world.at(0.001, lambda: world.server("web1", "lb2").set_state(state))
 
-        def interfere() -> None:
-            world.at(0.001, lambda: world.server("web1", "lb2").set_state(state))
-
-        once(world, lambda record: _in(record, step), interfere)
-        await world.upgrade()
-        return world
-
-    world = run(scenario())
+    once(world, lambda record: _in(record, step), interfere)
+    await world.upgrade()
     wanted = {"drain": "drain", "verify": ""}.get(step, "maint")
     # The step that looks next may fail because of it before anything else is said.
     failed = [event.error for event in world.events(NodeFailed) if "somebody" in event.error]
@@ -83,53 +75,45 @@ def _in(record: Record, step: str) -> bool:
     return isinstance(event, StepStarted) and (event.node, event.step) == ("web1", step)
 
 
-def test_what_is_wanted_back_on_request_was_set_by_nobody_meanwhile() -> None:
-    async def scenario() -> World:
-        world = World(3, 2, min_available=0)
+@pytest.mark.virtual_time
+async def test_what_is_wanted_back_on_request_was_set_by_nobody_meanwhile() -> None:
+    world = World(3, 2, min_available=0)
+    world.take_out("web3")
+    ended = await world.upgrade(force_ready={"web3"})
+    assert ended.result == "healthy"
+    assert told(world) == []
+
+
+@pytest.mark.virtual_time
+async def test_a_change_by_hand_has_the_name_of_who_made_it() -> None:
+    world = World(3, 2, min_available=0)
+
+    def by_hand() -> None:
+        began = ManualChangeStarted(action="maint", nodes=["web3"], weight=0, override=[], operator="ann@ops")
+        world.bus.emit(began)
         world.take_out("web3")
-        ended = await world.upgrade(force_ready={"web3"})
-        assert ended.result == "healthy"
-        return world
 
-    assert told(run(scenario())) == []
-
-
-def test_a_change_by_hand_has_the_name_of_who_made_it() -> None:
-    async def scenario() -> World:
-        world = World(3, 2, min_available=0)
-
-        def by_hand() -> None:
-            began = ManualChangeStarted(
-                action="maint", nodes=["web3"], weight=0, override=[], operator="ann@ops"
-            )
-            world.bus.emit(began)
-            world.take_out("web3")
-
-        once(world, lambda record: isinstance(record.event, StepDone), by_hand)
-        await world.upgrade()
-        return world
-
-    texts = told(run(scenario()))
+    once(world, lambda record: isinstance(record.event, StepDone), by_hand)
+    await world.upgrade()
+    texts = told(world)
     assert texts
     assert all(text.startswith("ann@ops, by hand, set shop/web3 on lb") for text in texts)
 
 
-def test_an_agent_check_that_says_another_weight_each_second_is_told_once() -> None:
-    async def scenario() -> World:
-        world = World(2, 1, min_available=0, bake_time=10)
-        server = world.server("web2")
-        server.agent_configured = server.agent = True
+@pytest.mark.virtual_time
+async def test_an_agent_check_that_says_another_weight_each_second_is_told_once() -> None:
+    world = World(2, 1, min_available=0, bake_time=10)
+    server = world.server("web2")
+    server.agent_configured = server.agent = True
 
-        async def weigh() -> None:
-            weight = 10
-            while not world.events(NodeUpgraded):
-                weight += 1
-                server.weight = weight
-                await asyncio.sleep(1)
+    async def weigh() -> None:
+        weight = 10
+        while not world.events(NodeUpgraded):
+            weight += 1
+            server.weight = weight
+            await asyncio.sleep(1)
 
-        await world.during(weigh())
-        return world
-
-    texts = [text for text in told(run(scenario())) if "since the plan" not in text]
+    await world.during(weigh())
+    texts = [text for text in told(world) if "since the plan" not in text]
     assert len(texts) == 1
     assert texts[0].startswith("somebody, or its agent check, set shop/web2 on lb1 to ready, weight ")

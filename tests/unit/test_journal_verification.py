@@ -10,7 +10,7 @@ from orchestrator.journal import chain
 from orchestrator.journal.store import Journal, recording
 from orchestrator.journal.verification import Verification
 from tests.fixtures import copied
-from tests.support.virtual_time import VirtualClock, run
+from tests.support.virtual_time import VirtualClock
 from tests.unit import journals
 
 
@@ -233,25 +233,22 @@ def test_old_entries_are_pruned_too_and_replaced_by_nothing(tmp_path: Path) -> N
     assert verified(path).intact
 
 
-def test_the_bus_knows_the_head_while_it_is_recorded(tmp_path: Path) -> None:
+@pytest.mark.virtual_time
+async def test_the_bus_knows_the_head_while_it_is_recorded(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
-
-    async def scenario() -> list[str]:
-        bus = EventBus(VirtualClock())
-        heads: list[str] = []
-        bus.subscribe(lambda _: heads.append(bus.journal_head))
-        with (
-            Journal(path) as journal,
-            recording(journal, bus, journals.header()) as entry,
-        ):
-            heads.append(bus.journal_head)
-            bus.emit(NodeNote(node="", text="one"))
-            bus.emit(NodeNote(node="", text="two"))
-            assert journal.head(entry) == heads[-1]
-        bus.emit(NodeNote(node="", text="nobody writes this down"))
-        return heads
-
-    first, one, two, none = run(scenario())
+    bus = EventBus(VirtualClock())
+    heads: list[str] = []
+    bus.subscribe(lambda _: heads.append(bus.journal_head))
+    with (
+        Journal(path) as journal,
+        recording(journal, bus, journals.header()) as entry,
+    ):
+        heads.append(bus.journal_head)
+        bus.emit(NodeNote(node="", text="one"))
+        bus.emit(NodeNote(node="", text="two"))
+        assert journal.head(entry) == heads[-1]
+    bus.emit(NodeNote(node="", text="nobody writes this down"))
+    first, one, two, none = heads
     assert len({first, one, two}) == 3
     assert none == ""
     with Journal(path, read_only=True) as journal:
@@ -259,20 +256,17 @@ def test_the_bus_knows_the_head_while_it_is_recorded(tmp_path: Path) -> None:
     assert [entry.sealed for entry in verified(path).entries] == [2]
 
 
-def test_a_change_by_hand_in_the_middle_does_not_end_the_rollouts_entry(tmp_path: Path) -> None:
+@pytest.mark.virtual_time
+async def test_a_change_by_hand_in_the_middle_does_not_end_the_rollouts_entry(tmp_path: Path) -> None:
     """Killed after it, it would have counted as healthy, and been forgotten with age."""
     path = tmp_path / "journal.db"
-
-    async def scenario() -> None:
-        bus = EventBus(VirtualClock())
-        with (
-            Journal(path) as journal,
-            recording(journal, bus, journals.header()),
-        ):
-            bus.emit(journals.started())
-            bus.emit(ManualChangeFinished(nodes=["web2"], servers=[], error=""))
-
-    run(scenario())
+    bus = EventBus(VirtualClock())
+    with (
+        Journal(path) as journal,
+        recording(journal, bus, journals.header()),
+    ):
+        bus.emit(journals.started())
+        bus.emit(ManualChangeFinished(nodes=["web2"], servers=[], error=""))
     with Journal(path, read_only=True) as journal:
         [entry] = journal.entries()
     assert (entry.ended, entry.result) == (None, "")

@@ -18,7 +18,6 @@ from orchestrator.events.events import (
     Waiting,
 )
 from tests.support.fake_fleet import World
-from tests.support.virtual_time import run
 
 
 def when(
@@ -36,18 +35,15 @@ def when(
     world.bus.subscribe(read)
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("step", ["drain", "stop", "install", "start", "verify"])
-def test_a_reload_in_any_step_is_undone_before_anything_goes_on(step: str) -> None:
-    async def scenario() -> World:
-        world = World(3, 2, drain_timeout=30)
-        world.server("web3", "lb1").set_state("maint")  # a human's
-        when(world, StepStarted, step, lambda: world.at(0.01, world.balancers["lb1"].reload))
-        ended = await world.upgrade()
-        assert (ended.result, ended.upgraded) == ("healthy", ["web1", "web2", "web3"])
-        assert world.admin("web3") == [AdminState.MAINT, AdminState.READY]
-        return world
-
-    world = run(scenario())
+async def test_a_reload_in_any_step_is_undone_before_anything_goes_on(step: str) -> None:
+    world = World(3, 2, drain_timeout=30)
+    world.server("web3", "lb1").set_state("maint")  # a human's
+    when(world, StepStarted, step, lambda: world.at(0.01, world.balancers["lb1"].reload))
+    ended = await world.upgrade()
+    assert (ended.result, ended.upgraded) == ("healthy", ["web1", "web2", "web3"])
+    assert world.admin("web3") == [AdminState.MAINT, AdminState.READY]
     [noted] = [note.text for note in world.events(NodeNote) if "was reloaded" in note.text]
     assert noted.startswith("lb1 was reloaded; restored: ")
     assert "set server shop/web3 state maint" in noted
@@ -55,43 +51,38 @@ def test_a_reload_in_any_step_is_undone_before_anything_goes_on(step: str) -> No
     assert [(event.who, event.via) for event in world.events(Resumed)] == [("Rolldeck", "rolldeck")]
 
 
-def test_what_somebody_else_does_to_an_upgraded_node_is_named_once_and_not_fought() -> None:
-    async def scenario() -> World:
-        world = World(3, 2, min_available=0)
-        when(world, StepStarted, "verify", lambda: None)
+@pytest.mark.virtual_time
+async def test_what_somebody_else_does_to_an_upgraded_node_is_named_once_and_not_fought() -> None:
+    world = World(3, 2, min_available=0)
+    when(world, StepStarted, "verify", lambda: None)
 
-        async def interfere() -> None:
-            await world.until(lambda: [event.node for event in world.events(NodeUpgraded)] == ["web1"])
-            world.server("web1", "lb2").set_state("maint")
+    async def interfere() -> None:
+        await world.until(lambda: [event.node for event in world.events(NodeUpgraded)] == ["web1"])
+        world.server("web1", "lb2").set_state("maint")
 
-        ended = await world.during(interfere())
-        assert ended.result == "degraded"  # not everything is back in rotation
-        assert world.admin("web1") == [AdminState.READY, AdminState.MAINT]
-        return world
-
-    world = run(scenario())
+    ended = await world.during(interfere())
+    assert ended.result == "degraded"  # not everything is back in rotation
+    assert world.admin("web1") == [AdminState.READY, AdminState.MAINT]
     told = [note.text for note in world.events(NodeNote) if "somebody set" in note.text]
     assert told == [
         "somebody set shop/web1 on lb2 to maint, weight 1; this rollout wants it as it was before"
     ]
 
 
-def test_a_service_is_not_stopped_under_a_node_that_somebody_put_back() -> None:
-    async def scenario() -> World:
-        world = World(3, 2)
+@pytest.mark.virtual_time
+async def test_a_service_is_not_stopped_under_a_node_that_somebody_put_back() -> None:
+    world = World(3, 2)
 
-        def put_back() -> None:
-            world.control.pause(Actor("me"))
-            world.at(60, lambda: world.server("web1", "lb2").set_state("ready"))
-            world.at(90, lambda: world.control.resume(Actor("me")))
+    def put_back() -> None:
+        world.control.pause(Actor("me"))
+        world.at(60, lambda: world.server("web1", "lb2").set_state("ready"))
+        world.at(90, lambda: world.control.resume(Actor("me")))
 
-        when(world, StepDone, "drain", put_back)
-        ended = await world.upgrade()
-        assert ended.put_back == ["web1"]  # it was never stopped, and still serves its old version
-        assert world.admin("web1") == [AdminState.READY] * 2
-        return world
-
-    assert run(scenario()).nodes["web1"].asked == []
+    when(world, StepDone, "drain", put_back)
+    ended = await world.upgrade()
+    assert ended.put_back == ["web1"]  # it was never stopped, and still serves its old version
+    assert world.admin("web1") == [AdminState.READY] * 2
+    assert world.nodes["web1"].asked == []
 
 
 @pytest.mark.virtual_time

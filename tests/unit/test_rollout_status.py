@@ -16,12 +16,10 @@ from orchestrator.journal.entry_status import RolloutStatus, rollout_status
 from orchestrator.journal.store import Journal
 from orchestrator.journal.unfinished import known_versions, unfinished_nodes
 from orchestrator.live.versions import DISK_TIMEOUT_S, DiskVersions, NodeVersion, with_disk
-from orchestrator.node import Node
 from orchestrator.session.status import ApplicationStatus, KeptOut
 from tests.support.console_values import HOSTILE, harmless
 from tests.support.fake_faults import Fault
 from tests.support.fake_fleet import World
-from tests.support.virtual_time import run
 from tests.unit import journals
 
 
@@ -152,11 +150,9 @@ def test_a_mixed_fleet_has_the_source_of_each_version() -> None:
     ]
 
 
-def test_a_version_may_be_called_otherwise_on_disk() -> None:
-    async def scenario() -> Node:
-        return replace(World(nodes=1).application.nodes[0], version_regex="^([^-]+)")
-
-    node = run(scenario())
+@pytest.mark.virtual_time
+async def test_a_version_may_be_called_otherwise_on_disk() -> None:
+    node = replace(World(nodes=1).application.nodes[0], version_regex="^([^-]+)")
     for known, installed, differs in (
         (NodeVersion("web1", "1.5.0", "health"), "1.5.0-1", False),
         (NodeVersion("web1", "1.5.0", "health"), "1.6.0-1", True),

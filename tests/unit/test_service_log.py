@@ -12,7 +12,6 @@ from orchestrator.events.events import (
     DecisionRequested,
     NodeFailed,
     NodeNote,
-    Record,
     ServiceLog,
 )
 from orchestrator.events.timeline import Timeline
@@ -20,7 +19,6 @@ from orchestrator.planning.plan import Severity
 from orchestrator.remote.payload import pack, unpack
 from tests.support.fake_faults import Fault
 from tests.support.fake_fleet import World, answer
-from tests.support.virtual_time import run
 from tests.unit.published import HEAD
 from tests.unit.test_shared_events import records
 from widgets.transcript.lines import lines_of
@@ -108,13 +106,11 @@ async def test_however_much_a_manager_says_little_is_kept() -> None:
     assert all(len(line) < MAX_DETAIL_CHARS + 50 for line in found.lines)
 
 
-def test_history_and_transcript_show_it_with_the_failure() -> None:
-    async def scenario() -> list[Record]:
-        world = broken("start")
-        await world.upgrade()
-        return world.records
-
-    seen = run(scenario())
+@pytest.mark.virtual_time
+async def test_history_and_transcript_show_it_with_the_failure() -> None:
+    world = broken("start")
+    await world.upgrade()
+    seen = world.records
     [failed] = [
         moment for moment in entries_by_node(Timeline.of(seen))["web1"] if moment.text.startswith("failed")
     ]
