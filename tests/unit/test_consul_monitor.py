@@ -1,8 +1,11 @@
 """A rollout pauses once in an outage of Consul, and what a human wants goes before that."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, cast
+
+import pytest
 
 from backends.errors import Unreachable
 from orchestrator.background import Activity
@@ -11,7 +14,7 @@ from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import Paused, Record, Resumed
 from orchestrator.session.consul import CHECK_INTERVAL_S, ConsulMonitor
-from tests.support.virtual_time import VirtualClock, run
+from tests.support.virtual_time import VirtualClock
 
 if TYPE_CHECKING:
     from backends.consul.client import Consul
@@ -52,75 +55,68 @@ class Desk:
         await self.clock.sleep(3 * CHECK_INTERVAL_S)
 
 
-def scenario(play: Callable[[Desk, RolloutControl], Awaitable[None]]) -> Desk:
-    """Play it while the watch goes on."""
-    seen: list[Desk] = []
-
-    async def go() -> None:
-        desk = Desk()
-        seen.append(desk)
-        task = asyncio.create_task(desk.watch.run())
-        await play(desk, desk.control)
-        assert not task.done()
-        task.cancel()
-
-    run(go())
-    return seen[0]
+@asynccontextmanager
+async def watching() -> AsyncIterator[Desk]:
+    """A rollout while its monitor runs."""
+    desk = Desk()
+    task = asyncio.create_task(desk.watch.run())
+    yield desk
+    assert not task.done(), "a monitor never ends by itself"
+    task.cancel()
+    await asyncio.wait([task])
 
 
-def test_it_pauses_and_goes_on_by_itself() -> None:
-    async def play(desk: Desk, control: RolloutControl) -> None:
+@pytest.mark.virtual_time
+async def test_it_pauses_and_goes_on_by_itself() -> None:
+    async with watching() as desk:
         await desk.look(down=False)
         await desk.look(down=True)
-        assert control.paused
+        assert desk.control.paused
         await desk.look(down=False)
-        assert not control.paused
+        assert not desk.control.paused
+    assert desk.told == ["Paused Rolldeck", "Resumed Rolldeck, as Consul answers again"]
 
-    assert scenario(play).told == ["Paused Rolldeck", "Resumed Rolldeck, as Consul answers again"]
 
-
-def test_whoever_lets_it_go_on_decides_for_the_rest_of_the_outage() -> None:
-    async def play(desk: Desk, control: RolloutControl) -> None:
+@pytest.mark.virtual_time
+async def test_whoever_lets_it_go_on_decides_for_the_rest_of_the_outage() -> None:
+    async with watching() as desk:
         await desk.look(down=True)
-        control.resume(Actor("me"))
+        desk.control.resume(Actor("me"))
         await desk.look(down=True)
-        assert not control.paused
-        control.pause(Actor("me"))
+        assert not desk.control.paused
+        desk.control.pause(Actor("me"))
         await desk.look(down=False)
-        assert control.paused, "it is mine"
-        control.resume(Actor("me"))
+        assert desk.control.paused, "it is mine"
+        desk.control.resume(Actor("me"))
         await desk.look(down=True)
-        assert control.paused, "another outage"
-
-    scenario(play)
+        assert desk.control.paused, "another outage"
 
 
-def test_what_a_human_wants_paused_stays_so() -> None:
-    async def play(desk: Desk, control: RolloutControl) -> None:
+@pytest.mark.virtual_time
+async def test_what_a_human_wants_paused_stays_so() -> None:
+    async with watching() as desk:
         await desk.look(down=True)
-        control.pause(Actor("me"))  # too, while it is
+        desk.control.pause(Actor("me"))  # too, while it is
         await desk.look(down=False)
-        assert control.paused
-        control.resume(Actor("me"))
-        control.pause(Actor("me"))
+        assert desk.control.paused
+        desk.control.resume(Actor("me"))
+        desk.control.pause(Actor("me"))
         await desk.look(down=True)
         await desk.look(down=False)
-        assert control.paused
-
-    scenario(play)
+        assert desk.control.paused
 
 
-def test_a_journal_that_cannot_be_written_does_not_end_the_looks() -> None:
-    async def play(desk: Desk, control: RolloutControl) -> None:
+@pytest.mark.virtual_time
+async def test_a_journal_that_cannot_be_written_does_not_end_the_looks() -> None:
+    async with watching() as desk:
+
         def full(_: Record) -> None:
             raise OSError("no space left")
 
         unsubscribe = desk.bus.subscribe(full)
         await desk.look(down=True)
-        assert control.paused
+        assert desk.control.paused
         unsubscribe()
         await desk.look(down=False)
-        assert not control.paused
+        assert not desk.control.paused
         assert desk.watch.status().state == "live"
-
-    scenario(play)

@@ -1,7 +1,7 @@
 """The live state: each load balancer on its own, staleness, reloads, rates."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -14,7 +14,6 @@ from orchestrator.live.poller import BalancerView, Poller
 from orchestrator.live.rates import Rates, RowIndex
 from tests.support.console_values import server
 from tests.support.fake_fleet import World
-from tests.support.virtual_time import run
 
 WEB1 = ServerRef("lb1", "shop", "web1")
 
@@ -29,21 +28,14 @@ async def watching(world: World) -> AsyncIterator[Poller]:
     await asyncio.wait([task])
 
 
-def watched(test: Callable[[World, Poller], Awaitable[None]]) -> None:
-    async def go() -> None:
-        world = World()
-        async with watching(world) as watch:
-            await test(world, watch)
-
-    run(go())
-
-
 def lb(watch: Poller, name: str = "lb1") -> BalancerView:
     return watch.view.instance(name)
 
 
-def test_it_connects_and_lives() -> None:
-    async def test(world: World, watch: Poller) -> None:
+@pytest.mark.virtual_time
+async def test_it_connects_and_lives() -> None:
+    world = World()
+    async with watching(world) as watch:
         assert [balancer.state for balancer in watch.view.instances] == ["connecting", "connecting"]
         await asyncio.sleep(0.5)
         assert [balancer.state for balancer in watch.view.instances] == ["live", "live"]
@@ -53,12 +45,12 @@ def test_it_connects_and_lives() -> None:
         await asyncio.sleep(1)
         assert lb(watch).read_at == (before or 0) + 1
 
-    watched(test)
 
-
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("kind", ["down", "hang", "defect"])
-def test_one_that_fails_is_stale_within_two_polls_and_comes_back_by_itself(kind: str) -> None:
-    async def test(world: World, watch: Poller) -> None:
+async def test_one_that_fails_is_stale_within_two_polls_and_comes_back_by_itself(kind: str) -> None:
+    world = World()
+    async with watching(world) as watch:
         await asyncio.sleep(0.5)
         faults = world.balancers["lb1"].faults
         if kind == "down":
@@ -79,11 +71,11 @@ def test_one_that_fails_is_stale_within_two_polls_and_comes_back_by_itself(kind:
         await asyncio.sleep(5)
         assert (lb(watch).state, lb(watch).failing, lb(watch).failing_since) == ("live", "", None)
 
-    watched(test)
 
-
-def test_a_slow_one_does_not_delay_the_others_and_is_never_asked_twice_at_once() -> None:
-    async def test(world: World, watch: Poller) -> None:
+@pytest.mark.virtual_time
+async def test_a_slow_one_does_not_delay_the_others_and_is_never_asked_twice_at_once() -> None:
+    world = World()
+    async with watching(world) as watch:
         slow = world.balancers["lb1"]
         asked = running = most = 0
         read = slow.snapshot
@@ -105,8 +97,6 @@ def test_a_slow_one_does_not_delay_the_others_and_is_never_asked_twice_at_once()
         assert (most, asked) == (1, 7)
         assert lb(watch).state == "live"  # late, but less than two polls
 
-    watched(test)
-
 
 @pytest.mark.virtual_time
 async def test_what_never_answered_is_connecting_with_the_reason() -> None:
@@ -121,8 +111,10 @@ async def test_what_never_answered_is_connecting_with_the_reason() -> None:
         assert lb(watch).state == "live"
 
 
-def test_a_reload_is_noticed_and_rates_begin_again() -> None:
-    async def test(world: World, watch: Poller) -> None:
+@pytest.mark.virtual_time
+async def test_a_reload_is_noticed_and_rates_begin_again() -> None:
+    world = World()
+    async with watching(world) as watch:
         await asyncio.sleep(2.5)
         assert lb(watch).reloaded_at is None
         assert watch.view.rate(WEB1) == 0
@@ -134,22 +126,22 @@ def test_a_reload_is_noticed_and_rates_begin_again() -> None:
         await asyncio.sleep(1)
         assert watch.view.rate(WEB1) == 0
 
-    watched(test)
 
-
-def test_an_old_worker_that_still_answers_is_not_believed() -> None:
-    async def test(world: World, watch: Poller) -> None:
+@pytest.mark.virtual_time
+async def test_an_old_worker_that_still_answers_is_not_believed() -> None:
+    world = World()
+    async with watching(world) as watch:
         await asyncio.sleep(0.5)
         world.balancers["lb1"].stopping = True
         await asyncio.sleep(1)
         assert lb(watch).state == "stale"
         assert "old worker" in lb(watch).failing
 
-    watched(test)
 
-
-def test_readers_are_told_once_in_a_turn_until_they_leave() -> None:
-    async def test(world: World, watch: Poller) -> None:
+@pytest.mark.virtual_time
+async def test_readers_are_told_once_in_a_turn_until_they_leave() -> None:
+    world = World()
+    async with watching(world) as watch:
         told: list[object] = []
         leave = watch.subscribe(lambda: told.append(watch.view))
         await asyncio.sleep(0.5)
@@ -160,8 +152,6 @@ def test_readers_are_told_once_in_a_turn_until_they_leave() -> None:
         leave()
         await asyncio.sleep(1)
         assert len(told) == 2
-
-    watched(test)
 
 
 def rates(*polls: tuple[float, dict[str, tuple[int, int]]]) -> Rates:
@@ -218,12 +208,12 @@ async def test_a_newer_process_with_the_same_number_is_a_reload_too() -> None:
         assert lb(watch).reloaded_at is not None
 
 
-def test_errors_that_no_server_explains_are_counted_over_the_last_looks() -> None:
-    async def test(world: World, watch: Poller) -> None:
+@pytest.mark.virtual_time
+async def test_errors_that_no_server_explains_are_counted_over_the_last_looks() -> None:
+    world = World()
+    async with watching(world) as watch:
         await asyncio.sleep(1.5)
         world.server("web1").resets = 1
         world.balancers["lb1"].own_5xx = 3
         await asyncio.sleep(1)
         assert [balancer.unattributed for balancer in watch.view.instances] == [3, 0]
-
-    watched(test)

@@ -15,7 +15,7 @@ from orchestrator.remote.control_requests import ControlRequest
 from orchestrator.remote.header import PublishedPlan, PublishedPolicy, RolloutHeader
 from orchestrator.remote.payload import unpack
 from orchestrator.remote.publisher import RolloutPublisher
-from tests.support.virtual_time import VirtualClock, run
+from tests.support.virtual_time import VirtualClock
 
 HEAD = RolloutHeader(
     kind="upgrade",
@@ -147,7 +147,8 @@ async def test_the_last_event_is_there_and_the_key_is_given_back_at_the_end() ->
     assert consul.held == ""
 
 
-def test_requests_are_taken_again_after_a_defect_and_it_is_said() -> None:
+@pytest.mark.virtual_time
+async def test_requests_are_taken_again_after_a_defect_and_it_is_said() -> None:
     class Failing(FakeConsul):
         """Twice as nobody has expected; then there is a request."""
 
@@ -170,22 +171,16 @@ def test_requests_are_taken_again_after_a_defect_and_it_is_said() -> None:
 
     notes: list[str] = []
 
-    async def work(bus: EventBus, control: RolloutControl) -> None:
+    consul = Failing()
+    consul.deleted = []
+    clock = VirtualClock()
+    bus = EventBus(clock)
+    control = RolloutControl(clock, bus)
+    async with RolloutPublisher(consul, "rolldeck", HEAD, lambda: "ours", bus, control).working():  # type: ignore[arg-type]
         bus.subscribe(lambda record: notes.append(getattr(record.event, "text", "")))
         await asyncio.sleep(5)
         assert control.paused
-
-    async def scenario() -> None:
-        consul = Failing()
-        consul.deleted = []
-        clock = VirtualClock()
-        bus = EventBus(clock)
-        control = RolloutControl(clock, bus)
-        async with RolloutPublisher(consul, "rolldeck", HEAD, lambda: "ours", bus, control).working():  # type: ignore[arg-type]
-            await work(bus, control)
-        assert "one" in consul.deleted
-
-    run(scenario())
+    assert "one" in consul.deleted
     assert notes[0] == (
         "internal error: taking requests from Consul failed and is restarted:"
         " KeyError: 'what nobody has thought of'"

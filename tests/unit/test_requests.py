@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,7 +16,7 @@ from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import EventBus
 from orchestrator.remote.control_requests import MAX_NAMED_REFUSALS, ControlRequest, ControlRequests
 from tests.support import forged
-from tests.support.virtual_time import VirtualClock, run
+from tests.support.virtual_time import VirtualClock
 
 if TYPE_CHECKING:
     from orchestrator.events.events import AnyEvent
@@ -57,63 +56,52 @@ class Desk:
         return [event.text for event in self.events if isinstance(event, events.NodeNote)]
 
 
-def at_desk(scenario: Callable[[Desk], None], signer: Signer | None = None) -> None:
-    async def go() -> None:
-        scenario(Desk(signer))
-
-    run(go())
-
-
-def test_an_event_says_that_it_came_through_consul_and_who_vouches_for_that() -> None:
-    for signer, proof in ((None, "not verified"), (SIGNER, "signed with our key")):
-
-        def scenario(desk: Desk, proof: str = proof) -> None:
-            desk.ask("pause", uid=1000, credential="ED25519 SHA256:abc")
-            [paused] = desk.events
-            assert isinstance(paused, events.Paused)
-            assert (paused.who, paused.via, paused.uid) == ("ann@far", "consul", -1)
-            assert paused.credential == f"{proof}, uid 1000, ED25519 SHA256:abc"
-
-        at_desk(scenario, signer)
+@pytest.mark.virtual_time
+@pytest.mark.parametrize(("signer", "proof"), [(None, "not verified"), (SIGNER, "signed with our key")])
+async def test_an_event_says_that_it_came_through_consul_and_who_vouches_for_that(
+    signer: Signer | None, proof: str
+) -> None:
+    desk = Desk(signer)
+    desk.ask("pause", uid=1000, credential="ED25519 SHA256:abc")
+    [paused] = desk.events
+    assert isinstance(paused, events.Paused)
+    assert (paused.who, paused.via, paused.uid) == ("ann@far", "consul", -1)
+    assert paused.credential == f"{proof}, uid 1000, ED25519 SHA256:abc"
 
 
-def test_no_forged_one_is_carried_out_and_each_is_named_up_to_a_limit() -> None:
-    def scenario(desk: Desk) -> None:
-        values = list(forged.requests(FENCE))
-        assert len(values) > MAX_NAMED_REFUSALS
-        for _, value in values:
-            desk.put(value)
-        assert len(desk.notes) == len(desk.events) == MAX_NAMED_REFUSALS
-        assert all("key requests/" in note and len(note) < 500 for note in desk.notes)
-        assert desk.notes[-1].endswith("further requests are not listed")
-
-    at_desk(scenario)
-
-
-def test_what_was_meant_for_another_rollout_is_left_alone() -> None:
-    """It was on its way as that one ended, or as this one began."""
-
-    def scenario(desk: Desk) -> None:
-        desk.ask("abort", fence=FENCE - 1)
-        assert not desk.control.aborting
-        assert "for another rollout (fence 6, not 7)" in desk.notes[0]
-
-    for signer in (None, SIGNER):
-        at_desk(scenario, signer)
-
-
-def test_the_same_request_is_taken_once_whatever_its_key() -> None:
-    def scenario(desk: Desk) -> None:
-        value = desk.ask("pause")
-        desk.ask("resume")
+@pytest.mark.virtual_time
+async def test_no_forged_one_is_carried_out_and_each_is_named_up_to_a_limit() -> None:
+    desk = Desk()
+    values = list(forged.requests(FENCE))
+    assert len(values) > MAX_NAMED_REFUSALS
+    for _, value in values:
         desk.put(value)
-        assert not desk.control.paused
-        assert "ann@far has sent it before" in desk.notes[0]
-        desk.requests.take(Pair("requests/1", value, 1, 0, ""))  # the very key, which could not be deleted
-        assert len(desk.notes) == 1
+    assert len(desk.notes) == len(desk.events) == MAX_NAMED_REFUSALS
+    assert all("key requests/" in note and len(note) < 500 for note in desk.notes)
+    assert desk.notes[-1].endswith("further requests are not listed")
 
-    for signer in (None, SIGNER):
-        at_desk(scenario, signer)
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("signer", [None, SIGNER])
+async def test_what_was_meant_for_another_rollout_is_left_alone(signer: Signer | None) -> None:
+    """It was on its way as that one ended, or as this one began."""
+    desk = Desk(signer)
+    desk.ask("abort", fence=FENCE - 1)
+    assert not desk.control.aborting
+    assert "for another rollout (fence 6, not 7)" in desk.notes[0]
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("signer", [None, SIGNER])
+async def test_the_same_request_is_taken_once_whatever_its_key(signer: Signer | None) -> None:
+    desk = Desk(signer)
+    value = desk.ask("pause")
+    desk.ask("resume")
+    desk.put(value)
+    assert not desk.control.paused
+    assert "ann@far has sent it before" in desk.notes[0]
+    desk.requests.take(Pair("requests/1", value, 1, 0, ""))  # the very key, which could not be deleted
+    assert len(desk.notes) == 1
 
 
 @pytest.mark.virtual_time
@@ -132,40 +120,37 @@ async def test_two_who_abort_in_the_same_moment_do_not_end_it_at_once() -> None:
     assert at_once
 
 
-def test_nor_does_one_through_consul_just_after_one_at_the_terminal() -> None:
-    def scenario(desk: Desk) -> None:
-        desk.control.abort(Actor("me@here", "terminal"))
-        desk.ask("abort")
-        aborts = [event for event in desk.events if isinstance(event, events.AbortRequested)]
-        assert [abort.immediate for abort in aborts] == [False]
-
-    at_desk(scenario)
-
-
-def test_with_a_key_only_what_is_signed_with_it_is_taken() -> None:
-    def scenario(desk: Desk) -> None:
-        request = ControlRequest(what="abort", who="eve@far", fence=FENCE, nonce="f" * 16, at=time.time())
-        value = msgspec.json.encode(request)
-        desk.put(value)
-        desk.put(Signer(Secret("another key, as long"), "rolldeck/shop").sign("request", value))
-        desk.put(Signer(SIGNER.key, "rolldeck/bank").sign("request", value))
-        desk.put(SIGNER.sign("publication", value))
-        assert not desk.control.aborting
-        assert "it is not signed" in desk.notes[0]
-        assert all("its signature is not that of our key" in note for note in desk.notes[1:])
-        desk.put(SIGNER.sign("request", value))
-        assert desk.control.aborting
-
-    at_desk(scenario, SIGNER)
+@pytest.mark.virtual_time
+async def test_nor_does_one_through_consul_just_after_one_at_the_terminal() -> None:
+    desk = Desk()
+    desk.control.abort(Actor("me@here", "terminal"))
+    desk.ask("abort")
+    aborts = [event for event in desk.events if isinstance(event, events.AbortRequested)]
+    assert [abort.immediate for abort in aborts] == [False]
 
 
-def test_what_was_signed_too_long_ago_is_refused_and_clocks_may_differ_a_little() -> None:
-    def scenario(desk: Desk) -> None:
-        desk.ask("abort", at=time.time() - 400)
-        desk.ask("abort", at=time.time() + 400)
-        assert not desk.control.aborting
-        assert ["ago by our clock" in note or "in 4" in note for note in desk.notes] == [True, True]
-        desk.ask("pause", at=time.time() - 200)
-        assert desk.control.paused
+@pytest.mark.virtual_time
+async def test_with_a_key_only_what_is_signed_with_it_is_taken() -> None:
+    desk = Desk(SIGNER)
+    request = ControlRequest(what="abort", who="eve@far", fence=FENCE, nonce="f" * 16, at=time.time())
+    value = msgspec.json.encode(request)
+    desk.put(value)
+    desk.put(Signer(Secret("another key, as long"), "rolldeck/shop").sign("request", value))
+    desk.put(Signer(SIGNER.key, "rolldeck/bank").sign("request", value))
+    desk.put(SIGNER.sign("publication", value))
+    assert not desk.control.aborting
+    assert "it is not signed" in desk.notes[0]
+    assert all("its signature is not that of our key" in note for note in desk.notes[1:])
+    desk.put(SIGNER.sign("request", value))
+    assert desk.control.aborting
 
-    at_desk(scenario, SIGNER)
+
+@pytest.mark.virtual_time
+async def test_what_was_signed_too_long_ago_is_refused_and_clocks_may_differ_a_little() -> None:
+    desk = Desk(SIGNER)
+    desk.ask("abort", at=time.time() - 400)
+    desk.ask("abort", at=time.time() + 400)
+    assert not desk.control.aborting
+    assert ["ago by our clock" in note or "in 4" in note for note in desk.notes] == [True, True]
+    desk.ask("pause", at=time.time() - 200)
+    assert desk.control.paused

@@ -1,7 +1,7 @@
 """Sessions are read only while somebody looks, seldom, never twice at once, and no load balancer waits."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -12,7 +12,6 @@ from orchestrator.live.poller import Poller
 from orchestrator.live.sessions import POLL_INTERVAL_S, SessionPoller, worth_reading
 from tests.support.fake_faults import Fault
 from tests.support.fake_fleet import World
-from tests.support.virtual_time import run
 
 WEB1 = (ServerRef("lb1", "shop", "web1"), ServerRef("lb2", "shop", "web1"))
 
@@ -28,30 +27,25 @@ async def reading(world: World) -> AsyncIterator[SessionPoller]:
     await asyncio.wait([task])
 
 
-def looked_at(test: Callable[[World, SessionPoller], Awaitable[None]]) -> None:
-    async def go() -> None:
-        world = World()
-        world.server("web1").sticky = 3
-        async with reading(world) as in_flight:
-            await asyncio.sleep(0.5)
-            await test(world, in_flight)
-
-    run(go())
-
-
-def test_each_load_balancer_is_read() -> None:
-    async def test(world: World, in_flight: SessionPoller) -> None:
+@pytest.mark.virtual_time
+async def test_each_load_balancer_is_read() -> None:
+    world = World()
+    world.server("web1").sticky = 3
+    async with reading(world) as in_flight:
+        await asyncio.sleep(0.5)
         first, second = (in_flight.seen[ref] for ref in WEB1)
         assert first.sessions is not None
         assert (first.sessions.total, [client.age for client in first.sessions.oldest]) == (3, [3, 2, 1])
         assert second.sessions == Sessions(0, ())
         assert (first.failing, first.read_at) == ("", 0)
 
-    looked_at(test)
 
-
-def test_one_that_hangs_delays_nobody_and_is_never_asked_twice_at_once() -> None:
-    async def test(world: World, in_flight: SessionPoller) -> None:
+@pytest.mark.virtual_time
+async def test_one_that_hangs_delays_nobody_and_is_never_asked_twice_at_once() -> None:
+    world = World()
+    world.server("web1").sticky = 3
+    async with reading(world) as in_flight:
+        await asyncio.sleep(0.5)
         hung = world.balancers["lb1"]
         running = most = 0
         read = hung.sessions
@@ -73,11 +67,13 @@ def test_one_that_hangs_delays_nobody_and_is_never_asked_twice_at_once() -> None
         assert len(set(asked)) == len(asked)
         assert in_flight.seen[WEB1[0]].read_at == 0  # the last that is known stays, with its age
 
-    looked_at(test)
 
-
-def test_what_fails_is_said_and_goes_away_by_itself() -> None:
-    async def test(world: World, in_flight: SessionPoller) -> None:
+@pytest.mark.virtual_time
+async def test_what_fails_is_said_and_goes_away_by_itself() -> None:
+    world = World()
+    world.server("web1").sticky = 3
+    async with reading(world) as in_flight:
+        await asyncio.sleep(0.5)
         faults = world.balancers["lb1"].faults
         for error in (Unreachable("lb1", "connection refused"), ZeroDivisionError("ours")):
             faults.always["sessions"] = Fault(error)
@@ -90,18 +86,18 @@ def test_what_fails_is_said_and_goes_away_by_itself() -> None:
             await asyncio.sleep(POLL_INTERVAL_S)
             assert not in_flight.seen[WEB1[0]].failing
 
-    looked_at(test)
 
-
-def test_too_low_a_level_is_said_in_words_and_nothing_old_is_kept() -> None:
-    async def test(world: World, in_flight: SessionPoller) -> None:
+@pytest.mark.virtual_time
+async def test_too_low_a_level_is_said_in_words_and_nothing_old_is_kept() -> None:
+    world = World()
+    world.server("web1").sticky = 3
+    async with reading(world) as in_flight:
+        await asyncio.sleep(0.5)
         world.balancers["lb1"].level = Level.USER
         await asyncio.sleep(POLL_INTERVAL_S)
         seen = in_flight.seen[WEB1[0]]
         assert (seen.sessions, seen.denied) == (None, True)
         assert "Permission denied" in seen.failing
-
-    looked_at(test)
 
 
 @pytest.mark.virtual_time
