@@ -1,31 +1,70 @@
-"""Shows a plan, asks, runs it, and says how it ended: what the commands that start a rollout share."""
+"""What the commands that plan or start a rollout share: their options, and how a plan is run."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, TypeVar
 
 import click
 
 from backends.templates import check_version
-from console.config.loader import find_and_load
-from console.config.schema import Config
+from console.config.config_file import Config, find_and_load
 from console.exit_codes import ExitCode
 from console.interrupts import interrupts
-from console.sessions import open_session
-from console.signals import stop_on_signals
-from console.terminal import plan_text
+from console.sessions import open_session, stop_on_signals
+from console.terminal import rollout_text
 from console.terminal.output import clean, result, result_json, say
-from console.terminal.progress import Progress
-from console.terminal.prompts import Prompts
-from console.terminal.summary import EXITS, ending_lines
+from console.terminal.progress import Progress, Prompts
+from console.terminal.rollout_text import EXITS, ending_lines
 from orchestrator.engine.plan_differences import Difference
 from orchestrator.events.events import Record, RollbackStarted, RolloutEnded
 from orchestrator.events.json import event_fields
 from orchestrator.planning.plan import Plan, PreflightFailed, failed_versions_text
-from orchestrator.planning.policy import Amount
+from orchestrator.planning.policy import Amount, Policy
 from orchestrator.session.adoption import broken_first, name_published
 from orchestrator.session.proposal import Proposal, agree_within_request
 from orchestrator.session.session import Session
+
+EVENTS_JSON_HELP = "Every event as one line of JSON on standard output."
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def sizes(_: click.Context, __: click.Parameter, value: str | None) -> Amount | list[Amount] | None:
+    """`--serial`: "2", "30%", or a list such as "1,25%,100%"."""
+    if value is None:
+        return None
+    parts: list[Amount] = [each.strip() for each in value.split(",")]
+    try:
+        Policy(serial=parts)
+    except ValueError as error:
+        raise click.BadParameter(str(error).removeprefix("serial: ")) from None
+    return parts[0] if len(parts) == 1 else parts
+
+
+def scope(command: F) -> F:
+    """The options that say how much of an application is meant."""
+    for option in (
+        click.option(
+            "--force-ready",
+            "ready",
+            multiple=True,
+            metavar="NODE",
+            help="Put this node in rotation although it is out now.",
+        ),
+        click.option(
+            "--limit", multiple=True, metavar="PATTERN", help="Only these nodes, such as web1 or 'web[12]'."
+        ),
+        click.option("--serial", callback=sizes, metavar="SIZES", help="Batches: 2, 30% or 1,25%,100%."),
+    ):
+        command = option(command)
+    return command
+
+
+def break_lock(command: F) -> F:
+    """Of every command that changes something."""
+    text = "Break the current lock (recorded)."
+    return click.option("--break-lock", is_flag=True, help=text)(command)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +91,11 @@ async def run_plan(session: Session, proposal: Proposal, options: RunOptions) ->
         How it ended, together with the rollback that followed if one did; None when the answer was no.
     """
     plan = proposal.plan
-    for line in plan_text.finding_lines(plan.findings):
+    for line in rollout_text.finding_lines(plan.findings):
         say(line)
     if plan.errors:
         raise PreflightFailed(plan.errors)
-    for line in plan_text.plan_lines(plan):
+    for line in rollout_text.plan_lines(plan):
         say(line)
     prompts = Prompts(session.control)
     if plan.batches and not options.yes and not await prompts.confirm(_question(plan)):
@@ -102,11 +141,11 @@ async def make_plan(
 
 async def _agree(prompts: Prompts, options: RunOptions, now: Plan, differences: Sequence[Difference]) -> bool:
     """Whether a plan that has changed since it was agreed to may be carried out."""
-    for line in plan_text.difference_lines(differences):
+    for line in rollout_text.difference_lines(differences):
         say(line)
     if options.yes:
         return await agree_within_request(now, differences)
-    for line in plan_text.plan_lines(now):
+    for line in rollout_text.plan_lines(now):
         say(line)
     return await prompts.confirm(_question(now, "Start this plan?"))
 

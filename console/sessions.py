@@ -1,11 +1,13 @@
-"""Opens a session for a front end: as the configuration says, and with its log."""
+"""Opens a session for a front end, with its log, and ends its work when a signal comes."""
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 from backends.clock import SystemClock
-from console.config.schema import Config
+from console.config.config_file import Config
 from console.debug_log import Log
+from console.interrupts import TERMINAL_GONE, Listener, interrupts
 from console.operator_identity import current_operator
 from console.paths import journal_path
 from orchestrator.events.actor import Via
@@ -34,3 +36,43 @@ async def open_session(config: Config, app: str, via: Via = "terminal") -> Async
         closing.push_async_callback(Log(config.log, app, bus).close)
         opening = factory.open_session(config, app, actor=current_operator(via), journal=journal, bus=bus)
         yield await closing.enter_async_context(opening)
+
+
+@contextmanager
+def listening_on(loop: asyncio.AbstractEventLoop, listener: Listener) -> Iterator[None]:
+    """Within it signals go to this listener, in a turn of the loop."""
+
+    def hear(why: str) -> None:
+        loop.call_soon_threadsafe(listener, why)
+
+    with interrupts.listening(hear):
+        yield
+
+
+@asynccontextmanager
+async def stop_on_signals(session: Session) -> AsyncIterator[None]:
+    """The first SIGINT, SIGTERM or SIGHUP ends a rollout after its running steps, a further one at once.
+
+    SIGHUP is a terminal that has gone: the rollout must not be cut off in the middle of a node. A shell such
+    as bash sends a second one, which therefore means nothing more.
+
+    Outside a rollout the first one already ends the work, as `KeyboardInterrupt`; see `Interrupts.run`.
+    """
+    loop = asyncio.get_running_loop()
+    outside = interrupts.listener
+
+    def stop(why: str) -> None:
+        if session.is_rolling:
+            if not (why == TERMINAL_GONE and session.control.aborting):
+                session.control.abort(current_operator("terminal"), why)
+        elif session.control.aborting or session.results:
+            interrupts.end_late()  # all is said, and one too many must not replace the exit code
+        elif outside is not None:
+            outside(why)
+
+    with listening_on(loop, stop):
+        try:
+            yield
+        finally:
+            if session.control.aborting or session.results:
+                interrupts.end()

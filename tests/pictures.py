@@ -7,7 +7,7 @@ import tempfile
 from itertools import cycle
 from pathlib import Path
 
-from console.config.loader import load as load_config
+from console.config.config_file import load as load_config
 from console.demo.load import Load
 from console.demo.stack import Stack
 from console.sessions import open_session

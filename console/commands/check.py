@@ -9,14 +9,12 @@ import msgspec
 
 from backends.errors import RolldeckError
 from backends.text import counted
-from console.commands.options import scope
-from console.config.loader import find_and_load
-from console.config.schema import Config
+from console.config.config_file import Config, find_and_load
 from console.errors import report_error
 from console.exit_codes import ExitCode
 from console.interrupts import interrupts
-from console.run_plan import make_plan
-from console.terminal import plan_text
+from console.run_plan import make_plan, scope
+from console.terminal import rollout_text
 from console.terminal.output import clean, result, result_json
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.policy import Amount
@@ -108,7 +106,7 @@ class _Check:
         if self._several:
             result(f"{app}:")
         indent, again = "  " if self._several else "", False
-        for line in plan_text.finding_lines(made.findings):
+        for line in rollout_text.finding_lines(made.findings):
             again |= line in self._said
             if line not in self._said:
                 result(indent + line)

@@ -9,20 +9,18 @@ from pathlib import Path
 import click
 
 from backends.errors import ConfigError
-from console.config.loader import load
-from console.config.schema import Config
+from console.config.config_file import Config, load
 from console.demo.consul import executable
-from console.demo.faulty import FAULTY, described
 from console.demo.haproxy import search_path
 from console.demo.load import Load, Report
+from console.demo.node import FAULTY, described
 from console.demo.stack import Stack, Transport
 from console.exit_codes import ExitCode
 from console.interrupts import interrupts
 from console.run_plan import RunOptions, run_plan
-from console.sessions import open_session
-from console.signals import stop_on_signals
+from console.sessions import open_session, stop_on_signals
 from console.terminal.output import clean, on_terminal, paint, result, say
-from console.terminal.summary import EXITS
+from console.terminal.rollout_text import EXITS
 from orchestrator.events.state import RolloutState
 from orchestrator.session.session import Session
 

@@ -9,14 +9,13 @@ import click
 
 from backends.consul.client import Consul
 from backends.errors import ConfigError
-from console.config.loader import find_and_load
-from console.config.schema import Config
+from console.config.config_file import Config, find_and_load
 from console.exit_codes import ExitCode
 from console.interrupts import interrupts
 from console.operator_identity import current_operator
 from console.terminal.output import clean, paint, result, result_json, say
 from console.terminal.progress import Progress
-from console.terminal.summary import EXITS, ending_lines
+from console.terminal.rollout_text import EXITS, ending_lines
 from orchestrator.events.json import event_fields
 from orchestrator.events.state import RolloutState
 from orchestrator.remote.control_requests import ControlAction

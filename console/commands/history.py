@@ -10,7 +10,7 @@ import click
 from backends.errors import ConfigError
 from backends.local_files import write_private
 from backends.text import there_is
-from console.config.loader import find_and_load
+from console.config.config_file import find_and_load
 from console.exit_codes import ExitCode
 from console.paths import journal_path
 from console.terminal.history import entry_lines, entry_table, verification_fields, verification_lines

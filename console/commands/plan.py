@@ -3,14 +3,12 @@
 import click
 
 from backends.templates import check_version
-from console.commands.options import scope
-from console.config.loader import find_and_load
-from console.config.schema import Config
+from console.config.config_file import Config, find_and_load
 from console.exit_codes import ExitCode
 from console.interrupts import interrupts
-from console.run_plan import make_plan
+from console.run_plan import make_plan, scope
 from console.sessions import open_session
-from console.terminal import plan_text
+from console.terminal import rollout_text
 from console.terminal.output import clean, result, result_json
 from orchestrator.planning.plan import plan_fields
 from orchestrator.planning.policy import Amount
@@ -42,9 +40,9 @@ def plan(
     if as_json:
         result_json(plan_fields(made))
     else:
-        for line in (*plan_text.plan_lines(made), "", *plan_text.command_lines(made)):
+        for line in (*rollout_text.plan_lines(made), "", *rollout_text.command_lines(made)):
             result(line)
-        for line in plan_text.finding_lines(made.findings):
+        for line in rollout_text.finding_lines(made.findings):
             result(line)
     return ExitCode.REFUSED if made.errors else ExitCode.HEALTHY
 

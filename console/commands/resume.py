@@ -4,10 +4,9 @@ import sys
 
 import click
 
-from console.commands.options import EVENTS_JSON_HELP, break_lock
-from console.run_plan import RunOptions, run_recovery
+from console.run_plan import EVENTS_JSON_HELP, RunOptions, break_lock, run_recovery
 from console.terminal.output import clean, on_terminal, paint, result, say
-from console.terminal.prompts import Prompts
+from console.terminal.progress import Prompts
 from orchestrator.session.adoption import find_offer, take_over
 from orchestrator.session.proposal import Proposal
 from orchestrator.session.recovery import plan_resume, words

@@ -5,8 +5,7 @@ import sys
 import click
 
 from backends.templates import check_version
-from console.commands.options import EVENTS_JSON_HELP, break_lock
-from console.run_plan import RunOptions, run_recovery
+from console.run_plan import EVENTS_JSON_HELP, RunOptions, break_lock, run_recovery
 from console.terminal.output import clean, on_terminal, result
 from orchestrator.errors import AlreadyRolledBack
 from orchestrator.session.proposal import Proposal

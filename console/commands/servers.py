@@ -12,16 +12,15 @@ import click
 from backends.errors import BackendError, RolldeckError
 from backends.model import Server
 from backends.text import counted, format_duration, there_is
-from console.commands.options import break_lock
-from console.config.loader import find_and_load
+from console.config.config_file import find_and_load
 from console.exit_codes import ExitCode
 from console.interrupts import interrupts
-from console.sessions import open_session
-from console.signals import stop_on_signals
-from console.terminal import plan_text
-from console.terminal.json import server_fields
+from console.run_plan import break_lock
+from console.sessions import open_session, stop_on_signals
+from console.terminal import rollout_text
 from console.terminal.output import clean, on_terminal, paint, result, result_json, say, table
-from console.terminal.prompts import Prompts
+from console.terminal.progress import Prompts
+from console.terminal.status import server_fields
 from orchestrator.balancers.followers import inherits_only
 from orchestrator.balancers.group import present
 from orchestrator.engine import manual_change
@@ -147,7 +146,7 @@ async def _carry_out(session: Session, request: _Request, change: Change, impact
     """Make the change, and say where it stands when it ends half way; returns the servers afterwards."""
 
     async def agree(now: Impact, differences: Sequence[Difference]) -> Change | None:
-        for line in plan_text.difference_lines(differences):
+        for line in rollout_text.difference_lines(differences):
             say(line)
         if request.yes or await _confirmed(session, change):
             return change  # the floor is looked at once more as it is made

@@ -8,21 +8,21 @@ import click
 from backends.consul.client import Consul
 from backends.errors import BackendError
 from backends.model import AdminState, Server, Snapshot
-from console.config.loader import find_and_load
-from console.config.schema import Config
+from console.config.config_file import Config, find_and_load
 from console.exit_codes import ExitCode
 from console.interrupts import interrupts
 from console.paths import journal_path
-from console.terminal.json import (
+from console.terminal.output import clean, paint, result, result_json, say, table
+from console.terminal.status import (
     error_share,
     request_fields,
     request_signals,
     server_fields,
+    status_fields,
+    status_lines,
     unattributed,
     unattributed_text,
 )
-from console.terminal.output import clean, paint, result, result_json, say, table
-from console.terminal.status import status_fields, status_lines
 from orchestrator.adapters import AdapterFactory
 from orchestrator.errors import JournalError
 from orchestrator.events.text import format_health

@@ -7,15 +7,13 @@ from typing import Any
 import click
 
 from backends.templates import check_version
-from console.commands.options import break_lock, scope
-from console.config.loader import find_and_load
+from console.config.config_file import find_and_load
 from console.exit_codes import ExitCode
 from console.interrupts import interrupts
-from console.run_plan import RunOptions, run_plan
-from console.sessions import open_session
-from console.signals import stop_on_signals
+from console.run_plan import RunOptions, break_lock, run_plan, scope
+from console.sessions import open_session, stop_on_signals
 from console.terminal.output import on_terminal
-from console.terminal.summary import EXITS
+from console.terminal.rollout_text import EXITS
 from orchestrator.planning.plan import Severity
 from orchestrator.planning.policy import Amount
 from orchestrator.session.adoption import broken_first

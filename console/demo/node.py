@@ -1,5 +1,6 @@
-"""One node: a directory with releases, a link to the current one, and a script to start and stop.
+"""A node of the demo, and the versions that it can run, faulty ones included.
 
+A node is a directory with releases, a link to the current one, and a script to start and stop:
 ```
 web1/
   releases/1.4.2/{app.py, release.json}
@@ -18,7 +19,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -149,3 +150,36 @@ class Node:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
             time.sleep(0.002)
+
+
+@dataclass(frozen=True, slots=True)
+class FaultyVersion:
+    """A release that every node of the demo has on disk.
+
+    Attributes:
+        version: its name; what is wrong with it is in it.
+        words: what is wrong, for the help.
+        fields: of `console.demo.node.Release`.
+        shown_by_next: the upgrade to it is healthy; the one after it meets the fault.
+    """
+
+    version: str
+    words: str
+    fields: Mapping[str, object] = field(default_factory=dict)
+    shown_by_next: bool = False
+
+
+FAULTY = (
+    FaultyVersion("1.6.0-unhealthy", "fails its health check", {"healthy": False}),
+    FaultyVersion("1.6.0-crash", "dies under traffic, at its tenth request", {"exit_at_request": 10}),
+    FaultyVersion("1.6.0-errors", "answers 20 % of all requests with 500", {"error_every": 5}),
+    FaultyVersion("1.6.0-slow", "answers 60 times slower", {"answer_s": 60 * QUICK_S}),
+    FaultyVersion("1.6.0-wrong-version", "reports version 1.5.0", {"reports_version": "1.5.0"}),
+    FaultyVersion("1.6.0-hanging-stop", "never stops", {"ignore_sigterm": True}, shown_by_next=True),
+)
+
+
+def described() -> str:
+    """One line each, for a help text."""
+    width = max(len(faulty.version) for faulty in FAULTY)
+    return "\n".join(f"  {faulty.version:<{width}}  {faulty.words}" for faulty in FAULTY)

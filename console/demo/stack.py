@@ -1,14 +1,16 @@
-"""The demo's world: real HAProxies in front of real nodes, all on loopback and in one directory.
+"""The demo's stack: real HAProxies in front of real nodes, all on loopback and in one directory.
 
 ```
 load ──> lb1, lb2 (HAProxy) ──> web1 ... web4 (one app.py each; commands go by SSH)
 ```
-Nothing outside the directory is touched. Whatever happens to the process that made it, everything
-is ended: by `Stack.__aexit__` after an end, an exception, a cancellation or Ctrl-C, and by
-`console.demo.watchdog` else.
+Nothing outside the directory is touched. Whatever happens to the process that made the stack, all of it is
+ended: by `Stack.__aexit__` after an end, an exception, a cancellation or Ctrl-C, and otherwise by
+`console.demo.watchdog`.
 """
 
 import asyncio
+import random
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -21,12 +23,44 @@ from typing import Any, Literal, Self
 from console.demo import watchdog
 from console.demo.configuration import known_hosts, rolldeck_config, ssh_config
 from console.demo.consul import DevAgent
-from console.demo.faulty import FAULTY
 from console.demo.haproxy import BACKEND, Checks, HAProxy, search_path
 from console.demo.load import Address
-from console.demo.node import Node, Release
-from console.demo.ports import ReservedPorts
+from console.demo.node import FAULTY, Node, Release
 from console.demo.sshd import SSHHost
+
+_PORTS = range(10_000, 32_000)  # below Linux's ephemeral range: no outgoing connection takes one meanwhile
+
+
+class ReservedPorts:
+    """Ports that nobody else is given until they are released.
+
+    Each is bound and never listens: it reads as closed, a server that sets SO_REUSEADDR (as ours, HAProxy,
+    sshd, Consul and Monit do) can listen on it, and nobody else is given it while that server is stopped.
+    """
+
+    def __init__(self) -> None:
+        self._sockets: list[socket.socket] = []
+
+    def reserve(self) -> int:
+        """A port that was free. Raises OSError when none is found."""
+        for port in random.sample(_PORTS, 200):
+            with socket.socket() as probe:  # without SO_REUSEADDR: fails when anybody has it
+                try:
+                    probe.bind(("127.0.0.1", port))
+                except OSError:
+                    continue
+            reserved = socket.socket()
+            self._sockets.append(reserved)
+            reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            reserved.bind(("127.0.0.1", port))
+            return port
+        raise OSError("no free loopback port found")
+
+    def release(self) -> None:
+        """Give all of them back."""
+        while self._sockets:
+            self._sockets.pop().close()
+
 
 Transport = Literal["unix", "tcp", "ssh"]
 """How Rolldeck reaches the Runtime API: unix socket, TCP port, or the socket through SSH."""
@@ -195,7 +229,7 @@ class Stack:
                     await asyncio.sleep(0.02)
 
     def add_faulty_releases(self) -> None:
-        """Put those of `console.demo.faulty` on every node."""
+        """Put those of `console.demo.node` on every node."""
         for faulty in FAULTY:
             self.add_release(faulty.version, **faulty.fields)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from backends.text import counted, format_duration, format_local_time
 from console.terminal.history_entries import COLOURS, EntrySummary, batches_of
 from console.terminal.output import clean, paint, shorten, table, width
-from console.terminal.summary import ending_lines, reason_text
+from console.terminal.rollout_text import ending_lines, reason_text
 from console.terminal.timeline import GLYPHS, ROLLOUT, TimelineEntry, entries_by_node
 from orchestrator.events.actor import began
 from orchestrator.events.spans import StepTimes

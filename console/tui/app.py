@@ -19,7 +19,7 @@ from textual.theme import Theme
 
 from backends.local_files import write_beside
 from backends.text import visible
-from console.config.schema import ConsoleSettings
+from console.config.config_file import ConsoleSettings
 from console.interrupts import TERMINAL_GONE
 from console.operator_identity import current_operator
 from console.tui.screens.actions import KEEP
@@ -57,7 +57,7 @@ THEMES: Mapping[str, str] = {
 
 def _nodes() -> type[Provider]:
     """Return the provider; it is imported with the palette, to show the first screen sooner."""
-    from console.tui.command_palette import NodeCommands
+    from console.tui.keymap import NodeCommands
 
     return NodeCommands
 

@@ -1,23 +1,34 @@
-"""Keys from the configuration, checked before the console opens: every name known, no key used twice."""
+"""Keys from the configuration, checked before the console opens, and the command palette."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.dom import DOMNode
 from textual.keys import Keys, format_key
 
 from backends.errors import ConfigError
+from backends.text import visible
 from console.config.explanation import unknown
-from console.tui.screens.detail import DetailScreen
+from console.tui.screens.detail import DetailScreen, TranscriptScreen
 from console.tui.screens.main import MainScreen
-from console.tui.screens.transcript import TranscriptScreen
 from widgets.detail.view import DetailView
 from widgets.dialogs.base import Report
 from widgets.dialogs.plan import PlanScreen
 from widgets.rollout.board import RolloutBoard
 from widgets.table.widget import ServerTable
 from widgets.transcript.view import Transcript
+
+NODE_ACTIONS = {
+    "look": ("details", "Load balancers side by side, sessions, checks, journal"),
+    "drain": ("drain", "No new traffic; sessions continue"),
+    "maint": ("maintenance", "Out at once"),
+    "ready": ("ready", "Back in rotation, after health checks"),
+    "weight": ("weight", "Set the weight"),
+}
+MAX_HITS = 50  # hits: nobody reads more, and there may be thousands of nodes
 
 Group = Sequence[type[DOMNode]]
 """Classes whose keys are active at the same time."""
@@ -100,3 +111,49 @@ GROUPS: tuple[Group, ...] = (
     (TranscriptScreen, Transcript),
     (PlanScreen, Report),
 )
+
+
+class NodeCommands(Provider):
+    """`web3 drain`, `drain web3`, `web3`: each asks before it does anything."""
+
+    @property
+    def _main(self) -> MainScreen | None:
+        return self.screen if isinstance(self.screen, MainScreen) else None
+
+    async def search(self, query: str) -> Hits:
+        main = self._main
+        if main is None:
+            return
+        matcher = self.matcher(query)
+        count = 0
+        for node, action in self._likely(main, query.casefold().split()):
+            label = f"{visible(node)} {NODE_ACTIONS[action][0]}"
+            score = max(matcher.match(label), matcher.match(f"{NODE_ACTIONS[action][0]} {visible(node)}"))
+            if score > 0:
+                yield Hit(
+                    score,
+                    matcher.highlight(label),
+                    partial(main.act_on, action, node),
+                    text=label,
+                    help=NODE_ACTIONS[action][1],
+                )
+                count += 1
+            if count == MAX_HITS:
+                return
+
+    async def discover(self) -> Hits:
+        main = self._main
+        if main is not None:
+            for node in main.node_names[:8]:
+                label = f"{visible(node)} details"
+                yield DiscoveryHit(label, partial(main.act_on, "look", node), help=NODE_ACTIONS["look"][1])
+
+    def _likely(self, main: MainScreen, words: list[str]) -> Iterator[tuple[str, str]]:
+        """Filter by substring first: fuzzy matching of ten thousand names would block the screen."""
+        for node in main.node_names:
+            name = node.casefold()
+            if len(main.node_names) > MAX_HITS and not any(word in name for word in words):
+                continue
+            for action in NODE_ACTIONS:
+                if main.may(action):
+                    yield node, action

@@ -6,17 +6,14 @@ import gc
 import sys
 from collections.abc import Iterator
 
-from console.config.loader import find_and_load
-from console.config.schema import Config
+from console.config.config_file import Config, find_and_load
 from console.exit_codes import ExitCode
 from console.interrupts import interrupts
 from console.operator_identity import current_operator
-from console.sessions import open_session
-from console.signals import listening_on, stop_on_signals
+from console.sessions import listening_on, open_session, stop_on_signals
 from console.terminal.output import clean, on_terminal, result, say
-from console.terminal.progress import Progress
-from console.terminal.prompts import Prompts
-from console.terminal.summary import EXITS, ending_lines
+from console.terminal.progress import Progress, Prompts
+from console.terminal.rollout_text import EXITS, ending_lines
 from console.tui.app import Console
 from console.tui.screens.actions import ABORT, PAUSE, SWITCH
 from orchestrator.live.poller import Poller

@@ -11,7 +11,7 @@ from typing import Any
 from textual.pilot import Pilot
 from textual.screen import Screen
 
-from console.config.loader import load
+from console.config.config_file import load
 from console.demo.stack import Stack
 from console.sessions import open_session
 from console.tui.app import Console

@@ -5,7 +5,7 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-from console.config.loader import load
+from console.config.config_file import load
 from console.demo.node import Release
 from console.sessions import open_session
 from orchestrator.live.poller import Poller

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from textual.app import App, ComposeResult
 
-from console.tui.screens.transcript import TranscriptScreen
+from console.tui.screens.detail import TranscriptScreen
 from orchestrator.events.events import (
     AnyEvent,
     CommandFinished,

@@ -9,8 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from console.demo.faulty import FAULTY
-from console.demo.node import Release
+from console.demo.node import FAULTY, Release
 from tests.faults.scene import INSTALL, Scene, small_disk
 from tests.support.processes import freeze, thaw
 from tests.support.rollouts import NEW, OLD, Running, say, tune

@@ -12,7 +12,7 @@ from backends.consul.client import Consul
 from backends.consul.lock import ConsulLock
 from backends.consul.settings import ConsulSettings
 from backends.errors import BackendError, UnreadableReply
-from console.config.loader import load
+from console.config.config_file import load
 from console.sessions import open_session
 from orchestrator.engine.control import RolloutControl
 from orchestrator.events.actor import Actor

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from backends.errors import ConfigError
-from console.config.loader import load
+from console.config.config_file import load
 from console.demo.stack import Stack
 from console.sessions import open_session
 from orchestrator.engine.control import CONTINUE, SKIP

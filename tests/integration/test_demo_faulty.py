@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from console.demo.faulty import FAULTY
 from console.demo.load import Load
+from console.demo.node import FAULTY
 from tests.support.rollouts import NEW, ROLLDECK, Run, tune, upgrade, world
 
 RATE = 40

@@ -14,7 +14,7 @@ from backends.installers.common import SequenceInstaller
 from backends.local_process import secret_names
 from backends.protocols import Host
 from backends.secrets import load_secret
-from console.config.schema import parse
+from console.config.config_file import parse
 from orchestrator.adapters import AdapterFactory
 from orchestrator.events.event_bus import EventBus
 from orchestrator.inventory.static import resolve_nodes

@@ -10,7 +10,7 @@ import pytest
 from backends.haproxy.address import HaproxySettings
 from backends.haproxy.runtime import Runtime
 from backends.model import Snapshot
-from console.terminal.json import unattributed
+from console.terminal.status import unattributed
 from orchestrator.engine.traffic import Totals, TrafficCount
 from tests.support.free_ports import free_port
 from tests.support.servers.faulty_http import BRIEFLY, faulty_server, is_error

@@ -6,7 +6,7 @@ binds it: an outgoing connection's, or that of a server in another worker.
 
 import atexit
 
-from console.demo.ports import ReservedPorts
+from console.demo.stack import ReservedPorts
 
 _ports = ReservedPorts()
 atexit.register(_ports.release)

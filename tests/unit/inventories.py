@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from backends.errors import ConfigError
-from console.config.loader import load
-from console.config.schema import Config
+from console.config.config_file import Config, load
 from orchestrator.inventory.source import NodeSettings
 from tests.support.console_values import TOML, write
 

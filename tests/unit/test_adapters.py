@@ -14,7 +14,7 @@ from backends.hosts.ssh import SshHost
 from backends.hosts.ssh_settings import SshSettings
 from backends.services.monit import MonitService
 from backends.services.systemd import SystemdService
-from console.config.schema import parse
+from console.config.config_file import parse
 from orchestrator.adapters import AdapterFactory
 from orchestrator.inventory.static import resolve_nodes
 from orchestrator.node import Node

@@ -16,8 +16,7 @@ from backends.installers.command import NoInstall
 from backends.installers.kinds import InstallSettings
 from backends.installers.versions import VersionSettings
 from backends.services.kinds import ServiceSettings
-from console.config.loader import MAX_FILE_BYTES, find_and_load, load
-from console.config.schema import parse
+from console.config.config_file import MAX_FILE_BYTES, find_and_load, load, parse
 from console.debug_log import LogSettings
 from orchestrator.inventory.kinds import InventorySettings
 from orchestrator.inventory.source import NodeSettings

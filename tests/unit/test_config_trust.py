@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from backends.errors import ConfigError
 from backends.file_trust import Writers, open_trusted
 from console.command_line import cli
-from console.config import loader
-from console.config.loader import find_and_load, load
+from console.config import config_file
+from console.config.config_file import find_and_load, load
 from tests.support.console_values import TOML, write
 from tests.support.users import MALLORY, OPS, become, give, needs_root
 from tests.unit.inventories import configured, nodes_of
@@ -237,7 +237,7 @@ def test_what_is_read_is_what_was_looked_at(here: Path, monkeypatch: pytest.Monk
         os.replace(evil, path)
         return opened
 
-    monkeypatch.setattr(loader, "open_trusted", replaced)
+    monkeypatch.setattr(config_file, "open_trusted", replaced)
     assert list(find_and_load(None).apps) == ["shop"]
 
 

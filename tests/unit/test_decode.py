@@ -11,9 +11,9 @@ from backends.consul.catalog import ConsulService
 from backends.errors import ConfigError
 from backends.health.common import HealthKind
 from backends.health.kinds import HealthSettings
+from console.config.config_file import Config, parse
 from console.config.decoding import decode
 from console.config.explanation import RENAMED_KEYS
-from console.config.schema import Config, parse
 from tests.support.console_values import raw
 
 APP = "apps.shop"

@@ -8,8 +8,8 @@ import pytest
 
 from backends.haproxy.columns import Name, columns_of
 from backends.model import Admin, Backend, Info, Level, Operational, Server, ServerRef, Snapshot
+from console.config.config_file import parse
 from console.config.first_configuration import Found, merged, written
-from console.config.schema import parse
 from orchestrator.inventory.static import resolve_nodes
 from orchestrator.live.disruptions import headroom
 from orchestrator.live.poller import BalancerView, FleetView

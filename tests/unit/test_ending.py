@@ -6,7 +6,7 @@ import click
 import pytest
 from msgspec import structs
 
-from console.terminal.summary import EXITS, KINDS, ending_lines
+from console.terminal.rollout_text import EXITS, KINDS, ending_lines
 from orchestrator.events.events import Result, RolloutEnded
 from orchestrator.events.ways_back import BackCommand, OutOfRotation, WayOn
 from tests.support.console_values import HOSTILE, harmless

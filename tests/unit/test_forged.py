@@ -10,7 +10,7 @@ import pytest
 from backends.clock import SystemClock
 from backends.consul.client import Pair
 from backends.errors import RolldeckError, UnreadableReply
-from console.terminal.summary import ending_lines
+from console.terminal.rollout_text import ending_lines
 from orchestrator.errors import Locked
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import EventBus

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from backends.model import Admin, Operational
-from console.terminal.json import server_fields
+from console.terminal.status import server_fields
 from orchestrator.events.json import encode
 from orchestrator.events.text import format_health
 from tests.support.console_values import HOSTILE, server

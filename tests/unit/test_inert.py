@@ -20,7 +20,7 @@ from backends.hooks.kinds import HookSettings
 from backends.hosts.ssh_settings import Hop, SshSettings
 from backends.inert import MAX_HOST_CHARS, NotInert, check_inert, check_port
 from backends.inventories.toml import parse_toml
-from console.config.schema import parse
+from console.config.config_file import parse
 from console.demo.configuration import rolldeck_config
 from orchestrator.inventory.consul import found_nodes
 from orchestrator.inventory.source import NodeSettings, checked_nodes

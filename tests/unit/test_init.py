@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from backends.model import Backend, Info, Level, Snapshot
 from console.command_line import cli
 from console.commands import init
+from console.config.config_file import load, parse
 from console.config.first_configuration import Found, _key, merged, written
-from console.config.loader import load
-from console.config.schema import parse
 from tests.support.console_values import HIDDEN, anything, harmless, server
 from tests.support.servers.haproxy import haproxy_binaries, haproxy_paths, running_haproxy
 

@@ -7,8 +7,7 @@ import pytest
 from backends.errors import ConfigError
 from backends.inventories import common
 from backends.model import Server
-from console.config.loader import load
-from console.config.schema import parse
+from console.config.config_file import load, parse
 from orchestrator.inventory.source import NodeSettings
 from orchestrator.inventory.static import resolve_nodes
 from tests.support.console_values import raw, server

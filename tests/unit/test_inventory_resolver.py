@@ -9,7 +9,7 @@ import pytest
 
 from backends.errors import ConfigError
 from backends.model import Server, Snapshot
-from console.config.schema import parse
+from console.config.config_file import parse
 from orchestrator.balancers.group import BalancerGroup
 from orchestrator.inventory.resolver import STRAGGLER_WAIT_S, InventoryResolver
 from orchestrator.inventory.source import NodeSettings

@@ -14,8 +14,7 @@ from backends.installers.kinds import InstallSettings
 from backends.installers.versions import VersionSettings
 from backends.services.kinds import ServiceSettings
 from backends.templates import NodeShell, NodeText, Placeholders, _templates, wrong_placeholder
-from console.config.loader import load
-from console.config.schema import parse
+from console.config.config_file import load, parse
 from tests.support.console_values import raw, write
 
 NAMES = frozenset({"app", "node", "address", "port", "service"})

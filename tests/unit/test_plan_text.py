@@ -6,7 +6,7 @@ import click
 import pytest
 
 from backends.model import ServerRef
-from console.terminal import plan_text
+from console.terminal import rollout_text
 from orchestrator.planning.capacity import Capacity
 from orchestrator.planning.plan import Finding, Plan, PlannedCommand, PlannedNode, Severity, plan_fields
 from orchestrator.planning.policy import Policy
@@ -41,7 +41,7 @@ def lines(*parts: Iterable[str]) -> list[str]:
 
 def test_summary() -> None:
     done = node("web2", running="1.5.0", steps=(), reason="has 1.5.0 and is in rotation")
-    assert lines(plan_text.plan_lines(plan(node("web1"), done))) == [
+    assert lines(rollout_text.plan_lines(plan(node("web1"), done))) == [
         "shop → 1.5.0 · 1 of 2 nodes in 1 batch",
         "NODE  NOW    WHAT",
         "web1  1.4.2  1.4.2 → 1.5.0",
@@ -53,7 +53,7 @@ def test_summary() -> None:
 
 
 def test_that_a_node_goes_back_in_rotation_against_its_state_is_said() -> None:
-    shown = lines(plan_text.plan_lines(plan(node("web1", force_ready=True, failed_in=7))))
+    shown = lines(rollout_text.plan_lines(plan(node("web1", force_ready=True, failed_in=7))))
     assert (
         shown[2]
         == "web1  1.4.2  1.4.2 → 1.5.0; put in rotation although it is out now; that failed here in rollout 7"
@@ -62,12 +62,12 @@ def test_that_a_node_goes_back_in_rotation_against_its_state_is_said() -> None:
 
 def test_with_nothing_to_do_there_are_no_batches() -> None:
     done = node("web1", steps=(), reason="has 1.5.0 and is in rotation")
-    assert lines(plan_text.plan_lines(plan(done)))[-1].startswith("web1")
+    assert lines(rollout_text.plan_lines(plan(done)))[-1].startswith("web1")
 
 
 def test_commands_in_the_order_of_the_batches() -> None:
     made = plan(node("web1"), node("web2"))
-    assert lines(plan_text.command_lines(made)) == [
+    assert lines(rollout_text.command_lines(made)) == [
         "web1:",
         "  drain  lb1    set server shop/web1 state drain",
         "web2:",
@@ -83,7 +83,7 @@ def test_errors_come_first_and_the_same_text_is_said_once() -> None:
         Finding(Severity.WARNING, "web2", "has no checks"),
         Finding(Severity.WARNING, "web2", "has no checks"),
     ]
-    assert lines(plan_text.finding_lines(found)) == [
+    assert lines(rollout_text.finding_lines(found)) == [
         "✗ web9: is not registered",
         "! web1, web2: has no checks",
         "· lb1: has no state file",
@@ -98,7 +98,9 @@ def test_nothing_in_a_plan_can_control_a_terminal(said: str) -> None:
         findings=[Finding(Severity.ERROR, said, said)],
     )
     for line in lines(
-        plan_text.plan_lines(made), plan_text.command_lines(made), plan_text.finding_lines(made.findings)
+        rollout_text.plan_lines(made),
+        rollout_text.command_lines(made),
+        rollout_text.finding_lines(made.findings),
     ):
         assert harmless(line)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from backends.errors import ConfigError
+from console.config.config_file import parse
 from console.config.decoding import ConfigErrors
-from console.config.schema import parse
 from tests.support.console_values import write
 
 WRONG = """\

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from backends.clock import SystemClock
-from console.terminal.prompts import Prompts
+from console.terminal.progress import Prompts
 from orchestrator.engine.control import ABORT, CONTINUE, RETRY, SKIP, RolloutControl
 from orchestrator.errors import Aborted
 from orchestrator.events.event_bus import EventBus

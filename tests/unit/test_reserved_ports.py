@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from console.demo.ports import ReservedPorts
+from console.demo.stack import ReservedPorts
 from tests.support.free_ports import free_port
 
 

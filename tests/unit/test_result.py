@@ -3,7 +3,7 @@
 import click
 import pytest
 
-from console.terminal.summary import ending_lines
+from console.terminal.rollout_text import ending_lines
 from orchestrator.engine.result import with_refusal, with_rollback
 from orchestrator.events.events import RolloutEnded
 from orchestrator.events.ways_back import BackCommand, OutOfRotation

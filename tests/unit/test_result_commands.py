@@ -7,7 +7,7 @@ import pytest
 
 from backends.errors import Refused
 from backends.model import Activity
-from console.terminal.summary import ending_lines
+from console.terminal.rollout_text import ending_lines
 from orchestrator.errors import JournalError
 from orchestrator.events.actor import Actor
 from orchestrator.events.events import NodeFailed, NodeUpgraded, Record, RolloutEnded, StepDone, Traffic

@@ -3,7 +3,7 @@
 import pytest
 
 from backends.errors import ConfigError
-from console.config.schema import parse
+from console.config.config_file import parse
 
 
 @pytest.mark.parametrize("who", ["admin:hunter2", "hunter2", ":hunter2"])

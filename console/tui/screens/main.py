@@ -15,9 +15,8 @@ from backends.consul.settings import NAME
 from console.operator_identity import current_operator
 from console.tui.screens.actions import SWITCH, OperatorActions
 from console.tui.screens.confirmations import RemoteActions
-from console.tui.screens.main_keys import KEYS_BY_IMPORTANCE, MAIN_BINDINGS
+from console.tui.screens.main_keys import KEYS_BY_IMPORTANCE, MAIN_BINDINGS, SortAndFilter
 from console.tui.screens.rollout_summary import RolloutSummary
-from console.tui.screens.table_controls import SortAndFilter
 from orchestrator.engine.control import CONTINUE, RETRY, SKIP
 from orchestrator.events.events import Record
 from orchestrator.live.poller import FleetView, Poller
@@ -303,7 +302,7 @@ in rotation.
             self._paint()
 
     def action_transcript(self) -> None:
-        from console.tui.screens.transcript import TranscriptScreen
+        from console.tui.screens.detail import TranscriptScreen
 
         self.app.push_screen(TranscriptScreen(self._records))
 

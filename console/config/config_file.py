@@ -1,22 +1,28 @@
-"""What may stand in `config.toml`, table by table; unknown keys are refused."""
+"""The configuration file: what may stand in it, table by table, and how it is found and read."""
 
+import os
+import shlex
 from collections.abc import Collection, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
 import msgspec
 
 from backends.consul.settings import ConsulSettings
 from backends.errors import ConfigError
+from backends.file_trust import Untrusted, Writers, open_trusted
 from backends.haproxy.address import HaproxySettings
 from backends.hooks.kinds import HookSettings
 from backends.hosts.ssh_settings import SshSettings
+from backends.inventories.toml import parse_toml
 from backends.local_process import keep_secret, secret_names
 from backends.templates import check_value, wrong_placeholders
 from backends.text import one_of
 from console.config.decoding import Problems, decode, decode_list, decode_table, mended
 from console.config.explanation import shown, unknown
 from console.debug_log import LogSettings
+from console.paths import find_config
 from orchestrator.inventory.kinds import needs_consul
 from orchestrator.inventory.source import NodeSettings
 from orchestrator.planning.freeze import Freeze
@@ -27,6 +33,8 @@ from orchestrator.settings import (
     Settings,
     wrong_node,
 )
+
+MAX_FILE_BYTES = 4 * 1024 * 1024  # bytes; some 20,000 nodes
 
 T = TypeVar("T")
 _ONE_BY_ONE = ("nodes", "hooks", "freeze")  # of an application
@@ -186,3 +194,60 @@ def _name(value: str, file: str, key: str) -> str:
         return check_value(key, value)
     except ConfigError as error:
         raise ConfigError(file, key, error.problem) from None
+
+
+def find_and_load(explicit: str | None) -> Config:
+    """The configuration that `--config` names, or else that of ./config.toml or the XDG configuration folder.
+
+    Raises:
+        ConfigError: there is none, others may have written one that nobody named, or see `load`.
+    """
+    return load(Path(explicit)) if explicit else load(find_config(), named=False)
+
+
+def load(path: Path, *, named: bool = True) -> Config:
+    """Read and check a configuration file; not yet its inventories, see `FileSource`.
+
+    Args:
+        path: of the file.
+        named: somebody chose this file. It can have any command run, so one that was only found there is
+            refused when others than root and we may write it, or a folder on the way to it.
+
+    Raises:
+        ConfigError: with the file, the key, what was found and what was expected.
+    """
+    file = str(path)
+    text, writers = _read(path, file, named)
+    try:
+        return msgspec.structs.replace(parse(parse_toml(text, file), file), writers=writers)
+    except RecursionError:
+        raise ConfigError(
+            file, "", "is not a configuration: its tables or lists are nested too deep"
+        ) from None
+
+
+def _read(path: Path, file: str, named: bool) -> tuple[str, Writers]:
+    """The text, and who may write it."""
+    own = Writers.own()
+    try:
+        with path.open("rb") if named else open(open_trusted(path, own), "rb") as stream:
+            writers = Writers.also_of(os.fstat(stream.fileno())) if named else own
+            content = stream.read(MAX_FILE_BYTES + 1)
+        if len(content) > MAX_FILE_BYTES:
+            raise ConfigError(file, "", f"is not a configuration: it is longer than {MAX_FILE_BYTES} bytes")
+        return content.decode(), writers
+    except Untrusted as error:
+        raise ConfigError(file, "", _untrusted(file, error)) from None
+    except OSError as error:
+        raise ConfigError(file, "", f"cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(file, "", "is not UTF-8 text") from None
+
+
+def _untrusted(file: str, error: Untrusted) -> str:
+    by_sudo = os.geteuid() == 0 and "SUDO_UID" in os.environ
+    sudo = "; under sudo only root's own files count" if by_sudo else ""
+    return (
+        f"is not used: {error.strerror}{sudo}. A configuration can have any command run;"
+        f" if this one is meant: --config {shlex.quote(file)}"
+    )
