@@ -14,7 +14,7 @@ from console.exit_codes import ExitCode
 from console.terminal.output import clean, lose_results, paint, say
 from orchestrator.errors import Aborted, Locked, PlanChanged, Unauthenticated
 from orchestrator.planning.capacity import CapacityViolation
-from orchestrator.planning.plan import PreflightFailed
+from orchestrator.planning.findings import PreflightFailed
 
 MAX_SHOWN_ERRORS = 50  # of a configuration
 

@@ -19,8 +19,9 @@ from console.terminal.rollout_text import EXITS, ending_lines
 from orchestrator.engine.plan_differences import Difference
 from orchestrator.events.events import Record, RollbackStarted, RolloutEnded
 from orchestrator.events.json import event_fields
-from orchestrator.planning.plan import Plan, PreflightFailed, failed_versions_text
-from orchestrator.planning.policy import Amount, Policy
+from orchestrator.planning.application import Amount, Policy
+from orchestrator.planning.findings import PreflightFailed
+from orchestrator.planning.plan import Plan, failed_versions_text
 from orchestrator.session.adoption import broken_first, name_published
 from orchestrator.session.proposal import Proposal, agree_within_request
 from orchestrator.session.session import Session

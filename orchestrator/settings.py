@@ -26,9 +26,7 @@ from backends.text import there_is
 from orchestrator.inventory.consul import find_balancers
 from orchestrator.inventory.kinds import InventorySettings, make_source
 from orchestrator.inventory.source import NodeSettings, NodeSource
-from orchestrator.planning.endpoints import Match
-from orchestrator.planning.freeze import Freeze
-from orchestrator.planning.policy import Policy
+from orchestrator.planning.application import Freeze, Match, Policy
 
 _MARGIN = 1  # second of a lock's time, to see that it is free and to take it
 

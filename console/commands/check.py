@@ -16,8 +16,8 @@ from console.interrupts import interrupts
 from console.run_plan import make_plan, scope
 from console.terminal import rollout_text
 from console.terminal.output import clean, result, result_json
+from orchestrator.planning.application import Amount
 from orchestrator.planning.plan import Plan
-from orchestrator.planning.policy import Amount
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from console.interrupts import interrupts
 from console.paths import CONFIG_FILE
 from console.terminal.output import clean, result, say
 from orchestrator.adapters import AdapterFactory
-from orchestrator.planning.balancer_findings import why_unchangeable
+from orchestrator.planning.findings import why_unchangeable
 
 
 @click.command()

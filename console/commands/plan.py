@@ -10,10 +10,10 @@ from console.run_plan import make_plan, scope
 from console.sessions import open_session
 from console.terminal import rollout_text
 from console.terminal.output import clean, result, result_json
+from orchestrator.planning.application import Amount
+from orchestrator.planning.mapping import select_nodes
 from orchestrator.planning.plan import plan_fields
-from orchestrator.planning.policy import Amount
 from orchestrator.preflight.dry_run import sudo_rules
-from orchestrator.preflight.preflight import select_nodes
 
 
 @click.command()

@@ -21,7 +21,7 @@ from console.terminal import rollout_text
 from console.terminal.output import clean, on_terminal, paint, result, result_json, say, table
 from console.terminal.progress import Prompts
 from console.terminal.status import server_fields
-from orchestrator.balancers.followers import inherits_only
+from orchestrator.balancers.admin_state import inherits_only
 from orchestrator.balancers.group import present
 from orchestrator.engine import manual_change
 from orchestrator.engine.manual_change import Action, Change, Impact

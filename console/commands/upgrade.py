@@ -14,8 +14,8 @@ from console.run_plan import RunOptions, break_lock, run_plan, scope
 from console.sessions import open_session, stop_on_signals
 from console.terminal.output import on_terminal
 from console.terminal.rollout_text import EXITS
-from orchestrator.planning.plan import Severity
-from orchestrator.planning.policy import Amount
+from orchestrator.planning.application import Amount
+from orchestrator.planning.findings import Severity
 from orchestrator.session.adoption import broken_first
 
 

@@ -25,7 +25,7 @@ from console.debug_log import LogSettings
 from console.paths import find_config
 from orchestrator.inventory.kinds import needs_consul
 from orchestrator.inventory.source import NodeSettings
-from orchestrator.planning.freeze import Freeze
+from orchestrator.planning.application import Freeze
 from orchestrator.settings import (
     ApplicationSettings,
     JournalSettings,

@@ -16,7 +16,7 @@ from backends.hosts.ssh_settings import SshSettings
 from backends.text import one_of
 from console.debug_log import LogSettings
 from orchestrator.inventory.source import NodeSettings
-from orchestrator.planning.policy import Policy
+from orchestrator.planning.application import Policy
 from orchestrator.settings import Access, ApplicationSettings, JournalSettings, LockSettings
 
 Path = tuple[str, ...]

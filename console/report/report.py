@@ -36,7 +36,7 @@ from orchestrator.events.steps import STEPS
 from orchestrator.events.text import WAY_ON_LABELS, intention_text, mixed_versions_text, way_lines
 from orchestrator.events.timeline import Timeline
 from orchestrator.journal.entries import UNKNOWN
-from orchestrator.planning.plan import group_findings
+from orchestrator.planning.findings import group_findings
 
 NAME_COLUMNS = 20
 MIN_BAR_WIDTH = 1.5  # so that a step which took no time is still visible

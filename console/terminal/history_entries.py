@@ -12,7 +12,7 @@ from orchestrator.journal.entries import Entry
 from orchestrator.journal.entry_status import entry_status
 from orchestrator.journal.node_history import FleetHistory
 from orchestrator.journal.store import Journal
-from orchestrator.planning.plan import Finding, Severity
+from orchestrator.planning.findings import Finding, Severity
 
 COLOURS = {"healthy": "ok", "degraded": "bad", "aborted": "warn", "running": "working", "interrupted": "bad"}
 

@@ -17,16 +17,8 @@ from orchestrator.events.text import (
     way_lines,
 )
 from orchestrator.events.ways_back import OutOfRotation
-from orchestrator.planning.plan import (
-    SEVERITY_GLYPHS,
-    Finding,
-    Plan,
-    Severity,
-    command_groups,
-    failed_before_text,
-    group_findings,
-    task_text,
-)
+from orchestrator.planning.findings import SEVERITY_GLYPHS, Finding, Severity, group_findings
+from orchestrator.planning.plan import Plan, command_groups, failed_before_text, task_text
 
 if TYPE_CHECKING:
     from orchestrator.engine.plan_differences import Difference  # imports all steps; the history needs none

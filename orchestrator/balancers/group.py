@@ -1,18 +1,19 @@
 """The load balancers of an application as one: commands go to all, and each is read back."""
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
 from backends.errors import BackendError, Refused, UnknownOutcome, UnreadableReply
 from backends.haproxy.columns import names_of
 from backends.model import Info, Server, ServerRef, Snapshot
-from backends.protocols import LoadBalancer, LoadBalancerFacts
-from orchestrator.balancers.processes import unreached_processes
+from backends.protocols import LoadBalancer
 from orchestrator.balancers.request_errors import Sample
 
 T = TypeVar("T")
 Build = Callable[[ServerRef], str]
+
+MAX_LISTED_PROCESSES = 8  # numbers of processes in a message
 
 
 class BalancerGroup:
@@ -277,18 +278,45 @@ async def _all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     return [result for result in results if not isinstance(result, BaseException)]
 
 
-Facts = LoadBalancerFacts | BackendError
-"""Of one load balancer, or why its configuration could not be looked at."""
+def unreached_processes(infos: Iterable[Info]) -> dict[str, str]:
+    """Find load balancers where a change would not reach every process that serves their clients.
+
+    With `nbproc`, HAProxy runs several processes side by side, each with server states of its own.
+
+    Processes of one HAProxy are known by the name of their machine. A process that stands in the
+    configuration twice counts once; of two HAProxy on one machine each process must be there twice.
+
+    Args:
+        infos: of all load balancers of an application.
+
+    Returns:
+        Why a change would not reach all of them and what helps, by load balancer.
+    """
+    machines: dict[tuple[str, int], list[Info]] = {}
+    for info in infos:
+        if info.processes > 1:
+            machines.setdefault((info.node, info.processes), []).append(info)
+    return {
+        info.instance: problem
+        for known in machines.values()
+        if (problem := _problem(known))
+        for info in known
+    }
 
 
-async def read_facts(balancers: Mapping[str, LoadBalancer]) -> dict[str, Facts]:
-    """Look at all of them, side by side; by name."""
-    found = await asyncio.gather(*map(_read, balancers.values()))
-    return dict(zip(balancers, found, strict=True))
-
-
-async def _read(balancer: LoadBalancer) -> Facts:
-    try:
-        return await balancer.facts()
-    except BackendError as error:
-        return error
+def _problem(known: list[Info]) -> str:
+    total = known[0].processes
+    numbers = list({info.pid: info.process for info in known}.values())
+    copies = max(numbers.count(number) for number in numbers)
+    missing = [number for number in range(1, total + 1) if numbers.count(number) < copies]
+    if not missing:
+        return ""
+    listed = ", ".join(map(str, missing[:MAX_LISTED_PROCESSES])) + (
+        ", ..." if len(missing) > MAX_LISTED_PROCESSES else ""
+    )
+    return (
+        f"HAProxy runs {total} processes (nbproc) and each has its own server states, but process {listed}"
+        f" of {known[0].node or 'this machine'} is not in the configuration: a change would not reach it."
+        " Give each process a socket of its own (`stats socket PATH level admin process NUMBER`) and each"
+        " socket a table [haproxy.NAME], or use threads (nbthread) instead of nbproc"
+    )

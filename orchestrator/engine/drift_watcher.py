@@ -9,14 +9,14 @@ from backends.errors import BackendError
 from backends.model import Admin, AdminState, Server, ServerRef, Snapshot
 from backends.protocols import Clock
 from orchestrator.balancers.group import BalancerGroup
+from orchestrator.balancers.request_errors import Totals, TrafficCount
 from orchestrator.engine.control import RolloutControl
 from orchestrator.engine.desired_state import DesiredStates
-from orchestrator.engine.server_pool import ServerPool
-from orchestrator.engine.traffic import TrafficCount
 from orchestrator.events.actor import ROLLDECK
 from orchestrator.events.event_bus import EventBus
-from orchestrator.events.events import NodeNote
+from orchestrator.events.events import NodeNote, Traffic
 from orchestrator.node import OriginalState
+from orchestrator.planning.server_pool import ServerPool
 
 POLL_INTERVAL_S = 1.0
 LAST_READ_TIMEOUT_S = 5.0  # the end of a rollout waits for it
@@ -173,3 +173,16 @@ class DriftWatcher:
             who = self._desired_states.who_set(ref, OriginalState.of(server), server.agent)
             text = f"{who} set {ref} to {server.admin_state}, weight {server.weight}"
             self._bus.emit(NodeNote(node=ref.server, text=f"{text}; this rollout wants it {wanted}"))
+
+
+def summarize(totals: Totals, seconds: float) -> Traffic:
+    """The event at the end of a rollout."""
+    return Traffic(
+        served=totals.requests,
+        errors_5xx=totals.answered_5xx,
+        duration_s=round(seconds, 3),
+        errors=totals.errors if totals.http or totals.errors else None,
+        unattributed=totals.unattributed,
+        unknown=sorted(totals.unknown),
+        gaps=totals.gaps,
+    )

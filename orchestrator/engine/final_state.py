@@ -3,23 +3,20 @@
 import asyncio
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-import msgspec
-
 from backends.errors import BackendError
 from backends.haproxy import commands
-from backends.model import AdminState, Registered, Server, ServerRef, Snapshot
-from backends.protocols import LoadBalancer, Registration
-from orchestrator.balancers.followers import followers, inherits_only, tracked_by
-from orchestrator.balancers.maintenance_reason import maintenance_reasons
+from backends.model import AdminState, Server, ServerRef, Snapshot
+from backends.protocols import LoadBalancer
+from orchestrator.balancers.admin_state import followers, inherits_only, maintenance_reasons, tracked_by
 from orchestrator.engine.desired_state import RESTORE
-from orchestrator.engine.put_back import with_followers
-from orchestrator.engine.server_pool import ServerPool
+from orchestrator.engine.out_of_rotation import with_followers
 from orchestrator.engine.steps.verify import can_be_proven
 from orchestrator.events.ways_back import BackCommand, CommandKind, OutOfRotation, ready_command
-from orchestrator.node import Node, OriginalState
+from orchestrator.node import OriginalState
 from orchestrator.planning.application import Application
 from orchestrator.planning.mapping import node_by_server
 from orchestrator.planning.plan import Plan, PlannedNode
+from orchestrator.planning.server_pool import ServerPool
 
 Originals = Mapping[ServerRef, OriginalState]
 AGENT_READS, AGENT_PAUSE_S = 10, 0.05  # seconds between two of them
@@ -270,54 +267,3 @@ def _back(server: Server, original: OriginalState) -> list[BackCommand]:
     if original.agent and not server.agent:
         lines.append(("by_hand", commands.agent_on(server.ref)))
     return [BackCommand(kind, f"{server.ref.instance}: {line}") for kind, line in lines]
-
-
-async def with_discovery_maintenance(
-    application: Application, out: Sequence[OutOfRotation], unfinished: Collection[str]
-) -> tuple[list[OutOfRotation], list[str]]:
-    """Look at the nodes that were touched and are not done; of the others the end has been read back.
-
-    Args:
-        application: has the nodes.
-        out: what is out of rotation in HAProxy.
-        unfinished: names of nodes.
-
-    Returns:
-        The same with what is out in a registry, and what could not be asked, with the reason.
-    """
-    found = {entry.node: entry for entry in out}
-    nodes = [node for node in application.nodes if node.name in unfinished]
-    kept = [
-        (node, node.registration)
-        for node in nodes
-        if node.registration and node.registration.sync_maintenance
-    ]
-    seen = await asyncio.gather(*(_look(registration) for _, registration in kept))
-    unseen = dict.fromkeys(str(answer) for answer in seen if isinstance(answer, BackendError))
-    for (node, registration), registered in zip(kept, seen, strict=True):
-        if isinstance(registered, BackendError) or registered.set_by_rollout:
-            what = "unknown" if isinstance(registered, BackendError) else "maintenance"
-            found[node.name] = _added(application, node, registration, what, found.get(node.name))
-    return list(found.values()), list(unseen)
-
-
-async def _look(registration: Registration) -> Registered | BackendError:
-    try:
-        return await registration.query()
-    except BackendError as error:
-        return error
-
-
-def _added(
-    application: Application, node: Node, registration: Registration, what: str, known: OutOfRotation | None
-) -> OutOfRotation:
-    if known is None or known.intentional:
-        before = known.servers if known is not None else []
-        ready = [ready_command(application.name, node.name)]
-        known = OutOfRotation(node=node.name, servers=before, intentional=False, commands=ready)
-    back = registration.disable_command()
-    by_hand = (
-        [BackCommand("by_hand", f"{node.host.name}: {node.host.render(back)}")] if back is not None else []
-    )
-    servers = [*known.servers, f"{registration.name}: {what}"]
-    return msgspec.structs.replace(known, servers=servers, commands=[*known.commands, *by_hand])

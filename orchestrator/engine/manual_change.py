@@ -11,11 +11,10 @@ from backends.haproxy import commands
 from backends.model import Admin, Server, ServerRef
 from backends.protocols import Clock
 from backends.text import there_is
-from orchestrator.balancers.followers import describe_followers, followers, tracked_servers
-from orchestrator.balancers.processes import unreached_processes
+from orchestrator.balancers.admin_state import describe_followers, followers, tracked_servers
+from orchestrator.balancers.group import unreached_processes
 from orchestrator.engine.control import RolloutControl
 from orchestrator.engine.health_gate import ConsecutiveChecks
-from orchestrator.engine.put_back import in_return_order
 from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps import discovery
 from orchestrator.engine.steps.drain import in_maintenance
@@ -27,12 +26,11 @@ from orchestrator.events.steps import Step
 from orchestrator.node import Node, OriginalState
 from orchestrator.planning import capacity
 from orchestrator.planning.application import Application
-from orchestrator.planning.balancer_findings import judge_level
 from orchestrator.planning.capacity import Capacity, CapacityViolation
-from orchestrator.planning.departure import Departure, measure_departure
+from orchestrator.planning.findings import Finding, PreflightFailed, Severity, judge_level
 from orchestrator.planning.mapping import map_nodes
-from orchestrator.planning.plan import Finding, PreflightFailed, Severity
-from orchestrator.planning.slots import filled_of
+from orchestrator.planning.removal import Departure, in_return_order, measure_departure
+from orchestrator.planning.server_pool import filled_of
 
 Action = Literal["drain", "maint", "ready", "weight"]
 

@@ -7,12 +7,10 @@ from backends.errors import BackendError, RolldeckError
 from backends.model import AdminState, ServerRef
 from backends.text import last_lines
 from orchestrator.engine.control import ABORT, CONTINUE, RETRY, SKIP, RolloutControl, RolloutHooks
-from orchestrator.engine.put_back import put_back_untouched
-from orchestrator.engine.step_context import StepContext
+from orchestrator.engine.step_context import StepContext, run_step
 from orchestrator.engine.steps.drain import still_in_maintenance
 from orchestrator.engine.steps.install import await_end
-from orchestrator.engine.steps.quarantine import quarantine
-from orchestrator.engine.steps.registry import run_step
+from orchestrator.engine.steps.quarantine import put_back_untouched, quarantine
 from orchestrator.errors import Aborted, ServiceDiscoveryMaintenance, Skipped, StepFailed
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import (

@@ -12,7 +12,7 @@ from backends.model import Snapshot
 from orchestrator.balancers.group import BalancerGroup
 from orchestrator.engine.step_context import StepContext
 from orchestrator.node import Node
-from orchestrator.planning.plan import Finding, Severity
+from orchestrator.planning.findings import Finding, Severity
 
 FRESH_S = 0.25  # so long a count of no connections, taken in maintenance, is as good as one more
 ADVICE = "set `master = true` with the socket of `haproxy -S` to see them"

@@ -1,20 +1,15 @@
 """What came of a rollout and the rollback after it, and which commands help: each is checked first."""
 
-import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import msgspec
 
-from backends.errors import BackendError
-from backends.model import Activity
 from orchestrator.events.events import RolloutEnded
 from orchestrator.events.state import NodeState
 from orchestrator.events.steps import STEPS, Step
 from orchestrator.events.text import reason_without_result
-from orchestrator.events.ways_back import CommandKind, OutOfRotation, WayOn
-from orchestrator.node import Node
-from orchestrator.planning.application import Application
+from orchestrator.events.ways_back import WayOn
 from orchestrator.planning.plan import Plan
 
 
@@ -122,81 +117,6 @@ def version_and_rotation(ended: RolloutEnded, node: str) -> str:
     else:
         where = "unknown whether in rotation" if ended.unreachable_balancers else "in rotation"
     return f"{version}, {where}" if version else where
-
-
-NODE_CHECK_TIMEOUT_S = 10.0  # for one node, at the end: it may be the one that hangs
-
-
-async def with_checked_commands(
-    application: Application, out: Sequence[OutOfRotation], unfinished: Collection[str]
-) -> list[OutOfRotation]:
-    """Look whether `rolldeck ready` could work on the nodes that are to be put back.
-
-    It proves a node, and starts nothing: nobody is told to type it where the service does not run, or is
-    being stopped and would be killed while it serves. Neither is anybody told to start what runs.
-
-    Args:
-        application: has the nodes.
-        out: those that are out of rotation, with the commands.
-        unfinished: names of those that were touched and are not done; the others are as they were.
-    """
-    nodes = {node.name: node for node in application.nodes}
-    return list(
-        await asyncio.gather(
-            *(
-                _check_ready(nodes[entry.node], entry)
-                if entry.node in unfinished and entry.node in nodes and _has(entry, "ready")
-                else _check_start(nodes[entry.node], entry)
-                if entry.node in nodes and _has(entry, "upgrade")
-                else _unchanged(entry)
-                for entry in out
-            )
-        )
-    )
-
-
-def _has(out: OutOfRotation, kind: CommandKind) -> bool:
-    return any(command.kind == kind for command in out.commands)
-
-
-async def _check_start(node: Node, out: OutOfRotation) -> OutOfRotation:
-    """HAProxy has it as it was, and it is down. Where it is healthy, starting it would find nothing to do."""
-    try:
-        async with asyncio.timeout(NODE_CHECK_TIMEOUT_S):
-            health = await node.health.check()
-    except (BackendError, TimeoutError):
-        return out
-    if not health.ok:
-        return out
-    why = "its own health is good, but not HAProxy's checks of it"
-    kept = [command for command in out.commands if command.kind != "upgrade"]
-    return msgspec.structs.replace(out, not_ready=why, commands=kept)
-
-
-async def _unchanged(out: OutOfRotation) -> OutOfRotation:
-    return out
-
-
-async def _check_ready(node: Node, out: OutOfRotation) -> OutOfRotation:
-    health = None
-    try:
-        async with asyncio.timeout(NODE_CHECK_TIMEOUT_S):
-            health = await node.health.check()
-            service = await node.service.state()
-    except (BackendError, TimeoutError) as error:
-        if health is not None and health.ok:
-            return out  # `ready` looks at its health alone, where the service manager says nothing
-        why = f"it cannot be queried: {str(error) or 'no answer in time'}"
-        return msgspec.structs.replace(out, not_ready=why)
-    if service.stopping:
-        why = f"its service is being stopped ({service.detail})"
-        return msgspec.structs.replace(out, not_ready=why, stopped=True)
-    if health.ok:
-        return out
-    if service.activity in (Activity.RUNNING, Activity.CHANGING):
-        return msgspec.structs.replace(out, not_ready=f"it is not healthy: {health.detail}")
-    why = f"its service does not run ({service.detail or service.activity})"
-    return msgspec.structs.replace(out, not_ready=why, stopped=True)
 
 
 def ways_on(plan: Plan, kind: str, touched: Collection[str], failed_at: Mapping[str, Step]) -> list[WayOn]:

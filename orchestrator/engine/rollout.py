@@ -8,15 +8,14 @@ from backends.errors import RolldeckError
 from backends.protocols import Clock
 from orchestrator.engine.control import ABORT, CONTINUE, SKIP, RolloutContext, RolloutControl
 from orchestrator.engine.desired_state import DesiredStates
-from orchestrator.engine.drift_watcher import DriftWatcher
-from orchestrator.engine.final_state import read_final_state, with_discovery_maintenance
+from orchestrator.engine.drift_watcher import DriftWatcher, summarize
+from orchestrator.engine.final_state import read_final_state
 from orchestrator.engine.hooks import Hooks
 from orchestrator.engine.node_rollout import NodeRollout, Progress
-from orchestrator.engine.result import versions_at_end, ways_on, with_checked_commands
-from orchestrator.engine.server_pool import ServerPool
+from orchestrator.engine.out_of_rotation import with_checked_commands, with_discovery_maintenance
+from orchestrator.engine.result import versions_at_end, ways_on
 from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps.install import prefetch
-from orchestrator.engine.traffic import summarize
 from orchestrator.errors import Aborted, JournalError
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import EventBus
@@ -32,9 +31,10 @@ from orchestrator.events.events import (
 )
 from orchestrator.events.ways_back import WayOn
 from orchestrator.planning.application import Application
-from orchestrator.planning.endpoints import Endpoints
-from orchestrator.planning.freeze import overridden
-from orchestrator.planning.plan import Plan, PreflightFailed
+from orchestrator.planning.findings import PreflightFailed, overridden
+from orchestrator.planning.mapping import Endpoints
+from orchestrator.planning.plan import Plan
+from orchestrator.planning.server_pool import ServerPool
 
 
 class Rollout:

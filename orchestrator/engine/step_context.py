@@ -1,26 +1,27 @@
-"""The context that every step of a node is given, with the one loop in which all of them wait."""
+"""The context that every step of a node is given, the loop in which steps wait, and what runs them."""
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from backends.errors import BackendError, Busy, Refused, UnknownOutcome, Unreachable
-from backends.model import AdminState, Server, ServerRef, ServiceState, Snapshot
+from backends.model import AdminState, Registered, Server, ServerRef, ServiceState, Snapshot
 from backends.protocols import Clock
 from orchestrator.balancers.group import BalancerGroup, Build
 from orchestrator.balancers.request_errors import Sample
 from orchestrator.engine.control import RolloutControl
 from orchestrator.engine.desired_state import DesiredState, DesiredStates
-from orchestrator.engine.server_pool import ServerPool
-from orchestrator.errors import StepTimeout
+from orchestrator.errors import StepFailed, StepTimeout
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import Baked, NodeNote, Waiting
-from orchestrator.events.steps import Step
+from orchestrator.events.steps import STEPS, Step, implementation
 from orchestrator.node import Node, OriginalState
-from orchestrator.planning.endpoints import Endpoints
-from orchestrator.planning.policy import Policy
+from orchestrator.planning.application import Policy
+from orchestrator.planning.mapping import Endpoints
+from orchestrator.planning.plan import PlannedNode
+from orchestrator.planning.server_pool import ServerPool
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -214,3 +215,51 @@ async def both(first: Awaitable[T], second: Awaitable[U]) -> tuple[T, U]:
     if isinstance(other, BaseException):
         raise other
     return one, other
+
+
+def refuse_misplaced(context: StepContext, servers: Iterable[Server]) -> None:
+    """Raises StepFailed when HAProxy has another machine behind a server of this node than in the plan."""
+    if problem := context.endpoints.misplaced(context.node, list(servers)):
+        raise StepFailed(problem)
+
+
+Command = tuple[str, str]
+"""Where a command would go, a load balancer or a host, and its text."""
+
+Run = Callable[[StepContext], Awaitable[str | None]]
+"""Carries out a step; returns what was done, in words, or None where there was nothing to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class DryRunContext:
+    """What a step is given to list its commands.
+
+    Attributes:
+        node: to be worked on.
+        planned: its row of the plan.
+        servers: of the node, as they are now.
+        version: that it is to have.
+        policy: of the rollout.
+        registered: how it is registered in service discovery; None where it is not, or that is not known.
+    """
+
+    node: Node
+    planned: PlannedNode
+    servers: Sequence[Server]
+    version: str
+    policy: Policy
+    registered: Registered | None = None
+
+
+ListCommands = Callable[[DryRunContext], Iterable[Command]]
+"""Lists what a step would send; it is pure, and sends nothing."""
+
+
+async def run_step(step: Step, context: StepContext) -> str | None:
+    """Carry out a step. Returns what was done, in words; None where there was nothing to do."""
+    return await cast("Run", implementation(STEPS.spec(step).run))(context)
+
+
+def step_commands(step: Step, context: DryRunContext) -> Iterable[Command]:
+    """The commands of a step, in the order in which they would be sent."""
+    return cast("ListCommands", implementation(STEPS.spec(step).commands))(context)

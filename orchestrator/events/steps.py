@@ -27,7 +27,7 @@ class StepSpec:
         verb: for a sentence about the node: "web1 drains".
         run: carries the step out, given an `orchestrator.engine.step_context.StepContext`.
         commands: lists the commands that the step would send, as `(target, command)`, given an
-            `orchestrator.engine.steps.registry.DryRunContext`.
+            `orchestrator.engine.step_context.DryRunContext`.
         waits: its time is spent waiting for clients, and counts neither as work nor for the estimate.
         logs_service: the service's own output says why it fails.
     """

@@ -10,7 +10,7 @@ from backends.errors import ConfigError
 from backends.haproxy.address import HaproxySettings
 from backends.protocols import Host, Registration
 from orchestrator.inventory.source import FoundNode, NodeSettings, checked_nodes
-from orchestrator.planning.plan import Finding
+from orchestrator.planning.findings import Finding
 
 WAIT_S = 30.0  # that one look may block; Consul sends all of it again after that
 

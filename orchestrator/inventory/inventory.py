@@ -20,7 +20,7 @@ from orchestrator.inventory.resolver import InventoryResolver
 from orchestrator.inventory.source import FoundNode, NodeSettings, NodeSource, checked_nodes
 from orchestrator.journal.unfinished import UnfinishedNode
 from orchestrator.node import Node
-from orchestrator.planning.plan import Finding
+from orchestrator.planning.findings import Finding
 from orchestrator.remote.header import Endpoint
 
 PAUSES_S = (1.0, 2.0, 5.0, 10.0)  # before a source is asked again that could not be asked

@@ -11,7 +11,7 @@ import msgspec
 
 from backends.protocols import Host, Registration
 from backends.templates import NoText, check_host, check_port, check_value, check_words
-from orchestrator.planning.plan import Finding
+from orchestrator.planning.findings import Finding
 
 
 class NodeSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):

@@ -14,7 +14,7 @@ from backends.model import Server
 from backends.protocols import Host
 from backends.templates import check_host, check_port, check_value
 from orchestrator.inventory.source import NodeSettings
-from orchestrator.planning.plan import Finding, Severity
+from orchestrator.planning.findings import Finding, Severity
 
 
 class StaticSource:

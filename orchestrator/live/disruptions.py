@@ -5,8 +5,8 @@ from collections.abc import Collection, Sequence
 
 from backends.model import Server, ServerRef
 from orchestrator.live.poller import BalancerView, FleetView
+from orchestrator.planning.application import Policy
 from orchestrator.planning.capacity import RECEIVES_TRAFFIC, BackendKey, Capacity, floor_of, serving_backups
-from orchestrator.planning.policy import Policy
 
 
 def headroom(
@@ -94,7 +94,7 @@ def _of(
 def _filled(
     instance: BalancerView, backend: str, every: list[tuple[Server, int]], kept: Collection[ServerRef]
 ) -> list[tuple[Server, int]]:
-    """Without empty slots, as in `orchestrator.planning.slots.filled`."""
+    """Without empty slots, as in `orchestrator.planning.server_pool.filled`."""
     own = [(server, count) for server, count in every if not server.empty_slot]
     if len(own) in (0, len(every)):
         return every

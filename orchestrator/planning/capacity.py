@@ -7,7 +7,7 @@ from operator import attrgetter
 from backends.errors import RolldeckError
 from backends.haproxy.columns import names_of
 from backends.model import Server, ServerRef, Snapshot
-from orchestrator.balancers.followers import (
+from orchestrator.balancers.admin_state import (
     MAX_NAMED_SERVERS,
     TrackTargets,
     followers,
@@ -15,7 +15,8 @@ from orchestrator.balancers.followers import (
     path,
     tracked_servers,
 )
-from orchestrator.planning.policy import Policy, resolve_count
+from orchestrator.planning import capacity
+from orchestrator.planning.application import Policy, resolve_count
 
 
 class CapacityViolation(RolldeckError):
@@ -259,3 +260,27 @@ def _measure_backend(
         carried=carried,
         spare=len([server for server in spare(leaving) if server not in after]),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Floors:
+    """What is known of the load balancers now, for the guard; attributes as in `measure_capacity`."""
+
+    snapshots: Mapping[str, Snapshot]
+    policy: Policy
+    ignored_backends: Collection[str]
+    all_backups: frozenset[BackendKey]
+
+    def without(
+        self, leaving: Collection[ServerRef], back: Collection[ServerRef] = (), *, with_followers: bool = True
+    ) -> tuple[Capacity, ...]:
+        """What stays in rotation when some servers go and others are back by then."""
+        return capacity.measure_capacity(
+            self.snapshots,
+            leaving,
+            self.policy,
+            back=back,
+            with_followers=with_followers,
+            ignored_backends=self.ignored_backends,
+            all_backups=self.all_backups,
+        )

@@ -1,6 +1,5 @@
 """The plan of a rollout: a value computed from what is there, to be looked at before anything is touched."""
 
-import enum
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,39 +7,14 @@ from typing import Any
 import msgspec
 
 from backends.availability import Availability
-from backends.errors import RolldeckError
 from backends.model import ServerRef
 from orchestrator.events.events import CommandStarted
 from orchestrator.events.json import SCHEMA
 from orchestrator.events.steps import STEPS, Step
 from orchestrator.node import Node, OriginalState
+from orchestrator.planning.application import Amount, Policy, resolve_count
 from orchestrator.planning.capacity import BackendKey, Capacity
-from orchestrator.planning.policy import Amount, Policy, resolve_count
-
-
-class PreflightFailed(RolldeckError):
-    """Nothing was touched; `findings` say why."""
-
-    def __init__(self, findings: "tuple[Finding, ...]") -> None:
-        self.findings = findings
-        super().__init__("; ".join(f"{finding.subject}: {finding.text}" for finding in findings))
-
-
-class Severity(enum.StrEnum):
-    """What a finding means for the plan."""
-
-    ERROR = "error"  # nothing will be touched
-    WARNING = "warning"
-    INFO = "info"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that preflight saw."""
-
-    severity: Severity
-    subject: str  # the node, server, backend or load balancer
-    text: str
+from orchestrator.planning.findings import Finding, Severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,19 +212,7 @@ def plan_fields(plan: Plan) -> dict[str, Any]:
     }
 
 
-SEVERITY_GLYPHS = {Severity.ERROR: "✗", Severity.WARNING: "!", Severity.INFO: "·"}
-
 UNSEEN_COLUMNS = 40  # of a load balancer that is not seen, with its reason
-
-
-def group_findings(findings: Sequence[Finding]) -> dict[tuple[Severity, str], list[str]]:
-    """Who each text is about, errors first: the same text about several subjects is said once."""
-    groups: dict[tuple[Severity, str], list[str]] = {}
-    for finding in sorted(findings, key=lambda finding: list(Severity).index(finding.severity)):
-        subjects = groups.setdefault((finding.severity, finding.text), [])
-        if finding.subject not in subjects:
-            subjects.append(finding.subject)
-    return groups
 
 
 def task_text(node: PlannedNode) -> str:

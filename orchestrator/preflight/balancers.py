@@ -5,16 +5,19 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from backends.errors import BackendError
 from backends.haproxy.columns import Name
 from backends.model import AdminState, Server, ServerRef, Snapshot
-from orchestrator.balancers.group import Facts
-from orchestrator.balancers.processes import unreached_processes
+from orchestrator.balancers.group import unreached_processes
 from orchestrator.engine.older_processes import judge_older_processes
 from orchestrator.node import Node, OriginalState
-from orchestrator.planning.application import Application
-from orchestrator.planning.balancer_findings import judge_level, judge_persistence
+from orchestrator.planning.application import Application, Policy
+from orchestrator.planning.findings import (
+    Facts,
+    Finding,
+    Severity,
+    judge_level,
+    judge_persistence,
+    judge_slots,
+)
 from orchestrator.planning.mapping import Mapped
-from orchestrator.planning.plan import Finding, Severity
-from orchestrator.planning.policy import Policy
-from orchestrator.planning.slots import judge_slots
 
 STATIC_ALGORITHMS = ("static-rr", "source", "uri", "url_param", "hdr", "rdp-cookie")
 

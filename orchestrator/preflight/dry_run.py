@@ -10,7 +10,7 @@ from backends.hosts.command_host import CommandHost
 from backends.hosts.execution import Rehearsed, rehearsing
 from backends.hosts.sudo import rule
 from backends.templates import VERSION_PATTERN
-from orchestrator.engine.steps.registry import DryRunContext, step_commands
+from orchestrator.engine.step_context import DryRunContext, step_commands
 from orchestrator.node import Node
 from orchestrator.planning.plan import PlannedCommand
 

@@ -1,19 +1,28 @@
-"""What preflight sees on the nodes: reachable, service, port, version on disk, version that runs."""
+"""What preflight finds on the nodes: reachable, service, port, health, and versions that can be had."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
-from backends.errors import BackendError
+from backends.availability import Availability, Presence
+from backends.errors import BackendError, ConfigError
 from backends.hosts.execution import shared_queries
 from backends.model import Activity, Registered
-from backends.protocols import Registration
-from orchestrator.engine.steps.reachability import cannot_stop
+from backends.protocols import Installer, Registration
+from backends.text import suggest
+from orchestrator.engine.steps.stop import cannot_stop
+from orchestrator.journal.node_history import FleetHistory
 from orchestrator.node import Node
-from orchestrator.planning.plan import Finding, PlannedNode, Severity
+from orchestrator.planning.findings import Finding, Severity
+from orchestrator.planning.plan import Plan, PlannedNode
 
 T = TypeVar("T")
+
+MAX_OTHER_VERSIONS = 5  # versions that an error names
+MAX_CHECKS_PER_HOST = (
+    4  # looks on one host: Ansible's are all on the console's machine, and each is a second's work
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,3 +141,140 @@ async def _observe_node(node: Node) -> Observation:
         obstacles=obstacles or (),
         caveats=caveats,
     )
+
+
+async def check_availability(
+    nodes: Collection[Node], planned: Sequence[PlannedNode], version: str
+) -> dict[str, Availability]:
+    """Look for the version on all nodes to be installed, at most `MAX_CHECKS_PER_HOST` times on one host.
+
+    Args:
+        nodes: those that could be looked at; others are not asked again.
+        planned: what is to be done with each node.
+        version: of the plan, for nodes without one of their own.
+
+    Returns:
+        What was found, by the name of the node.
+    """
+    node_by_name = {node.name: node for node in nodes}
+    slots = _slots(nodes)
+    asked = {
+        row.name: _check(node_by_name[row.name].installer, row.target_version or version, slots)
+        for row in planned
+        if row.name in node_by_name and _is_installed(row, row.target_version or version)
+    }
+    return dict(zip(asked, await asyncio.gather(*asked.values()), strict=True))
+
+
+async def check_ways_back(nodes: Collection[Node], planned: Sequence[PlannedNode]) -> list[Finding]:
+    """Whether each node could be given the version that it has now once more, after another one.
+
+    A rollback installs like an upgrade: it takes the old package, image or release, and an installer that
+    goes down. Where the wanted version cannot be had nothing will be installed, and nothing is asked.
+
+    Args:
+        nodes: those that could be looked at.
+        planned: what is to be done with each node, and whether its wanted version can be had.
+    """
+    node_by_name = {node.name: node for node in nodes}
+    rows = [row for row in planned if row.name in node_by_name and _has_way_back(row)]
+    slots = _slots(nodes)
+    return [
+        finding
+        for found in await asyncio.gather(*(_way_back(node_by_name[row.name], row, slots) for row in rows))
+        for finding in found
+    ]
+
+
+def _slots(nodes: Collection[Node]) -> dict[str, asyncio.Semaphore]:
+    """By the name of the host on which an installer runs its commands."""
+    return {node.installer.host.name: asyncio.Semaphore(MAX_CHECKS_PER_HOST) for node in nodes}
+
+
+async def _check(installer: Installer, version: str, slots: Mapping[str, asyncio.Semaphore]) -> Availability:
+    async with slots[installer.host.name]:
+        return await installer.check_availability(version)
+
+
+def _has_way_back(row: PlannedNode) -> bool:
+    found = row.availability
+    return row.installed is not None and found is not None and found.presence is not Presence.NOT_THERE
+
+
+async def _way_back(node: Node, row: PlannedNode, slots: Mapping[str, asyncio.Semaphore]) -> list[Finding]:
+    version = row.installed or ""
+    try:
+        found = await _check_way_back(node, row, slots)
+    except ConfigError as error:
+        found = Availability(Presence.NOT_THERE, error.problem)
+    match found.presence:
+        case Presence.NOT_THERE:
+            text = f"a rollback to {version} would fail: {_without_suggestion(found)}"
+            return [Finding(Severity.WARNING, node.name, text)]
+        case Presence.NOT_KNOWN if found.lacking:
+            text = f"a rollback to {version} may fail: {_without_suggestion(found)}"
+            return [Finding(Severity.WARNING, node.name, text)]
+        case Presence.NOT_KNOWN:
+            text = f"not checked whether a rollback to {version} would work: {_without_suggestion(found)}"
+            return [Finding(Severity.INFO, node.name, text)]
+    return []
+
+
+async def _check_way_back(
+    node: Node, row: PlannedNode, slots: Mapping[str, asyncio.Semaphore]
+) -> Availability:
+    """What was found of the wanted version where that holds for any: Ansible takes a second for a look."""
+    version = row.installed or ""
+    if row.availability is None or not row.availability.any_version:
+        return await _check(node.installer, version, slots)
+    node.installer.install_commands(version)  # raises ConfigError for a version that it does not take
+    return row.availability
+
+
+def judge_availability(
+    found: Mapping[str, Availability], planned: Sequence[PlannedNode], version: str
+) -> Iterator[Finding]:
+    """A version that cannot be had is an error, one that may be had is said not to be checked."""
+    wanted = {row.name: row.target_version or version for row in planned}
+    for name, availability in found.items():
+        match availability.presence:
+            case Presence.NOT_THERE:
+                text = f"{wanted[name]} is not available: {_words(availability, wanted[name])}"
+                yield Finding(Severity.ERROR, name, text)
+            case Presence.NOT_KNOWN:
+                words = _words(availability, wanted[name])
+                text = f"not checked whether {wanted[name]} is available: {words}"
+                yield Finding(Severity.INFO, name, text)
+
+
+def _is_installed(row: PlannedNode, version: str) -> bool:
+    """Whether its turn will install the version. One that an installer may still bring is not looked for."""
+    return "install" in row.steps and row.installed != version and row.running_command is None
+
+
+def _words(availability: Availability, version: str) -> str:
+    """For a version that somebody has typed."""
+    meant = suggest(version, availability.others).strip()
+    return "; ".join(part for part in (_without_suggestion(availability), meant) if part)
+
+
+def _without_suggestion(availability: Availability) -> str:
+    shown = availability.others[:MAX_OTHER_VERSIONS]
+    more = len(availability.others) - len(shown)
+    there = f"; there is {', '.join(shown)}" if shown else ""
+    there += f" and {more} more" if more else ""
+    return f"{availability.detail}{there}"
+
+
+def name_failures(plan: Plan, history: FleetHistory) -> Plan:
+    """The plan, with the rollout in which a version has failed on a node, and a warning of that."""
+    nodes, findings = [], []
+    for node in plan.nodes:
+        failure = history.failure(node.name, plan.target_version(node.name)) if node.steps else None
+        nodes.append(node if failure is None else replace(node, failed_in=failure.entry))
+        if failure is not None and failure.entry != node.unfinished_rollout:  # the plan tells of that already
+            text = (
+                f"{failure.version} failed here at {failure.step} in rollout {failure.entry}: {failure.error}"
+            )
+            findings.append(Finding(Severity.WARNING, node.name, text))
+    return replace(plan, nodes=tuple(nodes), findings=(*plan.findings, *findings))

@@ -1,43 +1,40 @@
 """Preflight: everything that can be known before anything is touched, and the plan that follows from it."""
 
 import asyncio
-import fnmatch
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from backends.errors import BackendError
 from backends.model import AdminState, Server, ServerRef, Snapshot
 from backends.protocols import LoadBalancer
-from backends.text import there_is
-from orchestrator.balancers.followers import inherits_only
-from orchestrator.balancers.group import Facts, read_facts
-from orchestrator.engine.steps.registry import DryRunContext
+from orchestrator.balancers.admin_state import inherits_only
+from orchestrator.engine.step_context import DryRunContext
 from orchestrator.node import Node, OriginalState
 from orchestrator.planning.application import Application
-from orchestrator.planning.capacity import Capacity
-from orchestrator.planning.departure import Floors, find_all_backups, find_several_backups
-from orchestrator.planning.endpoints import (
+from orchestrator.planning.capacity import Capacity, Floors
+from orchestrator.planning.findings import Facts, Finding, Severity, read_facts
+from orchestrator.planning.mapping import Mapped, map_nodes, select_nodes
+from orchestrator.planning.plan import Plan, PlannedNode, Unfinished, batches, in_order, steps_for
+from orchestrator.planning.removal import (
     SharedEndpoints,
+    find_all_backups,
+    find_several_backups,
     judge_followers,
     judge_shared_endpoints,
     read_shared_endpoints,
 )
-from orchestrator.planning.mapping import Mapped, map_nodes
-from orchestrator.planning.plan import (
-    Finding,
-    Plan,
-    PlannedNode,
-    Severity,
-    Unfinished,
-    batches,
-    in_order,
-    steps_for,
-)
-from orchestrator.planning.slots import filled_of
+from orchestrator.planning.server_pool import filled_of
 from orchestrator.preflight.balancers import judge_balancers, judge_servers
 from orchestrator.preflight.dry_run import commands_for, prefetch_for
-from orchestrator.preflight.nodes import Observation, judge_own_health, judge_stop, observe_nodes
-from orchestrator.preflight.versions import check_availability, check_ways_back, judge_availability
+from orchestrator.preflight.nodes import (
+    Observation,
+    check_availability,
+    check_ways_back,
+    judge_availability,
+    judge_own_health,
+    judge_stop,
+    observe_nodes,
+)
 
 
 async def preflight(
@@ -212,30 +209,6 @@ def _floors(
     refs.update(elsewhere.followers(refs))
     all_backups = find_all_backups(facts, find_several_backups(known, refs))
     return Floors(known, application.policy, application.ignored_backends, all_backups)
-
-
-def select_nodes(
-    nodes: Sequence[Node], limit: Sequence[str], force_ready: Collection[str] = ()
-) -> tuple[list[Node], list[Finding]]:
-    """The nodes that are meant, and what is wrong with how they are named."""
-    findings = []
-    known = [node.name for node in nodes]
-    if not known:
-        findings.append(Finding(Severity.ERROR, "inventory", "has no nodes"))
-    for pattern in limit:
-        if not fnmatch.filter(known, pattern):
-            text = f"--limit {pattern} matches no node; {there_is(pattern, known)}"
-            findings.append(Finding(Severity.ERROR, "inventory", text))
-    chosen = [
-        node
-        for node in nodes
-        if not limit or any(fnmatch.fnmatchcase(node.name, pattern) for pattern in limit)
-    ]
-    for name in sorted(set(force_ready) - {node.name for node in chosen}):
-        others = "" if name in known else f"; {there_is(name, known)}"
-        text = f"--force-ready {name} is not among the chosen nodes{others}"
-        findings.append(Finding(Severity.ERROR, "inventory", text))
-    return chosen, findings
 
 
 async def _read_snapshots(application: Application) -> tuple[dict[str, Snapshot], list[Finding]]:

@@ -23,7 +23,7 @@ from orchestrator.events.ways_back import (
 )
 from orchestrator.journal.rows import decode_event, encode_row
 from orchestrator.node import OriginalState
-from orchestrator.planning.policy import Policy
+from orchestrator.planning.application import Policy
 from orchestrator.remote.header import RolloutHeader
 from orchestrator.untrusted import check_amounts, check_printable, quoted
 

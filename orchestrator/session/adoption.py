@@ -12,7 +12,8 @@ from orchestrator.errors import Unauthenticated
 from orchestrator.journal.unfinished import unfinished_originals
 from orchestrator.node import OriginalState
 from orchestrator.planning.application import Application
-from orchestrator.planning.plan import Finding, Plan, Severity
+from orchestrator.planning.findings import Finding, Severity
+from orchestrator.planning.plan import Plan
 from orchestrator.remote.checks import check_readable
 from orchestrator.remote.rollout import PublishedRollout, RolloutSubscriber
 from orchestrator.session.work_log import WorkLog

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from orchestrator.engine.plan_differences import Difference, plan_differences
 from orchestrator.errors import PlanChanged
 from orchestrator.events.events import RolloutKind
-from orchestrator.planning.plan import Plan, PreflightFailed
+from orchestrator.planning.findings import PreflightFailed
+from orchestrator.planning.plan import Plan
 
 MAX_PLANS = 4  # that are made under the lock until two in a row are the same
 

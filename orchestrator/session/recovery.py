@@ -15,8 +15,8 @@ from orchestrator.journal.entries import Entry
 from orchestrator.journal.node_history import WayBack
 from orchestrator.journal.unfinished import UnfinishedNode
 from orchestrator.node import Node
-from orchestrator.planning.plan import Severity
-from orchestrator.planning.policy import Amount, Policy
+from orchestrator.planning.application import Amount, Policy
+from orchestrator.planning.findings import Severity
 from orchestrator.session.adoption import take_over_again
 from orchestrator.session.proposal import Proposal
 from orchestrator.session.session import Session

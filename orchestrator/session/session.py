@@ -20,11 +20,11 @@ from orchestrator.live.poller import FleetView
 from orchestrator.live.versions import VersionTracker, look_at_versions
 from orchestrator.node import Node
 from orchestrator.planning.application import Application
-from orchestrator.planning.freeze import judge_freeze
-from orchestrator.planning.plan import Finding, Plan, PreflightFailed, Severity, plan_fields
-from orchestrator.planning.slots import empty_names, node_names
+from orchestrator.planning.findings import Finding, PreflightFailed, Severity, judge_freeze
+from orchestrator.planning.plan import Plan, plan_fields
+from orchestrator.planning.server_pool import empty_names, node_names
+from orchestrator.preflight.nodes import name_failures
 from orchestrator.preflight.preflight import preflight
-from orchestrator.preflight.versions import name_failures
 from orchestrator.remote.rollout import RemoteRollout, RolloutSubscriber
 from orchestrator.session.adoption import heed_published
 from orchestrator.session.consul import ConsulMonitor, ConsulStatus

@@ -13,10 +13,10 @@ from backends.errors import BackendError, ConfigError
 from backends.model import Server, ServerRef, Snapshot
 from backends.protocols import LoadBalancer
 from orchestrator.adapters import AdapterFactory
-from orchestrator.balancers.maintenance_reason import maintenance_reasons
+from orchestrator.balancers.admin_state import maintenance_reasons
 from orchestrator.engine.final_state import since as out_since
 from orchestrator.engine.final_state import weight_words
-from orchestrator.engine.put_back import find_out_followers
+from orchestrator.engine.out_of_rotation import find_out_followers
 from orchestrator.inventory.static import resolve_nodes
 from orchestrator.journal.entry_status import Identity, RolloutStatus, rollout_status, status_of
 from orchestrator.journal.node_history import HandChange, hand_changes
@@ -31,7 +31,7 @@ from orchestrator.journal.unfinished import (
 )
 from orchestrator.live.versions import DiskVersions, NodeVersion, running_versions, with_disk
 from orchestrator.locks.file import FileLock, Holder
-from orchestrator.planning.slots import filled
+from orchestrator.planning.server_pool import filled
 from orchestrator.remote.rollout import RolloutSubscriber
 from orchestrator.remote.takeover import find
 from orchestrator.settings import Settings

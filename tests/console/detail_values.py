@@ -4,9 +4,8 @@ from typing import Any
 
 from backends.haproxy.columns import columns_of
 from backends.model import Info, Level, Server, ServerRef, Sessions, Stream
-from orchestrator.live.poller import BalancerView, FleetView
+from orchestrator.live.poller import BalancerView, FleetView, PolledSessions
 from orchestrator.live.rates import Rates, RowIndex
-from orchestrator.live.sessions import PolledSessions
 from tests.support.console_values import server
 from widgets.detail.model import Detail
 from widgets.detail.page import build_page

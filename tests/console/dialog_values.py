@@ -15,9 +15,10 @@ from orchestrator.engine.manual_change import Impact
 from orchestrator.events.events import RolloutEnded
 from orchestrator.events.steps import STEPS
 from orchestrator.events.ways_back import BackCommand, OutOfRotation
+from orchestrator.planning.application import Policy
 from orchestrator.planning.capacity import Capacity
-from orchestrator.planning.plan import Finding, Plan, PlannedCommand, PlannedNode
-from orchestrator.planning.policy import Policy
+from orchestrator.planning.findings import Finding
+from orchestrator.planning.plan import Plan, PlannedCommand, PlannedNode
 from tests.support.console_values import server
 
 Answer = TypeVar("Answer")

@@ -14,8 +14,7 @@ from orchestrator.events.event_bus import EventBus
 from orchestrator.live.poller import BalancerView, FleetView, Poller
 from orchestrator.live.rates import Rates, RowIndex
 from orchestrator.node import Node
-from orchestrator.planning.application import Application
-from orchestrator.planning.policy import Policy
+from orchestrator.planning.application import Application, Policy
 from orchestrator.session.recovery import roll_back_after
 from orchestrator.session.session import Session
 from tests.support.console_values import server

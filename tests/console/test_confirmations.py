@@ -8,7 +8,7 @@ import msgspec
 
 from orchestrator.events.events import FreezeOverridden, NodeNote
 from orchestrator.locks.file import FileLock, Holder
-from orchestrator.planning.freeze import Freeze
+from orchestrator.planning.application import Freeze
 from tests.console.real_console import ConsoleStack, console_stack, drive
 from tests.support.rollouts import NEW, OLD, states, versions
 

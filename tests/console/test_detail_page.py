@@ -7,8 +7,7 @@ import pytest
 from rich.cells import cell_len
 
 from backends.model import Admin, Operational, ServerRef
-from orchestrator.live.poller import FleetView
-from orchestrator.live.sessions import PolledSessions
+from orchestrator.live.poller import FleetView, PolledSessions
 from tests.console.detail_values import (
     NOW,
     WEB1,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.planning.policy import Policy
+from orchestrator.planning.application import Policy
 from tests.console.dialog_values import HOSTILE, cut_off, open_dialog, shown, type_in
 from widgets.dialogs.upgrade import UpgradeAnswer, UpgradeDialog, parse_serial
 

@@ -7,7 +7,7 @@ from typing import Any
 from textual.pilot import Pilot
 from textual.screen import Screen
 
-from orchestrator.planning.policy import Policy
+from orchestrator.planning.application import Policy
 from tests.console.conftest import Act, SnapshotCheck, sees, small, types
 from tests.console.dialog_values import ended, out_of_rotation
 from tests.console.frozen_console import BUSY, CALM, TROUBLED, Frame, FrozenConsole, session_of

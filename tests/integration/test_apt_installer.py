@@ -14,7 +14,7 @@ from backends.hosts.local import LocalHost
 from backends.installers.kinds import default_version, make_installer
 from backends.installers.packages import AptInstall
 from backends.protocols import Installer
-from orchestrator.planning.plan import Severity
+from orchestrator.planning.findings import Severity
 from tests.integration.ways_back import find_ways_back
 from tests.support.servers.deb_repository import DebRepository, call_there, missing
 

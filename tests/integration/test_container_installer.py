@@ -13,7 +13,7 @@ from backends.hosts.local import LocalHost
 from backends.installers.container import ContainerInstall
 from backends.installers.kinds import default_version, make_installer
 from backends.protocols import Installer
-from orchestrator.planning.plan import Finding, Severity
+from orchestrator.planning.findings import Finding, Severity
 from tests.integration.ways_back import find_ways_back
 from tests.support.servers import containers
 from tests.support.servers.tcp_listener import listening

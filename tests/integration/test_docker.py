@@ -13,7 +13,7 @@ from backends.installers.container import ContainerInstall
 from backends.installers.kinds import default_version, make_installer
 from backends.model import Activity, ServiceState
 from backends.services.container import ContainerService, ContainerSettings
-from orchestrator.planning.plan import Severity
+from orchestrator.planning.findings import Severity
 from tests.integration.ways_back import find_ways_back
 from tests.support.servers import docker_engine
 from tests.support.servers.docker_engine import EATS, IMAGE, LIMITS, POLITE, Docker

@@ -12,8 +12,8 @@ import pytest
 
 from backends.haproxy.address import HaproxySettings
 from backends.haproxy.runtime import Runtime
-from orchestrator.planning.balancer_findings import judge_persistence
-from orchestrator.planning.policy import Policy
+from orchestrator.planning.application import Policy
+from orchestrator.planning.findings import judge_persistence
 from tests.support.free_ports import free_port
 from tests.support.servers.haproxy import haproxy_binaries, running_haproxy
 

@@ -26,7 +26,7 @@ from backends.installers.versions import (
     VersionSettings,
 )
 from backends.protocols import Installer
-from orchestrator.planning.plan import Finding, Severity
+from orchestrator.planning.findings import Finding, Severity
 from tests.integration.ways_back import find_ways_back
 from tests.support.login_user import open_folder
 from tests.support.users import MALLORY, give, needs_root

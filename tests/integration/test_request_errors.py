@@ -11,7 +11,7 @@ from backends.haproxy.address import HaproxySettings
 from backends.haproxy.runtime import Runtime
 from backends.model import Snapshot
 from console.terminal.status import unattributed
-from orchestrator.engine.traffic import Totals, TrafficCount
+from orchestrator.balancers.request_errors import Totals, TrafficCount
 from tests.support.free_ports import free_port
 from tests.support.servers.faulty_http import BRIEFLY, faulty_server, is_error
 from tests.support.servers.haproxy import RunningHaproxy, haproxy_binaries, running_haproxy, series

@@ -17,10 +17,10 @@ from backends.haproxy.address import HaproxySettings
 from backends.haproxy.runtime import Runtime
 from backends.model import AdminState, ServerRef
 from console.demo.load import Load
-from orchestrator.balancers.followers import followers, tracked_servers
+from orchestrator.balancers.admin_state import followers, tracked_servers
 from orchestrator.balancers.group import BalancerGroup
-from orchestrator.planning.departure import measure_departure
-from orchestrator.planning.policy import Policy
+from orchestrator.planning.application import Policy
+from orchestrator.planning.removal import measure_departure
 from tests.support.free_ports import free_port
 from tests.support.rollouts import (
     NEW,

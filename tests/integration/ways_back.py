@@ -5,8 +5,9 @@ from dataclasses import replace
 from backends.availability import Presence
 from backends.protocols import Installer
 from orchestrator.node import Node
-from orchestrator.planning.plan import Finding, PlannedNode
-from orchestrator.preflight.versions import check_availability, check_ways_back
+from orchestrator.planning.findings import Finding
+from orchestrator.planning.plan import PlannedNode
+from orchestrator.preflight.nodes import check_availability, check_ways_back
 from tests.support.fake_node import FakeHealth, FakeHost, FakeNode, FakePort, FakeService
 
 

@@ -15,9 +15,8 @@ from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import AnyEvent, Record, RolloutEnded, StepStarted
 from orchestrator.node import Node, OriginalState
-from orchestrator.planning.application import Application
+from orchestrator.planning.application import Application, Policy
 from orchestrator.planning.plan import Plan
-from orchestrator.planning.policy import Policy
 from orchestrator.preflight.preflight import preflight
 from tests.support.fake_balancer import FakeBalancer
 from tests.support.fake_node import FakeHealth, FakeHost, FakeInstaller, FakeNode, FakePort, FakeService

@@ -18,9 +18,10 @@ from backends.installers.packages import AptInstall, DnfInstall
 from backends.installers.symlink import SymlinkInstall
 from backends.installers.versions import FileVersion
 from backends.protocols import Installer
-from orchestrator.planning.plan import Finding, Plan, PlannedNode, Severity, plan_fields
+from orchestrator.planning.findings import Finding, Severity
+from orchestrator.planning.plan import Plan, PlannedNode, plan_fields
+from orchestrator.preflight.nodes import MAX_CHECKS_PER_HOST, check_availability
 from orchestrator.preflight.preflight import preflight
-from orchestrator.preflight.versions import MAX_CHECKS_PER_HOST, check_availability
 from tests.support.fake_fleet import World
 from tests.support.scripted_host import Answer, ScriptedHost
 

@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 
 from backends.model import Activity, ServiceState
-from orchestrator.engine.steps.reachability import check_reachable
+from orchestrator.engine.steps.drain import check_reachable
 from orchestrator.events.events import NodeFailed
-from orchestrator.planning.plan import Severity
+from orchestrator.planning.findings import Severity
 from orchestrator.preflight.preflight import preflight
 from tests.support.fake_fleet import World
 from tests.support.fake_node import FakeService

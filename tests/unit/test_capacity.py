@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from backends.model import Admin, Info, Level, Server, ServerRef, Snapshot
 from orchestrator.planning import capacity
+from orchestrator.planning.application import Amount, Policy
 from orchestrator.planning.capacity import CapacityViolation, floor_of
-from orchestrator.planning.policy import Amount, Policy
 from tests.support.fake_fleet import World
 from tests.support.virtual_time import run
 

@@ -11,9 +11,9 @@ from orchestrator.live.disruptions import headroom
 from orchestrator.live.poller import BalancerView, FleetView
 from orchestrator.live.rates import Rates, RowIndex
 from orchestrator.planning import capacity
+from orchestrator.planning.application import Policy
 from orchestrator.planning.capacity import Capacity, CapacityViolation
-from orchestrator.planning.plan import Severity
-from orchestrator.planning.policy import Policy
+from orchestrator.planning.findings import Severity
 from tests.support.fake_fleet import World
 from tests.support.virtual_time import run
 

@@ -7,8 +7,8 @@ import pytest
 
 from backends.model import Operational, Server, Snapshot
 from orchestrator.planning import capacity
+from orchestrator.planning.application import Policy
 from orchestrator.planning.capacity import CapacityViolation
-from orchestrator.planning.policy import Policy
 from tests.support.fake_fleet import World
 from tests.support.virtual_time import run
 

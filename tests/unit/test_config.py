@@ -20,8 +20,7 @@ from console.config.config_file import MAX_FILE_BYTES, find_and_load, load, pars
 from console.debug_log import LogSettings
 from orchestrator.inventory.kinds import InventorySettings
 from orchestrator.inventory.source import NodeSettings
-from orchestrator.planning.freeze import Freeze
-from orchestrator.planning.policy import Policy
+from orchestrator.planning.application import Freeze, Policy
 from orchestrator.settings import Access, ApplicationSettings, LockSettings
 from tests.support.console_values import raw, write
 

@@ -5,7 +5,7 @@ import pytest
 from backends.model import ServerRef, Snapshot
 from orchestrator.live.disruptions import headroom, tightest
 from orchestrator.planning import capacity
-from orchestrator.planning.policy import Policy
+from orchestrator.planning.application import Policy
 from tests.unit.test_table_model import DOWN, DRAIN, MAINT, RISING, view
 
 ALL = {"web1": {}, "web2": MAINT, "web3": {}, "web4": RISING, "web5": DRAIN, "web6": DOWN}

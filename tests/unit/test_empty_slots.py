@@ -15,10 +15,10 @@ from orchestrator.live.disruptions import headroom
 from orchestrator.live.poller import BalancerView, FleetView
 from orchestrator.live.rates import Rates, RowIndex
 from orchestrator.planning import capacity
+from orchestrator.planning.application import Policy
 from orchestrator.planning.capacity import CapacityViolation
 from orchestrator.planning.mapping import map_nodes, node_by_server
-from orchestrator.planning.policy import Policy
-from orchestrator.planning.slots import filled, filled_of, node_names
+from orchestrator.planning.server_pool import filled, filled_of, node_names
 from tests.support.console_values import server
 from tests.support.fake_fleet import World
 

@@ -7,9 +7,8 @@ import pytest
 
 from backends.model import Server
 from orchestrator.node import Node
-from orchestrator.planning.endpoints import Endpoints
-from orchestrator.planning.mapping import map_nodes
-from orchestrator.planning.plan import Finding, Severity
+from orchestrator.planning.findings import Finding, Severity
+from orchestrator.planning.mapping import Endpoints, map_nodes
 from tests.support.console_values import server
 from tests.support.fake_fleet import World
 from tests.support.virtual_time import run

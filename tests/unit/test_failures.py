@@ -11,7 +11,7 @@ from console.errors import report_error
 from console.exit_codes import ExitCode
 from orchestrator.errors import Aborted, StepFailed
 from orchestrator.planning.capacity import Capacity, CapacityViolation
-from orchestrator.planning.plan import Finding, PreflightFailed, Severity
+from orchestrator.planning.findings import Finding, PreflightFailed, Severity
 from tests.support.console_values import HOSTILE, harmless
 
 FULL = Capacity(instance="lb1", backend="shop", before=2, after=1, floor=2, traffic_servers_removed=1)

@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from backends.model import Admin, ServerRef
-from orchestrator.balancers.followers import followers, returning_followers, tracked_servers
+from orchestrator.balancers.admin_state import followers, returning_followers, tracked_servers
 from orchestrator.engine import manual_change
 from orchestrator.planning.capacity import CapacityViolation
-from orchestrator.planning.plan import Plan, Severity, plan_fields
+from orchestrator.planning.findings import Severity
+from orchestrator.planning.plan import Plan, plan_fields
 from tests.support.fake_fleet import World
 from tests.unit.tracking import add, follow, ref
 

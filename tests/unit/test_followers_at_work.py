@@ -9,7 +9,8 @@ from orchestrator.engine.steps.drain import drain
 from orchestrator.engine.steps.verify import verify
 from orchestrator.events.events import Waiting
 from orchestrator.events.ways_back import OutOfRotation
-from orchestrator.planning.plan import Plan, PreflightFailed
+from orchestrator.planning.findings import PreflightFailed
+from orchestrator.planning.plan import Plan
 from tests.support.fake_fleet import World
 from tests.unit.tracking import add, follow, ref
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.events.events import FreezeOverridden, RolloutStarted
-from orchestrator.planning.freeze import DAYS, Freeze, frozen, judge_freeze
-from orchestrator.planning.plan import PreflightFailed, Severity
+from orchestrator.planning.application import DAYS, Freeze, frozen
+from orchestrator.planning.findings import PreflightFailed, Severity, judge_freeze
 from orchestrator.preflight.preflight import preflight
 from tests.support.fake_fleet import World
 from tests.support.virtual_time import EPOCH

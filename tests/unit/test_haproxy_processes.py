@@ -8,12 +8,12 @@ import pytest
 from backends.errors import Refused, Unreachable, UnreadableReply
 from backends.haproxy.sessions import parse_old_workers, read_older_sessions
 from backends.model import Info
-from orchestrator.balancers.processes import unreached_processes
+from orchestrator.balancers.group import unreached_processes
 from orchestrator.engine.manual_change import Change, apply, impact
 from orchestrator.engine.steps.drain import drain
 from orchestrator.errors import StepFailed
 from orchestrator.events.events import NodeNote, Waiting
-from orchestrator.planning.plan import PreflightFailed
+from orchestrator.planning.findings import PreflightFailed
 from tests.support.fake_fleet import World
 
 HEADING = "#<PID>          <type>          <reloads>       <uptime>        <version>      \n"

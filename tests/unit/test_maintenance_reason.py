@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from backends.model import Admin, Operational
-from orchestrator.balancers.maintenance_reason import MaintenanceReason, maintenance_reasons
+from orchestrator.balancers.admin_state import MaintenanceReason, maintenance_reasons
 from tests.support.console_values import server
 from tests.unit.test_haproxy_parse import VERSIONS, servers
 

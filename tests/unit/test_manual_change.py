@@ -9,7 +9,7 @@ from backends.model import AdminState, Level, Server
 from orchestrator.engine.manual_change import Action, Change, apply, choose, impact
 from orchestrator.errors import StepTimeout
 from orchestrator.planning.capacity import CapacityViolation
-from orchestrator.planning.plan import PreflightFailed
+from orchestrator.planning.findings import PreflightFailed
 from tests.support.fake_fleet import World
 
 PROVE = "set server shop/web1 state drain; set server shop/web1 health down"

@@ -6,8 +6,8 @@ import pytest
 
 from backends.model import Server, ServerRef, Snapshot
 from orchestrator.node import Node
+from orchestrator.planning.findings import Finding, Severity
 from orchestrator.planning.mapping import map_nodes, node_by_server
-from orchestrator.planning.plan import Finding, Severity
 from tests.support.fake_fleet import World
 from tests.support.virtual_time import run
 

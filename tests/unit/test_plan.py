@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.events.steps import STEPS, Step
+from orchestrator.planning.application import Amount
 from orchestrator.planning.plan import batches, in_order, steps_for
-from orchestrator.planning.policy import Amount
 
 SIZE: st.SearchStrategy[Amount] = st.one_of(
     st.integers(1, 20), st.integers(1, 100).map(lambda share: f"{share}%")

@@ -11,8 +11,9 @@ from orchestrator.engine.plan_differences import Difference, impact_differences,
 from orchestrator.errors import PlanChanged
 from orchestrator.events.events import CommandStarted
 from orchestrator.node import OriginalState
-from orchestrator.planning.plan import Finding, Plan, PlannedNode, PreflightFailed, Severity
-from orchestrator.planning.policy import Policy
+from orchestrator.planning.application import Policy
+from orchestrator.planning.findings import Finding, PreflightFailed, Severity
+from orchestrator.planning.plan import Plan, PlannedNode
 from orchestrator.session.proposal import MAX_PLANS, Proposal, agree_within_request, look_again
 
 REF = ServerRef("lb1", "shop", "web1")

@@ -7,9 +7,10 @@ import pytest
 
 from backends.model import ServerRef
 from console.terminal import rollout_text
+from orchestrator.planning.application import Policy
 from orchestrator.planning.capacity import Capacity
-from orchestrator.planning.plan import Finding, Plan, PlannedCommand, PlannedNode, Severity, plan_fields
-from orchestrator.planning.policy import Policy
+from orchestrator.planning.findings import Finding, Severity
+from orchestrator.planning.plan import Plan, PlannedCommand, PlannedNode, plan_fields
 from tests.support.console_values import HOSTILE, harmless
 
 REF = ServerRef("lb1", "shop", "web1")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.planning.policy import Policy, resolve_count
+from orchestrator.planning.application import Policy, resolve_count
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from backends.errors import BackendError, HostKeyError, Refused, Unreachable, Un
 from backends.model import Level, Persistence, Snapshot
 from orchestrator.events.steps import STEPS
 from orchestrator.node import OriginalState
-from orchestrator.planning.plan import Finding, Severity, Unfinished
+from orchestrator.planning.findings import Finding, Severity
+from orchestrator.planning.plan import Unfinished
 from orchestrator.preflight.preflight import preflight
 from tests.support.fake_balancer import FakeFacts
 from tests.support.fake_faults import Fault

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from backends.consul.signing import Signer
-from orchestrator.planning.plan import Severity
+from orchestrator.planning.findings import Severity
 from orchestrator.session.adoption import name_published
 from tests.support.fake_fleet import World
 from tests.unit.test_taking_over import OTHER, SIGNED, SIGNER, VALUE, desk

@@ -11,9 +11,8 @@ from orchestrator.engine.steps.drain import drain
 from orchestrator.engine.steps.verify import verify
 from orchestrator.errors import StepTimeout
 from orchestrator.events.events import Waiting
-from orchestrator.planning.plan import Severity
-from orchestrator.planning.policy import Policy
-from orchestrator.planning.slots import judge_slots, longest_absence_s
+from orchestrator.planning.application import Policy
+from orchestrator.planning.findings import Severity, judge_slots, longest_absence_s
 from tests.support.console_values import server
 from tests.support.fake_balancer import FakeFacts
 from tests.support.fake_fleet import World

@@ -16,7 +16,7 @@ from orchestrator.events.events import (
     StepStarted,
     Waiting,
 )
-from orchestrator.planning.plan import PreflightFailed
+from orchestrator.planning.findings import PreflightFailed
 from tests.support.fake_fleet import World
 
 

@@ -10,7 +10,7 @@ from orchestrator.engine.steps.drain import drain
 from orchestrator.engine.steps.verify import verify
 from orchestrator.errors import StepFailed, StepTimeout
 from orchestrator.events.events import NodeNote
-from orchestrator.planning.plan import Finding, Severity
+from orchestrator.planning.findings import Finding, Severity
 from tests.support.fake_faults import Fault
 from tests.support.fake_fleet import World
 

@@ -9,9 +9,9 @@ import pytest
 from backends.model import Admin, Info, Level, Operational, Server, ServerRef, Snapshot
 from orchestrator.engine.control import ABORT, RolloutContext
 from orchestrator.engine.rollout import Rollout
-from orchestrator.engine.server_pool import ServerPool
 from orchestrator.events.actor import Actor
 from orchestrator.events.events import NodeFailed, NodeUpgraded, Record, RolloutEnded, RolloutKind, Waiting
+from orchestrator.planning.server_pool import ServerPool
 from tests.support.console_values import server
 from tests.support.fake_fleet import World, answer, steps
 

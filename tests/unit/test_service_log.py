@@ -15,7 +15,7 @@ from orchestrator.events.events import (
     ServiceLog,
 )
 from orchestrator.events.timeline import Timeline
-from orchestrator.planning.plan import Severity
+from orchestrator.planning.findings import Severity
 from orchestrator.remote.payload import pack, unpack
 from tests.support.fake_faults import Fault
 from tests.support.fake_fleet import World, answer

@@ -8,8 +8,7 @@ import pytest
 
 from backends.errors import Unreachable
 from backends.model import Level, ServerRef, Sessions
-from orchestrator.live.poller import Poller
-from orchestrator.live.sessions import POLL_INTERVAL_S, SessionPoller, worth_reading
+from orchestrator.live.poller import SESSIONS_INTERVAL_S, Poller, SessionPoller, worth_reading
 from tests.support.fake_faults import Fault
 from tests.support.fake_fleet import World
 
@@ -61,7 +60,7 @@ async def test_one_that_hangs_delays_nobody_and_is_never_asked_twice_at_once() -
         hung.sessions = sessions  # type: ignore[method-assign]
         asked = []
         for _ in range(10):
-            await asyncio.sleep(POLL_INTERVAL_S)
+            await asyncio.sleep(SESSIONS_INTERVAL_S)
             asked.append(in_flight.seen[WEB1[1]].read_at)
         assert most == 1
         assert len(set(asked)) == len(asked)
@@ -77,13 +76,13 @@ async def test_what_fails_is_said_and_goes_away_by_itself() -> None:
         faults = world.balancers["lb1"].faults
         for error in (Unreachable("lb1", "connection refused"), ZeroDivisionError("ours")):
             faults.always["sessions"] = Fault(error)
-            await asyncio.sleep(POLL_INTERVAL_S)
+            await asyncio.sleep(SESSIONS_INTERVAL_S)
             seen = in_flight.seen[WEB1[0]]
             assert str(error).removeprefix("lb1: ") in seen.failing
             assert seen.sessions is not None
             assert not in_flight.seen[WEB1[1]].failing
             faults.always.clear()
-            await asyncio.sleep(POLL_INTERVAL_S)
+            await asyncio.sleep(SESSIONS_INTERVAL_S)
             assert not in_flight.seen[WEB1[0]].failing
 
 
@@ -94,7 +93,7 @@ async def test_too_low_a_level_is_said_in_words_and_nothing_old_is_kept() -> Non
     async with reading(world) as in_flight:
         await asyncio.sleep(0.5)
         world.balancers["lb1"].level = Level.USER
-        await asyncio.sleep(POLL_INTERVAL_S)
+        await asyncio.sleep(SESSIONS_INTERVAL_S)
         seen = in_flight.seen[WEB1[0]]
         assert (seen.sessions, seen.denied) == (None, True)
         assert "Permission denied" in seen.failing

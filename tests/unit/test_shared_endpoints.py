@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from backends.errors import Unreachable
-from orchestrator.planning.plan import Finding, Severity
+from orchestrator.planning.findings import Finding, Severity
 from tests.support.fake_fleet import World
 
 

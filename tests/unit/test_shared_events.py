@@ -18,7 +18,7 @@ from orchestrator.events.events import (
     Waiting,
 )
 from orchestrator.events.ways_back import OutOfRotation
-from orchestrator.planning.policy import Policy
+from orchestrator.planning.application import Policy
 from orchestrator.remote.header import Endpoint, PublishedNode, PublishedPlan, PublishedPolicy, RolloutHeader
 from orchestrator.remote.payload import MAX_PAYLOAD_BYTES, MAX_TEXT_CHARS, pack, unpack
 

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from orchestrator.engine.step_context import StepContext
-from orchestrator.engine.steps.registry import Command, DryRunContext
+from orchestrator.engine.step_context import Command, DryRunContext, StepContext
 from orchestrator.events.events import AnyEvent, StepDone, StepStarted
 from orchestrator.events.state import RolloutState
 from orchestrator.events.steps import STEPS, Implementation, StepSpec, implementation

@@ -9,8 +9,7 @@ from backends.model import Server, ServerRef
 from orchestrator.events import events
 from orchestrator.events.events import Record
 from orchestrator.events.text import RepeatedWaits
-from orchestrator.live.poller import BalancerView, FleetView
-from orchestrator.live.sessions import PolledSessions
+from orchestrator.live.poller import BalancerView, FleetView, PolledSessions
 from widgets.segments import Segment
 from widgets.transcript.lines import Line, lines_of
 from widgets.view_model import LONG_STALE_S, RowKey

@@ -9,9 +9,8 @@ from textual.content import Content
 
 from backends.model import Server, Stream
 from backends.text import format_clock, visible
-from orchestrator.balancers.maintenance_reason import MaintenanceReason, maintenance_reasons
-from orchestrator.live.poller import BalancerView
-from orchestrator.live.sessions import POLL_INTERVAL_S, PolledSessions
+from orchestrator.balancers.admin_state import MaintenanceReason, maintenance_reasons
+from orchestrator.live.poller import SESSIONS_INTERVAL_S, BalancerView, PolledSessions
 from widgets.detail.balancer_table import LABEL_CELLS, build_checks, build_state
 from widgets.detail.model import Detail
 from widgets.segments import Segment, truncate
@@ -19,7 +18,7 @@ from widgets.table.columns import MAX_CELL_CHARS, NO_VALUE, fit
 from widgets.transcript.lines import MARKS, Line
 
 MAX_ROWS_PER_LINE = 3  # of one line of the journal
-LATE_S = 3 * POLL_INTERVAL_S  # seconds; sessions that are older are called so
+LATE_S = 3 * SESSIONS_INTERVAL_S  # seconds; sessions that are older are called so
 _JOURNAL_KINDS = {"command": "head", "failed": "bad", "bad": "bad", "reply": "plain", "event": "quiet"}
 
 

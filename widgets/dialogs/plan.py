@@ -9,17 +9,14 @@ from textual.content import Content
 
 from backends.text import counted
 from orchestrator.engine.plan_differences import Difference
+from orchestrator.planning.findings import SEVERITY_GLYPHS, Finding, Severity, group_findings
 from orchestrator.planning.plan import (
-    SEVERITY_GLYPHS,
-    Finding,
     Plan,
     PlannedCommand,
-    Severity,
     command_groups,
     failed_before_text,
     failed_versions_text,
     group_capacities,
-    group_findings,
     task_text,
 )
 from widgets.dialogs.base import Report, heading_entry

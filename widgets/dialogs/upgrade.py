@@ -11,7 +11,7 @@ from textual.widgets import Input, Static
 
 from backends.errors import ConfigError
 from backends.templates import check_version
-from orchestrator.planning.policy import Amount, Policy
+from orchestrator.planning.application import Amount, Policy
 from widgets.dialogs.base import Dialog
 from widgets.dialogs.button import InlineButton, RadioList
 from widgets.dialogs.hanging_text import to_content

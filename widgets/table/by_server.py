@@ -212,7 +212,7 @@ def _judge_servers(
     ]
     states.append(ABSENT)  # at `NO_LINE`, the end
     if EMPTY in idle.values():
-        # As in `orchestrator.planning.slots.filled`: where every slot is empty, they are shown.
+        # As in `orchestrator.planning.server_pool.filled`: where every slot is empty, they are shown.
         serving = {name[0] for name, state in zip(columns.names, states, strict=False) if state is not EMPTY}
         for key, line in zip(keys, lines, strict=True):
             if states[line] is EMPTY and (key in names or key[0] not in serving):

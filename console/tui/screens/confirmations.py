@@ -12,8 +12,7 @@ from textual.screen import Screen
 
 from backends.errors import RolldeckError
 from orchestrator.locks.file import Holder
-from orchestrator.planning.freeze import judge_freeze
-from orchestrator.planning.plan import Severity
+from orchestrator.planning.findings import Severity, judge_freeze
 from orchestrator.session.adoption import Offer
 from orchestrator.session.session import Session
 

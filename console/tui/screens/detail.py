@@ -14,8 +14,7 @@ from backends.local_files import write_beside
 from backends.text import visible
 from console.tui.screens.actions import OperatorActions
 from orchestrator.events.events import Record
-from orchestrator.live.poller import Poller
-from orchestrator.live.sessions import SessionPoller, worth_reading
+from orchestrator.live.poller import Poller, SessionPoller, worth_reading
 from orchestrator.session.session import Session
 from widgets.detail.model import Detail, NodeJournal
 from widgets.detail.view import DetailTitle, DetailView

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from backends.model import AdminState, ServerRef
 from backends.text import counted
-from orchestrator.balancers.followers import inherits_only
+from orchestrator.balancers.admin_state import inherits_only
 from orchestrator.events.state import DONE, NodeState, NodeStatus, RolloutState
 from orchestrator.events.steps import STEPS
 from orchestrator.events.text import format_health

@@ -7,8 +7,7 @@ from backends.command import Command as HostCommand
 from backends.errors import BackendError
 from backends.model import Registered
 from backends.protocols import Registration
-from orchestrator.engine.step_context import StepContext
-from orchestrator.engine.steps.registry import Command, DryRunContext
+from orchestrator.engine.step_context import Command, DryRunContext, StepContext
 from orchestrator.errors import ServiceDiscoveryMaintenance, StepFailed
 from orchestrator.node import Node
 

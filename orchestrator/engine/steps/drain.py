@@ -1,22 +1,34 @@
 """Take a node out of rotation and let its sessions end."""
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
+from backends.errors import Refused
 from backends.haproxy import commands
+from backends.haproxy.columns import names_of
 from backends.model import Admin, AdminState, Server, ServerRef, Snapshot
 from backends.text import counted
-from orchestrator.balancers.followers import is_same_endpoint, path
+from orchestrator.balancers.admin_state import is_same_endpoint, path
 from orchestrator.balancers.group import present
 from orchestrator.engine.desired_state import DesiredState
 from orchestrator.engine.older_processes import OlderProcesses
-from orchestrator.engine.step_context import StepContext
+from orchestrator.engine.step_context import Command, DryRunContext, StepContext, both, refuse_misplaced
 from orchestrator.engine.steps import discovery
-from orchestrator.engine.steps.reachability import check_reachable, refuse_left_in, refuse_misplaced
-from orchestrator.engine.steps.registry import Command, DryRunContext
+from orchestrator.engine.steps.stop import cannot_stop
 from orchestrator.errors import StepFailed, StepTimeout
 from orchestrator.planning import capacity
 from orchestrator.planning.capacity import CapacityViolation
-from orchestrator.planning.departure import Departure, measure_departure
+from orchestrator.planning.findings import Severity
+from orchestrator.planning.removal import (
+    Departure,
+    SharedEndpoints,
+    judge_shared_endpoints,
+    measure_departure,
+)
+
+LEFT_ALONE = "it was left in rotation"
+SHORTEST_S = 1.0  # for the last look before the deadline
 
 
 def in_maintenance(server: Server) -> bool:
@@ -229,3 +241,67 @@ async def _settle(context: StepContext, begun: float) -> int:
         replaced = sum((await context.balancer_group.older_sessions(servers)).values())
         return seen + replaced or await older.connections()
     return 0
+
+
+async def check_reachable(context: StepContext) -> None:
+    """Look at the host, the service and its port, as the steps that follow will have to.
+
+    A host that died after the plan was made is found while its node still serves, and not when the node has
+    been drained and cannot be stopped.
+
+    Raises:
+        StepFailed: it did not answer within `host_timeout`, or said no; no changes made.
+    """
+    timeout_s = context.policy.host_timeout
+    end = context.control.elapsed_excluding_pauses() + timeout_s
+    what = "its host and its service manager to answer"
+
+    async def probe() -> str | None:
+        try:
+            async with asyncio.timeout(max(SHORTEST_S, end - context.control.elapsed_excluding_pauses())):
+                await context.node.host.connect()
+                # Side by side: each of them starts a program on the node, while the batch waits.
+                (state, is_open), obstacles = await both(context.query_service(), _obstacles(context))
+        except TimeoutError:
+            return f"{context.node.name} does not answer"
+        if problems := [*filter(None, [cannot_stop(state, is_open) if context.stops else ""]), *obstacles]:
+            raise StepFailed("; ".join(problems))
+        return None
+
+    try:
+        await context.wait_for(probe, timeout=timeout_s, what=what, free=True)
+    except (StepFailed, Refused) as error:
+        raise StepFailed(f"{error.beside(context.node.name)}; {LEFT_ALONE}") from error
+
+
+async def _obstacles(context: StepContext) -> tuple[str, ...]:
+    return await context.node.service.obstacles() if context.stops else ()
+
+
+def refuse_left_in(context: StepContext, departure: Departure) -> None:
+    """Raises StepFailed when other lines lead to this node by now: they would not be taken out with it.
+
+    All backends were looked at when the plan was made, and are again after a reload; otherwise those of the
+    application are, whose servers have been built for the guard.
+
+    Args:
+        context: of the node.
+        departure: has what was read of the load balancers right before the node goes.
+    """
+    snapshots = departure.snapshots
+    if not context.balancer_group.reloads:
+        snapshots = {
+            name: _of_backends(snapshot, context.balancer_group.backends)
+            for name, snapshot in snapshots.items()
+        }
+    seen = SharedEndpoints(snapshots, departure.tracked)
+    found = judge_shared_endpoints(seen, {context.node.name: context.refs}, context.unmanaged)
+    wrong = [finding for finding in found if finding.severity is Severity.ERROR]
+    if wrong:
+        raise StepFailed("; ".join(f"{finding.subject} {finding.text}" for finding in wrong))
+
+
+def _of_backends(snapshot: Snapshot, backends: Sequence[str]) -> Snapshot:
+    servers = snapshot.servers
+    places = [place for place, (backend, _) in enumerate(names_of(servers)) if backend in backends]
+    return replace(snapshot, servers=tuple(servers[place] for place in places))

@@ -5,8 +5,7 @@ from collections.abc import Callable, Sequence
 
 from backends.errors import Refused, RolldeckError
 from backends.protocols import Host
-from orchestrator.engine.step_context import StepContext
-from orchestrator.engine.steps.registry import Command, DryRunContext
+from orchestrator.engine.step_context import Command, DryRunContext, StepContext
 from orchestrator.errors import StepFailed
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import CommandStarted

@@ -1,16 +1,25 @@
-"""After a failure: out of rotation until someone decides."""
+"""After a failure, a node goes back if its service was not stopped, or stays out until someone decides."""
 
 import asyncio
+from dataclasses import replace
 
+from backends.errors import RolldeckError
 from backends.haproxy import commands
-from orchestrator.balancers.followers import followers, tracked_servers
+from backends.model import Admin, AdminState
+from orchestrator.balancers.admin_state import (
+    followers,
+    tracked_servers,
+)
 from orchestrator.engine.desired_state import DesiredState
+from orchestrator.engine.health_gate import ConsecutiveChecks
 from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps import discovery
 from orchestrator.engine.steps.drain import in_maintenance, silence_agents
+from orchestrator.engine.steps.verify import prove, put_back
 from orchestrator.planning import capacity
 from orchestrator.planning.capacity import CapacityViolation
-from orchestrator.planning.departure import read_all_backups
+from orchestrator.planning.plan import PlannedNode
+from orchestrator.planning.removal import read_all_backups
 
 
 async def quarantine(context: StepContext) -> None:
@@ -61,3 +70,42 @@ async def _quarantine_on(context: StepContext, instance: str) -> None:
         await context.retry_until_reachable(attempt)
     except CapacityViolation as refusal:
         context.note(f"left in rotation although it failed, because of the floor: {refusal}")
+
+
+async def put_back_untouched(context: StepContext, planned: PlannedNode) -> bool:
+    """Prove the node on the version that it had, and give every server its original state.
+
+    Nothing is done for a node that an earlier rollout had left out, or that is to be put in rotation on
+    request: it was not serving before. Neither for one that is not healthy at the first look.
+
+    Returns:
+        Whether it is back as it was. If it was tried in vain, the node is in maintenance.
+    """
+    if context.stop_sent or planned.unfinished_rollout or planned.force_ready or "drain" not in planned.steps:
+        return False
+    own = replace(context, wanted=planned.running)
+    try:
+        if not (await own.node.health.check()).ok:
+            return False
+        await _keep_decisions(own)
+    except RolldeckError as error:
+        own.note(f"was not put back: {error.beside(own.node.name)}")
+        return False
+    try:
+        await prove(own, ConsecutiveChecks(own, asks_manager=False))
+        await put_back(own)
+        await discovery.exit_maintenance(own)
+    except RolldeckError as error:
+        own.note(f"could not be put back: {error.beside(own.node.name)}")
+        await quarantine(own)
+        return False
+    return True
+
+
+async def _keep_decisions(context: StepContext) -> None:
+    """What somebody has drained in the middle is theirs, and stays so."""
+    for ref, server in (await context.retry_until_reachable(context.servers)).items():
+        theirs = not context.desired_states.satisfied_by(server) and server.admin & Admin.FORCED_DRAIN
+        if theirs and context.originals[ref].admin is AdminState.READY:
+            context.originals[ref] = replace(context.originals[ref], admin=AdminState.DRAIN)
+            context.note(f"somebody has drained {ref} meanwhile: it is left drained")

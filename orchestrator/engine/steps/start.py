@@ -2,8 +2,7 @@
 
 from backends.errors import Refused
 from orchestrator.engine.health_gate import Liveness
-from orchestrator.engine.step_context import StepContext
-from orchestrator.engine.steps.registry import Command, DryRunContext
+from orchestrator.engine.step_context import Command, DryRunContext, StepContext
 from orchestrator.errors import StepFailed
 
 

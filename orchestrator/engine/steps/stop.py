@@ -1,9 +1,8 @@
 """Stop the service: asked, port closed AND process gone."""
 
 from backends.errors import NotAsked, Refused, Unreachable
-from backends.model import Activity
-from orchestrator.engine.step_context import StepContext, both
-from orchestrator.engine.steps.registry import Command, DryRunContext
+from backends.model import Activity, ServiceState
+from orchestrator.engine.step_context import Command, DryRunContext, StepContext, both
 from orchestrator.errors import StepFailed
 
 
@@ -63,3 +62,11 @@ async def _running(context: StepContext) -> str | None:
 
 async def _alive(context: StepContext, pids: list[int]) -> set[int]:
     return {pid for pid in pids if await context.node.host.alive(pid)}
+
+
+def cannot_stop(state: ServiceState, is_open: bool) -> str:
+    """Why the manager would not stop a service whose port is open; empty when it would."""
+    if not is_open or state.activity not in (Activity.STOPPED, Activity.FAILED):
+        return ""
+    why = state.unwatched or "a stop would not affect the process that has the port"
+    return f'the service manager says "{state.detail}", but the port is open: {why}'

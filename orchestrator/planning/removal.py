@@ -1,143 +1,122 @@
-"""Whether a server line of HAProxy is the machine of its node: its address against the inventory's. Pure."""
+"""What leaves the rotation with a server, what stays in, and in which order nodes come back."""
 
 import asyncio
-import ipaddress
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Literal
 
 from backends.errors import BackendError
+from backends.haproxy.columns import names_of
 from backends.model import AdminState, Server, ServerRef, Snapshot
 from backends.protocols import LoadBalancer
-from orchestrator.balancers.followers import (
+from orchestrator.balancers.admin_state import (
     TrackTargets,
     describe_followers,
     followers,
+    inherits,
     is_same_endpoint,
+    path,
     returning_followers,
+    tracked_by,
     tracked_servers,
 )
-from orchestrator.balancers.group import present
+from orchestrator.balancers.group import BalancerGroup, present
 from orchestrator.node import Node
-from orchestrator.planning.plan import Finding, Severity
+from orchestrator.planning.application import Policy
+from orchestrator.planning.capacity import BackendKey, Capacity, Floors
+from orchestrator.planning.findings import Facts, Finding, PreflightFailed, Severity, read_facts
 
-Match = Literal["name", "address"]
-Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-
-class Endpoints:
-    """The addresses and ports of all nodes of an application.
-
-    Only addresses are compared. A host name that nobody has resolved, and what HAProxy hides or has not
-    resolved itself, say nothing, and nothing is said of them.
-    """
-
-    def __init__(self, nodes: Iterable[Node] = (), match: Match = "name") -> None:
-        """Index the addresses of the nodes.
-
-        Args:
-            nodes: all of the application.
-            match: by what server lines belong to them.
-        """
-        self._match: Match = match
-        self._nodes: dict[Ip, list[Node]] = {}
-        for node in nodes:
-            for ip in _ips(node):
-                self._nodes.setdefault(ip, []).append(node)
-
-    def judge(self, node: Node, servers: Sequence[Server]) -> Iterator[Finding]:
-        """Compare the server lines that a node has by their names on one load balancer.
-
-        The address of another node is an error: one machine would be drained, and another one stopped. An
-        address that no node has is a warning. A machine of its own may have several ports, such as that of
-        a sidecar, as long as one of its lines has the node's.
-        """
-        own = _ips(node)
-        lines = [(server, ip) for server in servers if (ip := _ip_of(server, node)) is not None]
-        if not own or self._match == "address":
-            return
-        has_port = any(ip in own and server.port == node.port for server, ip in lines)
-        ours = _listed(sorted(map(str, own)), node.port)
-        for server, ip in lines:
-            there = _place(str(ip), server.port)
-            others = self._others(node, own, ip, server.port)
-            if others:
-                names = " or ".join(other.name for other in others)
-                text = (
-                    f"{server.ref} has the address {there}, which is that of {names}; {node.name} is"
-                    f" {ours}: one machine would be drained, and another one stopped"
-                )
-                yield Finding(Severity.ERROR, node.name, text)
-            elif ip not in own or (server.port and not has_port):
-                text = (
-                    f"{server.ref} has the address {there}, the inventory says {ours}:"
-                    " is it the same machine?"
-                )
-                yield Finding(Severity.WARNING, node.name, text)
-
-    def misplaced(self, node: Node, servers: Sequence[Server]) -> str:
-        """Why these lines are not the node's any more, in words; empty when they are, or nothing is known.
-
-        They were when the plan was made, but `set server ... addr` may have come since, and name resolution
-        may have filled a slot with another machine.
-        """
-        if self._match == "address":
-            for server in servers:
-                if server.address and (server.address not in node.addresses or server.port != node.port):
-                    there = _place(server.address, server.port)
-                    ours = _listed(sorted(node.addresses), node.port)
-                    return f"{server.ref} has the address {there} now, and not {ours} any more"
-            return ""
-        found: dict[str, list[Server]] = {}
-        for server in servers:
-            found.setdefault(server.ref.instance, []).append(server)
-        wrong = (finding for own in found.values() for finding in self.judge(node, own))
-        return next((finding.text for finding in wrong if finding.severity is Severity.ERROR), "")
-
-    def _others(self, node: Node, own: frozenset[Ip], ip: Ip, port: int) -> list[Node]:
-        """The other nodes with this address. Where machines share one, as on loopback, the port tells."""
-        holders = [other for other in self._nodes.get(ip, ()) if other.name != node.name]
-        exact = [other for other in holders if other.port == port]
-        if ip in own:
-            return exact if port != node.port else []
-        return exact or holders
-
-
-def _ips(node: Node) -> frozenset[Ip]:
-    return frozenset(ip for address in node.addresses if (ip := _ip(address)) is not None)
-
-
-def _ip_of(server: Server, node: Node) -> Ip | None:
-    """None where it tells nothing: hidden, empty, or of the very name that the node has."""
-    if not server.address or server.host_name in node.addresses:
-        return None
-    ip = _ip(server.address)
-    return None if ip is None or ip.is_unspecified else ip
-
-
-@lru_cache(maxsize=32_768)
-def _ip(text: str) -> Ip | None:
-    try:
-        ip = ipaddress.ip_address(text)
-    except ValueError:
-        return None
-    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
-    return ip if mapped is None else mapped
-
-
-def _place(address: str, port: int) -> str:
-    """`10.0.0.1:80`, `[::1]:80`; the address alone where the port is not known."""
-    if not port:
-        return address
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-
-
-def _listed(addresses: Iterable[str], port: int) -> str:
-    return " or ".join(_place(address, port) for address in addresses)
-
+Counted = Callable[[Mapping[str, Snapshot]], Mapping[str, Snapshot]]
+"""What counts of the servers that were read."""
 
 MAX_LISTED_NODES = 8  # nodes of one backend that are named
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """What it means when some servers go.
+
+    Attributes:
+        tracked: who follows whom, on all load balancers.
+        followers: the servers that are carried along, in whatever backend.
+        capacities: what stays, in each backend that they stand in.
+        snapshots: what was read.
+    """
+
+    tracked: TrackTargets
+    followers: frozenset[ServerRef]
+    capacities: tuple[Capacity, ...]
+    snapshots: Mapping[str, Snapshot]
+
+
+async def measure_departure(
+    balancer_group: BalancerGroup,
+    leaving: Collection[ServerRef],
+    policy: Policy,
+    *,
+    all_backends: bool = True,
+    with_followers: bool = True,
+    ignored_backends: Collection[str] = (),
+    counted: Counted = dict,
+) -> Departure:
+    """Read every load balancer; touch nothing.
+
+    Args:
+        balancer_group: the load balancers.
+        leaving: the servers that would go.
+        policy: has the floor.
+        all_backends: read the backends that are not ours too: followers may stand there.
+        with_followers: whether followers go with them; see `measure_capacity`.
+        ignored_backends: see `measure_capacity`.
+        counted: leaves out what is no server, such as empty slots.
+
+    Raises:
+        BackendError: one of them cannot be read.
+    """
+    snapshots = await balancer_group.read_all(whole=all_backends and with_followers)
+    tracked = tracked_servers(snapshots.values()) if with_followers else {}
+    carried = followers(tracked, leaving)
+    all_backups = await read_all_backups(balancer_group.balancers, snapshots, carried.union(leaving))
+    floors = Floors(counted(snapshots), policy, ignored_backends, all_backups)
+    return Departure(tracked, carried, floors.without(leaving, with_followers=with_followers), snapshots)
+
+
+async def read_all_backups(
+    balancers: Mapping[str, LoadBalancer], snapshots: Mapping[str, Snapshot], refs: Collection[ServerRef]
+) -> frozenset[BackendKey]:
+    """The configuration is read only where there is more than one backup server."""
+    several = find_several_backups(snapshots, refs)
+    names = {instance for instance, _ in several}
+    facts = await read_facts({name: balancer for name, balancer in balancers.items() if name in names})
+    return find_all_backups(facts, several)
+
+
+def find_all_backups(facts: Mapping[str, Facts], several: Collection[BackendKey]) -> frozenset[BackendKey]:
+    """Find the backends in which all backup servers serve together.
+
+    Only HAProxy's configuration file tells. Where it cannot be read, the first one alone counts.
+
+    Args:
+        facts: of the load balancers.
+        several: see `find_several_backups`.
+    """
+    together = {name: _all_backups(found) for name, found in facts.items()}
+    return frozenset(place for place in several if place[1] in together.get(place[0], ()))
+
+
+def _all_backups(facts: Facts) -> Collection[str]:
+    return () if isinstance(facts, BackendError) else facts.all_backups or ()
+
+
+def find_several_backups(
+    snapshots: Mapping[str, Snapshot], refs: Collection[ServerRef]
+) -> frozenset[BackendKey]:
+    """Find the backends of these servers that have more than one backup server."""
+    counts = dict.fromkeys(((ref.instance, ref.backend) for ref in refs), 0)
+    for instance, snapshot in snapshots.items():
+        for index, (backend, _) in enumerate(names_of(snapshot.servers)):
+            if (instance, backend) in counts and snapshot.servers[index].backup:
+                counts[instance, backend] += 1
+    return frozenset(place for place, count in counts.items() if count > 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,3 +251,43 @@ def _finding(backend: str, left: Sequence[tuple[str, Server]], unmanaged: Collec
         return Finding(Severity.WARNING, f"backend {backend}", text)
     text += "; add it to `backends` (or `servers`), or accept that in `ignored_backends`"
     return Finding(Severity.ERROR, f"backend {backend}", text)
+
+
+def in_return_order(
+    nodes: Sequence[Node], mapped: Mapping[str, Sequence[ServerRef]], servers: Mapping[ServerRef, Server]
+) -> list[Node]:
+    """Put whoever is followed before those that follow it: nothing else ends what they inherit.
+
+    Args:
+        nodes: to be put back.
+        mapped: the servers of each.
+        servers: as they are now.
+
+    Raises:
+        PreflightFailed: one follows a server that is out and is not put back with it.
+    """
+    inheriting = tracked_by(server for server in servers.values() if inherits(server))
+    errors = tuple(
+        Finding(
+            Severity.ERROR,
+            str(ref),
+            f"follows {path(followed)}, which is out, and cannot come back without that; put that back first",
+        )
+        for ref, followed in inheriting.items()
+        if followed not in servers
+    )
+    if errors:
+        raise PreflightFailed(errors)
+    depths = {
+        node.name: max((_depth(ref, inheriting) for ref in mapped[node.name]), default=0) for node in nodes
+    }
+    return sorted(nodes, key=lambda node: depths[node.name])
+
+
+def _depth(ref: ServerRef, tracked: TrackTargets) -> int:
+    """How many servers it inherits from, one after the other."""
+    seen: list[ServerRef] = []
+    while ref in tracked and ref not in seen:
+        seen.append(ref)
+        ref = tracked[ref]
+    return len(seen)
