@@ -1,4 +1,4 @@
-"""What talks: HAProxy, hosts, services, installers, health checks, inventories."""
+"""Adapters: HAProxy, hosts, services, installers, health checks, hooks, inventories and Consul."""
 
 import sys
 

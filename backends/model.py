@@ -1,4 +1,4 @@
-"""What load balancers, hosts and services report, as frozen values that all packages share."""
+"""What load balancers report, as frozen values that all packages share."""
 
 import enum
 from collections.abc import Sequence
@@ -255,53 +255,3 @@ class Snapshot:
     backends: tuple[Backend, ...]
     servers: Sequence[Server]  # a tuple, or built one by one: there may be thousands
     read_only: str = ""  # why nothing can be changed, whatever the level: "a statistics page"
-
-
-class Activity(enum.StrEnum):
-    """The state of a service, as its manager reports it."""
-
-    RUNNING = "running"
-    STOPPED = "stopped"
-    CHANGING = "changing"  # an action is pending or under way
-    FAILED = "failed"  # the manager has given up
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceState:
-    """A service as its manager reports it; port and process have to confirm it."""
-
-    activity: Activity
-    pid: int | None  # id of the main process while it is known
-    detail: str  # the manager's own text
-    retrying: bool = False  # the service died or did not start, and its manager restarts it
-    unwatched: str = ""  # why its manager does not act on it now, and what ends that
-    stopping: bool = False  # the service is being stopped: it may still answer, and be killed soon
-    self_checked: bool = False  # its manager checks its health, and only then reports `RUNNING`
-
-
-@dataclass(frozen=True, slots=True)
-class Registered:
-    """A node as a service discovery, such as Consul, has it registered.
-
-    Attributes:
-        exists: the node is registered.
-        maintenance: the reason of its maintenance there, as whoever enabled it wrote it; empty without one.
-        set_by_rollout: a rollout of Rolldeck enabled that maintenance, and a rollout may end it.
-        set_manually: a manual change of Rolldeck enabled it.
-        failing_checks: the registry's own checks that do not pass, as text; maintenance is not among them.
-    """
-
-    exists: bool
-    maintenance: str = ""
-    set_by_rollout: bool = False
-    set_manually: bool = False
-    failing_checks: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class HealthResult:
-    """The result of one health check. `ok` is False for everything that could not be measured."""
-
-    ok: bool
-    detail: str  # "200 OK", "connection refused", "status is DOWN, expected UP" ...
-    version: str | None = None  # the version that runs, if the check reads one

@@ -8,9 +8,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from backends.availability import Availability
 from backends.command import Command, CommandResult
-from backends.model import HealthResult, Persistence, Registered, ServiceState, Sessions, Snapshot
+from backends.model import Persistence, Sessions, Snapshot
+from backends.node_state import Availability, HealthResult, Registered, ServiceState
 
 
 class Clock(Protocol):

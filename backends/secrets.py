@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from backends.errors import ConfigError
 from backends.file_trust import Writers, expected_owner
-from backends.local_process import operator_environment, own_session
+from backends.local_machine import operator_environment, own_session
 
 COMMAND_TIMEOUT_S = 30.0  # a password manager may ask a human to unlock it
 

@@ -1,12 +1,13 @@
-"""Commands, addresses and paths by the operator, with names in braces that are filled in.
+"""Settings of adapters: their key `kind`, and templates, with names in braces that are filled in.
 
+Templates are commands, addresses and paths by the operator.
 `{app} {node} {address} {port} {version} {service}` are replaced, and whatever else the caller has
 a value for. Other braces are left alone, so that awk programs, `${HOME}`, `${node}` and Go
 templates (`{{.State}}`) pass unharmed.
 
 In a command each value is quoted for the shell (`fill`). Quoting cannot help where the operator has
 put quotes around a name (`'{node}'`): quotes inside quotes end them. So every value that goes into
-a command also has to be inert, which is checked when it enters: versions by `check_version`, names
+a command also has to be untrusted, which is checked when it enters: versions by `check_version`, names
 by `check_value`, hosts and users by `check_host`. Inert values need no quotes and get none, which
 makes `{version}`, `"{version}"` and `'{version}'` mean the same.
 """
@@ -22,9 +23,14 @@ from urllib.parse import quote
 
 import msgspec
 
-from backends import inert
+from backends import untrusted
 from backends.errors import ConfigError
 from backends.text import closest
+
+
+class TaggedSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
+    """Base of the settings of one kind."""
+
 
 NAMES = frozenset({"app", "node", "address", "port", "version", "service"})
 """Names that always mean a value: without one they are an error, not text to be left alone."""
@@ -100,19 +106,19 @@ def check_host(what: str, value: str) -> str:
     """Return a host or user if it is inert wherever ssh puts it; `what` names it in the error.
 
     Raises:
-        ConfigError: see `backends.inert.check_inert`.
+        ConfigError: see `backends.untrusted.check_inert`.
     """
     try:
-        return inert.check_inert(value)
-    except inert.NotInert as error:
+        return untrusted.check_inert(value)
+    except untrusted.NotInert as error:
         raise ConfigError("", what, str(error)) from None
 
 
 def check_port(what: str, port: int) -> int:
     """Return the number if it is a port; `what` names it in the error. Raises ConfigError."""
     try:
-        return inert.check_port(port)
-    except inert.NotInert as error:
+        return untrusted.check_port(port)
+    except untrusted.NotInert as error:
         raise ConfigError("", what, str(error)) from None
 
 

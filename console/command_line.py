@@ -85,7 +85,7 @@ def cli(
     """Zero-downtime rolling upgrades behind HAProxy. Without a command: the console."""
     ctx.obj = config_file
     if debug:
-        logging.getLogger("rolldeck.wire").setLevel(logging.DEBUG)  # `backends.debug_log`, slow to import
+        logging.getLogger("rolldeck.wire").setLevel(logging.DEBUG)  # `backends.command`, slow to import
     if ctx.invoked_subcommand is not None:
         return None
     # Textual draws on standard error.

@@ -20,8 +20,7 @@ from typing import Any
 
 import msgspec
 
-from backends.command import CommandFinished
-from backends.debug_log import MAX_TEXT_CHARS, WIRE
+from backends.command import MAX_TEXT_CHARS, WIRE, CommandFinished
 from backends.local_files import open_own
 from backends.secrets import redact
 from backends.text import visible_json

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
-from backends.clock import SystemClock
+from backends.local_machine import SystemClock
 from console.config.config_file import Config
 from console.debug_log import Log
 from console.interrupts import TERMINAL_GONE, Listener, interrupts

@@ -13,16 +13,20 @@ from backends.command import CommandListener
 from backends.errors import ConfigError
 from backends.haproxy.address import HaproxySettings, SshAddress
 from backends.haproxy.runtime import Runtime
-from backends.health.kinds import HealthCheckFactory
 from backends.hosts.local import LocalHost
 from backends.hosts.ports import ConsolePort, NodeConnections, NodePort
 from backends.hosts.ssh import SshHost
 from backends.hosts.ssh_settings import SshSettings
-from backends.installers.kinds import creates_containers, default_version, make_installer
-from backends.local_process import LOGIN, base_environment, operator_environment
+from backends.kinds import (
+    HealthCheckFactory,
+    creates_containers,
+    default_version,
+    make_installer,
+    make_service,
+)
+from backends.local_machine import LOGIN, base_environment, operator_environment
 from backends.protocols import Host, LoadBalancer
 from backends.services.container import ContainerSettings
-from backends.services.kinds import make_service
 from backends.templates import fill_plain
 from orchestrator.inventory.source import NodeSource
 from orchestrator.inventory.static import NodeSpec

@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from backends.text import shorten
+from backends.untrusted import MAX_SHOWN_CHARS
 from orchestrator.engine.control import RolloutControl
 from orchestrator.events.state import RolloutState, is_under_way
-from orchestrator.untrusted import MAX_SHOWN_CHARS
 
 PAUSES = (0.5, 1.0, 5.0, 30.0)  # seconds before work begins again that has failed
 

@@ -12,15 +12,13 @@ from backends.consul.settings import ConsulSettings
 from backends.errors import ConfigError
 from backends.file_trust import Writers
 from backends.haproxy.address import HaproxySettings
-from backends.health.kinds import HealthSettings
-from backends.health.tcp import TcpHealth
-from backends.hooks.kinds import HookSettings
+from backends.health.checks import TcpHealth
+from backends.hooks import HookSettings
 from backends.hosts.ssh_settings import SshSettings
 from backends.installers.command import NoInstall
-from backends.installers.kinds import InstallSettings
 from backends.installers.versions import VersionSettings
-from backends.local_process import check_names, secret_names
-from backends.services.kinds import ServiceSettings
+from backends.kinds import HealthSettings, InstallSettings, ServiceSettings
+from backends.local_machine import check_names, secret_names
 from backends.templates import NoText, check_host, check_value, check_words, wrong_placeholders
 from backends.text import there_is
 from orchestrator.inventory.consul import find_balancers

@@ -11,8 +11,7 @@ from backends.consul.catalog import ConsulService, instances
 from backends.consul.client import Consul
 from backends.errors import ConfigError
 from backends.haproxy.address import UnixAddress, parse_address
-from backends.kinds import TaggedSettings
-from backends.templates import AppKey, HostText, check_host, check_value, fill_plain
+from backends.templates import AppKey, HostText, TaggedSettings, check_host, check_value, fill_plain
 
 _EXPECTED = "a host, a list of hosts, or an object of names and hosts"
 

@@ -1,4 +1,8 @@
-"""Instances of a service in Consul: their addresses and the status of their checks."""
+"""Instances of a service in Consul: their addresses and checks, and the maintenance of a single one.
+
+The agent on which a service is registered owns its maintenance, so `consul maint` runs where that agent
+runs. All servers know the resulting state, and it is read back from them.
+"""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -6,10 +10,15 @@ from typing import Literal
 
 import msgspec
 
-from backends.consul.client import Check, Consul, Entry
-from backends.errors import ConfigError
-from backends.kinds import TaggedSettings
-from backends.templates import NodeShell, check_words
+from backends.command import Command
+from backends.consul.answers import Check, Entry
+from backends.consul.client import Consul
+from backends.errors import ConfigError, UnreadableReply
+from backends.hosts.execution import execute
+from backends.node_state import Registered
+from backends.protocols import Host
+from backends.templates import NodeShell, TaggedSettings, check_words, fill_plain
+from backends.text import MAX_DETAIL_CHARS, shorten
 
 NODE_MAINTENANCE = "_node_maintenance"
 SERVICE_MAINTENANCE = "_service_maintenance:"
@@ -131,3 +140,125 @@ async def instances(
             )
         found[name] = candidate
     return after, {name: found[name] for name in sorted(found)}
+
+
+ROLLOUT_REASON = "Rolldeck rollout"  # a rollout may end a maintenance with this reason
+MANUAL_REASON = "Rolldeck by hand"  # only another manual change ends a maintenance with this one
+COMMAND_TIMEOUT_S = 10.0
+MAX_TEXT_CHARS = 100  # of a check's name or a reason: whoever registers them is not trusted
+MAX_NAMED_CHECKS = 3  # the others are only counted
+
+_ACCEPTED = {
+    "none": ("passing", "warning", "critical"),
+    "warning": ("passing", "warning"),
+    "passing": ("passing",),
+}
+
+
+class ConsulRegistration:
+    """One instance of a service. Implements `backends.protocols.Registration`.
+
+    Args:
+        consul: the client.
+        service: the settings of the service that the node is an instance of.
+        node: the name of the node, as `ConsulService.name` defines it.
+        host: where `consul maint` runs.
+        values: placeholders for the command, as in all templates.
+    """
+
+    def __init__(
+        self, consul: Consul, service: ConsulService, node: str, host: Host, values: Mapping[str, str]
+    ) -> None:
+        self._consul = consul
+        self._service = service
+        self._node = node
+        self._host = host
+        self._words = [fill_plain(word, values) for word in shlex.split(service.maintenance)]
+        self._identity = node if service.name == "id" else ""  # otherwise known after the first query
+
+    @property
+    def name(self) -> str:
+        return "Consul"
+
+    @property
+    def sync_maintenance(self) -> bool:
+        return bool(self._words)
+
+    @property
+    def gate_on_checks(self) -> bool:
+        return self._service.require_consul_checks != "none"
+
+    async def query(self) -> Registered:
+        """See `backends.protocols.Registration`. A node that was stopped may not be registered at all."""
+        service = self._service
+        _, found = await self._consul.services(
+            service.service, service.tags, service.datacenter, where=_where(service.name, self._node)
+        )
+        # Consul before 1.5 has no filter and returns all instances.
+        own = [entry for entry in found if instance(entry).name_by(service.name) == self._node]
+        if len(own) > 1:
+            raise UnreadableReply("consul", f"{len(own)} instances are {self._node!r} by {service.name!r}")
+        if not own:
+            return Registered(exists=False)
+        self._identity = own[0].service.identity
+        return self._registered(own[0])
+
+    def _registered(self, entry: Entry) -> Registered:
+        accepted = _ACCEPTED[self._service.require_consul_checks]
+        reasons = [_reason(check) for check in entry.checks if is_maintenance(check)]
+        failing = [
+            f"{(check.name or check.identity)[:MAX_TEXT_CHARS]} is {check.status}"
+            for check in entry.checks
+            if not is_maintenance(check) and check.status not in accepted
+        ]
+        return Registered(
+            exists=True,
+            maintenance=shorten("; ".join(reasons[:MAX_NAMED_CHECKS]), MAX_DETAIL_CHARS),
+            set_by_rollout=any(reason.startswith(ROLLOUT_REASON) for reason in reasons),
+            set_manually=any(reason.startswith(MANUAL_REASON) for reason in reasons),
+            failing_checks=tuple(failing[:MAX_NAMED_CHECKS])
+            + ((f"{len(failing) - MAX_NAMED_CHECKS} more",) if failing[MAX_NAMED_CHECKS:] else ()),
+        )
+
+    def enable_command(self, *, manually: bool = False) -> Command | None:
+        if not self._identity:
+            return None  # without an id, `consul maint` would mean the whole machine
+        reason = MANUAL_REASON if manually else ROLLOUT_REASON
+        return self._command("-enable", f"-reason={reason}")
+
+    def disable_command(self) -> Command | None:
+        return self._command("-disable") if self._identity else None
+
+    async def check(self) -> None:
+        """Raise BackendError unless the command reaches its agent. This changes nothing."""
+        await execute(
+            self._host, Command(tuple(self._words)), "see maintenance in Consul", timeout=COMMAND_TIMEOUT_S
+        )
+
+    async def enable_maintenance(self, *, manually: bool = False) -> None:
+        await self._execute(self.enable_command(manually=manually), "set maintenance in Consul")
+
+    async def disable_maintenance(self) -> None:
+        await self._execute(self.disable_command(), "end maintenance in Consul")
+
+    async def _execute(self, command: Command | None, what: str) -> None:
+        if command is None:
+            raise UnreadableReply(self._host.name, f"{what}: the id of its instance is not known")
+        await execute(self._host, command, what, timeout=COMMAND_TIMEOUT_S)
+
+    def _command(self, *options: str) -> Command:
+        return Command((*self._words, f"-service={self._identity}", *options))
+
+
+def _where(by: str, name: str) -> str:
+    """Return a filter in Consul's language; a name has no quotes in it, see `check_value`."""
+    if by == "node":
+        return f'Node.Node == "{name}"'
+    if by == "id":
+        return f'Service.ID == "{name}"'
+    key = by.removeprefix("meta:")
+    return f'Service.Meta["{key}"] == "{name}" or Node.Meta["{key}"] == "{name}"'
+
+
+def _reason(check: Check) -> str:
+    return check.notes[:MAX_TEXT_CHARS] or "no reason given"

@@ -6,91 +6,16 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
-import msgspec
-
-from backends.consul.errors import describe_error
+from backends.command import WIRE, log_exchange
+from backends.consul.answers import Entry, KeyValue, checked_answer, decode_entries, describe_error
 from backends.consul.settings import NAME, ConsulSettings
-from backends.debug_log import WIRE, log_exchange
 from backends.errors import Unreachable, UnreadableReply
 
 if TYPE_CHECKING:
     from backends.consul.transport import Api
-
-
-class Machine(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
-    """What Consul calls a node."""
-
-    node: str
-    address: str
-    meta: dict[str, str] | None = None
-
-
-class Service(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
-    """An instance, as its agent has it; without an address it is that of its machine."""
-
-    address: str
-    port: int
-    identity: str = msgspec.field(name="ID")
-    meta: dict[str, str] | None = None
-
-
-class Check(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
-    """A health check of an instance or of its node, as the catalogue has it."""
-
-    status: Literal["passing", "warning", "critical"]
-    identity: str = msgspec.field(name="CheckID")
-    name: str = ""
-    notes: str = ""
-
-
-class Entry(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
-    """One instance of a service with its checks, those of its machine among them."""
-
-    node: Machine
-    service: Service
-    checks: list[Check]
-
-
-class KeyValue(msgspec.Struct, frozen=True, rename="pascal"):
-    """One key, as `/v1/kv` has it."""
-
-    key: str
-    modify_index: int
-    lock_index: int
-    value: bytes | None = None
-    session: str = ""
-
-
-_DECODER = msgspec.json.Decoder(list[Entry])
-
-
-def decode_entries(body: bytes, what: str) -> list[Entry]:
-    """Of a whole answer.
-
-    Args:
-        body: JSON.
-        what: the request, for the error.
-
-    Raises:
-        UnreadableReply: the body is not JSON, or an entry has other fields.
-    """
-    try:
-        return _DECODER.decode(body)
-    except msgspec.MsgspecError as error:
-        raise UnreadableReply(NAME, f"{what}: the answer is not understood: {error}") from None
-    except UnicodeDecodeError as error:
-        raise UnreadableReply(NAME, f"{what}: the answer is not UTF-8 text: {error.reason}") from None
-
-
-def checked_answer(answer: Any, kind: Any, what: str) -> Any:
-    """Convert what py-consul has decoded to this type. Raises UnreadableReply, as `decode_entries` does."""
-    try:
-        return msgspec.convert(answer, kind)
-    except msgspec.ValidationError as error:
-        raise UnreadableReply(NAME, f"{what}: the answer is not understood: {error}") from None
 
 
 T = TypeVar("T")

@@ -9,9 +9,9 @@ import msgspec
 
 from backends.consul.signing import Signer, checked_key
 from backends.errors import ConfigError
-from backends.inert import NotInert, check_authority
 from backends.secrets import Secret, load_secret
 from backends.templates import NodeKey, fill_plain
+from backends.untrusted import NotInert, check_authority
 
 NAME = "consul"  # in errors
 TOKEN_ENV = "CONSUL_HTTP_TOKEN"  # noqa: S105 - the name of a variable, and Consul's own

@@ -5,7 +5,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-from backends.inert import NotInert, check_authority, check_inert, url_host, url_port
+from backends.untrusted import NotInert, check_authority, check_inert, url_host, url_port
 
 FORMS = (
     '"unix:///run/haproxy/admin.sock", "tcp://10.0.0.1:9999" or "ssh://user@host:22/run/haproxy/admin.sock"'

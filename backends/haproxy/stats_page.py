@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Never
 
-from backends.debug_log import log_exchange
+from backends.command import log_exchange
 from backends.errors import PermissionDenied, Refused, Unreachable, UnreadableReply
 from backends.haproxy.address import HaproxySettings
 from backends.haproxy.config_facts import HaproxyFacts

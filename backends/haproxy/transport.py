@@ -9,8 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from backends.command import CommandFinished, CommandListener, CommandSending
-from backends.debug_log import log_exchange
+from backends.command import CommandFinished, CommandListener, CommandSending, log_exchange
 from backends.errors import BackendError, UnknownOutcome, Unreachable, UnreadableReply
 from backends.haproxy.address import Address, SshAddress, TcpAddress, UnixAddress
 from backends.text import decode, run_beside

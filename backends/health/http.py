@@ -9,11 +9,10 @@ from typing import Any, Literal
 import msgspec
 
 from backends.errors import BackendError, UnreadableReply
-from backends.health.common import HealthKind, healthy, unhealthy
-from backends.installers.versions import check_pattern
-from backends.model import HealthResult
-from backends.patterns import search
+from backends.health.checks import HealthKind, healthy, unhealthy
+from backends.node_state import HealthResult
 from backends.templates import NodeText, fill_url
+from backends.untrusted import check_pattern, search
 
 _URL = re.compile(r"https?://[^\s/@\x00-\x1f]+(/[^\s\x00-\x1f]*)?")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")

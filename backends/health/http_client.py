@@ -8,10 +8,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from backends.command import Command, CommandResult
-from backends.debug_log import log_exchange
+from backends.command import Command, CommandResult, log_exchange
 from backends.errors import BackendError, ConfigError, Unreachable, UnreadableReply
-from backends.health.common import NODE_MARGIN_S
+from backends.health.checks import NODE_MARGIN_S
 from backends.health.http import HttpHealth, Page
 from backends.hosts.execution import format_output, query
 from backends.http_common import (

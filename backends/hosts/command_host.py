@@ -16,8 +16,9 @@ from backends.command import (
     CommandResult,
     CommandSending,
     CommandStarted,
+    log_exchange,
+    redacted,
 )
-from backends.debug_log import log_exchange, redacted
 from backends.errors import (
     BackendError,
     PermissionDenied,

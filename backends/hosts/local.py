@@ -12,7 +12,7 @@ from backends.command import CommandListener
 from backends.errors import PermissionDenied, Unreachable
 from backends.hosts.command_host import MAX_OUTPUT_BYTES, CommandHost
 from backends.hosts.output import Capture
-from backends.local_process import login_environment
+from backends.local_machine import login_environment
 
 _NOT_STARTED = {errno.ENOENT: 127, errno.EACCES: 126, errno.ENOEXEC: 126, errno.ENOTDIR: 127}
 """The exit status a shell gives for a command that cannot be started, as it would be over SSH."""

@@ -21,7 +21,7 @@ from backends.hosts.known_hosts import (
 from backends.hosts.ssh_channels import asyncssh
 from backends.hosts.ssh_route import Route, is_encrypted, resolve
 from backends.hosts.ssh_settings import Hop
-from backends.inert import NotInert
+from backends.untrusted import NotInert
 
 if TYPE_CHECKING:
     from backends.hosts.ssh_settings import SshSettings

@@ -10,7 +10,7 @@ from backends.file_trust import NAMED, Writers, open_trusted
 from backends.hosts.known_hosts import NOWHERE, SYSTEM_CONFIG, SYSTEM_FILES, USER_FILES, revoked_files
 from backends.hosts.ssh_channels import asyncssh
 from backends.hosts.ssh_settings import Hop
-from backends.inert import NotInert, check_inert, check_port, is_address
+from backends.untrusted import NotInert, check_inert, check_port, is_address
 
 if TYPE_CHECKING:
     from backends.hosts.ssh_settings import SshSettings

@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 
 from backends.hosts.command_host import MAX_OUTPUT_BYTES
-from backends.inert import NotInert, check_inert, check_port
+from backends.untrusted import NotInert, check_inert, check_port
 
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 

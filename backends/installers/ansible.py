@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from backends.availability import Availability, Presence
 from backends.command import Command, CommandResult
 from backends.errors import ConfigError
 from backends.hosts.execution import format_output
-from backends.inert import is_address
 from backends.installers.common import CommandSequence
+from backends.node_state import Availability, Presence
 from backends.templates import InstallTable, InstallText, NoText, fill_plain
 from backends.text import MAX_DETAIL_CHARS, last_lines, shorten
+from backends.untrusted import is_address
 
 # A play's hosts as `--list-hosts` shows them: their number, then one on each line, further in.
 _HOSTS = re.compile(r"^( *)hosts \(\d+\):")

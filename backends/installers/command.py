@@ -1,14 +1,16 @@
-"""Installing with a command of the operator's own, and not installing at all."""
+"""Installing by the operator's own command, or by a link to one of several releases; or not at all."""
 
+import posixpath
 import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 
-from backends.availability import THERE, Availability, Presence
 from backends.command import Command, CommandResult
 from backends.hosts.execution import format_output
 from backends.installers.common import CommandSequence
-from backends.templates import InstallShell, fill
+from backends.installers.versions import check_link, only_versions
+from backends.node_state import THERE, Availability, Presence
+from backends.templates import InstallShell, InstallText, NodeText, fill, fill_plain
 
 EXISTS_TIMEOUT_S = 20  # for `exists`
 _TIMEOUT_EXIT_STATUS = "124"  # of timeout(1)
@@ -70,3 +72,100 @@ class NoInstall(CommandSequence, kw_only=True, frozen=True, tag="none"):
 
     def availability_unknown(self) -> str:
         return "it is installed by other means"
+
+
+_OBSTACLES = {
+    "no link": "`link` is not a symbolic link, and would not be replaced",
+    "no folder": "the folder of `link` does not exist",
+    "not writable": "the folder of `link` cannot be written by the user who would replace the link",
+}
+
+
+class SymlinkInstall(CommandSequence, kw_only=True, frozen=True, tag="symlink"):
+    """Points the link to the release's directory, atomically.
+
+    Attributes:
+        releases: directory that holds one directory for each version.
+        link: the link, such as ``/opt/shop/current``; never a directory.
+        prefetch: template of a shell command that brings `{version}` into `releases`. Let it copy
+            under another name and rename at the end: half a release looks like a whole one.
+    """
+
+    releases: InstallText
+    link: NodeText
+    prefetch: InstallShell = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if posixpath.isabs(self.link) and not posixpath.isabs(self.releases):
+            raise ValueError("`releases` has to be an absolute path when `link` is one")
+        check_link("link", self.link)
+
+    def install_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
+        return (Command.shell(switch(self._release(values), fill_plain(self.link, values))),)
+
+    def prefetch_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
+        return (Command.shell(fill(self.prefetch, values)),) if self.prefetch else ()
+
+    def obstacle_command(self, values: Mapping[str, str]) -> Command | None:
+        """Whether the link could be replaced: it and another name beside it are written in its folder."""
+        link = fill_plain(self.link, values)
+        link, folder = shlex.quote(link), shlex.quote(posixpath.dirname(link) or ".")
+        return Command.shell(
+            f"if [ -e {link} ] && [ ! -L {link} ]; then echo no link; "
+            f"elif [ ! -d {folder} ]; then echo no folder; "
+            f"elif [ ! -w {folder} ]; then echo not writable; fi; true"
+        )
+
+    def read_obstacle(self, result: CommandResult) -> str:
+        """See `CommandSequence.read_obstacle`."""
+        return _OBSTACLES.get(result.stdout.strip(), "")
+
+    def availability_command(self, values: Mapping[str, str]) -> Command | None:
+        """The test that `install_commands` begins with, and what else is there, the newest first."""
+        release, releases = (
+            shlex.quote(path) for path in (self._release(values), fill_plain(self.releases, values))
+        )
+        return Command.shell(
+            f"if [ -d {release} ]; then echo there; else echo missing; "
+            f"cd -- {releases} 2>/dev/null && ls -1td -- */ 2>/dev/null | head -n 50; fi; true"
+        )
+
+    def read_availability(self, result: CommandResult, values: Mapping[str, str]) -> Availability:
+        # The word alone: exit status 1 is also what sudo and docker give when they fail themselves.
+        word, *names = result.stdout.splitlines() or [""]
+        if word == "there":
+            return THERE
+        if word != "missing":
+            return Availability(Presence.NOT_KNOWN, format_output(result))
+        others = only_versions(name.removesuffix("/") for name in names)
+        missing = f"there is no directory {self._release(values)}"
+        if not self.prefetch:
+            return Availability(Presence.NOT_THERE, missing, others)
+        brought = f"{missing} yet, and `prefetch` is to bring it before the first node is taken out"
+        return Availability(Presence.NOT_KNOWN, brought, others)
+
+    def _release(self, values: Mapping[str, str]) -> str:
+        return posixpath.join(fill_plain(self.releases, values), values["version"])
+
+
+def switch(release: str, link: str) -> str:
+    """A shell script that lets the link point to the release, if that exists.
+
+    rename(2) replaces the link in one step, so that there is never a moment without one; `mv -T`
+    refuses to move the new link *into* a directory, should one stand in the link's place.
+    """
+    new = shlex.quote(f"{link}.rolldeck-new")
+    return (
+        f"[ -d {shlex.quote(release)} ] || "
+        f"{{ echo {shlex.quote(f'no such release: {release}')} >&2; exit 1; }}; "
+        f"ln -sfn -- {shlex.quote(_target(release, link))} {new} && "
+        f"mv -fT -- {new} {shlex.quote(link)}"
+    )
+
+
+def _target(release: str, link: str) -> str:
+    """What the link has to say: a relative path is read from the link's own directory."""
+    if posixpath.isabs(release) or posixpath.isabs(link):
+        return release
+    return posixpath.relpath(release, posixpath.dirname(link) or ".")

@@ -3,15 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from backends.availability import Availability, Presence
 from backends.command import Command, CommandResult
 from backends.errors import BackendError
-from backends.hosts.execution import format_both_outputs, query, refused_error
+from backends.hosts.execution import command_obstacles, format_both_outputs, query, refused_error
 from backends.installers.versions import VersionProbe
-from backends.kinds import TaggedSettings
-from backends.obstacles import command_obstacles
+from backends.node_state import Availability, Presence
 from backends.protocols import Host
-from backends.templates import check_version, check_words
+from backends.templates import TaggedSettings, check_version, check_words
 
 QUERY_TIMEOUT_S = 30.0  # for one look at what is there
 

@@ -7,11 +7,9 @@ from typing import Literal
 
 import msgspec
 
-from backends.availability import Availability, Presence
 from backends.command import Command
-from backends.containers import inspect_format, is_absent
 from backends.errors import ConfigError, Refused, UnreadableReply
-from backends.hosts.execution import format_output, query
+from backends.hosts.execution import command_obstacles, format_output, query
 from backends.installers.common import QUERY_TIMEOUT_S, CommandSequence, SequenceInstaller
 from backends.installers.compose_project import (
     ONE_OFF,
@@ -28,8 +26,8 @@ from backends.installers.compose_project import (
     set_variable,
 )
 from backends.installers.container import Image
-from backends.obstacles import command_obstacles
-from backends.services.common import service_name
+from backends.node_state import Availability, Presence
+from backends.services.common import inspect_format, is_absent, service_name
 from backends.templates import InstallText, NodeText, NoText, check_words, fill_plain
 
 MAX_FILE_BYTES = 128 * 1024  # of a compose file

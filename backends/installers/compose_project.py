@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backends.errors import ConfigError
-from backends.inventories.yaml_text import compose_yaml
+from backends.inventories.files import compose_yaml
 from backends.text import MAX_DETAIL_CHARS, shorten
 
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from backends.availability import THERE, Availability, Presence, only_versions
 from backends.command import Command, CommandResult
-from backends.containers import inspect_format, is_absent
 from backends.errors import ConfigError, Refused, UnreadableReply
 from backends.hosts.execution import format_output, query
 from backends.installers.common import QUERY_TIMEOUT_S, CommandSequence, SequenceInstaller
+from backends.installers.versions import only_versions
+from backends.node_state import THERE, Availability, Presence
 from backends.protocols import Host
-from backends.services.common import service_name
+from backends.services.common import inspect_format, is_absent, service_name
 from backends.templates import CreateShell, InstallText, NodeText, NoText, fill, fill_plain
 
 _NO_IMAGE = re.compile(r"no such image|image not known|failed to find image", re.IGNORECASE)

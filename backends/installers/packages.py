@@ -5,12 +5,12 @@ import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from backends.availability import THERE, Availability, Presence, only_versions
 from backends.command import Command, CommandResult
 from backends.errors import ConfigError
 from backends.hosts.execution import format_output
 from backends.installers.common import CommandSequence
-from backends.installers.versions import Package
+from backends.installers.versions import Package, only_versions
+from backends.node_state import THERE, Availability, Presence
 from backends.templates import NoText
 
 _DNF_FETCHED = re.compile(r"^Repo-expire\s*:.*\(last: ([^)]+)\)", re.MULTILINE)

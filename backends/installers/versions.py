@@ -6,7 +6,7 @@ words; everything else that is not a version is UnreadableReply, and never a pas
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
@@ -14,14 +14,21 @@ from typing import Annotated, Literal
 import msgspec
 
 from backends.command import Command, CommandResult
-from backends.containers import inspect_format, is_absent
 from backends.errors import ConfigError, UnreadableReply
 from backends.hosts.execution import format_output, query
-from backends.kinds import TaggedSettings
-from backends.patterns import search
 from backends.protocols import Host
-from backends.services.common import service_name
-from backends.templates import NodeShell, NodeText, NoText, check_version, check_words, fill, fill_plain
+from backends.services.common import inspect_format, is_absent, service_name
+from backends.templates import (
+    NodeShell,
+    NodeText,
+    NoText,
+    TaggedSettings,
+    check_version,
+    check_words,
+    fill,
+    fill_plain,
+)
+from backends.untrusted import check_pattern, search
 
 Package = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9+._:-]*\Z")]
 """A package's name: never an option, a path or a wildcard of the package manager."""
@@ -206,18 +213,6 @@ def check_link(key: str, path: str) -> None:
         raise ValueError(f"`{key}`: found {path!r}, expected the link itself, without a slash at its end")
 
 
-def check_pattern(pattern: str) -> None:
-    """Raise ValueError unless it is empty or a regular expression with exactly one group."""
-    if not pattern:
-        return
-    try:
-        groups = re.compile(pattern).groups
-    except re.error as error:
-        raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None
-    if groups != 1:
-        raise ValueError(f"{pattern!r} has {groups} groups, expected one around the version")
-
-
 def _in_english(*argv: str) -> Command:
     """Return a command whose output is not translated, as "not installed" is recognised by its text."""
     return Command(("env", "LC_ALL=C", *argv))
@@ -265,3 +260,19 @@ def _only(result: CommandResult, versions: list[str]) -> str | None:
         found = ", ".join(sorted(set(versions)))
         raise UnreadableReply(result.target, f"several versions are installed: {found}")
     return _found(result, versions[0], "")
+
+
+MAX_OTHER_VERSIONS = 20  # versions that are kept of what a node lists
+
+
+def only_versions(texts: Iterable[str]) -> tuple[str, ...]:
+    """Those of the texts that can be versions, each once: what a node lists is foreign text."""
+    found: dict[str, None] = {}
+    for text in texts:
+        if len(found) == MAX_OTHER_VERSIONS:
+            break
+        try:
+            found[check_version(text)] = None
+        except ConfigError:
+            continue
+    return tuple(found)

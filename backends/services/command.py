@@ -5,13 +5,11 @@ from collections.abc import Mapping
 
 from backends.command import Command, CommandResult
 from backends.errors import UnreadableReply
-from backends.hosts.execution import execute, format_output, query
-from backends.kinds import TaggedSettings
-from backends.model import Activity, ServiceState
-from backends.obstacles import command_obstacles
+from backends.hosts.execution import command_obstacles, execute, format_output, query
+from backends.node_state import Activity, ServiceState
 from backends.protocols import Host
 from backends.services.common import parse_pid
-from backends.templates import NodeShell, NodeText, fill, fill_plain
+from backends.templates import NodeShell, NodeText, TaggedSettings, fill, fill_plain
 
 # LSB: 0 running, 1 dead with a pid file left, 3 not running. 2 is also a shell's syntax error.
 _ACTIVITIES = {0: Activity.RUNNING, 1: Activity.STOPPED, 3: Activity.STOPPED}

@@ -8,22 +8,20 @@ from typing import Annotated, Literal
 import msgspec
 
 from backends.command import Command
-from backends.containers import (
+from backends.errors import UnreadableReply
+from backends.hosts.execution import command_obstacles, execute, format_output, query
+from backends.node_state import Activity, ServiceState
+from backends.protocols import Host
+from backends.services.common import (
     inspect_format,
     is_absent,
     is_active_command,
     keeper_obstacle,
+    service_name,
     unit_obstacle,
     unit_of,
 )
-from backends.errors import UnreadableReply
-from backends.hosts.execution import execute, format_output, query
-from backends.kinds import TaggedSettings
-from backends.model import Activity, ServiceState
-from backends.obstacles import command_obstacles
-from backends.protocols import Host
-from backends.services.common import service_name
-from backends.templates import NoText, ServiceName, check_words
+from backends.templates import NoText, ServiceName, TaggedSettings, check_words
 from backends.text import MAX_DETAIL_CHARS, MAX_LAST_LINES, last_lines, shorten
 
 STOP_MARGIN_S = 30.0  # the engine gets beyond the stop time-out, to kill and to clean up

@@ -14,10 +14,8 @@ from typing import Literal
 
 from backends.command import Command, CommandResult
 from backends.errors import Busy, ConfigError, NotAsked, Refused, UnknownOutcome, UnreadableReply
-from backends.hosts.execution import format_output, query, refused_error
-from backends.kinds import TaggedSettings
-from backends.model import ServiceState
-from backends.obstacles import command_obstacles, process_obstacles
+from backends.hosts.execution import command_obstacles, format_output, process_obstacles, query, refused_error
+from backends.node_state import ServiceState
 from backends.protocols import Host
 from backends.services.common import service_name
 from backends.services.monit_output import (
@@ -28,7 +26,7 @@ from backends.services.monit_output import (
     parse_status,
     state_of,
 )
-from backends.templates import NoText, ServiceName, check_words
+from backends.templates import NoText, ServiceName, TaggedSettings, check_words
 from backends.text import MAX_DETAIL_CHARS, last_lines, shorten
 
 LOG_LINES = 500  # of all services, among which those about one are looked for

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from backends.errors import UnreadableReply
-from backends.model import Activity, ServiceState
+from backends.node_state import Activity, ServiceState
 from backends.services.common import parse_pid
 from backends.text import MAX_DETAIL_CHARS, shorten
 

@@ -11,13 +11,11 @@ from collections.abc import Mapping
 
 from backends.command import Command, CommandResult
 from backends.errors import ConfigError, Refused, UnreadableReply
-from backends.hosts.execution import execute, format_output, query
-from backends.kinds import TaggedSettings
-from backends.model import Activity, ServiceState
-from backends.obstacles import command_obstacles, process_obstacles
+from backends.hosts.execution import command_obstacles, execute, format_output, process_obstacles, query
+from backends.node_state import Activity, ServiceState
 from backends.protocols import Host
 from backends.services.common import parse_pid, service_name
-from backends.templates import NoText, ServiceName, check_words
+from backends.templates import NoText, ServiceName, TaggedSettings, check_words
 from backends.text import MAX_DETAIL_CHARS, last_lines, shorten
 
 TAIL_BYTES = 4096  # of its output, for the last lines

@@ -5,10 +5,8 @@ from collections.abc import Mapping
 
 from backends.command import Command
 from backends.errors import BackendError, Refused, Unreachable, UnreadableReply
-from backends.hosts.execution import assume, execute, format_output, is_rehearsal, query
-from backends.kinds import TaggedSettings
-from backends.model import ServiceState
-from backends.obstacles import command_obstacles
+from backends.hosts.execution import assume, command_obstacles, execute, format_output, is_rehearsal, query
+from backends.node_state import ServiceState
 from backends.protocols import Host
 from backends.services.common import service_name
 from backends.services.systemd_unit import (
@@ -30,7 +28,7 @@ from backends.services.systemd_unit import (
     unit_obstacles,
     upheld_obstacles,
 )
-from backends.templates import NoText, ServiceName, check_words
+from backends.templates import NoText, ServiceName, TaggedSettings, check_words
 from backends.text import MAX_LAST_LINES, last_lines
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from backends.command import Command, CommandResult
 from backends.hosts.execution import format_output, query
-from backends.model import Activity, ServiceState
+from backends.node_state import Activity, ServiceState
 from backends.protocols import Host
 from backends.services.common import parse_pid
 from backends.text import MAX_DETAIL_CHARS, shorten

@@ -13,10 +13,10 @@ from backends.consul.settings import ConsulSettings
 from backends.errors import ConfigError
 from backends.file_trust import Untrusted, Writers, open_trusted
 from backends.haproxy.address import HaproxySettings
-from backends.hooks.kinds import HookSettings
+from backends.hooks import HookSettings
 from backends.hosts.ssh_settings import SshSettings
-from backends.inventories.toml import parse_toml
-from backends.local_process import keep_secret, secret_names
+from backends.inventories.files import parse_toml
+from backends.local_machine import keep_secret, secret_names
 from backends.templates import check_value, wrong_placeholders
 from backends.text import one_of
 from console.config.decoding import Problems, decode, decode_list, decode_table, mended

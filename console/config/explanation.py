@@ -10,8 +10,8 @@ from msgspec import inspect
 
 from backends.consul.catalog import ConsulService
 from backends.consul.settings import ConsulSettings
-from backends.health.common import HealthKind
-from backends.hooks.kinds import HookSettings
+from backends.health.checks import HealthKind
+from backends.hooks import HookSettings
 from backends.hosts.ssh_settings import SshSettings
 from backends.text import one_of
 from console.debug_log import LogSettings

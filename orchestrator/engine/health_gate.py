@@ -4,7 +4,7 @@ import contextlib
 from dataclasses import replace
 
 from backends.errors import BackendError
-from backends.model import Activity, HealthResult, ServiceState
+from backends.node_state import Activity, HealthResult, ServiceState
 from orchestrator.engine.step_context import StepContext, both
 from orchestrator.errors import StepFailed
 

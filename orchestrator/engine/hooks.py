@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from backends.errors import BackendError, RolldeckError
-from backends.hooks.common import Hook, Moment
+from backends.hooks import Hook, Moment
 from backends.protocols import Clock
 from orchestrator.engine.control import RolloutControl
 from orchestrator.errors import StepFailed

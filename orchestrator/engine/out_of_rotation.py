@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import msgspec
 
 from backends.errors import BackendError
-from backends.model import Activity, AdminState, Registered, Server, ServerRef, Snapshot
+from backends.model import AdminState, Server, ServerRef, Snapshot
+from backends.node_state import Activity, Registered
 from backends.protocols import LoadBalancer, Registration
 from orchestrator.balancers.admin_state import (
     TrackTargets,

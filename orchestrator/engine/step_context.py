@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
 from backends.errors import BackendError, Busy, Refused, UnknownOutcome, Unreachable
-from backends.model import AdminState, Registered, Server, ServerRef, ServiceState, Snapshot
+from backends.model import AdminState, Server, ServerRef, Snapshot
+from backends.node_state import Registered, ServiceState
 from backends.protocols import Clock
 from orchestrator.balancers.group import BalancerGroup, Build
 from orchestrator.balancers.request_errors import Sample

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from backends.hooks.common import Moment
+from backends.hooks import Moment
 from orchestrator.events.actor import Origin, Via
 from orchestrator.events.steps import Step, check_step
 from orchestrator.events.ways_back import OriginalStateRecord, OutOfRotation, WayOn

@@ -53,7 +53,7 @@ class ConsulSource:
         """See `NodeSource`: its maintenance and its checks, if the configuration cares about either."""
         if self._service.require_consul_checks == "none" and not self._service.maintenance:
             return None
-        from backends.consul.maintenance import ConsulRegistration
+        from backends.consul.catalog import ConsulRegistration
 
         return ConsulRegistration(self._consul, self._service, node, host, values)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from backends.consul.catalog import ConsulService
 from backends.consul.client import Consul
 from backends.file_trust import Writers
-from backends.inventories.kinds import FileInventory
+from backends.kinds import FileInventory
 from orchestrator.inventory.consul import ConsulSource
 from orchestrator.inventory.source import NodeSettings, NodeSource
 from orchestrator.inventory.static import Decode, FileSource, StaticSource

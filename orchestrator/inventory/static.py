@@ -9,7 +9,7 @@ from typing import Any
 
 from backends.errors import ConfigError
 from backends.file_trust import Writers
-from backends.inventories.kinds import FileInventory, read_nodes
+from backends.kinds import FileInventory, read_nodes
 from backends.model import Server
 from backends.protocols import Host
 from backends.templates import check_host, check_port, check_value

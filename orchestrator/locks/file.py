@@ -18,8 +18,8 @@ import msgspec
 from backends.file_trust import Untrusted
 from backends.local_files import open_own
 from backends.text import format_local_time, shorten
+from backends.untrusted import MAX_SHOWN_CHARS, ProcessId, Time, decode
 from orchestrator.errors import Locked
-from orchestrator.untrusted import MAX_SHOWN_CHARS, ProcessId, Time, decode
 
 _Name = Annotated[str, msgspec.Meta(max_length=1_000)]
 

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from backends.hooks.common import Hook
+from backends.hooks import Hook
 from orchestrator.balancers.group import BalancerGroup
 from orchestrator.node import Node
 

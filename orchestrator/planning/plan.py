@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from backends.availability import Availability
 from backends.model import ServerRef
+from backends.node_state import Availability
 from orchestrator.events.events import CommandStarted
 from orchestrator.events.json import SCHEMA
 from orchestrator.events.steps import STEPS, Step

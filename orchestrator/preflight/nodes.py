@@ -5,10 +5,9 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, 
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
-from backends.availability import Availability, Presence
 from backends.errors import BackendError, ConfigError
 from backends.hosts.execution import shared_queries
-from backends.model import Activity, Registered
+from backends.node_state import Activity, Availability, Presence, Registered
 from backends.protocols import Installer, Registration
 from backends.text import suggest
 from orchestrator.engine.steps.stop import cannot_stop

@@ -1,6 +1,6 @@
 """Whether what others have published fits together, and what of it is said in our own words.
 
-Types and ranges are checked as it is decoded (`orchestrator.untrusted`); here is what they cannot say.
+Types and ranges are checked as it is decoded (`backends.untrusted`); here is what they cannot say.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -10,6 +10,7 @@ import msgspec
 from backends.errors import ConfigError
 from backends.model import AdminState, ServerRef
 from backends.templates import check_host, check_value, check_version
+from backends.untrusted import check_amounts, check_printable, quoted
 from orchestrator.engine.final_state import back_unseen
 from orchestrator.events import events
 from orchestrator.events.events import Record
@@ -25,7 +26,6 @@ from orchestrator.journal.rows import decode_event, encode_row
 from orchestrator.node import OriginalState
 from orchestrator.planning.application import Policy
 from orchestrator.remote.header import RolloutHeader
-from orchestrator.untrusted import check_amounts, check_printable, quoted
 
 MAX_WEIGHT = 256  # of HAProxy
 

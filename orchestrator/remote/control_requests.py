@@ -10,11 +10,11 @@ import msgspec
 from backends.consul.client import Pair
 from backends.consul.signing import Signer, open_value
 from backends.text import shorten
+from backends.untrusted import MAX_SHOWN_CHARS, Count, Name, Time, check_printable, decode
 from orchestrator.engine.control import RolloutControl
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import AbortRequested, NodeNote, Record
-from orchestrator.untrusted import MAX_SHOWN_CHARS, Count, Name, Time, check_printable, decode
 
 MAX_REQUEST_BYTES = 4_096  # bytes of one request
 CLOCK_TOLERANCE_S = (

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from backends.untrusted import MAX_NAME_CHARS, Count, Name, Number, ProcessId, Time
 from orchestrator.journal.entries import EntryHeader
-from orchestrator.untrusted import MAX_NAME_CHARS, Count, Name, Number, ProcessId, Time
 
 MAX_NODES = 20_000
 

@@ -10,6 +10,7 @@ from backends.consul.signing import Signer, open_value
 from backends.errors import BackendError, UnreadableReply
 from backends.protocols import Clock
 from backends.text import shorten
+from backends.untrusted import MAX_SHOWN_CHARS
 from orchestrator.events.actor import Actor
 from orchestrator.events.events import Record, RolloutEnded
 from orchestrator.events.state import RolloutState
@@ -19,7 +20,6 @@ from orchestrator.remote.control_requests import ControlAction, ControlRequest
 from orchestrator.remote.header import RolloutHeader
 from orchestrator.remote.payload import read_publication
 from orchestrator.remote.publisher import ask, rollout_key
-from orchestrator.untrusted import MAX_SHOWN_CHARS
 
 BLOCKING_WAIT_S = 30.0  # seconds that one look may block
 

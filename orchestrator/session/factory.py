@@ -6,10 +6,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
-from backends.clock import SystemClock
 from backends.consul.client import Consul
-from backends.hooks.kinds import make_hook
-from backends.local_process import keep_secret
+from backends.hooks import make_hook
+from backends.local_machine import SystemClock, keep_secret
 from orchestrator.adapters import AdapterFactory
 from orchestrator.background import Activity, keep_running
 from orchestrator.balancers.group import BalancerGroup

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
-from backends.clock import SystemClock
 from backends.consul.catalog import ConsulService, instances
 from backends.consul.client import Consul
 from backends.consul.settings import ConsulSettings
+from backends.local_machine import SystemClock
 from console.terminal.output import result
 from orchestrator.background import Activity
 from orchestrator.engine.control import RolloutControl

@@ -9,10 +9,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from backends.clock import SystemClock
 from backends.consul.client import Consul
 from backends.consul.lock import ConsulLock
 from backends.consul.settings import ConsulSettings
+from backends.local_machine import SystemClock
 from console.demo.stack import Stack
 from console.terminal.output import result
 from orchestrator.settings import LockSettings

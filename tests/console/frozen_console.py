@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from backends.clock import SystemClock
 from backends.command import Command
 from backends.errors import Refused, Unreachable
 from backends.haproxy.columns import columns_of
+from backends.local_machine import SystemClock
 from backends.model import Admin, Backend, Info, Level, Operational, Server, Sessions, Snapshot
 from console.tui.app import Console
 from orchestrator.balancers.group import BalancerGroup

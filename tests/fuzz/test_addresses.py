@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from backends.haproxy.address import SshAddress, TcpAddress, UnixAddress, parse_address
 from backends.hosts.ssh_settings import Hop
-from backends.inert import NotInert, check_inert
+from backends.untrusted import NotInert, check_inert
 from tests.fuzz.harness import bounded, fuzzed, inert
 from tests.fuzz.texts import anything, grown, text, word
 

@@ -8,13 +8,14 @@ import consul.base
 from hypothesis import example
 from hypothesis import strategies as st
 
+from backends.consul.answers import decode_entries
 from backends.consul.balancers import KeyBalancers, find_sockets
 from backends.consul.catalog import ConsulService, instance
-from backends.consul.client import Consul, Pair, decode_entries
+from backends.consul.client import Consul, Pair
 from backends.consul.settings import ConsulSettings
 from backends.consul.transport import Api
 from backends.haproxy.address import SshAddress, parse_address
-from backends.inert import NotInert
+from backends.untrusted import NotInert
 from orchestrator.inventory.consul import found_nodes
 from orchestrator.inventory.source import NodeSettings, checked_nodes
 from tests.fuzz.harness import bounded, finished, fuzzed, inert

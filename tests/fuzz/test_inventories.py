@@ -7,12 +7,10 @@ from hypothesis import example
 from hypothesis import strategies as st
 
 from backends.inventories.ansible.command import ListingFailed, decode_listing, decode_value
-from backends.inventories.ansible.groups import Groups
-from backends.inventories.ansible.host_patterns import expand
-from backends.inventories.ansible.ini_parser import parse_ini
+from backends.inventories.ansible.groups import Groups, expand
 from backends.inventories.ansible.node import build_node
-from backends.inventories.ansible.yaml_parser import parse_yaml_inventory
-from backends.inventories.toml import parse_toml
+from backends.inventories.ansible.parsers import parse_ini, parse_yaml_inventory
+from backends.inventories.files import parse_toml
 from tests.fuzz.harness import bounded, fuzzed, inert
 from tests.fuzz.texts import anything, grown, json_of, lines_of, mostly, text, tree, word
 

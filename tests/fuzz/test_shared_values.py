@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
-from backends.clock import SystemClock
 from backends.consul.client import Pair
 from backends.consul.signing import Signer, open_value
+from backends.local_machine import SystemClock
 from backends.secrets import Secret
 from orchestrator.engine.control import RolloutControl
 from orchestrator.events.event_bus import EventBus

@@ -8,10 +8,10 @@ import asyncio
 import json
 import sys
 
-from backends.clock import SystemClock
 from backends.consul.client import Consul
 from backends.consul.lock import ConsulLock
 from backends.consul.settings import ConsulSettings
+from backends.local_machine import SystemClock
 from console.terminal.output import result
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from backends.availability import Availability, Presence
 from backends.errors import Refused
 from backends.hosts.local import LocalHost
 from backends.installers.ansible import AnsibleInstall
-from backends.installers.kinds import make_installer
 from backends.installers.versions import SymlinkVersion
+from backends.kinds import make_installer
+from backends.node_state import Availability, Presence
 from backends.protocols import Installer
 
 pytestmark = pytest.mark.skipif(shutil.which("ansible-playbook") is None, reason="needs ansible-playbook")

@@ -8,7 +8,7 @@ import pytest
 from backends.errors import ConfigError
 from backends.file_trust import Writers
 from backends.inventories.ansible.reader import AnsibleInventory, read_ansible
-from backends.inventories.common import InventoryFile
+from backends.inventories.files import InventoryFile
 from tests.support.ansible_files import BESIDE, STATIC, write
 
 pytestmark = pytest.mark.skipif(shutil.which("ansible-inventory") is None, reason="needs ansible-inventory")

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from backends.availability import Presence
 from backends.errors import Refused
 from backends.hosts.local import LocalHost
-from backends.installers.kinds import default_version, make_installer
 from backends.installers.packages import AptInstall
+from backends.kinds import default_version, make_installer
+from backends.node_state import Presence
 from backends.protocols import Installer
 from orchestrator.planning.findings import Severity
 from tests.integration.ways_back import find_ways_back

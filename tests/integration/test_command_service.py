@@ -13,7 +13,7 @@ import pytest
 from backends.errors import Refused, UnknownOutcome, UnreadableReply
 from backends.hosts.local import LocalHost
 from backends.hosts.ports import NodePort
-from backends.model import Activity, ServiceState
+from backends.node_state import Activity, ServiceState
 from backends.services.command import CommandService, CommandSettings
 from tests.support.wait import until
 

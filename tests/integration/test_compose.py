@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from backends.availability import Presence
 from backends.errors import Refused
 from backends.hosts.local import LocalHost
 from backends.installers.compose import ComposeInstall, replace_command
 from backends.installers.compose_project import LineEdit
-from backends.installers.kinds import default_version, make_installer
+from backends.kinds import default_version, make_installer
+from backends.node_state import Presence
 from backends.protocols import Installer
 from tests.support.servers import docker_engine
 from tests.support.servers.docker_engine import IMAGE, POLITE, Docker

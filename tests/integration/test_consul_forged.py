@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from backends.clock import SystemClock
 from backends.consul.client import Consul
 from backends.consul.lock import ConsulLock
 from backends.consul.settings import ConsulSettings
 from backends.errors import BackendError, UnreadableReply
+from backends.local_machine import SystemClock
 from console.config.config_file import load
 from console.sessions import open_session
 from orchestrator.engine.control import RolloutControl

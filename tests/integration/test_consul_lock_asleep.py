@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from backends.clock import SystemClock
 from backends.consul.client import Consul
 from backends.consul.lock import ConsulLock
 from backends.consul.settings import ConsulSettings
+from backends.local_machine import SystemClock
 from tests.support.consul_world import TTL
 from tests.support.processes import freeze
 from tests.support.servers.consul import Agent, needs_consul, running_consul

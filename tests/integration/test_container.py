@@ -9,7 +9,7 @@ import pytest
 from backends.errors import Refused, UnreadableReply
 from backends.hosts.local import LocalHost
 from backends.hosts.ports import NodePort
-from backends.model import Activity, ServiceState
+from backends.node_state import Activity, ServiceState
 from backends.services.container import ContainerService, ContainerSettings
 from tests.support.servers import containers
 from tests.support.servers.containers import Podman

@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from backends.availability import Presence
 from backends.errors import Refused
 from backends.hosts.local import LocalHost
 from backends.installers.container import ContainerInstall
-from backends.installers.kinds import default_version, make_installer
+from backends.kinds import default_version, make_installer
+from backends.node_state import Presence
 from backends.protocols import Installer
 from orchestrator.planning.findings import Finding, Severity
 from tests.integration.ways_back import find_ways_back

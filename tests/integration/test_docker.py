@@ -5,13 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from backends.availability import Presence
 from backends.command import Command
 from backends.errors import PermissionDenied, Refused, UnreadableReply
 from backends.hosts.local import LocalHost
 from backends.installers.container import ContainerInstall
-from backends.installers.kinds import default_version, make_installer
-from backends.model import Activity, ServiceState
+from backends.kinds import default_version, make_installer
+from backends.node_state import Activity, Presence, ServiceState
 from backends.services.container import ContainerService, ContainerSettings
 from orchestrator.planning.findings import Severity
 from tests.integration.ways_back import find_ways_back

@@ -5,13 +5,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from backends.clock import SystemClock
 from backends.command import Command
 from backends.errors import ConfigError, Refused
-from backends.hooks.kinds import HookSettings, make_hook
+from backends.hooks import HookSettings, make_hook
 from backends.hosts.local import LocalHost
 from backends.installers.common import SequenceInstaller
-from backends.local_process import secret_names
+from backends.local_machine import SystemClock, secret_names
 from backends.protocols import Host
 from backends.secrets import load_secret
 from console.config.config_file import parse

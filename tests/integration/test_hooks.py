@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from backends.errors import BackendError, ConfigError, Refused, UnknownOutcome, Unreachable
-from backends.hooks.kinds import HookSettings, make_hook
+from backends.hooks import HookSettings, make_hook
 from tests.support.servers.tcp_listener import listening
 
 WHAT = "apps.shop.hooks.0"

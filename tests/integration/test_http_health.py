@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from backends.command import CommandFinished
-from backends.health.command import CommandHealth
+from backends.health.checks import CommandHealth, TcpHealth
 from backends.health.http import HttpHealth
-from backends.health.kinds import HealthCheckFactory
-from backends.health.tcp import TcpHealth
 from backends.hosts.local import LocalHost
-from backends.model import HealthResult
+from backends.kinds import HealthCheckFactory
+from backends.node_state import HealthResult
 from tests.support.health import look
 from tests.support.pages import Handler, raw, reply, serving
 from tests.support.recorder import exchanges

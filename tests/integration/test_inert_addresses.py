@@ -18,7 +18,7 @@ from backends.haproxy.address import SshAddress, parse_address
 from backends.hosts.ssh import SshHost
 from backends.hosts.ssh_route import resolve
 from backends.hosts.ssh_settings import Hop, SshSettings
-from backends.inert import NotInert
+from backends.untrusted import NotInert
 from tests.support.rollouts import ROLLDECK
 from tests.support.servers.consul import needs_consul, running_consul
 from tests.support.servers.sshd import Sshd, running_sshd

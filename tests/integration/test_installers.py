@@ -8,15 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from backends.availability import Availability, Presence
 from backends.errors import Refused, UnknownOutcome, UnreadableReply
 from backends.hosts.local import LocalHost
 from backends.installers import command
 from backends.installers.ansible import AnsibleInstall
-from backends.installers.command import CommandInstall
+from backends.installers.command import CommandInstall, SymlinkInstall
 from backends.installers.compose import writable_command
-from backends.installers.kinds import InstallSettings, default_version, make_installer
-from backends.installers.symlink import SymlinkInstall
 from backends.installers.versions import (
     CommandVersion,
     DpkgVersion,
@@ -25,6 +22,8 @@ from backends.installers.versions import (
     VersionProbe,
     VersionSettings,
 )
+from backends.kinds import InstallSettings, default_version, make_installer
+from backends.node_state import Availability, Presence
 from backends.protocols import Installer
 from orchestrator.planning.findings import Finding, Severity
 from tests.integration.ways_back import find_ways_back

@@ -11,15 +11,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from backends.availability import Presence
 from backends.command import Command
 from backends.errors import PermissionDenied, RolldeckError
 from backends.hosts.ssh import SshHost
 from backends.hosts.ssh_settings import SshSettings
-from backends.installers.kinds import InstallSettings, make_installer
-from backends.installers.symlink import SymlinkInstall
+from backends.installers.command import SymlinkInstall
 from backends.installers.versions import CommandVersion, SymlinkVersion, VersionSettings
-from backends.model import Activity
+from backends.kinds import InstallSettings, make_installer
+from backends.node_state import Activity, Presence
 from backends.services.monit import MonitService, MonitSettings
 from backends.services.systemd import SystemdService, SystemdSettings
 from tests.support.guide import block, blocks

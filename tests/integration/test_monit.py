@@ -13,7 +13,7 @@ from backends.command import Command, CommandFinished
 from backends.errors import Busy, Refused, UnreadableReply
 from backends.hosts.local import LocalHost
 from backends.hosts.ports import NodePort
-from backends.model import Activity
+from backends.node_state import Activity
 from backends.services.monit import MonitService, MonitSettings
 from tests.support.recorder import exchanges
 from tests.support.servers.monit import Monit, needs_monit, running_monit

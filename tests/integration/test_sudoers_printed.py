@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from backends.availability import Presence
 from backends.command import Command
 from backends.errors import RolldeckError, UnreadableReply
 from backends.hosts.ports import NodeConnections, NodePort
@@ -15,9 +14,9 @@ from backends.hosts.ssh import SshHost
 from backends.hosts.ssh_settings import SshSettings
 from backends.hosts.sudo import SudoCall, rule
 from backends.installers.command import CommandInstall
-from backends.installers.kinds import make_installer
 from backends.installers.versions import FileVersion
-from backends.model import Activity, HealthResult
+from backends.kinds import make_installer
+from backends.node_state import Activity, HealthResult, Presence
 from backends.services.command import CommandService, CommandSettings
 from backends.templates import VERSION_PATTERN
 from console.demo.stack import Stack

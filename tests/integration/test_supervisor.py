@@ -9,7 +9,7 @@ import pytest
 
 from backends.errors import Refused, UnknownOutcome, UnreadableReply
 from backends.hosts.local import LocalHost
-from backends.model import Activity
+from backends.node_state import Activity
 from backends.services.supervisor import (
     AUTORESTART_UNKNOWN,
     NOT_AT_BOOT,

@@ -9,7 +9,7 @@ import pytest
 from backends.command import Command
 from backends.errors import PermissionDenied, Refused, UnreadableReply
 from backends.hosts.local import LocalHost
-from backends.model import Activity, ServiceState
+from backends.node_state import Activity, ServiceState
 from backends.services.systemd import SystemdService, SystemdSettings
 from backends.services.systemd_unit import NOT_ALLOWED
 from tests.support.free_ports import free_port

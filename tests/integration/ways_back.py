@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from backends.availability import Presence
+from backends.node_state import Presence
 from backends.protocols import Installer
 from orchestrator.node import Node
 from orchestrator.planning.findings import Finding

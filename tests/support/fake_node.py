@@ -7,10 +7,9 @@ import asyncio
 import itertools
 from collections.abc import Callable, Iterable
 
-from backends.availability import THERE, Availability
 from backends.command import Command, CommandResult
 from backends.errors import Refused, Unreachable
-from backends.model import Activity, HealthResult, ServiceState
+from backends.node_state import THERE, Activity, Availability, HealthResult, ServiceState
 from tests.support.fake_faults import Faults
 
 _PIDS = itertools.count(1000)

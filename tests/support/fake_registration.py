@@ -1,7 +1,7 @@
 """A registry without a Consul: one node in it, with faults on demand."""
 
 from backends.command import Command
-from backends.model import Registered
+from backends.node_state import Registered
 from tests.support.fake_faults import Faults
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 
 from backends.health.http import HttpHealth
-from backends.health.kinds import HealthCheckFactory
 from backends.hosts.local import LocalHost
-from backends.model import HealthResult
+from backends.kinds import HealthCheckFactory
+from backends.node_state import HealthResult
 
 
 async def look(port: int, **settings: Any) -> HealthResult:

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from backends.clock import SystemClock
+from backends.local_machine import SystemClock
 from orchestrator.errors import JournalError
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import EventBus

@@ -7,16 +7,15 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from backends.availability import THERE, Availability, Presence
 from backends.command import Command
 from backends.errors import ConfigError, Unreachable, UnreadableReply
 from backends.installers.ansible import AnsibleInstall
-from backends.installers.command import CommandInstall, NoInstall
+from backends.installers.command import CommandInstall, NoInstall, SymlinkInstall
 from backends.installers.container import ContainerInstall
-from backends.installers.kinds import InstallSettings, make_installer
 from backends.installers.packages import AptInstall, DnfInstall
-from backends.installers.symlink import SymlinkInstall
 from backends.installers.versions import FileVersion
+from backends.kinds import InstallSettings, make_installer
+from backends.node_state import THERE, Availability, Presence
 from backends.protocols import Installer
 from orchestrator.planning.findings import Finding, Severity
 from orchestrator.planning.plan import Plan, PlannedNode, plan_fields

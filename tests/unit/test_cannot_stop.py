@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from backends.model import Activity, ServiceState
+from backends.node_state import Activity, ServiceState
 from orchestrator.engine.steps.drain import check_reachable
 from orchestrator.events.events import NodeFailed
 from orchestrator.planning.findings import Severity

@@ -9,13 +9,11 @@ import pytest
 from backends.consul.settings import ConsulSettings
 from backends.errors import ConfigError
 from backends.haproxy.address import HaproxySettings
-from backends.health.kinds import HealthSettings
-from backends.hooks.kinds import HookSettings
+from backends.hooks import HookSettings
 from backends.hosts.ssh_settings import SshSettings
 from backends.installers.command import NoInstall
-from backends.installers.kinds import InstallSettings
 from backends.installers.versions import VersionSettings
-from backends.services.kinds import ServiceSettings
+from backends.kinds import HealthSettings, InstallSettings, ServiceSettings
 from console.config.config_file import MAX_FILE_BYTES, find_and_load, load, parse
 from console.debug_log import LogSettings
 from orchestrator.inventory.kinds import InventorySettings

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from backends.consul.answers import decode_entries
 from backends.consul.catalog import instance
-from backends.consul.client import decode_entries
 from backends.errors import UnreadableReply
 
 

@@ -3,11 +3,11 @@
 import asyncio
 from typing import Any
 
-from backends.clock import SystemClock
 from backends.consul.client import Consul, Pair
 from backends.consul.lock import ConsulLock
 from backends.consul.settings import ConsulSettings
 from backends.errors import Unreachable
+from backends.local_machine import SystemClock
 from tests.support.wait import until
 
 KEY = "rolldeck/shop/lock"

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 import pytest
 
-from backends.consul.catalog import ConsulService
-from backends.consul.client import decode_entries
-from backends.consul.maintenance import MAX_TEXT_CHARS, ConsulRegistration
+from backends.consul.answers import decode_entries
+from backends.consul.catalog import MAX_TEXT_CHARS, ConsulRegistration, ConsulService
 from tests.support.fake_node import FakeHost, FakeNode
 
 if TYPE_CHECKING:

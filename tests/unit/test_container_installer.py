@@ -7,7 +7,7 @@ import pytest
 from backends.command import Command
 from backends.errors import ConfigError, Refused, UnknownOutcome, UnreadableReply
 from backends.installers.container import ContainerInstall
-from backends.installers.kinds import default_version, make_installer
+from backends.kinds import default_version, make_installer
 from tests.support.scripted_host import Answer, ScriptedHost
 
 SETTINGS = ContainerInstall(

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from backends.clock import SystemClock
-from backends.debug_log import MAX_TEXT_CHARS, WIRE, log_exchange, redacted
+from backends.command import MAX_TEXT_CHARS, WIRE, log_exchange, redacted
+from backends.local_machine import SystemClock
 from backends.secrets import load_secret
 from console import debug_log
 from console.debug_log import Log, LogSettings

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from backends.consul.catalog import ConsulService
 from backends.errors import ConfigError
-from backends.health.common import HealthKind
-from backends.health.kinds import HealthSettings
+from backends.health.checks import HealthKind
+from backends.kinds import HealthSettings
 from console.config.config_file import Config, parse
 from console.config.decoding import decode
 from console.config.explanation import RENAMED_KEYS

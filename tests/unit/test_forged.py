@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from backends.clock import SystemClock
 from backends.consul.client import Pair
 from backends.errors import RolldeckError, UnreadableReply
+from backends.local_machine import SystemClock
 from console.terminal.rollout_text import ending_lines
 from orchestrator.errors import Locked
 from orchestrator.events.actor import Actor

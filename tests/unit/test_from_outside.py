@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 import pytest
 
+from backends import kinds
 from backends.command import Command
 from backends.errors import ConfigError, Unreachable
 from backends.haproxy.address import HaproxySettings
-from backends.hooks.kinds import HookSettings
-from backends.installers.symlink import SymlinkInstall
-from backends.local_process import operator_environment
-from backends.model import ServiceState
+from backends.hooks import HookSettings
+from backends.installers.command import SymlinkInstall
+from backends.local_machine import operator_environment
+from backends.node_state import ServiceState
 from backends.protocols import Host
-from backends.services import kinds
 from orchestrator.events.actor import Actor
 from orchestrator.inventory.source import FoundNode, NodeSettings, checked_nodes
 from orchestrator.session.factory import open_session

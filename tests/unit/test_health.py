@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from backends.command import Command
 from backends.errors import UnreadableReply
-from backends.health.common import MAX_DETAIL_CHARS, printable
+from backends.health.checks import MAX_DETAIL_CHARS, printable
 from backends.health.http import HttpCheck, HttpHealth, Page, judge, version_of
 from backends.health.http_client import curl
-from backends.health.kinds import HealthCheckFactory, HealthSettings
-from backends.model import HealthResult
+from backends.kinds import HealthCheckFactory, HealthSettings
+from backends.node_state import HealthResult
 from tests.support.scripted_host import Answer, ScriptedHost
 
 VALUES = {"app": "shop", "node": "web1", "address": "127.0.0.1", "port": "8080"}

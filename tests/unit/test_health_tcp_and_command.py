@@ -2,12 +2,11 @@ import pytest
 
 from backends.command import Command
 from backends.errors import ConfigError, UnknownOutcome, Unreachable
-from backends.health.command import CommandCheck, CommandHealth
+from backends.health.checks import CommandCheck, CommandHealth, TcpCheck, TcpHealth
 from backends.health.http import HttpHealth
-from backends.health.kinds import HealthCheckFactory, HealthSettings
-from backends.health.tcp import TcpCheck, TcpHealth
 from backends.hosts.ports import ConsolePort, NodePort
-from backends.model import HealthResult
+from backends.kinds import HealthCheckFactory, HealthSettings
+from backends.node_state import HealthResult
 from tests.support.scripted_host import Answer, ScriptedHost
 
 VALUES = {"app": "shop", "node": "web1", "address": "127.0.0.1", "port": "8080"}

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from backends.errors import Refused
-from backends.hooks.common import Moment
+from backends.hooks import Moment
 from orchestrator.engine.control import RETRY, SKIP
 from orchestrator.events.actor import Actor
 from orchestrator.events.events import (

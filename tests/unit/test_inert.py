@@ -16,10 +16,10 @@ from backends.consul.catalog import ConsulService, Instance
 from backends.consul.settings import ConsulSettings
 from backends.errors import ConfigError
 from backends.haproxy.address import HaproxySettings, SshAddress, TcpAddress, parse_address
-from backends.hooks.kinds import HookSettings
+from backends.hooks import HookSettings
 from backends.hosts.ssh_settings import Hop, SshSettings
-from backends.inert import MAX_HOST_CHARS, NotInert, check_inert, check_port
-from backends.inventories.toml import parse_toml
+from backends.inventories.files import parse_toml
+from backends.untrusted import MAX_HOST_CHARS, NotInert, check_inert, check_port
 from console.config.config_file import parse
 from console.demo.configuration import rolldeck_config
 from orchestrator.inventory.consul import found_nodes

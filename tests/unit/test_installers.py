@@ -8,11 +8,9 @@ import pytest
 from backends.command import Command
 from backends.errors import ConfigError, Refused, UnknownOutcome
 from backends.installers.ansible import AnsibleInstall
-from backends.installers.command import CommandInstall, NoInstall
+from backends.installers.command import CommandInstall, NoInstall, SymlinkInstall
 from backends.installers.container import ContainerInstall
-from backends.installers.kinds import InstallSettings, default_version, make_installer
 from backends.installers.packages import AptInstall, DnfInstall
-from backends.installers.symlink import SymlinkInstall
 from backends.installers.versions import (
     ContainerVersion,
     DpkgVersion,
@@ -21,6 +19,7 @@ from backends.installers.versions import (
     SymlinkVersion,
     VersionSettings,
 )
+from backends.kinds import InstallSettings, default_version, make_installer
 from tests.support.scripted_host import Answer, ScriptedHost
 
 VALUES = {"app": "shop", "node": "web1", "address": "10.0.0.1", "port": "8080"}

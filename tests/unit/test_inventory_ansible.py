@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 
 from backends.errors import ConfigError
 from backends.inventories.ansible.groups import Groups
-from backends.inventories.ansible.ini_parser import parse_ini
-from backends.inventories.ansible.variable_files import VariableFiles
-from backends.inventories.ansible.yaml_parser import parse_yaml_inventory
+from backends.inventories.ansible.parsers import parse_ini, parse_yaml_inventory
+from backends.inventories.ansible.source import VariableFiles
 from orchestrator.inventory.source import NodeSettings
 from tests.unit.inventories import loaded, refused
 

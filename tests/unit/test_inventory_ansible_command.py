@@ -14,7 +14,7 @@ from backends.errors import ConfigError
 from backends.file_trust import Writers
 from backends.inventories.ansible import command
 from backends.inventories.ansible.reader import AnsibleInventory, read_ansible
-from backends.inventories.common import InventoryFile
+from backends.inventories.files import InventoryFile
 from tests.support.ansible_files import BESIDE, STATIC, write
 from tests.support.users import OPS, give, needs_root
 from tests.support.wait import until

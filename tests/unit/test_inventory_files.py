@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from backends.errors import ConfigError
-from backends.inventories import common
+from backends.inventories import files
 from backends.model import Server
 from console.config.config_file import load, parse
 from orchestrator.inventory.source import NodeSettings
@@ -94,7 +94,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, name: str) -> None:
     path.rmdir()
     path.write_bytes(b"\n\n\xff\n")
     assert problem() == f"{path}: line 3: is not UTF-8 text"
-    path.write_bytes(b"#" * (common.LONGEST + 1))
+    path.write_bytes(b"#" * (files.LONGEST + 1))
     assert problem() == f"{path}: is longer than 4194304 bytes"
     path.unlink()
     path.symlink_to("/dev/zero")

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backends.inventories.ansible.host_patterns import expand
-from backends.inventories.common import MOST_NODES
+from backends.inventories.ansible.groups import expand
+from backends.inventories.files import MOST_NODES
 
 
 @pytest.mark.parametrize(

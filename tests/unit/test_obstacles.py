@@ -4,12 +4,12 @@ import pytest
 
 from backends.command import Command
 from backends.errors import UnreadableReply
+from backends.hosts.execution import command_obstacles, first_program, process_obstacles
 from backends.hosts.sudo import listing_query, sudo_query, wants_password
-from backends.model import Activity, ServiceState
-from backends.obstacles import command_obstacles, first_program, process_obstacles
+from backends.kinds import ServiceSettings, make_service
+from backends.node_state import Activity, ServiceState
 from backends.services.command import CommandService, CommandSettings
 from backends.services.container import ContainerService, ContainerSettings
-from backends.services.kinds import ServiceSettings, make_service
 from backends.services.monit import MonitSettings
 from backends.services.systemd import SystemdSettings
 from orchestrator.engine.manual_change import Change, apply, choose

@@ -10,7 +10,7 @@ from backends.command import CommandResult
 from backends.errors import UnreadableReply
 from backends.health.http import HttpHealth, Page, judge, version_of
 from backends.installers.versions import CommandVersion, FileVersion
-from backends.patterns import MAX_TEXT, search
+from backends.untrusted import MAX_TEXT, search
 
 SLOW = [
     (r"version.*([0-9.]+)", "version" * (MAX_TEXT // 7)),

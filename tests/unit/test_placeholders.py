@@ -9,10 +9,8 @@ from backends.consul.balancers import KeyBalancers, ServiceBalancers
 from backends.consul.catalog import ConsulService
 from backends.consul.settings import ConsulSettings
 from backends.errors import ConfigError
-from backends.health.kinds import HealthSettings
-from backends.installers.kinds import InstallSettings
 from backends.installers.versions import VersionSettings
-from backends.services.kinds import ServiceSettings
+from backends.kinds import HealthSettings, InstallSettings, ServiceSettings
 from backends.templates import NodeShell, NodeText, Placeholders, _templates, wrong_placeholder
 from console.config.config_file import load, parse
 from tests.support.console_values import raw, write

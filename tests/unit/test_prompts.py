@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from backends.clock import SystemClock
+from backends.local_machine import SystemClock
 from console.terminal.progress import Prompts
 from orchestrator.engine.control import ABORT, CONTINUE, RETRY, SKIP, RolloutControl
 from orchestrator.errors import Aborted

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from backends.errors import Refused
-from backends.model import Activity
+from backends.node_state import Activity
 from console.terminal.rollout_text import ending_lines
 from orchestrator.errors import JournalError
 from orchestrator.events.actor import Actor

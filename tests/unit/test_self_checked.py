@@ -3,7 +3,7 @@
 import pytest
 
 from backends.errors import Unreachable, UnreadableReply
-from backends.model import ServiceState
+from backends.node_state import ServiceState
 from orchestrator.engine.manual_change import Change, apply, choose
 from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps.drain import drain

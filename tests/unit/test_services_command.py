@@ -5,7 +5,7 @@ import pytest
 from backends.command import Command, CommandResult
 from backends.errors import ConfigError, Refused, UnknownOutcome, UnreadableReply
 from backends.hosts.execution import MAX_OUTPUT_CHARS, format_output
-from backends.model import Activity, ServiceState
+from backends.node_state import Activity, ServiceState
 from backends.services.command import NOT_KNOWN_AFTER_REBOOT, CommandService, CommandSettings
 from backends.services.common import parse_pid
 from tests.support.scripted_host import Answer, ScriptedHost

@@ -7,13 +7,12 @@ import pytest
 
 from backends.command import Command
 from backends.errors import PermissionDenied, Refused, UnreadableReply
-from backends.installers.command import CommandInstall
+from backends.installers.command import CommandInstall, SymlinkInstall
 from backends.installers.compose import ComposeInstall
 from backends.installers.container import ContainerInstall
-from backends.installers.kinds import InstallSettings, creates_containers
 from backends.installers.packages import AptInstall
-from backends.installers.symlink import SymlinkInstall
-from backends.model import Activity, ServiceState
+from backends.kinds import InstallSettings, creates_containers
+from backends.node_state import Activity, ServiceState
 from backends.services.container import (
     ContainerService,
     ContainerSettings,

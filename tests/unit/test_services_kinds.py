@@ -4,8 +4,8 @@ import msgspec
 import pytest
 
 from backends.command import Command
+from backends.kinds import ServiceSettings, make_service
 from backends.protocols import ServiceManager
-from backends.services.kinds import ServiceSettings, make_service
 from tests.support.scripted_host import ScriptedHost
 
 

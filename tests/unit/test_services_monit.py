@@ -7,7 +7,7 @@ import pytest
 
 from backends.command import Command
 from backends.errors import Busy, ConfigError, Refused, UnknownOutcome, UnreadableReply
-from backends.model import Activity, ServiceState
+from backends.node_state import Activity, ServiceState
 from backends.services.monit import MonitService, MonitSettings
 from backends.services.monit_output import MonitControl, MonitStatus, parse_control, parse_status, state_of
 from tests.support.scripted_host import Answer, ScriptedHost

@@ -4,7 +4,7 @@ import pytest
 
 from backends.command import Command
 from backends.errors import ConfigError, Refused, UnreadableReply
-from backends.model import Activity, ServiceState
+from backends.node_state import Activity, ServiceState
 from backends.services.supervisor import (
     AUTORESTART_UNKNOWN,
     NOT_AT_BOOT,

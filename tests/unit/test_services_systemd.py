@@ -4,7 +4,7 @@ import pytest
 
 from backends.command import Command
 from backends.errors import PermissionDenied, Refused, UnreadableReply
-from backends.model import Activity, ServiceState
+from backends.node_state import Activity, ServiceState
 from backends.services.systemd import SystemdService, SystemdSettings, journalctl
 from backends.services.systemd_unit import (
     LINGER,

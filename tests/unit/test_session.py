@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from backends.clock import SystemClock
 from backends.haproxy.columns import columns_of
-from backends.model import HealthResult, Server
+from backends.local_machine import SystemClock
+from backends.model import Server
+from backends.node_state import HealthResult
 from orchestrator.events.event_bus import EventBus
 from orchestrator.journal.store import Journal
 from orchestrator.live.poller import BalancerView, FleetView

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from backends.clock import SystemClock
+from backends.local_machine import SystemClock
 from backends.protocols import LockValue
 from orchestrator.errors import Locked
 from orchestrator.locks.file import FileLock, Holder, this_machine

@@ -3,7 +3,7 @@
 import pytest
 
 from backends.errors import Refused, UnknownOutcome, Unreachable, UnreadableReply
-from backends.model import Activity
+from backends.node_state import Activity
 from orchestrator.engine.steps.install import await_end, install
 from orchestrator.engine.steps.start import start
 from orchestrator.engine.steps.stop import stop

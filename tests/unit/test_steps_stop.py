@@ -3,7 +3,7 @@
 import pytest
 
 from backends.errors import Busy, PermissionDenied, Refused, UnknownOutcome, Unreachable, UnreadableReply
-from backends.model import Activity
+from backends.node_state import Activity
 from orchestrator.engine.steps.stop import stop
 from orchestrator.errors import StepFailed, StepTimeout
 from orchestrator.events.events import NodeNote, Waiting

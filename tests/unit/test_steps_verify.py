@@ -6,7 +6,8 @@ import re
 import pytest
 
 from backends.errors import Refused, UnknownOutcome, Unreachable
-from backends.model import Activity, AdminState
+from backends.model import AdminState
+from backends.node_state import Activity
 from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps.drain import drain
 from orchestrator.engine.steps.verify import verify

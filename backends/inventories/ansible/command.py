@@ -17,8 +17,8 @@ from typing import Any
 import msgspec
 
 from backends.inventories.ansible.groups import Groups
-from backends.inventories.yaml_text import Encrypted, UnsafeText
-from backends.local_process import operator_environment, own_session
+from backends.inventories.files import Encrypted, UnsafeText
+from backends.local_machine import operator_environment, own_session
 from backends.secrets import redact
 from backends.text import shorten
 

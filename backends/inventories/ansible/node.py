@@ -12,9 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from backends.errors import ConfigError
-from backends.inventories.ansible.ini_parser import IniText, parse_literal
-from backends.inventories.common import describe
-from backends.inventories.yaml_text import Encrypted, UnsafeText
+from backends.inventories.ansible.parsers import IniText, parse_literal
+from backends.inventories.files import Encrypted, UnsafeText, describe
 from backends.templates import check_host
 
 _SSH = ("ssh", "smart", "paramiko", "paramiko_ssh")

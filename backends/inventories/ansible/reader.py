@@ -23,9 +23,8 @@ from backends.inventories.ansible.command import (
 )
 from backends.inventories.ansible.groups import ALL, Groups
 from backends.inventories.ansible.node import build_node
-from backends.inventories.ansible.source import Source, inspect_source, parse_inventory
-from backends.inventories.ansible.variable_files import VariableFiles
-from backends.inventories.common import MOST_NODES, InventoryFile, read_text, resolve_path
+from backends.inventories.ansible.source import Source, VariableFiles, inspect_source, parse_inventory
+from backends.inventories.files import MOST_NODES, InventoryFile, read_text, resolve_path
 
 _REUSE_S = 10.0  # what `status` and `check` want to know of several applications is asked once
 _MOST_LISTINGS = 8  # that are kept
@@ -66,7 +65,7 @@ class AnsibleInventory(
 async def read_ansible(
     settings: AnsibleInventory, folder: Path, file: str, key: str, writers: Writers
 ) -> InventoryFile:
-    """Read the nodes of such a file; see `backends.inventories.kinds.read_nodes`."""
+    """Read the nodes of such a file; see `backends.kinds.read_nodes`."""
     path = resolve_path(settings.path, folder, file, f"{key}.path")
     program = _choose_program(settings, file, key)
     if not program:

@@ -5,7 +5,7 @@ What somebody else has put in maintenance there stays so.
 
 from backends.command import Command as HostCommand
 from backends.errors import BackendError
-from backends.model import Registered
+from backends.node_state import Registered
 from backends.protocols import Registration
 from orchestrator.engine.step_context import Command, DryRunContext, StepContext
 from orchestrator.errors import ServiceDiscoveryMaintenance, StepFailed

@@ -1,7 +1,7 @@
 """Stop the service: asked, port closed AND process gone."""
 
 from backends.errors import NotAsked, Refused, Unreachable
-from backends.model import Activity, ServiceState
+from backends.node_state import Activity, ServiceState
 from orchestrator.engine.step_context import Command, DryRunContext, StepContext, both
 from orchestrator.errors import StepFailed
 

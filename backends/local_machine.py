@@ -1,13 +1,27 @@
-"""Commands that run on this machine: their environment, and their end together with their children."""
+"""This machine: its clock, and commands that run on it, with their environment and their children."""
 
 import asyncio
 import contextlib
 import os
 import re
 import signal
+import time
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from typing import Any
+
+
+class SystemClock:
+    """Implements `backends.protocols.Clock` on the machine's own clocks."""
+
+    def time(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
 
 
 @contextlib.asynccontextmanager

@@ -1,9 +1,89 @@
-"""Failures of httpx, TLS and py-consul in words that say where to look. The token is in none of them."""
+"""What Consul answers: values that are checked, and failures in words that say where to look.
+
+The failures are those of httpx, TLS and py-consul. The token is in none of the texts.
+"""
 
 import ssl
+from typing import Any, Literal
+
+import msgspec
 
 from backends.consul.settings import NAME, TOKEN_ENV, ConsulSettings
-from backends.errors import BackendError, PermissionDenied, Refused, Unreachable
+from backends.errors import BackendError, PermissionDenied, Refused, Unreachable, UnreadableReply
+
+
+class Machine(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
+    """What Consul calls a node."""
+
+    node: str
+    address: str
+    meta: dict[str, str] | None = None
+
+
+class Service(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
+    """An instance, as its agent has it; without an address it is that of its machine."""
+
+    address: str
+    port: int
+    identity: str = msgspec.field(name="ID")
+    meta: dict[str, str] | None = None
+
+
+class Check(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
+    """A health check of an instance or of its node, as the catalogue has it."""
+
+    status: Literal["passing", "warning", "critical"]
+    identity: str = msgspec.field(name="CheckID")
+    name: str = ""
+    notes: str = ""
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
+    """One instance of a service with its checks, those of its machine among them."""
+
+    node: Machine
+    service: Service
+    checks: list[Check]
+
+
+class KeyValue(msgspec.Struct, frozen=True, rename="pascal"):
+    """One key, as `/v1/kv` has it."""
+
+    key: str
+    modify_index: int
+    lock_index: int
+    value: bytes | None = None
+    session: str = ""
+
+
+_DECODER = msgspec.json.Decoder(list[Entry])
+
+
+def decode_entries(body: bytes, what: str) -> list[Entry]:
+    """Of a whole answer.
+
+    Args:
+        body: JSON.
+        what: the request, for the error.
+
+    Raises:
+        UnreadableReply: the body is not JSON, or an entry has other fields.
+    """
+    try:
+        return _DECODER.decode(body)
+    except msgspec.MsgspecError as error:
+        raise UnreadableReply(NAME, f"{what}: the answer is not understood: {error}") from None
+    except UnicodeDecodeError as error:
+        raise UnreadableReply(NAME, f"{what}: the answer is not UTF-8 text: {error.reason}") from None
+
+
+def checked_answer(answer: Any, kind: Any, what: str) -> Any:
+    """Convert what py-consul has decoded to this type. Raises UnreadableReply, as `decode_entries` does."""
+    try:
+        return msgspec.convert(answer, kind)
+    except msgspec.ValidationError as error:
+        raise UnreadableReply(NAME, f"{what}: the answer is not understood: {error}") from None
+
 
 MAX_ANSWER_CHARS = 200  # of an answer in an error: what is not Consul may answer with a whole page
 
