@@ -31,10 +31,6 @@ from backends.local_machine import base_environment, check_names, own_session
 from backends.secrets import load_secret
 from backends.untrusted import check_authority
 
-Moment = Literal["start", "node", "pause", "failure", "end"]
-"""A moment of a rollout: before a node is touched, after each node, when it pauses, when a node fails, at its
-end."""
-
 
 class Hook(Protocol):
     """A command or URL of the operator's that is informed of a rollout, and may object."""
@@ -44,8 +40,8 @@ class Hook(Protocol):
         """Name for people, without secrets."""
 
     @property
-    def on(self) -> Collection[Moment]:
-        """The moments at which the hook is called."""
+    def on(self) -> Collection[str]:
+        """The names of the moments at which the hook is called."""
 
     @property
     def stops(self) -> bool:
@@ -76,7 +72,7 @@ class HookSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
         on_failure: "stop" stops the rollout when the hook fails.
     """
 
-    events: list[Moment]
+    events: list[str]
     command: str = ""
     url: str = ""
     token_env: str = ""
@@ -158,7 +154,7 @@ class CommandHook:
     """
 
     name: str
-    on: Collection[Moment]
+    on: Collection[str]
     stops: bool
     command: str
     timeout: float
@@ -270,7 +266,7 @@ class WebHook:
     """
 
     name: str
-    on: Collection[Moment]
+    on: Collection[str]
     stops: bool
     url: str = field(repr=False)
     timeout: float

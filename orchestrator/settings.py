@@ -6,6 +6,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec.structs import replace
 
+import backends.hooks
 from backends.consul.balancers import ConsulBalancers
 from backends.consul.client import MIN_TTL_S, Consul
 from backends.consul.settings import ConsulSettings
@@ -13,7 +14,6 @@ from backends.errors import ConfigError
 from backends.file_trust import Writers
 from backends.haproxy.address import HaproxySettings
 from backends.health.checks import TcpHealth
-from backends.hooks import HookSettings
 from backends.hosts.ssh_settings import SshSettings
 from backends.installers.command import NoInstall
 from backends.installers.versions import VersionSettings
@@ -21,12 +21,19 @@ from backends.kinds import HealthSettings, InstallSettings, ServiceSettings
 from backends.local_machine import check_names, secret_names
 from backends.templates import NoText, check_host, check_value, check_words, wrong_placeholders
 from backends.text import there_is
+from orchestrator.events.moments import Moment
 from orchestrator.inventory.consul import find_balancers
 from orchestrator.inventory.kinds import InventorySettings, make_source
 from orchestrator.inventory.source import NodeSettings, NodeSource
 from orchestrator.planning.application import Freeze, Match, Policy
 
 _MARGIN = 1  # second of a lock's time, to see that it is free and to take it
+
+
+class HookSettings(backends.hooks.HookSettings, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """One `[[hooks]]` table. The moments are those of a rollout."""
+
+    events: list[Moment]
 
 
 class JournalSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):

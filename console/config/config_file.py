@@ -13,7 +13,6 @@ from backends.consul.settings import ConsulSettings
 from backends.errors import ConfigError
 from backends.file_trust import Untrusted, Writers, open_trusted
 from backends.haproxy.address import HaproxySettings
-from backends.hooks import HookSettings
 from backends.hosts.ssh_settings import SshSettings
 from backends.inventories.files import parse_toml
 from backends.local_machine import keep_secret, secret_names
@@ -28,6 +27,7 @@ from orchestrator.inventory.source import NodeSettings
 from orchestrator.planning.application import Freeze
 from orchestrator.settings import (
     ApplicationSettings,
+    HookSettings,
     JournalSettings,
     LockSettings,
     Settings,

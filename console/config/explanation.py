@@ -11,13 +11,12 @@ from msgspec import inspect
 from backends.consul.catalog import ConsulService
 from backends.consul.settings import ConsulSettings
 from backends.health.checks import HealthKind
-from backends.hooks import HookSettings
 from backends.hosts.ssh_settings import SshSettings
 from backends.text import one_of
 from console.debug_log import LogSettings
 from orchestrator.inventory.source import NodeSettings
 from orchestrator.planning.application import Policy
-from orchestrator.settings import Access, ApplicationSettings, JournalSettings, LockSettings
+from orchestrator.settings import Access, ApplicationSettings, HookSettings, JournalSettings, LockSettings
 
 Path = tuple[str, ...]
 """Keys from a table down to a value, and numbers for the items of lists."""

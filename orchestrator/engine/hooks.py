@@ -5,57 +5,22 @@ rotation; an abort waits for no hook.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
 import msgspec
 
 from backends.errors import BackendError, RolldeckError
-from backends.hooks import Hook, Moment
+from backends.hooks import Hook
 from backends.protocols import Clock
 from orchestrator.engine.control import RolloutControl
 from orchestrator.errors import StepFailed
-from orchestrator.events.actor import Via
 from orchestrator.events.event_bus import EventBus
-from orchestrator.events.events import (
-    AbortRequested,
-    HookFired,
-    NodeDone,
-    NodeFailed,
-    Paused,
-    Record,
-    RolloutEnded,
-)
-from orchestrator.events.json import SCHEMA, format_time
-from orchestrator.events.ways_back import OutOfRotation
+from orchestrator.events.events import AbortRequested, HookFired, Record, RolloutEnded
+from orchestrator.events.json import format_time
+from orchestrator.events.moments import MOMENTS, HookPayload
 from orchestrator.planning.plan import Plan
-
-
-class HookPayload(msgspec.Struct, frozen=True, kw_only=True):
-    """The JSON that a hook receives. Fields without a meaning at a moment are empty; none is ever removed."""
-
-    schema: int = SCHEMA
-    moment: Moment
-    time: str  # as RFC 3339 has it, in UTC
-    application: str
-    version: str  # that the nodes are to have
-    before: dict[str, str]  # the version that each node had, as far as it was known
-    operator: str  # who began the rollout
-    rollout: int | None  # its number in the journal
-    journal_head: str = ""  # for `rolldeck history verify --head`: stands for all that is written until now
-    node: str = ""  # of the moments "node" and "failure"
-    step: str = ""  # at which it failed
-    error: str = ""
-    who: str = ""  # paused it
-    via: Via = ""  # from where they did
-    reason: str = ""  # of a pause, or of a result other than "healthy"
-    result: str = ""  # at the end: healthy, degraded, aborted
-    upgraded: list[str] = []
-    rolled_back: list[str] = []
-    failed: list[str] = []
-    put_back: list[str] = []  # failed before their service was asked to stop, and are as they were
-    out_of_rotation: list[OutOfRotation] = []
 
 
 class Hooks:
@@ -117,16 +82,7 @@ class Hooks:
         Returns:
             Why even that event could not be told, if it could not.
         """
-        payload = self._payload(
-            "end",
-            result=ended.result,
-            reason=ended.reason,
-            upgraded=ended.upgraded,
-            rolled_back=ended.rolled_back,
-            failed=ended.failed,
-            put_back=ended.put_back,
-            out_of_rotation=ended.out_of_rotation,
-        )
+        payload = self._payload("end", MOMENTS["end"].payload_fields(ended))
         unsubscribe = self._bus.subscribe(self._follow_abort)
         try:
             tasks = [asyncio.create_task(self._fire(hook, "end", "", payload)) for hook in self._of("end")]
@@ -145,29 +101,25 @@ class Hooks:
             raise StepFailed(f"{self._control.stop_reason}; no node was touched")
 
     def _follow(self, record: Record) -> None:
-        match record.event:
-            case NodeDone(node=node):
-                self._begin("node", node=node)
-            case NodeFailed(node=node, step=step, error=error):
-                self._begin("failure", node=node, step=step, error=error)
-            case Paused(who=who, why=why, via=via):
-                self._begin("pause", who=who, via=via, reason=why)
-            case _:
-                self._follow_abort(record)
+        self._follow_abort(record)
+        for moment, spec in MOMENTS.items():
+            if spec.event is not None and isinstance(record.event, spec.event):
+                self._begin(moment, spec.payload_fields(record.event))
 
     def _follow_abort(self, record: Record) -> None:
         if isinstance(record.event, AbortRequested):
             for task in self._running:
                 task.cancel()
 
-    def _begin(self, moment: Moment, node: str = "", **more: str) -> None:
+    def _begin(self, moment: str, fields: Mapping[str, Any] | None = None) -> None:
         if self._control.aborting:
             return  # the end will be told, with all that has become of the nodes
-        payload = self._payload(moment, node=node, **more)
+        fields = fields or {}
+        node, payload = fields.get("node", ""), self._payload(moment, fields)
         for hook in self._of(moment):
             task = self._group.create_task(self._fire(hook, moment, node, payload), name=f"hook {hook.name}")
             held = ExitStack()
-            if moment != "pause":
+            if MOMENTS[moment].holds_drains:
                 # Held from now on, not from when the task runs: the next node may begin before that.
                 held.enter_context(self._control.hold_new_drains(f"{hook.name} {moment} {node}"))
                 self._awaited.add(task)
@@ -176,7 +128,7 @@ class Hooks:
             task.add_done_callback(self._awaited.discard)
             task.add_done_callback(lambda _, held=held: held.close())  # type: ignore[misc]
 
-    async def _fire(self, hook: Hook, moment: Moment, node: str, payload: bytes) -> None:
+    async def _fire(self, hook: Hook, moment: str, node: str, payload: bytes) -> None:
         begun = self._clock.monotonic()
 
         def fired(error: str) -> None:
@@ -204,10 +156,10 @@ class Hooks:
             )
         fired(error)
 
-    def _of(self, moment: Moment) -> list[Hook]:
+    def _of(self, moment: str) -> list[Hook]:
         return [hook for hook in self._hooks if moment in hook.on]
 
-    def _payload(self, moment: Moment, **more: Any) -> bytes:
+    def _payload(self, moment: str, fields: Mapping[str, Any]) -> bytes:
         payload = HookPayload(
             moment=moment,
             time=format_time(self._clock.time()),
@@ -217,6 +169,6 @@ class Hooks:
             operator=self._operator,
             rollout=self._rollout,
             journal_head=self._bus.journal_head,
-            **more,
+            **fields,
         )
         return msgspec.json.encode(payload)

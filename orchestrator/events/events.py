@@ -4,7 +4,6 @@ from typing import Literal
 
 import msgspec
 
-from backends.hooks import Moment
 from orchestrator.events.actor import Origin, Via
 from orchestrator.events.steps import Step, check_step
 from orchestrator.events.ways_back import OriginalStateRecord, OutOfRotation, WayOn
@@ -316,7 +315,7 @@ class HookFired(Event, frozen=True, kw_only=True, tag="hook_fired"):
     """A hook was told of a moment. Hooks for the end are told after `rollout_ended`."""
 
     name: str
-    moment: Moment
+    moment: str
     node: str  # of the moments "node" and "failure"
     ok: bool
     duration_s: float

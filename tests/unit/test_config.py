@@ -9,7 +9,6 @@ import pytest
 from backends.consul.settings import ConsulSettings
 from backends.errors import ConfigError
 from backends.haproxy.address import HaproxySettings
-from backends.hooks import HookSettings
 from backends.hosts.ssh_settings import SshSettings
 from backends.installers.command import NoInstall
 from backends.installers.versions import VersionSettings
@@ -19,7 +18,7 @@ from console.debug_log import LogSettings
 from orchestrator.inventory.kinds import InventorySettings
 from orchestrator.inventory.source import NodeSettings
 from orchestrator.planning.application import Freeze, Policy
-from orchestrator.settings import Access, ApplicationSettings, LockSettings
+from orchestrator.settings import Access, ApplicationSettings, HookSettings, LockSettings
 from tests.support.console_values import raw, write
 
 EXAMPLE = Path(__file__).parents[2] / "config.toml"

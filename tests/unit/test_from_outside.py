@@ -13,7 +13,6 @@ from backends import kinds
 from backends.command import Command
 from backends.errors import ConfigError, Unreachable
 from backends.haproxy.address import HaproxySettings
-from backends.hooks import HookSettings
 from backends.installers.command import SymlinkInstall
 from backends.local_machine import operator_environment
 from backends.node_state import ServiceState
@@ -22,7 +21,7 @@ from orchestrator.events.actor import Actor
 from orchestrator.inventory.source import FoundNode, NodeSettings, checked_nodes
 from orchestrator.session.factory import open_session
 from orchestrator.session.session import Session
-from orchestrator.settings import Access, ApplicationSettings, Settings
+from orchestrator.settings import Access, ApplicationSettings, HookSettings, Settings
 
 if TYPE_CHECKING:
     from orchestrator.events.events import NodeNote

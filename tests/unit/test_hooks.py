@@ -9,18 +9,19 @@ import msgspec
 import pytest
 
 from backends.errors import Refused
-from backends.hooks import Moment
-from orchestrator.engine.control import RETRY, SKIP
+from orchestrator.engine.control import ABORT, RETRY, SKIP
 from orchestrator.events.actor import Actor
 from orchestrator.events.events import (
     Event,
     HookFired,
+    NodeSkipped,
     NodeStarted,
     NodeUpgraded,
     Record,
     RolloutEnded,
     StepStarted,
 )
+from orchestrator.events.moments import MOMENTS, Moment, MomentSpec
 from tests.support.fake_fleet import World, answer
 
 EVERY: tuple[Moment, ...] = ("start", "node", "pause", "failure", "end")
@@ -89,6 +90,18 @@ async def test_only_the_moments_that_it_wants() -> None:
     hook = FakeHook(on=["end"])
     await world(hook).upgrade()
     assert hook.moments() == ["end"]
+
+
+@pytest.mark.virtual_time
+async def test_a_row_of_the_table_is_enough_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MOMENTS, "skip", MomentSpec(NodeSkipped, {"node": "node", "who": "who"}))
+    hook = FakeHook(on=["skip"])
+    made = world(hook, interactive=True, confirm="node")
+    async with asyncio.TaskGroup() as group:
+        group.create_task(made.upgrade())
+        await answer(made, SKIP)
+        await answer(made, ABORT)
+    assert [(told["moment"], told["node"], told["who"]) for told in hook.told] == [("skip", "web1", "ann")]
 
 
 @pytest.mark.virtual_time
