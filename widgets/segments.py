@@ -1,11 +1,16 @@
 """Segments: the pieces of text, each with a kind of color, that lines on the screen are made of."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from rich.style import Style
 from rich.text import Text
 
 from backends.text import visible
+
+Kind = Literal["ok", "moving", "bad", "out", "quiet"]
+"""What a color means: healthy in rotation; changing or stale; broken; taken out on purpose; the rest."""
+
 
 Segment = tuple[str, str]
 """Text that is safe to print, and the kind that gives it its color."""

@@ -10,8 +10,7 @@ from textual.widget import Widget
 
 from backends.text import format_clock, visible
 from widgets.segments import KINDS, Segment, css_colors, render_line, truncate
-from widgets.table.model import MainViewModel
-from widgets.view_model import LONG_STALE_S, BalancerBadge, RowCounts
+from widgets.table.model import LONG_STALE_S, BalancerBadge, MainViewModel, RowCounts
 
 
 class StatusHeader(Widget):

@@ -28,7 +28,7 @@ from console.tui.terminal_driver import TerminalDriver
 from orchestrator.events.events import Record
 from orchestrator.live.poller import Poller
 from orchestrator.session.session import Session
-from widgets.too_small import TooSmall, fits
+from widgets.dialogs.modal import TooSmall, fits
 
 HIGH_CONTRAST = Theme(
     name="high-contrast",

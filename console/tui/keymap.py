@@ -17,9 +17,9 @@ from console.tui.screens.main import MainScreen
 from widgets.detail.view import DetailView
 from widgets.dialogs.base import Report
 from widgets.dialogs.plan import PlanScreen
-from widgets.rollout.board import RolloutBoard
+from widgets.rollout_board import RolloutBoard
 from widgets.table.widget import ServerTable
-from widgets.transcript.view import Transcript
+from widgets.transcript import Transcript
 
 NODE_ACTIONS = {
     "look": ("details", "Load balancers side by side, sessions, checks, journal"),

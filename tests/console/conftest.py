@@ -50,7 +50,7 @@ def frozen_environment(shape: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     still = SimpleNamespace(time=lambda: EPOCH, strftime=lambda _: TIME_OF_DAY)
     monkeypatch.setattr("console.tui.screens.main.time", still)
     monkeypatch.setattr("console.tui.screens.detail.time", still)
-    monkeypatch.setattr("widgets.rollout.board.monotonic", lambda: 0.0)
+    monkeypatch.setattr("widgets.rollout_board.monotonic", lambda: 0.0)
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     yield

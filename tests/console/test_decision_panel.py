@@ -19,7 +19,7 @@ from orchestrator.events.state import RolloutState
 from orchestrator.planning.capacity import Capacity
 from orchestrator.planning.plan import capacity_text
 from tests.support.console_values import HOSTILE, harmless
-from widgets.rollout.decision_panel import MAX_LINES, DecisionPanel, decision_lines, shorten_commands
+from widgets.decision_panel import MAX_LINES, DecisionPanel, decision_lines, shorten_commands
 
 KEYS = {"continue": "space", "retry": "r", "skip": "s", "abort": "a", "pause": "p"}
 STARTED = RolloutStarted(

@@ -9,7 +9,7 @@ from backends.model import ServerRef
 from tests.console.detail_values import NOW, WEB1, detail, instance, read, stream
 from tests.support.console_values import HOSTILE, harmless
 from widgets.detail.view import DetailTitle, DetailView
-from widgets.transcript.lines import Line
+from widgets.transcript import Line
 
 LB1 = ServerRef("lb1", *WEB1)
 

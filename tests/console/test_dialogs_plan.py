@@ -17,7 +17,7 @@ from tests.console.dialog_values import (
     plan,
     shown,
 )
-from widgets.dialogs.hanging_text import Entries
+from widgets.dialogs.elements import Entries
 from widgets.dialogs.plan import PlanScreen
 from widgets.dialogs.result import ResultScreen
 

@@ -26,9 +26,9 @@ from orchestrator.events.steps import STEPS
 from tests.support.console_values import harmless
 from tests.support.fake_fleet import World
 from tests.support.virtual_time import run
-from widgets.rollout import board as module
-from widgets.rollout.board import RolloutBoard, scroll_window
-from widgets.rollout.board_lines import header, sentence
+from widgets import rollout_board
+from widgets.decision_panel import sentence
+from widgets.rollout_board import RolloutBoard, header, scroll_window
 
 START = 1000.0
 HOSTILE = "[red]x[/] \x1b[31m\x07\u202e" + "日" * 5_000
@@ -225,7 +225,7 @@ async def test_running_times_go_on_by_themselves_and_stop_with_the_work(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     app, times = Shell(), [50.0]
-    monkeypatch.setattr(module, "monotonic", lambda: times[0])
+    monkeypatch.setattr(rollout_board, "monotonic", lambda: times[0])
     async with app.run_test(size=(80, 24)) as pilot:
         board = app.query_one(RolloutBoard)
         board.show(folded(*DRAINING), START + 18)

@@ -9,9 +9,9 @@ from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
 from tests.support.console_values import harmless
-from widgets.table.model import Row
+from widgets.table.by_server import RowKey, node_key
+from widgets.table.model import Row, Sort, TableOptions
 from widgets.table.widget import ServerTable
-from widgets.view_model import RowKey, Sort, TableOptions, node_key
 
 ROW = Row(
     key=("shop", "web1"),

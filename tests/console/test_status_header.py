@@ -9,8 +9,8 @@ from textual.app import App, ComposeResult
 from tests.support.console_values import harmless
 from widgets.segments import truncate
 from widgets.status_header import StatusHeader, describe_trouble
-from widgets.table.model import MainViewModel, Row
-from widgets.view_model import BalancerBadge, RowCounts, RowKey
+from widgets.table.by_server import RowKey
+from widgets.table.model import BalancerBadge, MainViewModel, Row, RowCounts
 
 LIVE = BalancerBadge("lb1", "live", "2.6.12", 0.4, "")
 STALE = BalancerBadge("lb2", "stale", "2.6.12", 12, "connection refused")

@@ -19,9 +19,7 @@ from orchestrator.events.events import (
 from tests.support.console_values import HIDDEN, harmless
 from tests.support.fake_fleet import World
 from tests.support.virtual_time import run
-from widgets.transcript import view
-from widgets.transcript.lines import Lines
-from widgets.transcript.view import Transcript
+from widgets.transcript import Lines, Transcript
 
 
 class Shell(App[None]):
@@ -201,7 +199,7 @@ async def test_it_follows_the_end_unless_scrolled_up() -> None:
 
 
 async def test_memory_is_bounded_and_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(view, "MAX_LINES", 40)
+    monkeypatch.setattr("widgets.transcript.MAX_LINES", 40)
     app = Shell()
     async with app.run_test(size=(80, 12)) as pilot:
         transcript = app.query_one(Transcript)

@@ -14,7 +14,7 @@ from orchestrator.events.state import RolloutState
 from orchestrator.events.timeline import Timeline
 from orchestrator.journal.store import Journal
 from tests.unit import journals
-from widgets.transcript.lines import lines_of
+from widgets.transcript import lines_of
 
 KEY = "ssh-ed25519 SHA256:abc"
 ANN = Actor("ann@ops", "console", 1000, KEY)

@@ -21,7 +21,7 @@ from tests.support.fake_faults import Fault
 from tests.support.fake_fleet import World, answer
 from tests.unit.published import HEAD
 from tests.unit.test_shared_events import records
-from widgets.transcript.lines import lines_of
+from widgets.transcript import lines_of
 
 WRITTEN = ("listening on 8080", "bind: address already in use")
 

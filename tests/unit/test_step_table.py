@@ -11,7 +11,7 @@ from orchestrator.events.events import AnyEvent, StepDone, StepStarted
 from orchestrator.events.state import RolloutState
 from orchestrator.events.steps import STEPS, Implementation, StepSpec, implementation
 from tests.support.fake_fleet import World, steps
-from widgets.rollout.board_lines import headings, row
+from widgets.rollout_board import headings, row
 
 
 async def migrate(context: StepContext) -> str | None:

@@ -11,9 +11,8 @@ from tests.support.console_values import HOSTILE, server
 from tests.unit.test_table_model import DOWN, DRAIN, MAINT, RISING, instance, only, shown
 from tests.unit.test_table_model import nodes as names_of
 from widgets.table.by_node import group_by_node, translate_keys
-from widgets.table.by_server import merge_by_name
-from widgets.table.model import MainViewModel, Row
-from widgets.view_model import RowCounts, RowKey, TableOptions, node_key, node_of
+from widgets.table.by_server import RowKey, merge_by_name, node_key, node_of
+from widgets.table.model import MainViewModel, Row, RowCounts, TableOptions
 
 NODES = TableOptions(by="node")
 

@@ -10,9 +10,8 @@ from backends.model import Admin, Info, Level, Operational, Server
 from orchestrator.live.poller import BalancerView, FleetView
 from orchestrator.live.rates import Rates, RowIndex
 from tests.support.console_values import HOSTILE, server
-from widgets.table.by_server import natural_sort_key
-from widgets.table.model import MainViewModel, Row, build_view_model
-from widgets.view_model import GroupBy, RowCounts, RowKey, TableOptions
+from widgets.table.by_server import GroupBy, RowKey, natural_sort_key
+from widgets.table.model import MainViewModel, Row, RowCounts, TableOptions, build_view_model
 
 MAINT: dict[str, Any] = {"admin": Admin.FORCED_MAINT, "status": "MAINT", "operational": Operational.STOPPED}
 DRAIN: dict[str, Any] = {"admin": Admin.FORCED_DRAIN, "status": "DRAIN"}

@@ -17,7 +17,7 @@ from backends.text import MAX_DETAIL_CHARS, abridge, decode, last_lines, shorten
 from orchestrator.events import events
 from orchestrator.events.events import Record
 from tests.support.recorder import exchanges
-from widgets.transcript.lines import MAX_REPLY, lines_of
+from widgets.transcript import MAX_REPLY, lines_of
 
 LONG = 1_000_000
 CPU_SECONDS = 10.0  # instead of minutes

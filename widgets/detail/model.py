@@ -11,8 +11,9 @@ from orchestrator.events.events import Record
 from orchestrator.events.text import RepeatedWaits
 from orchestrator.live.poller import BalancerView, FleetView, PolledSessions
 from widgets.segments import Segment
-from widgets.transcript.lines import Line, lines_of
-from widgets.view_model import LONG_STALE_S, RowKey
+from widgets.table.by_server import RowKey
+from widgets.table.model import LONG_STALE_S
+from widgets.transcript import Line, lines_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)

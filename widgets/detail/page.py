@@ -15,7 +15,7 @@ from widgets.detail.balancer_table import LABEL_CELLS, build_checks, build_state
 from widgets.detail.model import Detail
 from widgets.segments import Segment, truncate
 from widgets.table.columns import MAX_CELL_CHARS, NO_VALUE, fit
-from widgets.transcript.lines import MARKS, Line
+from widgets.transcript import MARKS, Line
 
 MAX_ROWS_PER_LINE = 3  # of one line of the journal
 LATE_S = 3 * SESSIONS_INTERVAL_S  # seconds; sessions that are older are called so

@@ -12,8 +12,7 @@ from textual.widget import Widget
 from textual.widgets import Footer, Static
 
 from backends.text import counted, visible
-from widgets.dialogs.button import InlineButton
-from widgets.dialogs.hanging_text import Entries, Entry, strip_colors, to_content
+from widgets.dialogs.elements import Entries, Entry, InlineButton, strip_colors, to_content
 
 Answer = TypeVar("Answer")
 

@@ -14,11 +14,11 @@ from orchestrator.engine.manual_change import Action, Impact
 from orchestrator.engine.plan_differences import Difference
 from orchestrator.planning.capacity import Capacity
 from widgets.dialogs.base import Dialog
-from widgets.dialogs.button import InlineButton
-from widgets.dialogs.hanging_text import (
+from widgets.dialogs.elements import (
     QUIET_STYLE,
     Entries,
     Entry,
+    InlineButton,
     column_width,
     entry,
     pad_cell,

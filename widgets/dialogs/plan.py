@@ -20,11 +20,11 @@ from orchestrator.planning.plan import (
     task_text,
 )
 from widgets.dialogs.base import Report, heading_entry
-from widgets.dialogs.button import InlineButton
-from widgets.dialogs.hanging_text import (
+from widgets.dialogs.elements import (
     QUIET_STYLE,
     Entries,
     Entry,
+    InlineButton,
     column_width,
     entry,
     pad_cell,

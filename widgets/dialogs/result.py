@@ -18,8 +18,7 @@ from orchestrator.events.text import (
     way_lines,
 )
 from widgets.dialogs.base import Report, heading_entry
-from widgets.dialogs.button import InlineButton
-from widgets.dialogs.hanging_text import QUIET_STYLE, Entry, to_content
+from widgets.dialogs.elements import QUIET_STYLE, Entry, InlineButton, to_content
 
 LOOKS = {
     "healthy": ("✓ healthy", "$text-success"),

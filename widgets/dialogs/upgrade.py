@@ -13,8 +13,7 @@ from backends.errors import ConfigError
 from backends.templates import check_version
 from orchestrator.planning.application import Amount, Policy
 from widgets.dialogs.base import Dialog
-from widgets.dialogs.button import InlineButton, RadioList
-from widgets.dialogs.hanging_text import to_content
+from widgets.dialogs.elements import InlineButton, RadioList, to_content
 
 Confirmation = Literal["none", "node", "batch", "step"]
 

@@ -9,10 +9,14 @@ from orchestrator.live.poller import BalancerView, FleetView
 from widgets.table.by_server import (
     Aggregate,
     BalancerLines,
+    GroupBy,
+    RowKey,
     ServerRows,
     ServersByName,
     merge_by_name,
     natural_sort_key,
+    node_key,
+    node_of,
 )
 from widgets.table.server_status import (
     ABSENT,
@@ -26,7 +30,6 @@ from widgets.table.server_status import (
     is_empty_slot,
     worst_of,
 )
-from widgets.view_model import GroupBy, RowKey, node_key, node_of
 
 _Picker = Callable[[list[RowStatus]], "RowStatus | tuple[RowStatus, ...]"]
 

@@ -4,6 +4,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
+from typing import Literal
 
 from orchestrator.live.poller import BalancerView, FleetView
 from orchestrator.live.rates import RowIndex
@@ -16,7 +17,14 @@ from widgets.table.server_status import (
     judge_server,
     merge_balancers,
 )
-from widgets.view_model import RowKey, node_key, node_of
+
+GroupBy = Literal["server", "node"]
+"""What a row is: a server of one backend, or a node over all backends."""
+
+
+RowKey = tuple[str, str]
+"""Backend and server name, which identify a row. The row of a node has no backend: see `node_key`."""
+
 
 NO_LINE = -1
 BalancerLines = list[tuple[BalancerView, list[int]]]
@@ -218,3 +226,18 @@ def _judge_servers(
             if states[line] is EMPTY and (key in names or key[0] not in serving):
                 states[line] = judge_server(instance.servers[line])
     return [states[line] for line in lines]
+
+
+def node_key(node: str) -> RowKey:
+    """Return the key of a node's row: no backend of HAProxy has an empty name."""
+    return "", node
+
+
+def node_of(key: RowKey, names: Mapping[RowKey, str]) -> str:
+    """Return the node behind a row of either grouping; a server that belongs to none is its own.
+
+    Args:
+        key: of the row.
+        names: the node of each server, by backend and server name.
+    """
+    return names.get(key, key[1])

@@ -7,8 +7,7 @@ from functools import lru_cache
 from rich.cells import cell_len, set_cell_size
 
 from backends.text import visible
-from widgets.table.model import Row
-from widgets.view_model import Sort, TableOptions
+from widgets.table.model import Row, Sort, TableOptions
 
 NO_VALUE = "\N{EN DASH}"
 BARS = "▁▂▃▄▅▆▇█"

@@ -3,18 +3,60 @@
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import neg
-from typing import Protocol
+from typing import Literal, Protocol
 
 from backends.text import counted
 from orchestrator.live.poller import BalancerView, FleetView
+from widgets.segments import Kind
 from widgets.table.by_node import ServersByNode, group_by_node
-from widgets.table.by_server import ServersByName, merge_by_name
-from widgets.view_model import BalancerBadge, GroupBy, Kind, RowCounts, RowKey, TableOptions
+from widgets.table.by_server import GroupBy, RowKey, ServersByName, merge_by_name
 
+LONG_STALE_S = 10.0  # seconds after which old data are more than a hiccup
 _RELOAD_SHOWN_S = 60.0
 _MISSING = -1.0  # sorts after every number
+
+
+Sort = Literal["problems", "node", "sessions", "rate", "errors", "response"]
+
+
+@dataclass(frozen=True, slots=True)
+class BalancerBadge:
+    """One load balancer in the header."""
+
+    name: str
+    state: Literal["connecting", "live", "stale"]
+    version: str  # short, such as "2.6.12"; empty before the first answer
+    age_s: float  # since the data shown were read
+    note: str  # why it is stale, or "reloaded 12 s ago"; else empty
+
+
+@dataclass(frozen=True, slots=True)
+class RowCounts:
+    """How many rows are in which group."""
+
+    up: int
+    draining: int
+    maint: int
+    down: int
+    of: GroupBy = "server"
+
+
+@dataclass(frozen=True, slots=True)
+class TableOptions:
+    """Which rows the operator wants to see, and in which order."""
+
+    sort: Sort = "problems"
+    reverse: bool = False
+    filter: str = ""  # part of a node, backend or state
+    problems_only: bool = False
+    backend: str = ""  # only this one
+    by: GroupBy = "server"
+
+    def sorted_by(self, sort: Sort) -> "TableOptions":
+        """Return these options with another sort order, or reversed when it is the same order."""
+        return replace(self, sort=sort, reverse=sort == self.sort and not self.reverse)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from backends.model import AdminState, Operational, Server
 from orchestrator.events.text import format_health
-from widgets.view_model import Kind
+from widgets.segments import Kind
 
 Group = Literal["up", "draining", "maint", "down", "unknown", "empty"]
 

@@ -13,9 +13,9 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from widgets.table.by_server import RowKey
 from widgets.table.columns import RowSegments, build_heading, build_row, fit, sort_at
-from widgets.table.model import Row, Rows
-from widgets.view_model import RowKey, Sort, TableOptions
+from widgets.table.model import Row, Rows, Sort, TableOptions
 
 
 class ServerTable(ScrollView, can_focus=True, inherit_bindings=False):

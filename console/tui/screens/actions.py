@@ -33,7 +33,7 @@ from orchestrator.session.manual_change import change_by_hand
 from orchestrator.session.proposal import Proposal
 from orchestrator.session.recovery import plan_resume, plan_rollback, words
 from orchestrator.session.session import Session
-from widgets.view_model import RowKey, node_of
+from widgets.table.by_server import RowKey, node_of
 
 LEAVE, KEEP, PAUSE, ABORT = "leave", "keep", "pause", "abort"
 SWITCH = "application: "  # and its name: what the console ends with to go on with another one
@@ -310,7 +310,7 @@ class OperatorActions:
 
     async def quit(self) -> str | None:
         """Return what to do with a running rollout; None to stay."""
-        from widgets.dialogs.confirm import QuitDialog
+        from widgets.dialogs.modal import QuitDialog
 
         if not self._session.is_rolling:
             return LEAVE

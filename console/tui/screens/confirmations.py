@@ -50,7 +50,7 @@ async def confirm_break_lock(app: App[Any], session: Session, agreed: Holder | N
     Raises:
         BackendError: it cannot be known who has the lock.
     """
-    from widgets.dialogs.confirm import Confirm
+    from widgets.dialogs.modal import Confirm
 
     holder = await session.work_log.holder()
     if holder is None or holder == agreed:
@@ -76,7 +76,7 @@ async def confirm_override_freeze(app: App[Any], session: Session) -> Severity |
     Returns:
         What a freeze means for the plan: a warning once it is overridden; None: not now.
     """
-    from widgets.dialogs.confirm import Confirm
+    from widgets.dialogs.modal import Confirm
 
     frozen = judge_freeze(session.application.freezes, session.clock.time(), Severity.WARNING)
     if not frozen:
@@ -93,7 +93,7 @@ async def confirm_override_freeze(app: App[Any], session: Session) -> Severity |
 
 async def confirm_take_over(app: App[Any], offer: Offer) -> bool:
     """Ask whether to take over a rollout of another machine."""
-    from widgets.dialogs.confirm import Confirm
+    from widgets.dialogs.modal import Confirm
 
     answer = await app.push_screen_wait(
         Confirm(
@@ -112,7 +112,7 @@ async def confirm_resume(app: App[Any], unfinished: Sequence[str]) -> bool:
         app: shows the question.
         unfinished: what it did not finish, one line each.
     """
-    from widgets.dialogs.confirm import Confirm
+    from widgets.dialogs.modal import Confirm
 
     answer = await app.push_screen_wait(
         Confirm(
@@ -131,7 +131,7 @@ async def confirm_abort(app: App[Any], *, second: bool) -> bool:
         app: shows the question.
         second: an abort has been requested before, so this one does not wait for the running step.
     """
-    from widgets.dialogs.confirm import Confirm
+    from widgets.dialogs.modal import Confirm
 
     text = (
         "at once: a running command continues on its own"
@@ -188,7 +188,7 @@ class RemoteActions:
         self._screen.notify(f"asked {who} to {what}{ABORT_HINTS.get(what, '')}", markup=False, timeout=8)
 
     async def _confirm_abort(self, who: str) -> bool:
-        from widgets.dialogs.confirm import Confirm
+        from widgets.dialogs.modal import Confirm
 
         answer = await self._screen.app.push_screen_wait(
             Confirm(

@@ -18,9 +18,8 @@ from orchestrator.live.poller import Poller, SessionPoller, worth_reading
 from orchestrator.session.session import Session
 from widgets.detail.model import Detail, NodeJournal
 from widgets.detail.view import DetailTitle, DetailView
-from widgets.table.by_server import merge_by_name
-from widgets.transcript.view import Transcript
-from widgets.view_model import RowKey
+from widgets.table.by_server import RowKey, merge_by_name
+from widgets.transcript import Transcript
 
 POLL_INTERVAL_S = 0.1  # how often the screen checks for changes to show
 

@@ -22,13 +22,13 @@ from orchestrator.events.events import Record
 from orchestrator.live.poller import FleetView, Poller
 from orchestrator.remote.control_requests import ControlAction
 from orchestrator.session.session import Session
+from widgets.decision_panel import DecisionPanel, decision_lines
 from widgets.footer import KeyBar
-from widgets.rollout.board import RolloutBoard
-from widgets.rollout.decision_panel import DecisionPanel, decision_lines
+from widgets.rollout_board import RolloutBoard
 from widgets.status_header import StatusHeader
-from widgets.table.model import MainViewModel, build_view_model
+from widgets.table.by_server import RowKey
+from widgets.table.model import BalancerBadge, MainViewModel, build_view_model
 from widgets.table.widget import ServerTable
-from widgets.view_model import BalancerBadge, RowKey
 
 POLL_INTERVAL_S = 0.1  # how often the screen checks for changes to show
 
@@ -288,7 +288,7 @@ in rotation.
 
     @work(group="application", exclusive=True)
     async def action_application(self) -> None:
-        from widgets.dialogs.confirm import SelectDialog
+        from widgets.dialogs.modal import SelectDialog
 
         here = self._session.application.name
         picked = await self.app.push_screen_wait(SelectDialog("Application", self._applications, here))

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from textual import on
 from textual.binding import Binding, BindingType
@@ -14,8 +14,11 @@ from backends.text import visible
 from orchestrator.live.poller import Poller
 from orchestrator.session.session import Session
 from widgets.table.by_node import translate_keys
+from widgets.table.model import Sort, TableOptions
 from widgets.table.widget import ServerTable
-from widgets.view_model import GroupBy, Sort, TableOptions
+
+if TYPE_CHECKING:
+    from widgets.table.by_server import GroupBy
 
 SORTS: Sequence[Sort] = get_args(Sort)
 

@@ -12,7 +12,7 @@ from orchestrator.events.text import format_health
 from orchestrator.live.disruptions import headroom, tightest
 from orchestrator.live.poller import FleetView
 from orchestrator.planning.plan import Plan, capacity_text
-from widgets.rollout.decision_panel import shorten_commands
+from widgets.decision_panel import shorten_commands
 
 MAX_COMMANDS = 3  # lines of a question
 

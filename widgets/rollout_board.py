@@ -4,18 +4,134 @@ from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import ClassVar
 
+from rich.cells import cell_len
 from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.widget import Widget
 
-from backends.text import visible
-from orchestrator.events.state import NodeState, RolloutState
-from widgets.rollout.board_lines import header, headings, in_sight, row, sentence
-from widgets.segments import KINDS, css_colors, render_line
+from backends.text import counted, format_clock, format_duration, visible
+from orchestrator.events.state import NodeState, NodeStatus, RolloutState, is_under_way
+from orchestrator.events.steps import STEPS, Step
+from widgets.decision_panel import sentence
+from widgets.segments import KINDS, Segment, css_colors, render_line, truncate
 
+STATES: dict[str, Segment] = {
+    NodeState.PENDING: (" ", "quiet"),
+    NodeState.DRAINED: ("◐", "moving"),
+    NodeState.UPGRADED: ("✓", "ok"),
+    NodeState.ROLLED_BACK: ("✓", "ok"),
+    NodeState.SKIPPED: ("-", "quiet"),
+    NodeState.EXCLUDED: ("-", "quiet"),
+    NodeState.HELD: ("!", "moving"),
+    NodeState.FAILED: ("✗", "bad"),
+    NodeState.PUT_BACK: ("↶", "moving"),
+    NodeState.INTERRUPTED: ("?", "bad"),
+}
 FIXED_LINES = 3  # lines that always stay: header, sentence, headings
+CELL_COLUMNS = 7  # a glyph, a space, a time
+SPLIT_ETA_FROM_COLUMNS = 100  # from this width on the ETA has two parts
+
+
+def header(state: RolloutState, now: float, width: int) -> list[Segment]:
+    """`shop 1.4.2 → 1.5.0 · batch 2/3 · 3/12 nodes · ████░░ 33 % · left 3:10`; the bar takes the rest."""
+    share = state.done / state.total if state.total else 1.0
+    # With one node a batch both counts would say the same.
+    several = 1 < len(state.batches) < state.total
+    batch = f" · batch {state.batch}/{len(state.batches)}" if several else ""
+    count = f"{batch} · {state.done:>{len(str(state.total))}}/{counted(state.total, 'node')}"
+    before = state.versions_before()
+    title = (
+        f"{truncate(state.application, width // 5)} {truncate(before, width // 6)}".rstrip() if before else ""
+    )
+    title = f"{title or truncate(state.application, width // 4)} → {truncate(state.version, width // 5)}"
+    percent = f"{share:>4.0%}".replace("%", " %")
+    end = _ending(state, width)
+    taken = cell_len(title) + len(count) + len(percent) + len(end[0]) + 4
+    phase = _phase(state, width - taken)
+    bar = min(24, width - taken - sum(cell_len(text) for text, _ in phase))
+    filled = int(bar * share) if bar >= 4 else 0
+    bars = [("█" * filled, "ok"), ("░" * (bar - filled) + " ", "quiet")] if bar >= 4 else []
+    return [(title, "head"), *phase, (f"{count} · ", "plain"), *bars, (percent, "plain"), end]
+
+
+def _phase(state: RolloutState, room: int) -> list[Segment]:
+    if state.ended or state.phase == "progressing":
+        return []
+    glyph = "‖" if state.phase == "paused" else "!"
+    return [(" · ", "quiet"), (truncate(f"{glyph} {state.phase_text}", max(10, room - 3)), "moving")]
+
+
+def _ending(state: RolloutState, width: int) -> Segment:
+    if state.ended is None:
+        if state.phase != "progressing":  # then nobody knows
+            return "", "plain"
+        left = state.eta()
+        if left is None:
+            return f" · left {'-':>5}", "plain"
+        if width >= SPLIT_ETA_FROM_COLUMNS:
+            parts = f" (work {format_clock(left.working)}, wait {format_clock(left.waiting)})"
+        else:
+            parts = f" (wait {format_clock(left.waiting)})"
+        return f" · left {format_clock(left.seconds):>5}{parts}", "plain"
+    glyph, kind = ("✓", "ok") if state.ended.result == "healthy" else ("✗", "bad")
+    return f" · {glyph} {state.ended.result} in {format_clock(state.ended.duration_s)}", kind
+
+
+def in_sight(top: int, shown: int, total: int, held: bool) -> str:
+    """Return which rows are in sight, and how to return to those in progress."""
+    return f"{top + 1}-{top + shown} of {total}" + (" · end: follow" if held else "")
+
+
+def headings(name: int, gap: int, place: str) -> list[Segment]:
+    """Return the names of the columns, followed by `place`."""
+    steps = "".join(f"{step:<{CELL_COLUMNS + gap}}" for step in STEPS)
+    return [(f"{'NODE':<{name}}{' ' * gap}{steps}", "head"), (place, "quiet")]
+
+
+def row(
+    node: NodeStatus, state: RolloutState, now: float, name: int, gap: int, actual: str = ""
+) -> list[Segment]:
+    """Return a node with a cell for each step, then its state in words.
+
+    Args:
+        node: to show.
+        state: of the rollout, which has the open questions.
+        now: seconds since 1970, for what runs.
+        name: columns of its name.
+        gap: columns between two cells.
+        actual: how it is, where that differs from what is wanted; else empty.
+    """
+    asked = any(question.subject == node.name for question in state.questions.values())
+    label = Text(truncate(node.name, name))
+    label.pad_right(name - label.cell_len)
+    segments: list[Segment] = [(label.plain + " " * gap, "plain")]
+    for step in STEPS:
+        text, kind = _cell(node, step, now)
+        segments.append((f"{text:<{CELL_COLUMNS + gap}}", kind))
+    glyph, kind = STATES.get(node.state, ("◐", "moving"))
+    if actual:
+        return [*segments, (f"{glyph} {node.state}", kind), (f" · but {visible(actual)}", "bad")]
+    silent = not node.reason or node.state is NodeState.BAKING
+    words = node.state if silent else f"{node.state}: {node.reason}"
+    if is_under_way(node.state) and node.state != NodeState.DRAINED and not node.at_work:
+        words = f"{node.step} done"  # "stopping" would mean that it is still in progress
+    words += f" · service output: {node.log[-1]}" if node.log else ""
+    words += " · waits for you" if asked else ""
+    return [*segments, (f"{glyph} {visible(words)}", "moving" if asked and kind == "quiet" else kind)]
+
+
+def _cell(node: NodeStatus, step: Step, now: float) -> Segment:
+    span = node.steps.get(step)
+    if span is None:
+        return ("✗", "bad") if node.state is NodeState.FAILED and node.step == step else ("", "plain")
+    if span.is_done:
+        glyph, kind = ("✓", "ok") if span.result == "done" else ("·", "quiet")
+        return f"{glyph} {format_duration(span.seconds):>5}", kind
+    if node.step == step and node.at_work:
+        return f"◐ {format_clock(now - span.began):>5}", "moving"
+    return ("?" if node.state is NodeState.INTERRUPTED else "✗"), "bad"
 
 
 class RolloutBoard(Widget, can_focus=True):

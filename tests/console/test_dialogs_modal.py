@@ -3,7 +3,7 @@
 import pytest
 
 from tests.console.dialog_values import HOSTILE, cut_off, open_dialog, shown
-from widgets.dialogs.confirm import ANSWERS, Confirm, QuitDialog
+from widgets.dialogs.modal import ANSWERS, Confirm, QuitDialog
 
 CHOICES = [("pause", "Pause", "default"), ("skip", "Skip", "warning"), ("continue", "Go on", "success")]
 

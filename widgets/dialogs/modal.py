@@ -1,16 +1,21 @@
-"""Questions with a few answers: confirm something, quit while a rollout runs, select a name."""
+"""Small modal screens: confirm something, quit while a rollout runs, select a name, enlarge the terminal."""
 
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
+from textual.geometry import Size
+from textual.screen import ModalScreen
 from textual.widget import Widget
+from textual.widgets import Static
 
 from widgets.dialogs.base import Dialog
-from widgets.dialogs.button import InlineButton, RadioList
-from widgets.dialogs.hanging_text import Entries, Entry, entry
+from widgets.dialogs.elements import Entries, Entry, InlineButton, RadioList, entry
+
+MIN_SIZE = Size(80, 24)
 
 
 class Confirm(Dialog[str | None]):
@@ -148,3 +153,35 @@ class SelectDialog(Dialog[str | None]):
     @on(InlineButton.Pressed)
     def _pressed(self, event: InlineButton.Pressed) -> None:
         self.dismiss(self.query_one(RadioList).value if event.answer == "yes" else None)
+
+
+def fits(size: Size) -> bool:
+    """Whether the terminal is large enough."""
+    return size.width >= MIN_SIZE.width and size.height >= MIN_SIZE.height
+
+
+class TooSmall(ModalScreen[None]):
+    """Covers the screen until there is room again; a running rollout continues."""
+
+    DEFAULT_CSS = """
+    TooSmall { align: center middle; background: $background; }
+    TooSmall Static { width: auto; max-width: 100%; height: auto; text-align: center; }
+    """
+
+    def compose(self) -> ComposeResult:
+        yield Static(self._words(self.app.size), markup=False)
+
+    def on_resize(self, event: events.Resize) -> None:
+        if fits(event.size):
+            if self.is_current:  # a second event while it goes would close what lies below it
+                self.dismiss(None)
+        else:
+            self.query_one(Static).update(self._words(event.size))
+
+    @staticmethod
+    def _words(size: Size) -> str:
+        return (
+            f"This terminal has {size.width} by {size.height};\n"
+            f"Rolldeck needs {MIN_SIZE.width} by {MIN_SIZE.height}.\n"
+            "A running rollout continues."
+        )

@@ -1,22 +1,26 @@
-"""The decision that a rollout waits for, above the board. It is no dialog: all other keys still work."""
+"""What a rollout waits for: one sentence for the board, and a panel for the decision of the operator."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
+from rich.cells import cell_len
 from rich.style import Style
 from rich.text import Text
 from textual.geometry import Size
 from textual.widget import Widget
 
-from backends.text import visible
+from backends.text import counted, format_clock, visible
 from orchestrator.engine.control import ABORT, CONTINUE, RETRY, SKIP
-from orchestrator.events.events import DecisionRequested
-from orchestrator.events.state import NodeState, RolloutState
-from orchestrator.events.text import choice_text
+from orchestrator.events.events import DecisionRequested, RolloutEnded
+from orchestrator.events.state import NodeState, NodeStatus, RolloutState
+from orchestrator.events.steps import STEPS
+from orchestrator.events.text import choice_text, remaining_text
 from widgets.segments import KINDS, Segment, css_colors, render_line, truncate
 
 ACTION_BY_CHOICE = {CONTINUE: "continue", RETRY: "retry", SKIP: "skip", ABORT: "abort"}
 """The id of the key binding of each choice."""
+MAX_LINES = 8  # lines
+MAX_TITLE_LINES = 3  # lines that the first one may take: an error must be readable where it is decided on
 MAX_LOG_LINES = 3  # of a service's log, above the keys
 
 KeyNames = Mapping[str, str]
@@ -95,10 +99,6 @@ def shorten_commands(commands: Sequence[tuple[str, str]], most: int, width: int)
     return lines if len(lines) <= most else [*lines[: most - 1], f"... and {len(lines) - most + 1} more"]
 
 
-MAX_LINES = 8  # lines
-MAX_TITLE_LINES = 3  # lines that the first one may take: an error must be readable where it is decided on
-
-
 class DecisionPanel(Widget):
     """Lines with a bar on their left; it takes no room while there are none."""
 
@@ -153,3 +153,59 @@ class DecisionPanel(Widget):
         return [
             Text("   " if number else " ", end="").append_text(row) for number, row in enumerate(rows[:most])
         ]
+
+
+def sentence(state: RolloutState, now: float, capacities: str, width: int) -> list[Segment]:
+    """Return what the rollout waits for, or how it ended, in one line that ends with `capacities`.
+
+    Where there is no room the reason is cut, never the countdown: the row of the node has the reason too.
+    """
+    tail = f" · {truncate(capacities, width // 2)}" if capacities else ""
+    room = width - cell_len(tail)
+    text, kind, countdowns = _why(state, now)
+    left = next(
+        (countdown for countdown in countdowns if cell_len(visible(text + countdown)) <= room), countdowns[-1]
+    )
+    return [(truncate(text, room - cell_len(left)) + left, kind), (tail, "plain")]
+
+
+def _why(state: RolloutState, now: float) -> tuple[str, str, list[str]]:
+    """Return the sentence, its kind, and its endings: the long one, and a shorter one for narrow screens."""
+    if state.ended:
+        return *_end(state, state.ended), [""]
+    if state.questions:
+        asked = ", ".join(question.subject for question in state.questions.values())
+        return f"? waiting for a decision: {asked}", "moving", [""]
+    working = [node for node in state.nodes.values() if node.at_work]
+    if not working:
+        paused = "no new node is started"
+        return *((paused, "moving") if state.phase == "paused" else ("between two steps", "quiet")), [""]
+    first_node = min(working, key=lambda node: node.deadline or float("inf"))
+    baking = first_node.state is NodeState.BAKING
+    verb = "bakes" if baking else STEPS.spec(first_node.step or STEPS[0]).verb
+    why = f": {first_node.reason}" if first_node.reason and not baking else ""
+    return f"{first_node.name} {verb}{why}", "plain", _countdowns(state, first_node, len(working), now)
+
+
+def _countdowns(state: RolloutState, node: NodeStatus, working: int, now: float) -> list[str]:
+    more = f" · +{counted(working - 1, 'node')} in progress" if working > 1 else ""
+    if state.phase == "paused":
+        return [f" · deadline stopped{more}", " · deadline stopped"]
+    if node.deadline is None:
+        return [more]
+    left = remaining_text(format_clock(node.deadline - now), baking=node.state is NodeState.BAKING)
+    return [f" · {left}{more}", f" · {left}"]
+
+
+def _end(state: RolloutState, ended: RolloutEnded) -> Segment:
+    out = [out.node for out in ended.out_of_rotation if not out.intentional]
+    verb = "rolled back" if state.kind == "rollback" else "upgraded"
+    parts = [f"not in rotation: {', '.join(out)}"] if out else []
+    parts += (
+        [f"{counted(len(ended.unreachable_balancers), 'load balancer')} could not be read"]
+        if ended.unreachable_balancers
+        else []
+    )
+    parts += [ended.reason] if ended.reason else []
+    parts += [] if out or ended.unreachable_balancers else [f"all {verb} nodes are in rotation"]
+    return " · ".join(parts), "ok" if ended.result == "healthy" and not ended.unreachable_balancers else "bad"

@@ -1,1 +1,0 @@
-"""The rollout on the screen, and what waits for the operator."""

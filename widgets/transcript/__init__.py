@@ -1,1 +1,0 @@
-"""Every command that was sent, with its raw reply."""
