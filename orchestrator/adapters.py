@@ -28,8 +28,8 @@ from backends.local_machine import LOGIN, base_environment, operator_environment
 from backends.protocols import Host, LoadBalancer
 from backends.services.container import ContainerSettings
 from backends.templates import fill_plain
+from orchestrator.inventory.resolver import NodeSpec
 from orchestrator.inventory.source import NodeSource
-from orchestrator.inventory.static import NodeSpec
 from orchestrator.node import Node
 from orchestrator.settings import ApplicationSettings
 

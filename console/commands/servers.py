@@ -31,7 +31,7 @@ from orchestrator.events.events import Record
 from orchestrator.events.text import format_health, remaining_text
 from orchestrator.planning.application import Application
 from orchestrator.planning.capacity import CapacityViolation
-from orchestrator.session.manual_change import change_by_hand
+from orchestrator.session.proposal import make_manual_change
 from orchestrator.session.session import Session
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -154,7 +154,7 @@ async def _carry_out(session: Session, request: _Request, change: Change, impact
 
     session.bus.subscribe(_tell)
     try:
-        return await change_by_hand(session, change, impact, agree, break_lock=request.break_lock)
+        return await make_manual_change(session, change, impact, agree, break_lock=request.break_lock)
     except (RolldeckError, asyncio.CancelledError):
         await _tell_where_it_stands(session, impact)
         raise

@@ -33,8 +33,9 @@ from console.terminal.timeline import GLYPHS, commands, entries_by_node, reply_l
 from orchestrator.events import events
 from orchestrator.events.events import Record
 from orchestrator.events.steps import STEPS
-from orchestrator.events.text import WAY_ON_LABELS, intention_text, mixed_versions_text, way_lines
+from orchestrator.events.text import mixed_versions_text
 from orchestrator.events.timeline import Timeline
+from orchestrator.events.ways_back import WAY_ON_LABELS, intention_text, way_lines
 from orchestrator.journal.entries import UNKNOWN
 from orchestrator.planning.findings import group_findings
 

@@ -8,15 +8,8 @@ from console.exit_codes import ExitCode
 from console.terminal.output import clean, paint, table
 from orchestrator.engine.result import outcomes, version_and_rotation
 from orchestrator.events.events import RolloutEnded
-from orchestrator.events.text import (
-    WAY_ON_LABELS,
-    WayLine,
-    intention_text,
-    mixed_versions_text,
-    reason_beside,
-    way_lines,
-)
-from orchestrator.events.ways_back import OutOfRotation
+from orchestrator.events.text import mixed_versions_text, reason_beside
+from orchestrator.events.ways_back import WAY_ON_LABELS, OutOfRotation, WayLine, intention_text, way_lines
 from orchestrator.planning.findings import SEVERITY_GLYPHS, Finding, Severity, group_findings
 from orchestrator.planning.plan import Plan, command_groups, failed_before_text, task_text
 

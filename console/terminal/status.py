@@ -9,7 +9,8 @@ from backends.model import Server, Snapshot
 from backends.text import counted
 from console.terminal.output import clean, paint
 from orchestrator.balancers.request_errors import Sample, Signals, in_all
-from orchestrator.events.text import WAY_ON_LABELS, mixed_versions_text, others_text, since_text
+from orchestrator.events.text import mixed_versions_text
+from orchestrator.events.ways_back import WAY_ON_LABELS, others_text, since_text
 from orchestrator.journal.entry_status import RolloutStatus, at_work
 from orchestrator.live.versions import NodeVersion
 from orchestrator.session.status import ApplicationStatus, KeptOut

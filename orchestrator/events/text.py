@@ -1,18 +1,24 @@
-"""Events, servers, requests and the end of a rollout in words; the same wherever they are shown."""
+"""Events in words and as JSON, the same wherever they are shown; also servers and the end of a rollout.
+
+The JSON is what `--json` prints, and its fields are those of hooks and the journal: each event is one flat
+object with the name under `event`, and each reader puts fields of its own in front. Within a schema version
+fields are only ever added; a changed meaning raises `SCHEMA`. The journal has a schema of its own, see
+`orchestrator.journal.entries`.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+
+import msgspec
 
 from backends.model import AdminState, Server
-from backends.text import UNKNOWN_TIME, counted, format_duration, format_local_time
+from backends.text import counted, format_duration
 from orchestrator.balancers.request_errors import MIN_REQUESTS
 from orchestrator.events import events
 from orchestrator.events.actor import requested_with
-from orchestrator.events.events import AnyEvent, Baked, StepStarted, Traffic, Waiting
-from orchestrator.events.ways_back import OutOfRotation, ways_back
+from orchestrator.events.events import AnyEvent, Baked, Record, StepStarted, Traffic, Waiting
 
+SCHEMA = 2
 _SENTENCES: dict[type[events.Event], str] = {
     events.RolloutStarted: "{operator} starts {application} → {version} on {nodes}",
     events.FreezeOverridden: "{operator} overrides the freeze: {reason}",
@@ -162,48 +168,6 @@ def traffic_text(traffic: Traffic) -> str:
     return ", ".join(parts)
 
 
-WAY_ON_LABELS = {"resume": "to finish it:", "rollback": "to roll back:"}
-
-
-@dataclass(frozen=True, slots=True)
-class WayLine:
-    """One line about how a node gets back.
-
-    Attributes:
-        kind: "refused" says why `rolldeck ready` would do nothing now, "rolldeck" is a command of ours,
-            "heading" stands above the commands that are typed by hand, "by_hand" is one of these.
-        label: stands before the text; those of our commands end in one column.
-        text: a command, or a reason; it is not cleaned.
-    """
-
-    kind: Literal["refused", "rolldeck", "heading", "by_hand"]
-    label: str
-    text: str = ""
-
-
-def way_lines(out: OutOfRotation, *, blocked: bool = False) -> list[WayLine]:
-    """What puts a node back, in the order in which it is to be tried.
-
-    Args:
-        out: the node.
-        blocked: no command of Rolldeck works now, as without a journal: only those by hand can be done.
-    """
-    ways = ways_back(out)
-    then = "once that is fixed, " if blocked else ""
-    ready = [WayLine("rolldeck", f"{then}put back in rotation:", command) for command in ways.own]
-    rollback = [WayLine("rolldeck", f"{then}roll back this node: ", out.rollback_command)]
-    rollback = rollback if out.rollback_command else []
-    if out.not_ready:
-        own = [WayLine("refused", "`ready` would refuse it now:", out.not_ready), *rollback, *ready]
-    else:
-        own = [*ready, *rollback]
-    by_hand = [WayLine("by_hand", "on", command) for command in ways.by_hand]
-    if by_hand:
-        wait = "; before ready, wait until it reads DRAIN with full health" if ways.awaits_health else ""
-        by_hand.insert(0, WayLine("heading", f"manual commands, in order{wait}:"))
-    return [*by_hand, *own] if blocked else [*own, *by_hand]
-
-
 def reason_without_result(result: str, reason: str) -> str:
     """A reason to be put behind a result that it may begin with: `by ann` of `aborted by ann`."""
     return reason.removeprefix(result).strip()
@@ -226,31 +190,6 @@ def mixed_versions_text(versions: Mapping[str, str]) -> str:
     return "; ".join(f"{version} on {', '.join(names)}" for version, names in sorted(nodes.items()))
 
 
-def intention_text(out: OutOfRotation) -> str:
-    """Why somebody wants it to be out; empty where nobody does."""
-    if out.by_others:
-        return f"kept out by {others_text(by_agent=out.by_agent)}{since_text(out.since)}, untouched"
-    return "as it was before" if out.intentional else ""
-
-
-def others_text(*, by_agent: bool) -> str:
-    """Who it was when it was not us. HAProxy does not tell an operator from an agent check."""
-    return "somebody else, or its agent check," if by_agent else "somebody else"
-
-
-def since_text(at: float) -> str:
-    """` since 14:05:12`, with the day where that is not today; empty for 0."""
-    if not at:
-        return ""
-    same_day = format_local_time(at, "%Y-%m-%d") == format_local_time(_now(), "%Y-%m-%d")
-    moment = format_local_time(at, "%H:%M:%S" if same_day else "%Y-%m-%d %H:%M:%S")
-    return "" if moment == UNKNOWN_TIME else f" since {moment}"
-
-
-def _now() -> float:
-    return datetime.now(UTC).timestamp()
-
-
 class RepeatedWaits:
     """Knows a `Waiting` that only repeats its reason."""
 
@@ -267,3 +206,24 @@ class RepeatedWaits:
         elif isinstance(event, StepStarted):
             self._told.pop((event.node, event.step), None)
         return False
+
+
+def encode(fields: Mapping[str, object]) -> bytes:
+    """One object of `--json`, with the schema in front and without a newline."""
+    return msgspec.json.encode({"schema": SCHEMA, **fields})
+
+
+def event_fields(record: Record, **head: object) -> dict[str, object]:
+    """An event as `--json` has it; `head` stands before it."""
+    return {**head, "seq": record.seq, "time": format_time(record.at), **flat(record.event)}
+
+
+def flat(event: AnyEvent) -> dict[str, object]:
+    """The fields of an event with its name; structs in it are objects."""
+    fields: dict[str, object] = msgspec.to_builtins(event)
+    return fields
+
+
+def format_time(at: float) -> str:
+    """Seconds since 1970 as RFC 3339 has them, in UTC: "2026-11-28T20:31:23.042Z"."""
+    return datetime.fromtimestamp(round(at, 3), UTC).isoformat(timespec="milliseconds")[:-6] + "Z"

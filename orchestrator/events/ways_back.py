@@ -1,9 +1,15 @@
-"""The commands that put a node back in rotation, each with its kind: nothing is decided by their words."""
+"""The commands that put a node back in rotation: their kinds, and the lines that show them.
+
+Decisions are made on the kind of a command, never on its words.
+"""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
+
+from backends.text import UNKNOWN_TIME, format_local_time
 
 
 class OriginalStateRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,3 +89,70 @@ def ways_back(out: OutOfRotation) -> WaysBack:
         [command.text for command in by_hand],
         any(command.kind == "prove" for command in by_hand),
     )
+
+
+WAY_ON_LABELS = {"resume": "to finish it:", "rollback": "to roll back:"}
+
+
+@dataclass(frozen=True, slots=True)
+class WayLine:
+    """One line about how a node gets back.
+
+    Attributes:
+        kind: "refused" says why `rolldeck ready` would do nothing now, "rolldeck" is a command of ours,
+            "heading" stands above the commands that are typed by hand, "by_hand" is one of these.
+        label: stands before the text; those of our commands end in one column.
+        text: a command, or a reason; it is not cleaned.
+    """
+
+    kind: Literal["refused", "rolldeck", "heading", "by_hand"]
+    label: str
+    text: str = ""
+
+
+def way_lines(out: OutOfRotation, *, blocked: bool = False) -> list[WayLine]:
+    """What puts a node back, in the order in which it is to be tried.
+
+    Args:
+        out: the node.
+        blocked: no command of Rolldeck works now, as without a journal: only those by hand can be done.
+    """
+    ways = ways_back(out)
+    then = "once that is fixed, " if blocked else ""
+    ready = [WayLine("rolldeck", f"{then}put back in rotation:", command) for command in ways.own]
+    rollback = [WayLine("rolldeck", f"{then}roll back this node: ", out.rollback_command)]
+    rollback = rollback if out.rollback_command else []
+    if out.not_ready:
+        own = [WayLine("refused", "`ready` would refuse it now:", out.not_ready), *rollback, *ready]
+    else:
+        own = [*ready, *rollback]
+    by_hand = [WayLine("by_hand", "on", command) for command in ways.by_hand]
+    if by_hand:
+        wait = "; before ready, wait until it reads DRAIN with full health" if ways.awaits_health else ""
+        by_hand.insert(0, WayLine("heading", f"manual commands, in order{wait}:"))
+    return [*by_hand, *own] if blocked else [*own, *by_hand]
+
+
+def intention_text(out: OutOfRotation) -> str:
+    """Why somebody wants it to be out; empty where nobody does."""
+    if out.by_others:
+        return f"kept out by {others_text(by_agent=out.by_agent)}{since_text(out.since)}, untouched"
+    return "as it was before" if out.intentional else ""
+
+
+def others_text(*, by_agent: bool) -> str:
+    """Who it was when it was not us. HAProxy does not tell an operator from an agent check."""
+    return "somebody else, or its agent check," if by_agent else "somebody else"
+
+
+def since_text(at: float) -> str:
+    """` since 14:05:12`, with the day where that is not today; empty for 0."""
+    if not at:
+        return ""
+    same_day = format_local_time(at, "%Y-%m-%d") == format_local_time(_now(), "%Y-%m-%d")
+    moment = format_local_time(at, "%H:%M:%S" if same_day else "%Y-%m-%d %H:%M:%S")
+    return "" if moment == UNKNOWN_TIME else f" since {moment}"
+
+
+def _now() -> float:
+    return datetime.now(UTC).timestamp()

@@ -21,7 +21,7 @@ from orchestrator.inventory.source import FoundNode, NodeSettings, NodeSource, c
 from orchestrator.journal.unfinished import UnfinishedNode
 from orchestrator.node import Node
 from orchestrator.planning.findings import Finding
-from orchestrator.remote.header import Endpoint
+from orchestrator.remote.takeover import Endpoint
 
 PAUSES_S = (1.0, 2.0, 5.0, 10.0)  # before a source is asked again that could not be asked
 FRESH_S = 60.0  # for which the header names what came and went

@@ -1,14 +1,99 @@
-"""All inventories, chosen by `kind` in the configuration: a new one is a file of its own and lines here."""
+"""The kinds of inventories: the configuration and a file, which are here, and Consul.
 
-from collections.abc import Mapping
+A new kind is a module with its source in this package, and lines in this one.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from backends.consul.catalog import ConsulService
 from backends.consul.client import Consul
 from backends.file_trust import Writers
-from backends.kinds import FileInventory
+from backends.kinds import FileInventory, read_nodes
+from backends.protocols import Host
 from orchestrator.inventory.consul import ConsulSource
 from orchestrator.inventory.source import NodeSettings, NodeSource
-from orchestrator.inventory.static import Decode, FileSource, StaticSource
+from orchestrator.planning.findings import Finding, Severity
+
+
+class StaticSource:
+    """Nodes that stand in the configuration. Implements `NodeSource`.
+
+    Args:
+        nodes: by name. Without any, every server in HAProxy is a node.
+    """
+
+    name = "the configuration"
+    confirms_changes = False
+
+    def __init__(self, nodes: Mapping[str, NodeSettings]) -> None:
+        self._nodes = nodes
+
+    async def read(self) -> Mapping[str, NodeSettings]:
+        """See `NodeSource`."""
+        return self._nodes
+
+    def watch(self) -> None:
+        """See `NodeSource`: it never changes."""
+
+    def registration(self, node: str, host: Host, values: Mapping[str, str]) -> None:
+        """See `NodeSource`: there is none."""
+
+    def remarks(self) -> Sequence[Finding]:
+        """See `NodeSource`: there is nothing to say."""
+        return ()
+
+
+Decode = Callable[[Mapping[str, Any], str, str], Mapping[str, NodeSettings]]
+
+
+class FileSource:
+    """Reads the file when an application is worked on: one that is broken is no matter of the others.
+
+    Implements `NodeSource`.
+
+    Args:
+        settings: which file, and how it is read.
+        decode: makes nodes of what stands in it; see `Settings.decode_nodes`.
+        file: the configuration, for errors; a relative path begins in its folder.
+        key: of the inventory in it, for errors.
+        writers: who may write the configuration, and files that it names and that bring commands.
+    """
+
+    name = "the inventory"
+    confirms_changes = False
+
+    def __init__(
+        self, settings: FileInventory, decode: Decode, file: str, key: str, writers: Writers
+    ) -> None:
+        self._settings = settings
+        self._decode = decode
+        self._file, self._key = file, key
+        self._writers = writers
+        self._remarks: tuple[Finding, ...] = ()
+
+    async def read(self) -> Mapping[str, NodeSettings]:
+        """See `NodeSource`."""
+        folder = Path(self._file).parent
+        found = await read_nodes(self._settings, folder, self._file, self._key, self._writers)
+        if found.reader:
+            read_by = Finding(Severity.INFO, "inventory", f"{found.file} was read by {found.reader}")
+            texts = (f"{found.file}: {warning}" for warning in found.warnings)
+            self._remarks = (read_by, *(Finding(Severity.WARNING, "inventory", text) for text in texts))
+        return await asyncio.to_thread(self._decode, found.nodes, found.file, found.key)
+
+    def watch(self) -> None:
+        """See `NodeSource`: it is read once."""
+
+    def registration(self, node: str, host: Host, values: Mapping[str, str]) -> None:
+        """See `NodeSource`: there is none."""
+
+    def remarks(self) -> Sequence[Finding]:
+        """See `NodeSource`: who has read it, and what was odd."""
+        return self._remarks
+
 
 InventorySettings = FileInventory | ConsulService
 

@@ -1,14 +1,28 @@
-"""The nodes of an application: from their source, and from what load balancers have answered so far."""
+"""The nodes of an application, from their source and from what load balancers have answered so far."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 from backends.errors import BackendError, ConfigError
-from backends.model import Snapshot
+from backends.model import Server, Snapshot
+from backends.templates import check_host, check_port, check_value
 from orchestrator.balancers.group import BalancerGroup
 from orchestrator.inventory.source import NodeSettings
-from orchestrator.inventory.static import NodeSpec, resolve_nodes
 from orchestrator.node import Node
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSpec:
+    """A node by name and place, before anything is opened."""
+
+    name: str
+    address: str
+    port: int
+    servers: tuple[str, ...]
+    settings: NodeSettings
+
 
 STRAGGLER_WAIT_S = 0.3  # for the others, when the first load balancer has answered
 
@@ -137,3 +151,78 @@ class InventoryResolver:
 def _complete(named: Mapping[str, NodeSettings], port: int) -> bool:
     """Whether the source says of all nodes where they are."""
     return bool(named) and all(node.address and (node.port or port) for node in named.values())
+
+
+def resolve_nodes(
+    named: Mapping[str, NodeSettings], servers: Iterable[Server], file: str, key: str, port: int = 0
+) -> list[NodeSpec]:
+    """The nodes in the order of their source, or of HAProxy when that is the inventory. Pure.
+
+    Args:
+        named: by the configuration, or another source; may be empty.
+        servers: what was read from HAProxy; may be empty when the source says it all.
+        file: of the configuration, for errors.
+        key: of the nodes in it, for errors.
+        port: of nodes that have none of their own; 0: as HAProxy has it.
+
+    Raises:
+        ConfigError: an address or port that neither the source nor HAProxy tells.
+    """
+    servers = list(servers)
+    if not named:
+        _one_place_each(servers, file, key)
+    known = _by_name(servers)
+    nodes = named or {server.ref.server: NodeSettings() for server in servers if not server.empty_slot}
+    result = []
+    for name, settings in nodes.items():
+        names = tuple(settings.servers) or (name,)
+        seen = next((known[server] for server in names if server in known), None)
+        address = settings.address or (seen.address if seen else "")
+        own_port = settings.port or port or (seen.port if seen else 0)
+        for field, value in (("address", address), ("port", own_port)):
+            if not value:
+                raise ConfigError(
+                    file,
+                    f"{key}.{name}.{field}",
+                    f"missing, and HAProxy does not report it for {' or '.join(names)}",
+                )
+        with _located(file, f"{key}.{name}"):
+            check_value("name", name)
+            check_host("address", address)
+            check_port("port", own_port)
+        result.append(NodeSpec(name, address, own_port, names, settings))
+    return result
+
+
+def _one_place_each(servers: Iterable[Server], file: str, key: str) -> None:
+    """With HAProxy as the inventory a server's name is the node's: it must not mean two machines."""
+    places: dict[str, set[str]] = {}
+    for server in servers:
+        if server.address:
+            places.setdefault(server.ref.server, set()).add(f"{server.address}:{server.port}")
+    for name, found in places.items():
+        if len(found) > 1:
+            raise ConfigError(
+                file,
+                key,
+                f"missing, and server {name!r} in HAProxy is several places: {', '.join(sorted(found))};"
+                " name each node and its `servers`",
+            )
+
+
+@contextmanager
+def _located(file: str, key: str) -> Iterator[None]:
+    """What HAProxy said goes into commands, as the configuration's does. Errors name the whole key."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(file, f"{key}.{error.key}", error.problem) from None
+
+
+def _by_name(servers: Iterable[Server]) -> Mapping[str, Server]:
+    """Server lines by "web1" and by "backend/web1"; of several the first that was read."""
+    known: dict[str, Server] = {}
+    for server in servers:
+        known.setdefault(server.ref.server, server)
+        known.setdefault(f"{server.ref.backend}/{server.ref.server}", server)
+    return known

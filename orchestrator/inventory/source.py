@@ -1,7 +1,7 @@
 """Where the nodes of an application come from.
 
 HAProxy completes each source: it has the addresses and ports that a source leaves out, and where a source
-names no node at all, every server is one (see `orchestrator.inventory.static`).
+names no node at all, every server is one (see `orchestrator.inventory.resolver`).
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence

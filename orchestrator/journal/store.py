@@ -23,16 +23,20 @@ from orchestrator.journal import chain
 from orchestrator.journal.chain import transaction
 from orchestrator.journal.entries import (
     COLUMNS,
+    KINDS,
+    UNREADABLE,
     Entry,
     EntryHeader,
     Kind,
     Time,
+    decode_row,
+    encode_row,
     ending,
+    kind_of,
     plan_hash,
     read_entry,
 )
 from orchestrator.journal.migrations import VERSION, migrate, version_of
-from orchestrator.journal.rows import KINDS, UNREADABLE, decode_row, encode_row, kind_of
 from orchestrator.journal.verification import Verification, find, verify
 
 __all__ = ["Entry", "Journal", "Kind", "Time"]

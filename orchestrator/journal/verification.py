@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from orchestrator.journal import chain
-from orchestrator.journal.entries import ending
+from orchestrator.journal.entries import decode_event, ending
 from orchestrator.journal.migrations import version_of
-from orchestrator.journal.rows import decode_event
 
 State = Literal["intact", "unverifiable", "broken"]
 

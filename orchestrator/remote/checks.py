@@ -22,10 +22,10 @@ from orchestrator.events.ways_back import (
     WayOn,
     ready_command,
 )
-from orchestrator.journal.rows import decode_event, encode_row
+from orchestrator.journal.entries import decode_event, encode_row
 from orchestrator.node import OriginalState
 from orchestrator.planning.application import Policy
-from orchestrator.remote.header import RolloutHeader
+from orchestrator.remote.takeover import RolloutHeader
 
 MAX_WEIGHT = 256  # of HAProxy
 

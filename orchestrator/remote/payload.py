@@ -13,10 +13,10 @@ import msgspec
 from backends.untrusted import Count, Number, Time, check_amounts, decode
 from orchestrator.events import events
 from orchestrator.events.events import AnyEvent, Record
+from orchestrator.journal.entries import JOURNAL_SCHEMA
 from orchestrator.journal.migrations import upcast
-from orchestrator.journal.rows import JOURNAL_SCHEMA
 from orchestrator.remote.checks import check_head, check_record, with_own_commands
-from orchestrator.remote.header import RolloutHeader
+from orchestrator.remote.takeover import RolloutHeader
 
 MAX_PAYLOAD_BYTES = 400_000  # bytes; Consul takes 512 kB
 MAX_UNPACKED_BYTES = 16_000_000  # bytes, of either side: what is longer loses what can be spared

@@ -19,8 +19,8 @@ from orchestrator.engine.control import Published, RolloutControl
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeNote, Record
 from orchestrator.remote.control_requests import ControlRequest, ControlRequests
-from orchestrator.remote.header import RolloutHeader
 from orchestrator.remote.payload import pack
+from orchestrator.remote.takeover import RolloutHeader
 
 PUBLISH_INTERVAL_S = 0.2  # seconds between two publications
 RETRY_INTERVAL_S = 0.5  # before Consul is asked again that could not be asked, or said no

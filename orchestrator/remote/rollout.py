@@ -17,9 +17,9 @@ from orchestrator.events.state import RolloutState
 from orchestrator.live.versions import VersionTracker
 from orchestrator.remote.checks import apply
 from orchestrator.remote.control_requests import ControlAction, ControlRequest
-from orchestrator.remote.header import RolloutHeader
 from orchestrator.remote.payload import read_publication
 from orchestrator.remote.publisher import ask, rollout_key
+from orchestrator.remote.takeover import RolloutHeader
 
 BLOCKING_WAIT_S = 30.0  # seconds that one look may block
 

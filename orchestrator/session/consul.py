@@ -22,9 +22,9 @@ from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeDone, NodeNote, NodeStarted, Record
 from orchestrator.locks.file import FileLock, Lock
 from orchestrator.locks.layered import LayeredLock
-from orchestrator.remote.header import RolloutHeader
 from orchestrator.remote.publisher import RolloutPublisher
 from orchestrator.remote.rollout import RolloutSubscriber
+from orchestrator.remote.takeover import RolloutHeader
 from orchestrator.settings import LockSettings
 
 CONSUL_BACK = Actor(f"{ROLLDECK}, as Consul answers again", ROLLDECK.via)  # as who lets it go on

@@ -1,18 +1,31 @@
-"""A plan that was agreed to, and the look at everything again once the lock is ours.
+"""A plan or a manual change that somebody has agreed to, which is checked again once we have the lock.
 
-Whoever had the lock before may have taken nodes out, or finished them, since the plan was made. What they
-have done must not be taken for what somebody had decided.
+Meanwhile the previous holder of the lock may have taken nodes out, or finished them. What they have done must
+not be mistaken for what an operator had decided.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from orchestrator.engine.plan_differences import Difference, plan_differences
+from backends.errors import RolldeckError
+from backends.model import Server
+from backends.protocols import Clock
+from orchestrator.engine import manual_change
+from orchestrator.engine.control import RolloutControl
+from orchestrator.engine.manual_change import Change, Impact
+from orchestrator.engine.plan_differences import Difference, impact_differences, plan_differences
 from orchestrator.errors import PlanChanged
-from orchestrator.events.events import RolloutKind
+from orchestrator.events.actor import Actor
+from orchestrator.events.event_bus import EventBus
+from orchestrator.events.events import ManualChangeFinished, ManualChangeStarted, RolloutKind
+from orchestrator.events.text import format_health
+from orchestrator.planning.application import Application
 from orchestrator.planning.findings import PreflightFailed
 from orchestrator.planning.plan import Plan
+from orchestrator.session.work_log import WorkLog
 
+MAX_CHECKS = 4  # under the lock, until two in a row are the same
 MAX_PLANS = 4  # that are made under the lock until two in a row are the same
 
 
@@ -83,3 +96,92 @@ def _compare(before: Proposal, now: Proposal) -> list[Difference]:
 
 def _words(differences: Sequence[Difference]) -> str:
     return "; ".join(str(each) for each in differences)
+
+
+AgreeToChange = Callable[[Impact, Sequence[Difference]], Awaitable[Change | None]]
+"""Asked about a change that would do something else by now; the change to make, or None."""
+
+
+class OpenSession(Protocol):
+    """The parts of a session that a manual change needs."""
+
+    bus: EventBus
+    clock: Clock
+
+    @property
+    def application(self) -> Application: ...
+
+    @property
+    def work_log(self) -> WorkLog: ...
+
+    @property
+    def control(self) -> RolloutControl: ...
+
+    @property
+    def actor(self) -> Actor: ...
+
+
+async def make_manual_change(
+    session: OpenSession, change: Change, shown: Impact, agree: AgreeToChange, *, break_lock: bool = False
+) -> tuple[Server, ...]:
+    """Make a change; see `manual_change.apply`.
+
+    Args:
+        session: works on the application.
+        change: what is to be done.
+        shown: what it would do, as somebody was told before the lock was ours.
+        agree: is asked where it would do something else under the lock.
+        break_lock: take the lock away from whoever has it.
+
+    Raises:
+        Locked, JournalError, PlanChanged: no changes made.
+        RolldeckError: as `manual_change.apply` does.
+    """
+    what = f"{change.action} {', '.join(each.name for each in change.nodes)}"
+    async with session.work_log.locked(what, session.control, break_lock=break_lock):
+        return await _make(session, await _check_again(session, change, shown, agree), what)
+
+
+async def _check_again(session: OpenSession, change: Change, shown: Impact, agree: AgreeToChange) -> Change:
+    found: tuple[Difference, ...] = ()
+    for _ in range(MAX_CHECKS):
+        now = await manual_change.impact(session.application, change)
+        found = impact_differences(shown, now)
+        if not found:
+            return change
+        answer = await agree(now, found)
+        if answer is None:
+            break
+        change, shown = answer, now
+    words = "; ".join(str(each) for each in found)
+    raise PlanChanged(f"the state has changed since it was shown: {words}")
+
+
+async def _make(session: OpenSession, change: Change, what: str) -> tuple[Server, ...]:
+    names = [each.name for each in change.nodes]
+    plan = {"action": change.action, "nodes": names, "weight": change.weight}
+    async with session.work_log.begin("change", what, session.control, plan=plan):
+        session.bus.emit(
+            ManualChangeStarted(
+                action=change.action,
+                nodes=names,
+                weight=change.weight,
+                override=sorted(change.override),
+                operator=session.actor.name,
+                **session.actor.origin,
+            )
+        )
+        after: tuple[Server, ...] = ()
+        error = "interrupted"
+        try:
+            after = await manual_change.apply(
+                session.application, change, session.control, session.clock, session.bus
+            )
+            error = ""
+        except RolldeckError as failure:
+            error = str(failure)
+            raise
+        finally:
+            read = [f"{each.ref}: {each.admin_state} {format_health(each)}" for each in after]
+            session.bus.emit(ManualChangeFinished(nodes=names, servers=read, error=error))
+    return after

@@ -17,7 +17,7 @@ from orchestrator.balancers.admin_state import maintenance_reasons
 from orchestrator.engine.final_state import since as out_since
 from orchestrator.engine.final_state import weight_words
 from orchestrator.engine.out_of_rotation import find_out_followers
-from orchestrator.inventory.static import resolve_nodes
+from orchestrator.inventory.resolver import resolve_nodes
 from orchestrator.journal.entry_status import Identity, RolloutStatus, rollout_status, status_of
 from orchestrator.journal.node_history import HandChange, hand_changes
 from orchestrator.journal.store import Journal

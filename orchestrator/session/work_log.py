@@ -27,8 +27,7 @@ from orchestrator.journal.unfinished import (
 )
 from orchestrator.locks.file import Holder, Lock, this_machine
 from orchestrator.locks.layered import HeldLock, hold
-from orchestrator.remote.header import RolloutHeader
-from orchestrator.remote.takeover import adopt, find
+from orchestrator.remote.takeover import RolloutHeader, adopt, find
 
 DAY_S = 86_400.0  # seconds
 

@@ -19,8 +19,8 @@ from orchestrator.events.state import RolloutState
 from orchestrator.locks.file import Holder, read_holder
 from orchestrator.remote.checks import apply, check_readable
 from orchestrator.remote.control_requests import ControlRequest, ControlRequests
-from orchestrator.remote.header import RolloutHeader
 from orchestrator.remote.payload import pack, read_publication, unpack
+from orchestrator.remote.takeover import RolloutHeader
 from tests.fuzz.harness import bounded, fuzzed
 from tests.fuzz.structs import built, damaged, plain
 from tests.fuzz.texts import SIZES, anything, data, json_of, mostly, text, tree

@@ -18,9 +18,9 @@ from orchestrator.engine.control import RolloutControl
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeNote, Paused, Record
-from orchestrator.remote.header import PublishedPlan, PublishedPolicy, RolloutHeader
 from orchestrator.remote.publisher import RolloutPublisher
 from orchestrator.remote.rollout import RolloutSubscriber
+from orchestrator.remote.takeover import PublishedPlan, PublishedPolicy, RolloutHeader
 from tests.integration.in_process import refusal
 from tests.support import forged
 from tests.support.consul_world import consul_world

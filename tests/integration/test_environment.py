@@ -16,7 +16,7 @@ from backends.secrets import load_secret
 from console.config.config_file import parse
 from orchestrator.adapters import AdapterFactory
 from orchestrator.events.event_bus import EventBus
-from orchestrator.inventory.static import resolve_nodes
+from orchestrator.inventory.resolver import resolve_nodes
 
 TOKENS = {
     "CONSUL_HTTP_TOKEN": "c0nsul-token",

@@ -10,7 +10,7 @@ from orchestrator.events.events import (
     StepStarted,
 )
 from orchestrator.events.ways_back import OriginalStateRecord
-from orchestrator.remote.header import PublishedNode, PublishedPlan, PublishedPolicy, RolloutHeader
+from orchestrator.remote.takeover import PublishedNode, PublishedPlan, PublishedPolicy, RolloutHeader
 
 NODES = [f"web{number}" for number in range(1, 301)]
 BEGAN = 1_700_000_000.25

@@ -16,7 +16,7 @@ from backends.services.monit import MonitService
 from backends.services.systemd import SystemdService
 from console.config.config_file import parse
 from orchestrator.adapters import AdapterFactory
-from orchestrator.inventory.static import resolve_nodes
+from orchestrator.inventory.resolver import resolve_nodes
 from orchestrator.node import Node
 from tests.support.console_values import raw
 

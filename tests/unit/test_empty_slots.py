@@ -10,7 +10,7 @@ from backends.haproxy.columns import Name, columns_of
 from backends.model import Admin, Backend, Info, Level, Operational, Server, ServerRef, Snapshot
 from console.config.config_file import parse
 from console.config.first_configuration import Found, merged, written
-from orchestrator.inventory.static import resolve_nodes
+from orchestrator.inventory.resolver import resolve_nodes
 from orchestrator.live.disruptions import headroom
 from orchestrator.live.poller import BalancerView, FleetView
 from orchestrator.live.rates import Rates, RowIndex

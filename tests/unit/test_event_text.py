@@ -3,8 +3,8 @@ from msgspec import structs
 
 from orchestrator.events import events
 from orchestrator.events.events import AnyEvent
-from orchestrator.events.text import _SENTENCES, choice_text, describe, details, way_lines
-from orchestrator.events.ways_back import BackCommand, OutOfRotation, ready_command
+from orchestrator.events.text import _SENTENCES, choice_text, describe, details
+from orchestrator.events.ways_back import BackCommand, OutOfRotation, ready_command, way_lines
 
 
 def test_every_event_but_commands_has_a_sentence() -> None:

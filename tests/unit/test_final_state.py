@@ -8,8 +8,7 @@ import pytest
 
 from backends.model import AdminState, Operational, Snapshot
 from orchestrator.engine.final_state import read_final_state
-from orchestrator.events.text import intention_text
-from orchestrator.events.ways_back import OutOfRotation
+from orchestrator.events.ways_back import OutOfRotation, intention_text
 from tests.support.fake_fleet import World
 
 

@@ -37,7 +37,7 @@ from orchestrator.events.events import (
     StepStarted,
     Waiting,
 )
-from orchestrator.events.json import encode, event_fields
+from orchestrator.events.text import encode, event_fields
 from orchestrator.events.timeline import Timeline
 from orchestrator.events.ways_back import BackCommand, OutOfRotation
 from orchestrator.journal.store import Journal

@@ -23,8 +23,8 @@ from backends.untrusted import MAX_HOST_CHARS, NotInert, check_inert, check_port
 from console.config.config_file import parse
 from console.demo.configuration import rolldeck_config
 from orchestrator.inventory.consul import found_nodes
+from orchestrator.inventory.resolver import resolve_nodes
 from orchestrator.inventory.source import NodeSettings, checked_nodes
-from orchestrator.inventory.static import resolve_nodes
 from tests.support.console_values import raw, server
 
 GOOD = [

@@ -7,7 +7,7 @@ import pytest
 from backends.errors import ConfigError
 from backends.model import Server
 from console.config.config_file import parse
-from orchestrator.inventory.static import NodeSpec, resolve_nodes
+from orchestrator.inventory.resolver import NodeSpec, resolve_nodes
 from tests.support.console_values import raw, server
 
 

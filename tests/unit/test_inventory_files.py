@@ -8,8 +8,8 @@ from backends.errors import ConfigError
 from backends.inventories import files
 from backends.model import Server
 from console.config.config_file import load, parse
+from orchestrator.inventory.resolver import resolve_nodes
 from orchestrator.inventory.source import NodeSettings
-from orchestrator.inventory.static import resolve_nodes
 from tests.support.console_values import raw, server
 from tests.unit.inventories import configured, loaded, nodes_of, refused
 

@@ -11,9 +11,8 @@ from backends.errors import ConfigError
 from backends.model import Server, Snapshot
 from console.config.config_file import parse
 from orchestrator.balancers.group import BalancerGroup
-from orchestrator.inventory.resolver import STRAGGLER_WAIT_S, InventoryResolver
+from orchestrator.inventory.resolver import STRAGGLER_WAIT_S, InventoryResolver, NodeSpec
 from orchestrator.inventory.source import NodeSettings
-from orchestrator.inventory.static import NodeSpec
 from orchestrator.node import Node
 from tests.support.console_values import raw, server
 from tests.support.fake_balancer import FakeBalancer

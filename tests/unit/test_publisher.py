@@ -12,9 +12,9 @@ from orchestrator.engine.control import Published, RolloutControl
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeNote
 from orchestrator.remote.control_requests import ControlRequest
-from orchestrator.remote.header import PublishedPlan, PublishedPolicy, RolloutHeader
 from orchestrator.remote.payload import unpack
 from orchestrator.remote.publisher import RolloutPublisher
+from orchestrator.remote.takeover import PublishedPlan, PublishedPolicy, RolloutHeader
 from tests.support.virtual_time import VirtualClock
 
 HEAD = RolloutHeader(

@@ -19,8 +19,14 @@ from orchestrator.events.events import (
 )
 from orchestrator.events.ways_back import OutOfRotation
 from orchestrator.planning.application import Policy
-from orchestrator.remote.header import Endpoint, PublishedNode, PublishedPlan, PublishedPolicy, RolloutHeader
 from orchestrator.remote.payload import MAX_PAYLOAD_BYTES, MAX_TEXT_CHARS, pack, unpack
+from orchestrator.remote.takeover import (
+    Endpoint,
+    PublishedNode,
+    PublishedPlan,
+    PublishedPolicy,
+    RolloutHeader,
+)
 
 HEAD = RolloutHeader(
     kind="upgrade",

@@ -26,7 +26,7 @@ from orchestrator.events.events import (
 from orchestrator.events.spans import StepTimes
 from orchestrator.events.state import NodeState, RolloutState
 from orchestrator.events.steps import STEPS
-from orchestrator.journal.rows import decode_event, encode_row
+from orchestrator.journal.entries import decode_event, encode_row
 from tests.support.fake_fleet import World, answer
 from tests.support.virtual_time import run
 

@@ -9,14 +9,8 @@ from backends.text import format_duration
 from orchestrator.engine.result import outcomes, version_and_rotation
 from orchestrator.events.events import RolloutEnded
 from orchestrator.events.state import NodeState
-from orchestrator.events.text import (
-    WAY_ON_LABELS,
-    WayLine,
-    intention_text,
-    mixed_versions_text,
-    reason_without_result,
-    way_lines,
-)
+from orchestrator.events.text import mixed_versions_text, reason_without_result
+from orchestrator.events.ways_back import WAY_ON_LABELS, WayLine, intention_text, way_lines
 from widgets.dialogs.base import Report, heading_entry
 from widgets.dialogs.elements import QUIET_STYLE, Entry, InlineButton, to_content
 

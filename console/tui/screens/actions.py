@@ -29,8 +29,7 @@ from orchestrator.journal.entry_status import entry_status
 from orchestrator.live.poller import Poller
 from orchestrator.planning.plan import Plan
 from orchestrator.session.adoption import find_offer, take_over
-from orchestrator.session.manual_change import change_by_hand
-from orchestrator.session.proposal import Proposal
+from orchestrator.session.proposal import Proposal, make_manual_change
 from orchestrator.session.recovery import plan_resume, plan_rollback, words
 from orchestrator.session.session import Session
 from widgets.table.by_server import RowKey, node_of
@@ -125,7 +124,7 @@ class OperatorActions:
 
             if (chosen := await ask(impact)) is None:
                 return False
-            after = await change_by_hand(self._session, chosen, impact, ask, break_lock=lock.break_lock)
+            after = await make_manual_change(self._session, chosen, impact, ask, break_lock=lock.break_lock)
         except RolldeckError as error:
             self._notify(str(error), "error")
             return False
