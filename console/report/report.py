@@ -195,6 +195,8 @@ def render_report(summary: EntrySummary, records: Sequence[Record]) -> str:
             no_end_text=no_end_text(summary) if has_no_end else "",
             no_end=no_end_facts(summary, timeline),
             gantt=Gantt(timeline) if timeline.spans else None,
+            columns=node_columns(),
+            numbers=number_columns(),
             rows=list(step_rows(timeline)),
             timeline=entries_by_node(timeline),
             findings=group_findings(findings_of(entry)),
@@ -237,9 +239,7 @@ def _environment() -> Environment:
     environment.filters |= {"counted": counted, "duration": format_duration, "when": format_local_time}
     environment.globals |= {
         "GLYPHS": GLYPHS,
-        "HEAD": node_columns(),
         "MOMENT_CLASSES": _MOMENT_CLASSES,
-        "NUMBERS": number_columns(),
         "WAY_ON_LABELS": WAY_ON_LABELS,
         "STEPS": STEPS,
         "reply_lines": reply_lines,

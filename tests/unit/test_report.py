@@ -13,10 +13,12 @@ from hatchling.builders.wheel import WheelBuilder
 
 from console.report.report import render_report
 from console.terminal.history_entries import EntrySummary
+from orchestrator.events.steps import STEPS
 from orchestrator.journal.store import Journal
 from tests.support.console_values import harmless
 from tests.unit import journals
 from tests.unit.test_history import NASTY, Rolldeck, local_time, path, rolldeck, write_hostile
+from tests.unit.test_step_table import added_step
 
 __all__ = ["local_time", "path", "rolldeck"]  # fixtures
 
@@ -104,6 +106,17 @@ def test_the_picture_has_a_bar_for_each_step_and_marks(path: Path) -> None:
         assert f"<title>{name}</title>{name}</text>" in picture
     for number in re.findall(r'(?:x|width)="([-0-9.]+)"', picture):
         assert 0 <= float(number) <= 1100
+
+
+def test_a_step_that_is_added_has_a_color_of_its_own(path: Path) -> None:
+    entry = journals.write(path, journals.troubled())
+    with added_step():
+        source = report(path, entry)
+        fills = dict(re.findall(r"^\.(\w+) { fill: var\((--step-\d)\); }$", source, flags=re.MULTILINE))
+        assert list(fills) == list(STEPS)
+    assert len(set(fills.values())) == len(fills)
+    for color in fills.values():
+        assert len(re.findall(rf"{color}: #[0-9a-f]{{6}};", source)) == 2  # for light and for dark screens
 
 
 def test_nothing_comes_from_elsewhere(path: Path) -> None:
