@@ -1,1 +1,1 @@
-"""What was done, kept: every rollout and every change by hand, written before it happens and after."""
+"""The journal: every rollout and every manual change, written before it happens and after."""

@@ -1,4 +1,4 @@
-"""The hash chains that make a changed journal show.
+"""The hash chains that reveal a changed journal.
 
 Each entry has a chain: its first hash covers what `entries` says of it (number, kind, application, version,
 operator, host, process, time, what it follows, the plan's hash), and that of each event covers the hash
@@ -7,15 +7,15 @@ all that was written of this entry until then.
 
 The journal has a chain of its own, of *links*: `made` (the first one; entries up to its number are older
 than the chains), `begun` (with an entry's first hash, which also covers the link before it), `sealed` (the
-head of an entry when whoever wrote it was done, or was found dead) and `pruned` (the head of one that was
-removed because of its age). So the head of an entry also stands for all that was begun, sealed and pruned
-before it.
+head of an entry when its writer was done, or was found dead) and `pruned` (the head of one that was
+removed because of its age). The head of an entry therefore also stands for all that was begun, sealed and
+pruned before it.
 
-What this proves: whoever knows a head that left this machine (it is in each published state and in each
-hook's payload) can tell whether the journal still says what it said then, up to that event. Without such a
-head it shows only what was changed by somebody who did not calculate the hashes anew: there is no secret in
-them, and whoever may write the file can write all of them. Events after the last seal or known head can be
-cut off unseen; whoever works can write down what is not true in the first place.
+What this proves: with a head that left this machine (it is in each published state and in each hook's
+payload) anybody can tell whether the journal still says what it said then, up to that event. Without such a
+head, verification finds only changes by somebody who did not calculate the hashes anew: they contain no
+secret, and a user who may write the file can write all of them. Events after the last seal or known head can
+be cut off without a trace, and the process that writes an entry could write down what is not true.
 """
 
 import contextlib
@@ -50,7 +50,7 @@ _HEADER = "id, kind, application, version, operator, host, pid, began, follows, 
 
 
 def create(connection: sqlite3.Connection) -> None:
-    """The second migration. Entries that are there already get no hashes: nothing vouches for them."""
+    """Create the tables of the second migration. Entries that are there already get no hashes."""
     connection.execute(_LINKS)
     connection.execute("CREATE INDEX IF NOT EXISTS links_by_entry ON links (entry, what)")
     connection.execute(_HASHES)
@@ -79,7 +79,7 @@ def event_hash(previous: bytes, entry: int, seq: int, at: float, event: bytes) -
 
 
 def _sha256(*parts: bytes) -> bytes:
-    """Each part with its length: what belongs to one cannot be moved to the next."""
+    """Hash each part with its length, so that what belongs to one cannot be moved to the next."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(struct.pack(">Q", len(part)))
@@ -91,14 +91,14 @@ def _sha256(*parts: bytes) -> bytes:
 
 
 def begin(connection: sqlite3.Connection, entry: int) -> None:
-    """After an entry was inserted. Seals what others have left of the same application."""
+    """Begin the chain of an entry that was just inserted, and seal abandoned ones of its application."""
     _seal_abandoned(connection, entry)
     head = first_hash(connection, journal_head(connection), entry)
     _link(connection, "begun", entry, 0, head)
 
 
 def extend(connection: sqlite3.Connection, entry: int, seq: int, at: float, event: bytes) -> bytes:
-    """Before or after an event was inserted, but with it.
+    """Add the hash of an event, in the transaction that inserts it.
 
     Returns:
         The new head of the entry; empty when it was begun without hashes.
@@ -118,12 +118,12 @@ def extend(connection: sqlite3.Connection, entry: int, seq: int, at: float, even
 
 
 def seal(connection: sqlite3.Connection, entry: int) -> None:
-    """Once whoever writes an entry is done with it."""
+    """Seal an entry once its writer is done with it."""
     _link_tail(connection, "sealed", entry)
 
 
 def forget(connection: sqlite3.Connection, entry: int) -> None:
-    """Before an entry is removed because of its age."""
+    """Record the head of an entry that is about to be removed because of its age."""
     _link_tail(connection, "pruned", entry)
 
 
@@ -136,7 +136,7 @@ def _link_tail(connection: sqlite3.Connection, what: str, entry: int) -> None:
 
 
 def _seal_abandoned(connection: sqlite3.Connection, entry: int) -> None:
-    """An application has one lock: whoever has not sealed its last entry is dead, or has lost that."""
+    """Seal unsealed entries of the application: it has one lock, so their writers are dead or lost it."""
     rows = connection.execute(
         "SELECT id FROM entries JOIN links ON links.entry = id AND what = 'begun'"
         " WHERE application = (SELECT application FROM entries WHERE id = ?) AND id <> ?"
@@ -159,13 +159,13 @@ def _link(connection: sqlite3.Connection, what: str, entry: int, seq: int, head:
 
 
 def journal_head(connection: sqlite3.Connection) -> bytes:
-    """The hash of the last link."""
+    """Return the hash of the last link."""
     row = connection.execute("SELECT hash FROM links ORDER BY number DESC LIMIT 1").fetchone()
     return _hash(row[0]) if row is not None else START
 
 
 def tail(connection: sqlite3.Connection, entry: int) -> tuple[int | None, bytes] | None:
-    """Number of the last event that has a hash, None without any, and the head; None without a chain."""
+    """Return the number of the last event with a hash (or None) and the head; None without a chain."""
     row = connection.execute(
         "SELECT seq, hash FROM hashes WHERE entry = ? ORDER BY seq DESC LIMIT 1", (entry,)
     ).fetchone()
@@ -185,7 +185,7 @@ def _hash(found: object) -> bytes:
 
 @contextlib.contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """What is written within is there when the block ends, and none of it when the block raises.
+    """Commit what is written within when the block ends, and undo it when the block raises.
 
     Blocks may be nested; the outermost one counts. The connection must be in autocommit mode.
 

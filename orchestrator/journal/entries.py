@@ -33,7 +33,7 @@ from orchestrator.journal.migrations import UPCASTERS, Fields, Upcaster, upcast
 
 JOURNAL_SCHEMA = 2  # of the rows that this Rolldeck writes
 
-MAX_ROW_CHARS = 2_000  # characters of a row that nobody understands
+MAX_ROW_CHARS = 2_000  # characters that are kept of a row that cannot be read
 LATEST = 32_503_680_000  # the year 3000 in seconds since 1970: what a clock can show
 
 Kind = Literal["upgrade", "rollback", "change"]
@@ -47,23 +47,23 @@ COLUMNS = (
 Time = Annotated[float, msgspec.Meta(ge=0, le=LATEST)]
 
 
-def kind_of(event: AnyEvent | type[AnyEvent]) -> str:
-    """What an event is called, such as "node_started"."""
+def event_name(event: AnyEvent | type[AnyEvent]) -> str:
+    """Return the name of an event, such as "node_started"."""
     return str(event.__struct_config__.tag)
 
 
-KINDS = frozenset(kind_of(kind) for kind in get_args(AnyEvent))
-UNREADABLE = kind_of(Unreadable)
+EVENT_NAMES = frozenset(event_name(kind) for kind in get_args(AnyEvent))
+UNREADABLE_NAME = event_name(Unreadable)
 
 
 def encode_row(record: Record) -> bytes:
-    """A record as it is written: one flat JSON object, without a newline."""
+    """Return a record as it is written: one flat JSON object, without a newline."""
     head = {"schema": JOURNAL_SCHEMA, "seq": record.seq, "at": round(record.at, 3)}
     return msgspec.json.encode(head | flat(record.event))
 
 
 def decode_row(seq: object, at: object, text: bytes, before: Record | None = None) -> Record:
-    """A row as it stands in the file, whatever that is.
+    """Return the record of a row, whatever stands in the file.
 
     Args:
         seq: its number, from 1.
@@ -84,7 +84,7 @@ def decode_row(seq: object, at: object, text: bytes, before: Record | None = Non
 def decode_event(
     text: bytes, upcasters: Mapping[str, Sequence[Upcaster]] = UPCASTERS, newest: int = JOURNAL_SCHEMA
 ) -> AnyEvent:
-    """The event of a row; an `Unreadable` for what is none."""
+    """Return the event of a row; an `Unreadable` for a row that has none."""
     try:
         schema = msgspec.json.decode(text, type=_RowSchema).schema
         if not 1 <= schema <= newest:
@@ -105,7 +105,7 @@ class _RowSchema(msgspec.Struct, frozen=True):
 
 
 def _checked(event: AnyEvent) -> AnyEvent:
-    """Raises ValueError: it has what its types allow, and what no server can have had."""
+    """Return the event. Raises ValueError for values that its types allow but no server can have."""
     if isinstance(event, NodeStarted):
         for original in event.originals:
             AdminState(original.admin)
@@ -129,7 +129,7 @@ class _EventName(msgspec.Struct, frozen=True):
 
 
 class _Row(msgspec.Struct, frozen=True, array_like=True):
-    """`COLUMNS`, as they must be: SQLite itself takes anything in each of them."""
+    """The types that `COLUMNS` must have: SQLite itself accepts any value in each of them."""
 
     id: int
     kind: Kind
@@ -152,8 +152,8 @@ class EntryHeader:
     """What an entry begins with.
 
     Attributes:
-        version: empty of a change by hand.
-        began: seconds since 1970; who takes it over from another machine knows it by that.
+        version: empty for a manual change.
+        began: seconds since 1970; a takeover recognizes the entry of another machine by it.
         plan: as `rolldeck plan --json` shows it.
         follows: the entry that this one resumes or rolls back.
     """
@@ -171,10 +171,10 @@ class EntryHeader:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One rollout, or one change by hand.
+    """One rollout, or one manual change.
 
     Attributes:
-        ended: seconds since 1970; None while it runs, and for ever when whoever ran it was killed.
+        ended: seconds since 1970; None while it runs, and forever if its process was killed.
         result: how it ended; empty without an end.
         follows: the entry that this one resumes or rolls back.
         plan: as `rolldeck plan --json` shows it; empty where what stands there is none.
@@ -201,12 +201,12 @@ class Entry:
 
     @property
     def adopted(self) -> bool:
-        """It was taken over from another journal: of its commands only those that began a step are known."""
+        """Whether it was taken over from another journal, which leaves out commands that began no step."""
         return "fence" in self.plan  # written there by an adoption only; others record it as an event
 
 
 def read_entry(columns: tuple[Any, ...]) -> Entry:
-    """From the columns of `COLUMNS`, whatever they are."""
+    """Return the entry of a row with `COLUMNS`, whatever stands in them."""
     try:
         row, problem = msgspec.convert(columns, _Row), ""
     except msgspec.ValidationError as error:
@@ -222,7 +222,7 @@ def read_entry(columns: tuple[Any, ...]) -> Entry:
 
 
 def _doubtful(columns: tuple[Any, ...]) -> _Row:
-    """What can be said of an entry that has something else in its columns than it should."""
+    """Return what can be read of a row whose columns have values that they should not have."""
 
     def convert(value: Any, kind: Any, instead: Any) -> Any:
         try:
@@ -237,14 +237,14 @@ def _doubtful(columns: tuple[Any, ...]) -> _Row:
 
 
 def plan_hash(plan: str) -> str:
-    """Stands beside a plan: it shows whether somebody has changed it."""
+    """Return the hash that stands beside a plan and shows whether somebody has changed it."""
     return hashlib.sha256(plan.encode()).hexdigest()
 
 
 def ending(kind: str, event: AnyEvent) -> tuple[str, str] | None:
-    """The result and the reason with which an event ends an entry of this kind; None when it does not.
+    """Return the result and the reason with which an event ends an entry of this kind; None if it does not.
 
-    A change by hand may be made while a rollout goes on, and is written into its entry: it does not end that.
+    A manual change during a rollout is written into the entry of the rollout, and does not end that.
     """
     match event:
         case RolloutEnded(result=result, reason=reason) if kind != "change":

@@ -1,4 +1,4 @@
-"""How an entry ended or goes on, and how the last rollout of an application did; from its events alone."""
+"""The status of an entry, and that of an application's last rollout, computed from events alone."""
 
 import contextlib
 import os
@@ -20,15 +20,14 @@ from orchestrator.journal.entries import UNKNOWN, Entry
 from orchestrator.journal.store import Journal
 from orchestrator.journal.unfinished import MAX_ENTRIES, known_versions
 
-CLOCK_TOLERANCE_S = 60.0  # seconds that a clock may have been set by since the entry was begun
+CLOCK_TOLERANCE_S = 60.0  # seconds by which the clock may have been set since the entry began
 
 
 def entry_status(entry: Entry) -> str:
-    """Its result, or in words why it has none.
+    """Return its result, or one word for why it has none.
 
-    "running" and "interrupted" are what an entry without an end is on the machine that wrote it. Whether a
-    process of another one still runs cannot be seen from here: that is "no end". One that cannot be read is
-    "unknown".
+    An entry without an end is "running" or "interrupted" on the machine that wrote it, and "no end"
+    elsewhere, where nobody can see whether its process still runs. An unreadable entry is "unknown".
     """
     if entry.problem:
         return UNKNOWN
@@ -40,7 +39,7 @@ def entry_status(entry: Entry) -> str:
 
 
 def is_process_running(pid: int, since: float) -> bool:
-    """Whether a process of this machine that was there at that time still is: a younger one is not it.
+    """Return whether the process with this id was there at that time and still runs.
 
     Args:
         pid: its number.
@@ -59,7 +58,7 @@ def is_process_running(pid: int, since: float) -> bool:
 
 
 def _started(pid: int) -> float | None:
-    """Seconds since 1970; None where the kernel does not say it in /proc."""
+    """Return when a process started, in seconds since 1970; None where /proc does not say it."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:
             # The name stands in parentheses and may hold anything; the 22nd field is counted from its end.
@@ -91,15 +90,15 @@ class RolloutStatus:
     """A rollout that runs, or that was not finished.
 
     Attributes:
-        standing: which of the two.
+        standing: whether it runs.
         why: how it ended, or that it was interrupted; empty while it runs.
         entry: its number in this machine's journal; 0: it is another machine's.
         since: seconds since 1970.
-        origin: from where, and with which credential, it was begun; empty: not known.
+        origin: from where, and with which credential, it was started; empty if unknown.
         phase: "progressing", "paused" or "aborting"; `phase_text` has it with who and why.
-        questions: that wait for an answer.
-        nodes: that have something to do and are not done, in their order.
-        touched: whether any node was.
+        questions: the decisions that are open.
+        nodes: those that have something to do and are not done, in their order.
+        touched: whether any node was changed.
         ways_on: what can be done about it, the first one first; empty while it runs.
         source: "journal" or "consul".
     """
@@ -129,7 +128,7 @@ class RolloutStatus:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What is known of a rollout beside its events."""
+    """What is known about a rollout apart from its events."""
 
     application: str
     kind: str
@@ -142,7 +141,7 @@ class Identity:
 
 
 def rollout_status(journal: Journal, application: str) -> RolloutStatus | None:
-    """The last rollout in this journal; None when it has ended well.
+    """Return the status of the last rollout in this journal; None if it ended healthy.
 
     Raises:
         JournalError: it cannot be read.
@@ -163,7 +162,7 @@ def rollout_status(journal: Journal, application: str) -> RolloutStatus | None:
 
 
 def status_of(identity: Identity, records: Iterable[Record], why: str, *, running: bool) -> RolloutStatus:
-    """From its events, as far as they go.
+    """Return the status of a rollout, as far as its events go.
 
     Args:
         identity: of the rollout.
@@ -232,16 +231,16 @@ def _ways_on(identity: Identity, state: RolloutState, known: bool) -> list[WayOn
 
 
 def at_work(status: RolloutStatus) -> list[NodeProgress]:
-    """The nodes that it works on, or about which somebody is asked."""
+    """Return the nodes that it works on, or for which a decision is open."""
     asked = {question.subject for question in status.questions}
     return [node for node in status.nodes if is_under_way(node.state) or node.node in asked]
 
 
 def unfinished_rollout(journal: Journal, application: str) -> Entry | None:
-    """The newest rollout when it did not end healthy, else the newest one that has left the fleet mixed.
+    """Return the newest rollout if it did not end healthy, else the newest that left the fleet mixed.
 
-    A later rollout of some nodes, such as the one that brings a failed node back, finishes nothing: while
-    some nodes have what it was to bring and others have what was there before, it is not finished.
+    A later rollout of some nodes, such as one that brings a failed node back, does not finish it: as long as
+    some nodes have its version and others their previous one, it is unfinished.
 
     Raises:
         JournalError: it cannot be read.
@@ -267,14 +266,14 @@ class _Node(msgspec.Struct, frozen=True):
 
 
 class _Plan(msgspec.Struct, frozen=True):
-    """What counts of its plan, as it stands in the journal."""
+    """The parts of a plan in the journal that are read here."""
 
     nodes: list[_Node]
     batches: list[list[str]]
 
 
 def _mixed(journal: Journal, entry: Entry, versions: Mapping[str, str]) -> bool:
-    """Whether some of its nodes have the new version, and all others what they had before, or may have."""
+    """Return whether some of its nodes have the new version and all others may have their previous one."""
     try:
         plan = msgspec.convert(entry.plan, _Plan)
     except msgspec.ValidationError:  # somebody has changed it

@@ -56,7 +56,7 @@ VERSION = len(MIGRATIONS)  # of the tables, that this Rolldeck writes
 
 
 def version_of(connection: sqlite3.Connection) -> int:
-    """How many migrations a file has; 0 for one without tables."""
+    """Return how many migrations a file has; 0 for one without tables."""
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     return version
 
@@ -82,7 +82,7 @@ Fields = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Upcaster:
-    """Makes events of one kind what they would be today.
+    """Changes events of one kind into what they are today.
 
     Attributes:
         since: the first schema in which they look so; it is called for those of earlier ones only.
@@ -94,7 +94,7 @@ class Upcaster:
 
 
 def _renamed(event: str, **names: str) -> Upcaster:
-    """Since schema 2 an event and its fields have these names.
+    """Return the upcaster for an event that has other names since schema 2.
 
     Args:
         event: its new name.
@@ -117,7 +117,7 @@ def _out_of_rotation(out: Fields) -> Fields:
 
 
 def _kind(text: str) -> str:
-    """Of a command that puts a node back: only its words said it."""
+    """Return the kind of a command that puts a node back: before schema 2 only its text told it."""
     if text.startswith("rolldeck "):
         return "ready" if text.startswith("rolldeck ready ") else "upgrade"
     return "prove" if "health down" in text else "by_hand"
@@ -139,7 +139,7 @@ def _waiting(fields: Fields) -> Fields:
 
 
 def _decision_requested(fields: Fields) -> Fields:
-    """What kind of decision it was, only the text and the choices said."""
+    """Add the kind of a decision: before schema 2 only its text and its choices told it."""
     choices = [_choice(choice) for choice in fields["choices"]]
     subject, step = fields["subject"], fields["text"].removesuffix("?")
     kind = "step" if step in STEPS else "batch" if subject.startswith("batch ") else "node"
@@ -177,7 +177,7 @@ UPCASTERS: Mapping[str, Sequence[Upcaster]] = {
 
 
 def upcast(fields: Fields, schema: int, upcasters: Mapping[str, Sequence[Upcaster]] = UPCASTERS) -> Fields:
-    """An event of an earlier schema with the fields that it has today.
+    """Return the fields of an event of an earlier schema as they are today.
 
     Raises:
         LookupError, TypeError, ValueError, AttributeError: it is not what was written then.

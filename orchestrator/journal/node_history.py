@@ -1,7 +1,7 @@
-"""What each node has been through, over the whole journal: versions that were proven there, or that failed.
+"""The history of each node in the whole journal: versions that were proven on it, and those that failed.
 
-A rollout goes *forward* when it is no rollback: an upgrade, what goes on with one, and a rollback that
-somebody has asked to undo another one.
+A rollout goes *forward* when it is no rollback: an upgrade, a rollout that resumes one, and a rollback of a
+rollback.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -73,7 +73,7 @@ class NodeHistory:
             turn: as far as its rollout tells.
             forward: whether its rollout goes forward.
             unfinished: the last rollout that went forward did not end healthy: an upgrade that leads back
-                from it is as good as a rollback.
+                from it counts as a rollback.
         """
         last = self.turns[-1] if self.turns else None
         self.turns.append(turn)
@@ -95,24 +95,24 @@ class NodeHistory:
             self.healthy.append(version)
 
     def see(self, version: str) -> None:
-        """It has this version as a rollout begins: somebody may have brought it there in another way."""
+        """Note the version that it has as a rollout begins: it may have been installed in another way."""
         if version and version not in self.doubtful and self.healthy[-1:] != [version]:
             self.healthy.append(version)
 
     def last_healthy(self, turn: NodeTurn) -> str:
-        """The version to go back to from a turn; empty when none is known."""
+        """Return the version to go back to from a turn; empty when none is known."""
         usable = (version for version in reversed(turn.healthy_before) if version != turn.version)
         return next((version for version in usable if version not in self.doubtful), "")
 
 
 @dataclass(frozen=True, slots=True)
 class WayBack:
-    """From one rollout, and what has gone on with it.
+    """What it takes to go back from one rollout and those that resumed it.
 
     Attributes:
         entry: the rollout.
         wanted: the version to go back to, by node, in the order in which they were touched.
-        unknown: nodes of which nobody knows a version to go back to.
+        unknown: nodes without a known version to go back to.
         returned: the rollout that has brought a node back already, by node.
     """
 
@@ -127,7 +127,7 @@ class WayBack:
 
 
 class FleetHistory:
-    """All rollouts of an application, as far as the journal knows them.
+    """The history of all nodes of an application, as far as the journal has it.
 
     Args:
         rollouts: each with its events, oldest first.
@@ -144,7 +144,7 @@ class FleetHistory:
 
     @classmethod
     def read(cls, journal: Journal, application: str) -> "FleetHistory":
-        """Raises JournalError."""
+        """Read the history of an application. Raises JournalError."""
         entries = [entry for entry in journal.entries(application) if entry.kind != "change"]
         return cls((entry, journal.records(entry.id, *_NODE_EVENTS)) for entry in reversed(entries))
 
@@ -181,7 +181,7 @@ class FleetHistory:
         return turns
 
     def goes_forward(self, entry: int) -> bool:
-        """Whether a rollout is no rollback; see the top of the module. So is one that is not known."""
+        """Return whether a rollout is no rollback (see the top of the module), or is unknown."""
         return self._forward.get(entry, True)
 
     def _goes_forward(self, entry: Entry) -> bool:
@@ -191,11 +191,11 @@ class FleetHistory:
         return forward if goes_on(entry) else not forward
 
     def failure(self, node: str, version: str) -> Failure | None:
-        """Of a version on a node, when that was the last word on it."""
+        """Return the failure of a version on a node, unless the version was proven there since."""
         return self.nodes[node].failures.get(version) if node in self.nodes else None
 
     def way_back(self, entry: int | None = None) -> WayBack | None:
-        """From a rollout, or from the last one that went forward; None when there is none.
+        """Return the way back from a rollout, or from the last one that went forward; None if there is none.
 
         From a rollback it leads to the versions that were there before it: somebody has asked for just that.
         """
@@ -225,7 +225,7 @@ class FleetHistory:
         return {name: found[name] for name in order}
 
     def _first_of(self, entry: Entry) -> int:
-        """The rollout with which began what this one has gone on with."""
+        """Return the first of the rollouts that this one has resumed."""
         first = entry
         for earlier in reversed(self._entries.values()):  # newest first
             if goes_on(first) and earlier.id == first.follows:
@@ -233,7 +233,7 @@ class FleetHistory:
         return first.id
 
     def _and_later(self, first: int) -> set[int]:
-        """It and all that have gone on with it."""
+        """Return a rollout and all that have resumed it."""
         found = {first}
         for entry in self._entries.values():  # oldest first
             if goes_on(entry) and entry.follows in found:
@@ -242,18 +242,18 @@ class FleetHistory:
 
 
 def goes_on(entry: Entry) -> bool:
-    """Whether it has gone on with the rollout that it follows, and is none of its own."""
+    """Return whether it resumes the rollout that it follows."""
     return entry.follows is not None and (entry.kind == "upgrade" or entry.plan.get("resumes") is True)
 
 
 def _is_of_the_version(step: Step) -> bool:
-    """Whether a failure in this step is the version's own: it is installed, or runs."""
+    """Return whether a failure in this step concerns the version: it is being installed, or runs."""
     return step in ("install", *STEPS.after("install"))
 
 
 @dataclass(frozen=True, slots=True)
-class HandChange:
-    """The last one of a node.
+class ManualChange:
+    """The last manual change that took a node out of rotation.
 
     Attributes:
         action: "drain" or "maint", or "weight" where that was 0.
@@ -265,15 +265,15 @@ class HandChange:
     at: float
 
 
-def hand_changes(journal: Journal, application: str) -> dict[str, HandChange]:
-    """By node, as far as it has not been put back since, by hand or by a rollout.
+def manual_changes(journal: Journal, application: str) -> dict[str, ManualChange]:
+    """Return these changes by node, except for nodes that were put back since.
 
-    A rollout that found it out has left it so.
+    A rollout that found the node out of rotation has left it so.
 
     Raises:
         JournalError: it cannot be read.
     """
-    found: dict[str, HandChange | None] = {}
+    found: dict[str, ManualChange | None] = {}
     for entry in journal.entries(application, limit=MAX_ENTRIES):
         if entry.kind != "change":
             for record in journal.records(entry.id, "node_started"):
@@ -283,12 +283,12 @@ def hand_changes(journal: Journal, application: str) -> dict[str, HandChange]:
         change = read_change(entry)
         if entry.result == "healthy":
             out = change.action in ("drain", "maint") or (change.action == "weight" and change.weight == 0)
-            made = HandChange(change.action, entry.operator, entry.began) if out else None
+            made = ManualChange(change.action, entry.operator, entry.began) if out else None
             for node in change.nodes:
                 found.setdefault(node, made)
     return {node: change for node, change in found.items() if change is not None}
 
 
 def _puts_back(turn: NodeStarted) -> bool:
-    """Whether the node is in rotation once its turn has ended well."""
+    """Return whether the node is in rotation once its turn has ended well."""
     return any(state.admin == AdminState.READY and state.weight for state in turn.originals)

@@ -1,8 +1,8 @@
-"""The file: one SQLite database in WAL mode, append-only, readable while it is written.
+"""The journal's file: one SQLite database in WAL mode, append-only, readable while it is written.
 
-Every event is one transaction that is on the disk before `append` returns: what is about to be sent stands
-there before it leaves this machine. A truth is never half written: a row is there, or it is not. Each is
-covered by a hash, see `orchestrator.journal.chain`.
+Every event is one transaction that is on the disk before `append` returns, so that a command stands there
+before it leaves this machine. A row is never half written. A hash covers each row, see
+`orchestrator.journal.chain`.
 """
 
 import contextlib
@@ -23,8 +23,8 @@ from orchestrator.journal import chain
 from orchestrator.journal.chain import transaction
 from orchestrator.journal.entries import (
     COLUMNS,
-    KINDS,
-    UNREADABLE,
+    EVENT_NAMES,
+    UNREADABLE_NAME,
     Entry,
     EntryHeader,
     Kind,
@@ -32,7 +32,7 @@ from orchestrator.journal.entries import (
     decode_row,
     encode_row,
     ending,
-    kind_of,
+    event_name,
     plan_hash,
     read_entry,
 )
@@ -51,7 +51,7 @@ class Journal:
         path: of the database; its folder is made if it is missing. See `backends.local_files` for whose they
             may be.
         read_only: nothing is written, also no file; a missing one reads as empty.
-        named: somebody wants to read just this one, whosever it is.
+        named: an operator has named this file, so that it may belong to anybody.
     """
 
     def __init__(self, path: Path, *, read_only: bool = False, named: bool = False) -> None:
@@ -78,7 +78,7 @@ class Journal:
         except BaseException:
             connection.close()
             raise
-        if version == 0 and self._read_only:  # whoever made it was killed before its tables were there
+        if version == 0 and self._read_only:  # its process was killed before it had made the tables
             connection.close()
             return _empty()
         return connection
@@ -111,7 +111,7 @@ class Journal:
     # -- writing ------------------------------------------------------------------------------
 
     def begin(self, header: EntryHeader, entry: int | None = None) -> int:
-        """A new entry; returns its id, which is `entry` for one that takes the place of a discarded one."""
+        """Begin an entry; returns its id, which is `entry` if it takes the place of a discarded one."""
         text = json.dumps(header.plan, sort_keys=True)
         values = (
             entry,
@@ -155,7 +155,7 @@ class Journal:
         return self.append(entry, record) if end is None else self.end(entry, record, *end)
 
     def seal(self, entry: int) -> None:
-        """Nothing more is added to an entry: from now on it shows when its last events are removed."""
+        """Seal an entry to which nothing more is added: if its last events are removed, that is detected."""
         with self.transaction():
             chain.seal(self._connection, entry)
 
@@ -169,12 +169,12 @@ class Journal:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """All that is written within is there when the block ends, or nothing of it; it may be nested."""
+        """Commit what is written within when the block ends, or undo all of it; may be nested."""
         with self._explained(), transaction(self._connection):
             yield
 
     def discard(self, entry: int) -> None:
-        """Remove one that has no hashes, such as half of another machine's; for what takes its place."""
+        """Remove an entry that has no hashes, such as half of one of another machine, to write it anew."""
         with self.transaction():
             begun = "SELECT entry FROM links WHERE what = 'begun'"
             where = f"id = ? AND id NOT IN ({begun})"
@@ -183,7 +183,7 @@ class Journal:
     def prune(self, before: float) -> int:
         """Forget entries that ended healthy before this time; returns how many.
 
-        One without an end, or that left something undone, is kept whatever its age.
+        An entry without an end, or that left something unfinished, is kept regardless of its age.
         """
         old = (
             "SELECT id FROM entries WHERE ended IS NOT NULL AND ended < ? AND result = 'healthy' ORDER BY id"
@@ -198,12 +198,12 @@ class Journal:
     # -- reading ------------------------------------------------------------------------------
 
     def entries(self, application: str = "", *, limit: int = -1, unknown: bool = False) -> list[Entry]:
-        """The newest first; of all applications when none is given.
+        """Return entries, the newest first; those of all applications when none is given.
 
         Args:
-            application: whose.
-            limit: so many of them at most.
-            unknown: with those that cannot be read, see `Entry.problem`.
+            application: the application to which they belong.
+            limit: their number at most.
+            unknown: include those that cannot be read, see `Entry.problem`.
         """
         where = "WHERE application = ?" if application else ""
         values = [application] if application else []
@@ -211,7 +211,7 @@ class Journal:
         return [entry for entry in found if unknown or not entry.problem]
 
     def entry(self, entry: int) -> Entry | None:
-        """One by its id, also one that cannot be read; None when there is none."""
+        """Return an entry by its id, even one that cannot be read; None when there is none."""
         return next(iter(self._entries("WHERE id = ?", [entry])), None)
 
     def _entries(self, rest: str, values: list[Any]) -> list[Entry]:
@@ -220,14 +220,14 @@ class Journal:
             return [read_entry(row) for row in rows]
 
     def records(self, entry: int, *names: str) -> Iterator[Record]:
-        """Its events in order, as far as they are written, each with the schema that it was written with.
+        """Yield the events of an entry in their order, as far as they are written.
 
         Args:
             entry: its id.
-            names: such as "node_started": only those; and all that cannot be understood, as `Unreadable`
-                (nobody knows what those would say). Events of earlier schemas count by their name of today.
+            names: of the events to yield, such as "node_started"; all that cannot be read come too, as
+                `Unreadable`. Events of earlier schemas go by the names of today.
         """
-        others = sorted(KINDS.difference(names)) if names else []
+        others = sorted(EVENT_NAMES.difference(names)) if names else []
         # What is no JSON would end the whole query.
         kind = (
             "CASE WHEN typeof(event) = 'text' AND json_valid(event) THEN json_extract(event, '$.event') END"
@@ -241,27 +241,27 @@ class Journal:
             before: Record | None = None
             for seq, at, text in rows:
                 before = decode_row(seq, at, text or b"", before)
-                if not names or kind_of(before.event) in (*names, UNREADABLE):
+                if not names or event_name(before.event) in (*names, UNREADABLE_NAME):
                     yield before
 
     def head(self, entry: int) -> str:
-        """The hash that stands for all that is written of an entry, in hexadecimal; empty without any."""
+        """Return the hash that stands for all that is written of an entry, in hexadecimal; else empty."""
         with self._explained():
             found = chain.tail(self._connection, entry) if self._chained() else None
         return found[1].hex() if found is not None else ""
 
     def verify(self, entry: int | None = None) -> Verification:
-        """Calculate the hashes anew, of all entries or of one, and compare."""
+        """Calculate the hashes of all entries, or of one, and compare them with those in the file."""
         with self._explained():
             return verify(self._connection, entry)
 
     def find(self, head: str) -> tuple[int, int] | None:
-        """The entry and the event up to which a head stands that has left this machine; None: nowhere."""
+        """Return the entry and the event to which a head belongs that left this machine; None if to none."""
         with self._explained():
             return find(self._connection, head)
 
     def _chained(self) -> bool:
-        """It may be an old file that is only read, and be migrated by another process meanwhile."""
+        """Return whether there are hashes: an old file that is only read has none until it is migrated."""
         return version_of(self._connection) >= chain.FIRST_HASHED_VERSION
 
     @contextlib.contextmanager
@@ -285,7 +285,7 @@ def _empty() -> sqlite3.Connection:
 
 
 def _quoted(path: Path) -> str:
-    """A path for SQLite's URI form, in which `?`, `#` and `%` mean something."""
+    """Return a path for SQLite's URI form, in which `?`, `#` and `%` mean something."""
     return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
 
 
@@ -299,8 +299,8 @@ def recording(journal: Journal, bus: EventBus, header: EntryHeader) -> Iterator[
         header: of the entry.
 
     Raises:
-        JournalError: the entry cannot be written; nothing has been done then. Later it comes from
-            whoever emits an event.
+        JournalError: the entry cannot be written; nothing has been done then. Later, `EventBus.emit`
+            raises it.
     """
     entry = journal.begin(header)
 

@@ -1,4 +1,4 @@
-"""What earlier rollouts have not finished, node by node, from the latest event on each."""
+"""The nodes that earlier rollouts have not finished, from the latest events on each of them."""
 
 import socket
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ from orchestrator.journal.store import Journal
 from orchestrator.node import OriginalState
 from orchestrator.planning.plan import Unfinished
 
-MAX_ENTRIES = 100  # entries, the newest: a node that was left out longer ago is somebody's decision by now
+MAX_ENTRIES = 100  # newest entries that are read: a node that was left out longer ago is meant to be out
 
 _NODE_EVENTS = (
     "node_started",
@@ -59,7 +59,7 @@ class UnfinishedNode:
         return f"left by rollout {self.entry.id} ({self.entry.operator}, {at}): {what}"
 
     def for_plan(self) -> Unfinished:
-        """For preflight."""
+        """Return what preflight needs to know about it."""
         return Unfinished(
             self.entry.id,
             self.originals,
@@ -70,10 +70,10 @@ class UnfinishedNode:
 
 
 def unfinished_nodes(journal: Journal, application: str) -> dict[str, UnfinishedNode]:
-    """By node. A node that was upgraded, or taken out or put back by hand since, is none.
+    """Return the unfinished nodes by name, without those that were upgraded or changed manually since.
 
-    A change by hand that did not succeed has decided nothing, and one of the weight only that. What cannot be
-    understood counts as if it were not there: see `unreadable_entries`.
+    A manual change that failed counts for nothing, and a change of the weight only for the weight. What
+    cannot be read is left out here: see `unreadable_entries`.
 
     Raises:
         JournalError: it cannot be read.
@@ -99,7 +99,7 @@ def unfinished_nodes(journal: Journal, application: str) -> dict[str, Unfinished
 
 
 class _Change(msgspec.Struct, frozen=True):
-    """What counts of the plan of a manual change."""
+    """The parts of the plan of a manual change that are read here."""
 
     action: str = ""
     nodes: list[str] = []
@@ -115,9 +115,9 @@ def read_change(entry: Entry) -> _Change:
 
 
 def unreadable_entries(journal: Journal, application: str) -> list[str]:
-    """What of the journal cannot be understood and may tell of nodes that are out, in words.
+    """Describe what of the journal cannot be read and may concern nodes that are out of rotation.
 
-    What is older than the newest rollout that ended healthy was told before that one.
+    What is older than the newest rollout that ended healthy was reported before that one.
 
     Raises:
         JournalError: it cannot be read.
@@ -142,7 +142,7 @@ def unreadable_entries(journal: Journal, application: str) -> list[str]:
 
 
 def decided_since(journal: Journal, application: str, at: float) -> set[str]:
-    """Nodes about which somebody has decided on this machine after a time, in seconds since 1970.
+    """Return the nodes that were changed on this machine after a time, in seconds since 1970.
 
     Raises:
         JournalError: it cannot be read.
@@ -160,7 +160,7 @@ def decided_since(journal: Journal, application: str, at: float) -> set[str]:
 
 
 def unfinished_originals(records: Iterable[Record]) -> dict[str, dict[ServerRef, OriginalState]]:
-    """By node: what had been decided about its servers before a turn that has begun and not ended well."""
+    """Return the original state of the servers of each node whose turn was not completed."""
     found: dict[str, dict[ServerRef, OriginalState]] = {}
     for record in records:
         match record.event:
@@ -172,7 +172,7 @@ def unfinished_originals(records: Iterable[Record]) -> dict[str, dict[ServerRef,
 
 
 def _with_weight(leftover: UnfinishedNode, weight: int | None) -> UnfinishedNode:
-    """With the weight that somebody has set since."""
+    """Return the node with the weight that an operator has set since."""
     if weight is None:
         return leftover
     originals = {ref: replace(original, weight=weight) for ref, original in leftover.originals.items()}
@@ -180,7 +180,7 @@ def _with_weight(leftover: UnfinishedNode, weight: int | None) -> UnfinishedNode
 
 
 def _nodes_of(entry: Entry, records: Iterable[Record]) -> list[tuple[str, UnfinishedNode | None]]:
-    """Each node whose turn has begun, and what is left of it; None when it was completed."""
+    """Return each node whose turn has begun, with what is unfinished; None when it was completed."""
     turns = _Turns()
     for record in records:
         turns.apply(record.event)
@@ -240,7 +240,7 @@ class _Turns:
 
 
 def _is_untouched(journal: Journal, leftover: UnfinishedNode) -> bool:
-    """Its turn had begun, and nothing was sent: whoever has taken it out is somebody else.
+    """Return whether its turn sent nothing, so that somebody else took the node out.
 
     The commands of a rollout that was adopted are not known here, even if it ran on this machine; earlier
     versions wrote nothing of an adoption but the other machine's name.
@@ -259,10 +259,10 @@ _VERSION_EVENTS = ("rollout_started", "node_started", "step_done", "node_upgrade
 
 @dataclass(frozen=True, slots=True)
 class KnownVersion:
-    """What the newest rollout that says something of a node says of it.
+    """The version of a node according to the newest rollout that knows it.
 
     Attributes:
-        version: that it has; empty when its turn was not finished, and it may have either.
+        version: empty when its turn was not finished, so that it may have either version.
         entry: the rollout.
         at: when it was so, seconds since 1970.
     """
@@ -273,7 +273,7 @@ class KnownVersion:
 
 
 def known_versions(journal: Journal, application: str) -> dict[str, KnownVersion]:
-    """By node.
+    """Return the known version of each node, by its name.
 
     Raises:
         JournalError: it cannot be read.
@@ -297,7 +297,7 @@ def _version_of(journal: Journal, entry: Entry) -> Mapping[str, KnownVersion]:
             case events.NodeStarted(node=node, version=version):
                 wanted[node] = version
             case events.StepDone(node=node, step="stop"):
-                # Until its turn is over nobody can say whether the old one would start again.
+                # Until its turn is over it is unknown whether the old version would start again.
                 found[node] = KnownVersion("", entry.id, record.at)
             case events.StepDone(node=node, step="install") | events.NodeDone(node=node) if node in wanted:
                 found[node] = KnownVersion(wanted[node], entry.id, record.at)

@@ -1,4 +1,4 @@
-"""Whether the journal is what was written: its hashes, calculated anew. See `chain` for what that proves."""
+"""Verification of the journal: its hashes are calculated anew. See `chain` for what that proves."""
 
 import hashlib
 import sqlite3
@@ -18,13 +18,13 @@ MAX_PROBLEMS = 10  # problems of one entry that are named
 
 @dataclass(frozen=True, slots=True)
 class EntryVerification:
-    """What became of one entry.
+    """The result for one entry.
 
     Attributes:
-        state: "unverifiable" is one that was written before there were hashes.
-        events: that it has.
+        state: "unverifiable" for an entry that was written before there were hashes.
+        events: their number.
         head: the hash that stands for all of it, in hexadecimal; empty where there is none.
-        sealed: number of the event up to which even missing last events would show; None: of none.
+        sealed: number of the event up to which even removed last events are detected; None without a seal.
         problems: in words; empty unless it is broken.
     """
 
@@ -38,7 +38,7 @@ class EntryVerification:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What became of the journal.
+    """The result for the journal.
 
     Attributes:
         entries: in their order.
@@ -54,7 +54,7 @@ class Verification:
 
     @property
     def intact(self) -> bool:
-        """Nothing is broken; what is not verifiable is not."""
+        """Whether nothing is broken; an unverifiable entry is not broken."""
         return not self.problems and all(entry.state != "broken" for entry in self.entries)
 
 
@@ -74,14 +74,14 @@ def verify(connection: sqlite3.Connection, entry: int | None = None) -> Verifica
     """Check all entries, or one, and the journal's own chain in any case.
 
     Args:
-        connection: to a journal, also of an earlier Rolldeck. What is written meanwhile is not looked at.
+        connection: to a journal, which may be of an earlier Rolldeck. What is written meanwhile is ignored.
         entry: its id.
 
     Raises:
         sqlite3.Error: the file cannot be read.
     """
-    connection.execute("BEGIN")  # one moment of it, while others write
-    # What is no text any more must be told, and not keep the rest from being verified.
+    connection.execute("BEGIN")  # a snapshot, while others write
+    # A value that is no valid text must be reported, and not prevent verification of the rest.
     as_before = connection.text_factory
     connection.text_factory = lambda text: text.decode(errors="surrogateescape")
     try:
@@ -101,7 +101,7 @@ def verify(connection: sqlite3.Connection, entry: int | None = None) -> Verifica
 
 
 def find(connection: sqlite3.Connection, head: str) -> tuple[int, int] | None:
-    """Where a head stands that was published or given to a hook.
+    """Return where a head stands that was published or given to a hook.
 
     Args:
         connection: to a journal.
@@ -204,7 +204,7 @@ def _count(connection: sqlite3.Connection, entry: int) -> int:
 
 
 def _numbered(connection: sqlite3.Connection, what: str, entry: int) -> list[Any]:
-    """Rows in their order; a number may be anything in a file that others have written."""
+    """Return rows in their order; in a file that others have written, a number may be anything."""
     where = "WHERE entry = ? AND typeof(seq) = 'integer' ORDER BY seq"
     return connection.execute(f"SELECT {what} {where}", (entry,)).fetchall()
 
@@ -258,7 +258,7 @@ def _wrong_seals(seals: list[tuple[int, bytes]], first: bytes, hashes: dict[int,
 
 
 def _wrong_end(connection: sqlite3.Connection, entry: int) -> Iterator[str]:
-    """What `entries` says of the end must be what the last event that ends it says."""
+    """Yield a problem if the end in `entries` is not that of the last event that ends the entry."""
     kind, *said = connection.execute(
         "SELECT kind, ended, result, reason FROM entries WHERE id = ?", (entry,)
     ).fetchone()
@@ -270,7 +270,7 @@ def _wrong_end(connection: sqlite3.Connection, entry: int) -> Iterator[str]:
     ).fetchall()
     last: list[object] = [None, "", ""]
     for at, text in ends:
-        # Of one that was changed nothing is left, which is said already.
+        # A changed event is unreadable, which was reported already.
         if (found := ending(kind, decode_event(text))) is not None:
             last = [at, *found]
     if said != last:

@@ -19,7 +19,7 @@ from orchestrator.engine.final_state import weight_words
 from orchestrator.engine.out_of_rotation import find_out_followers
 from orchestrator.inventory.resolver import resolve_nodes
 from orchestrator.journal.entry_status import Identity, RolloutStatus, rollout_status, status_of
-from orchestrator.journal.node_history import HandChange, hand_changes
+from orchestrator.journal.node_history import ManualChange, manual_changes
 from orchestrator.journal.store import Journal
 from orchestrator.journal.unfinished import (
     KnownVersion,
@@ -164,7 +164,7 @@ class StatusReader:
             own = rollout_status(journal, app)
             known = known_versions(journal, app)
             left = unfinished_nodes(journal, app)
-            hands = hand_changes(journal, app)
+            manual = manual_changes(journal, app)
             status.problems += unreadable_entries(journal, app)
             if own is not None and (own.touched or own.standing == "running"):
                 status.rollouts.append(own)
@@ -179,7 +179,7 @@ class StatusReader:
             status.holder = await FileLock.of(self._path.parent / "locks", app).holder()
         status.versions = await self._versions(servers, known)
         ours = {ref: f"rollout {node.entry.id}" for node in left.values() for ref in node.originals}
-        status.kept_out = _kept_out(servers, status.published | ours, hands)
+        status.kept_out = _kept_out(servers, status.published | ours, manual)
         followers, errors = await find_out_followers(self._balancers, out, beside=self._own.backends)
         status.kept_out += _out_with_ours(followers)
         status.problems += [
@@ -247,7 +247,7 @@ class StatusReader:
 
 
 def _kept_out(
-    servers: Sequence[Server], rollouts: Mapping[ServerRef, str], hands: Mapping[str, HandChange]
+    servers: Sequence[Server], rollouts: Mapping[ServerRef, str], manual: Mapping[str, ManualChange]
 ) -> list[KeptOut]:
     """The servers that somebody has decided about, by backend and name; checks that fail are nobody's."""
     groups: dict[tuple[str, str], list[Server]] = {}
@@ -257,7 +257,7 @@ def _kept_out(
         ):
             groups.setdefault((server.ref.backend, server.ref.server), []).append(server)
     now = time.time()
-    return [_reason(backend, name, own, rollouts, hands, now) for (backend, name), own in groups.items()]
+    return [_reason(backend, name, own, rollouts, manual, now) for (backend, name), own in groups.items()]
 
 
 def _out_with_ours(followers: Sequence[Server]) -> list[KeptOut]:
@@ -285,7 +285,7 @@ def _reason(
     name: str,
     servers: Sequence[Server],
     rollouts: Mapping[ServerRef, str],
-    hands: Mapping[str, HandChange],
+    manual: Mapping[str, ManualChange],
     now: float,
 ) -> KeptOut:
     rollout = next((rollouts[server.ref] for server in servers if server.ref in rollouts), None)
@@ -297,8 +297,8 @@ def _reason(
     who = ""
     if rollout is not None:
         by, who = "rollout", rollout
-    elif name in hands:
-        by, who, since = "hand", hands[name].operator, hands[name].at
+    elif name in manual:
+        by, who, since = "hand", manual[name].operator, manual[name].at
     elif all(owner.who in ("configuration", "resolution", "tracked") for owner in deciding):
         by = "haproxy"
     by_agent = any(owner.who == "operator or agent" for owner in deciding)
