@@ -10,7 +10,7 @@ from console.terminal.history_entries import COLOURS, EntrySummary, batches_of
 from console.terminal.output import clean, paint, shorten, table, width
 from console.terminal.rollout_text import ending_lines, reason_text
 from console.terminal.timeline import GLYPHS, ROLLOUT, TimelineEntry, entries_by_node
-from orchestrator.events.actor import began
+from orchestrator.events.actor import describe_origin
 from orchestrator.events.spans import StepTimes
 from orchestrator.events.state import DONE
 from orchestrator.events.steps import STEPS
@@ -146,7 +146,7 @@ def _facts(summary: EntrySummary, timeline: Timeline) -> Iterator[str]:
 
 def origin_text(timeline: Timeline) -> str:
     """From where, with which uid and with which SSH key whoever began it has worked; empty: not known."""
-    return began(timeline.began.origin) if timeline.began is not None else ""
+    return describe_origin(timeline.began.origin) if timeline.began is not None else ""
 
 
 def plan_size_text(summary: EntrySummary) -> str:

@@ -8,8 +8,8 @@ from console.terminal.output import clean, paint
 from orchestrator.events import events
 from orchestrator.events.events import CommandFinished, CommandSending, Record
 from orchestrator.events.spans import StepSpan
-from orchestrator.events.text import describe, details
-from orchestrator.events.timeline import Timeline, unanswered
+from orchestrator.events.text import describe, detail_lines
+from orchestrator.events.timeline import Timeline, find_unanswered
 
 MIN_WAIT_SHOWN_S = 1.0  # shorter waits are told only where something went wrong
 ROLLOUT = ""
@@ -112,7 +112,7 @@ def _note_entry(record: Record) -> TimelineEntry | None:
             return None
         case events.ManualChangeFinished(error=error):
             kind = "bad" if error else "ok"
-    return TimelineEntry(record.seq, record.at, kind, describe(event), more=tuple(details(event)))
+    return TimelineEntry(record.seq, record.at, kind, describe(event), more=tuple(detail_lines(event)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class SentCommand:
 
 def commands(records: Sequence[Record]) -> Iterator[SentCommand]:
     """In the order of their replies; one without a reply stands where it was sent."""
-    lost = unanswered(records)
+    lost = find_unanswered(records)
     for record in records:
         match record.event:
             case CommandFinished() as event:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from backends.protocols import Clock
 from orchestrator.errors import Aborted, Locked
-from orchestrator.events.actor import Actor, requested
+from orchestrator.events.actor import Actor, describe_requester
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import (
     AbortRequested,
@@ -264,7 +264,7 @@ class RolloutControl:
     def raise_if_aborting(self) -> None:
         if self._abort is not None:
             who, why = self._abort
-            raise Aborted(f"aborted by {requested(who.name, who.via)}" + (f": {why}" if why else ""))
+            raise Aborted(f"aborted by {describe_requester(who.name, who.via)}" + (f": {why}" if why else ""))
 
     async def checkpoint(self) -> None:
         """Between two steps: wait while paused. Raises Aborted."""

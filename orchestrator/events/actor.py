@@ -1,4 +1,4 @@
-"""Who did something to a rollout, and from where they did it."""
+"""The actor of an event: who did something to a rollout, and from where."""
 
 from typing import Literal, TypedDict
 
@@ -7,7 +7,7 @@ import msgspec
 Via = Literal["", "terminal", "console", "socket", "consul", "rolldeck"]
 """From where something was done.
 
-"":         not known: the event was written before this was recorded
+"":         unknown: the event was written before this was recorded
 "terminal": a command, a prompt or a signal of the process that carries out the rollout
 "console":  a screen of the console in which the rollout runs
 "socket":   a request over this machine's own socket
@@ -22,11 +22,11 @@ VIA_WORDS: dict[str, str] = {
     "socket": "this machine's socket",
     "consul": "Consul",
 }
-"""As people read it."""
+"""The words for each `Via`."""
 
 
 class Origin(TypedDict):
-    """The fields that an event has beside the name of whoever did it."""
+    """The fields of an event beside the name of its actor."""
 
     via: Via
     uid: int
@@ -34,14 +34,14 @@ class Origin(TypedDict):
 
 
 class Actor(msgspec.Struct, frozen=True):
-    """Somebody who does something.
+    """A person, or Rolldeck itself, who does something.
 
     Attributes:
         name: `user@machine`, as they or their machine give it.
-        via: from where they do it.
-        uid: of the process on the machine that carries out the rollout; -1 when it is not known.
+        via: from where.
+        uid: of the process on the machine that carries out the rollout; -1 if unknown.
         credential: type and SHA-256 fingerprint of the SSH key or certificate with which they logged in on
-            that machine; empty when it is not known. Of a request in Consul: whether it was signed, and what
+            that machine; empty if unknown. Of a request in Consul: whether it was signed, and what
             the machine that left it says of its process and its log-in. It never holds anything secret.
     """
 
@@ -52,26 +52,26 @@ class Actor(msgspec.Struct, frozen=True):
 
     @property
     def origin(self) -> Origin:
-        """For an event, beside the name."""
+        """The fields for an event, beside the name."""
         return Origin(via=self.via, uid=self.uid, credential=self.credential)
 
     def __str__(self) -> str:
         return self.name
 
 
-def requested(name: str, via: str) -> str:
-    """Who did something, and from where when that was not in the rollout's own process."""
+def describe_requester(name: str, via: str) -> str:
+    """Return who did something, and from where unless that was in the rollout's own process."""
     return f"{name} via {VIA_WORDS[via]}" if via in ("socket", "consul") else name
 
 
-def requested_with(name: str, origin: Origin) -> str:
-    """The same with their credential; what is done in the rollout's own process has that of its beginning."""
-    who = requested(name, origin["via"])
+def describe_requester_in_full(name: str, origin: Origin) -> str:
+    """Return the same with the credential, which in the rollout's own process is recorded at its start."""
+    who = describe_requester(name, origin["via"])
     return f"{who} ({origin['credential']})" if who != name and origin["credential"] else who
 
 
-def began(origin: Origin) -> str:
-    """From where somebody began something, their uid and their credential, as far as these are known."""
+def describe_origin(origin: Origin) -> str:
+    """Return from where somebody started something, with uid and credential, as far as known."""
     parts = [VIA_WORDS.get(origin["via"], "")]
     if origin["uid"] >= 0:
         parts.append(f"uid {origin['uid']}")
@@ -81,4 +81,4 @@ def began(origin: Origin) -> str:
 
 
 ROLLDECK = Actor("Rolldeck", "rolldeck")
-"""What nobody asked for is done by Rolldeck itself."""
+"""The actor of what Rolldeck does of its own accord."""

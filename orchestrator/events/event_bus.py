@@ -14,16 +14,16 @@ Reader = Callable[[Record], None]
 class EventBus:
     """Hands every event to every reader, in order, before `emit` returns.
 
-    A reader that raises stops whoever emitted, after all others have been told: a journal that cannot be
-    written must stop the rollout, and everybody must see how that ended.
+    When a reader raises, `emit` raises too, after all other readers have had the event: a journal that cannot
+    be written must stop the rollout, and everybody must see how that ended.
 
     Attributes:
         clock: says when an event happened.
         journal_head: the head of the journal's entry (see `orchestrator.journal.chain`) with the newest event
-            that was written; empty while nothing is written down.
-        before_send: called before a command is sent; what they raise prevents that, and nobody is told that
-            it was.
-        commands_in_flight: commands that were sent and whose outcome is not known yet.
+            that was written; empty while there is no journal.
+        before_send: called before a command is sent; when one of them raises, the command is not sent, and
+            no event says that it was.
+        commands_in_flight: number of commands that were sent and whose outcome is not known yet.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -54,7 +54,7 @@ class EventBus:
 
     @contextlib.contextmanager
     def commands_of(self, node: str, step: str) -> Iterator[None]:
-        """Commands recorded within belong to this node and step, also in tasks started within."""
+        """Record commands within as those of this node and step, also in tasks started within."""
         token = self._commands_of.set((node, step))
         try:
             yield
@@ -62,7 +62,7 @@ class EventBus:
             self._commands_of.reset(token)
 
     def record(self, report: command.CommandReport) -> None:
-        """Emit what a backend reports of a command; backends are given this as their `CommandListener`."""
+        """Emit what a backend reports about a command; it is the `CommandListener` of backends."""
         node, step = self._commands_of.get()
         event: AnyEvent
         match report:

@@ -1,4 +1,4 @@
-"""What happens, as values that all readers share; `.json` has them as JSON, `.text` as sentences."""
+"""The events: what happens, as values that all readers share. `.text` has them as sentences and as JSON."""
 
 from typing import Literal
 
@@ -19,11 +19,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
 
 
 class ByActor(Event, frozen=True, kw_only=True):
-    """Base of what somebody did; `who` or `operator` names them. See `orchestrator.events.actor.Actor`."""
+    """Base of what an actor did, named in `who` or `operator`. See `orchestrator.events.actor.Actor`."""
 
-    via: Via = ""  # from where they did it; empty: not known
-    uid: int = -1  # of their process; -1: not known
-    credential: str = ""  # type and fingerprint of their SSH key or certificate; empty: not known
+    via: Via = ""  # from where; empty if unknown
+    uid: int = -1  # of the actor's process; -1 if unknown
+    credential: str = ""  # type and fingerprint of an SSH key or certificate; empty if unknown
 
     @property
     def origin(self) -> Origin:
@@ -31,7 +31,7 @@ class ByActor(Event, frozen=True, kw_only=True):
 
 
 class OfStep(Event, frozen=True, kw_only=True):
-    """Base of what happens in a step, or because one has failed: only steps of the table are understood."""
+    """Base of what happens in a step, or because one has failed; other steps than `STEPS` are refused."""
 
     node: str
     step: Step
@@ -73,7 +73,7 @@ class Prefetched(Event, frozen=True, kw_only=True, tag="prefetched"):
 
 
 class BatchStarted(Event, frozen=True, kw_only=True, tag="batch_started"):
-    """The nodes of a batch are next."""
+    """A batch of nodes began."""
 
     number: int  # from 1
     nodes: list[str]
@@ -83,7 +83,7 @@ class NodeStarted(Event, frozen=True, kw_only=True, tag="node_started"):
     """A node is about to be touched: what it has now, and what will be given back to it."""
 
     node: str
-    version: str  # that it is to have
+    version: str  # the target version
     originals: list[OriginalStateRecord]
 
 
@@ -92,7 +92,7 @@ class StepStarted(OfStep, frozen=True, kw_only=True, tag="step_started"):
 
 
 class Waiting(OfStep, frozen=True, kw_only=True, tag="waiting"):
-    """Why a step is not done yet; sent when the reason changes and at least every second."""
+    """The reason why a step is not done yet; sent when it changes and at least every second."""
 
     reason: str
     remaining_s: float  # to the deadline, or to the end of a bake
@@ -100,7 +100,7 @@ class Waiting(OfStep, frozen=True, kw_only=True, tag="waiting"):
 
 
 class NodeNote(Event, frozen=True, kw_only=True, tag="node_note"):
-    """Something an operator should know that stops nothing."""
+    """A note for operators; it stops nothing."""
 
     node: str
     text: str
@@ -132,7 +132,7 @@ class NodeDone(Event, frozen=True, kw_only=True):
 
     node: str
     duration_s: float
-    version: str = ""  # that was proven on it
+    version: str = ""  # the one that was proven on it
 
 
 class NodeUpgraded(NodeDone, frozen=True, kw_only=True, tag="node_upgraded"):
@@ -144,7 +144,7 @@ class NodeRolledBack(NodeDone, frozen=True, kw_only=True, tag="node_rolled_back"
 
 
 class NodeSkipped(ByActor, frozen=True, kw_only=True, tag="node_skipped"):
-    """Somebody decided that a node is left as it is."""
+    """An operator decided to leave a node as it is."""
 
     node: str
     who: str
@@ -158,19 +158,19 @@ class NodeFailed(OfStep, frozen=True, kw_only=True, tag="node_failed"):
 
 
 class ServiceLog(OfStep, frozen=True, kw_only=True, tag="service_log"):
-    """What the service of a failed node had written last; read once the node is out of rotation."""
+    """The last output of the service of a failed node; read once the node is out of rotation."""
 
     lines: list[str]  # oldest first
 
 
 class NodePutBack(OfStep, frozen=True, kw_only=True, tag="node_put_back"):
-    """A node that failed before its service was asked to stop: it is as it was before."""
+    """A node that failed before its service was asked to stop was put back: it is as it was before."""
 
     error: str
 
 
 class DecisionRequested(Event, frozen=True, kw_only=True, tag="decision_requested"):
-    """Somebody must decide; `RolloutControl.answer` takes one of the choices."""
+    """An operator must decide; `RolloutControl.answer` takes one of the choices."""
 
     question: str  # its id
     subject: str  # the node or batch concerned
@@ -184,7 +184,7 @@ class DecisionRequested(Event, frozen=True, kw_only=True, tag="decision_requeste
 
 
 class DecisionMade(ByActor, frozen=True, kw_only=True, tag="decision_made"):
-    """Somebody answered a question, which `decision_requested` had asked."""
+    """An operator answered the question of a `decision_requested`."""
 
     question: str
     subject: str
@@ -193,7 +193,7 @@ class DecisionMade(ByActor, frozen=True, kw_only=True, tag="decision_made"):
 
 
 class Paused(ByActor, frozen=True, kw_only=True, tag="paused"):
-    """All work stands still until somebody resumes it."""
+    """All work is paused until it is resumed."""
 
     who: str
     why: str
@@ -207,7 +207,7 @@ class Resumed(ByActor, frozen=True, kw_only=True, tag="resumed"):
 
 
 class AbortRequested(ByActor, frozen=True, kw_only=True, tag="abort_requested"):
-    """Somebody asked for an end: no further step begins."""
+    """An operator asked for an end: no further step begins."""
 
     who: str
     why: str
@@ -215,7 +215,7 @@ class AbortRequested(ByActor, frozen=True, kw_only=True, tag="abort_requested"):
 
 
 class ManualChangeStarted(ByActor, frozen=True, kw_only=True, tag="manual_change_started"):
-    """Somebody is about to change servers by hand."""
+    """An operator is about to change servers manually."""
 
     action: str  # drain, maint, ready, weight
     nodes: list[str]
@@ -225,7 +225,7 @@ class ManualChangeStarted(ByActor, frozen=True, kw_only=True, tag="manual_change
 
 
 class ManualChangeFinished(Event, frozen=True, kw_only=True, tag="manual_change_finished"):
-    """A change by hand has ended."""
+    """A manual change has ended."""
 
     nodes: list[str]
     servers: list[str]  # as they read afterwards: "shop/web1 on lb1: maint"
@@ -233,7 +233,7 @@ class ManualChangeFinished(Event, frozen=True, kw_only=True, tag="manual_change_
 
 
 class CommandEvent(Event, frozen=True, kw_only=True):
-    """Base of what concerns a command. `node` and `step` are empty outside the rollout of a node."""
+    """Base of the events of a command. `node` and `step` are empty outside the rollout of a node."""
 
     node: str
     step: str
@@ -241,20 +241,20 @@ class CommandEvent(Event, frozen=True, kw_only=True):
 
 
 class CommandSending(CommandEvent, frozen=True, kw_only=True, tag="command_sending"):
-    """About to be sent; `command_finished` follows when the reply is there, or known to be lost."""
+    """A command is about to be sent; `command_finished` follows with its reply, or its loss."""
 
     command: str
 
 
 class CommandStarted(CommandEvent, frozen=True, kw_only=True, tag="command_started"):
-    """One that may go on at its host without us, such as an installer; `command_finished` at its end."""
+    """A command runs that may continue on its host without us; `command_finished` follows at its end."""
 
     pid: int
     started: int  # clock ticks after that machine's boot; 0: not known
 
 
 class CommandFinished(CommandEvent, frozen=True, kw_only=True, tag="command_finished"):
-    """A command that was sent and its raw reply."""
+    """A command was sent; this is its raw reply."""
 
     command: str
     reply: str
@@ -263,7 +263,7 @@ class CommandFinished(CommandEvent, frozen=True, kw_only=True, tag="command_fini
 
 
 class Traffic(Event, frozen=True, kw_only=True, tag="traffic"):
-    """What HAProxy served while the rollout went on, as its counters say; just before `rollout_ended`."""
+    """The traffic during the rollout by HAProxy's counters; it comes just before `rollout_ended`."""
 
     served: int  # requests sent to servers, or sessions where HAProxy counts no requests
     errors_5xx: int  # responses 5xx of the servers themselves, which is not all that clients saw
@@ -289,8 +289,8 @@ class RolloutEnded(Event, frozen=True, kw_only=True, tag="rollout_ended"):
     duration_s: float
     held: list[str] = []  # of those pending: nodes that had begun and could not be taken out
     versions: dict[str, str] = {}  # of each node of the application at the end, as far as it is known
-    ways_on: list[WayOn] = []  # the first one is to be tried first; none after an end that is well
-    blocked: str = ""  # why no command of Rolldeck can work until it is mended, such as a full disk
+    ways_on: list[WayOn] = []  # the first one is to be tried first; none after a healthy end
+    blocked: str = ""  # why no command of Rolldeck can work until that is fixed, such as a full disk
     unproven: list[str] = []  # upgraded, but their bake saw too few requests, or no errors can be known
     put_back: list[str] = []  # failed before their service was asked to stop, and are as they were
     rolled_back: list[str] = []  # of a rollback, instead of `upgraded`
@@ -305,14 +305,14 @@ class RollbackStarted(Event, frozen=True, kw_only=True, tag="rollback_started"):
 
 
 class RollbackRefused(Event, frozen=True, kw_only=True, tag="rollback_refused"):
-    """It could not begin: all is as the failed rollout, of this number, has left it."""
+    """The rollback could not begin: all is as the failed rollout, of this number, has left it."""
 
     rollout: int
     reason: str
 
 
 class HookFired(Event, frozen=True, kw_only=True, tag="hook_fired"):
-    """A hook was told of a moment. Hooks for the end are told after `rollout_ended`."""
+    """A hook has run. Hooks for the end of a rollout run after `rollout_ended`."""
 
     name: str
     moment: str

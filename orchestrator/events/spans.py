@@ -1,4 +1,4 @@
-"""The steps of nodes with their times: how long each took, what it waited for, and when all stood still.
+"""The steps of nodes with their times: how long they took, what they waited for, and when work was paused.
 
 The state of a rollout and the timeline of an entry are both made of these.
 """
@@ -13,14 +13,14 @@ from orchestrator.events.events import Record
 from orchestrator.events.steps import STEPS
 
 SpanResult = Literal["done", "same", "failed", "interrupted", "open"]
-"""What became of a step; "same": it was so already."""
+"""How a step ended; "same" if there was nothing to do."""
 
 _NUMBERS = re.compile(r"\d+")
 
 
 @dataclass(slots=True)
 class WaitSpan:
-    """One thing that a step waited for; its numbers change while it does."""
+    """One reason for which a step waited; the numbers in it change meanwhile."""
 
     first: str  # the reason as it was given first
     last: str
@@ -29,16 +29,16 @@ class WaitSpan:
 
 @dataclass(slots=True)
 class StepSpan:
-    """One step of one node, each time that it was tried.
+    """One step of one node, in one attempt.
 
     Attributes:
         seq: number of the record with which it began; `began` is its time, seconds since 1970.
         ended: seconds since 1970; None while it is open.
-        seconds: that it took, without pauses.
+        seconds: its duration, without pauses.
         waited: of these, without anything to do: for sessions to end, or while it baked.
         baked: since when it only baked, seconds since 1970.
         detail: what was done, or why it failed.
-        waits: by the reason, numbers left out: so the same wait is one line. Nothing is decided by it.
+        waits: by the reason without its numbers, so that a wait is one line. Nothing is decided by it.
         log: the last lines that the service had written when it failed.
     """
 
@@ -62,7 +62,7 @@ class StepSpan:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """All work stood still."""
+    """A time in which all work was paused."""
 
     began: float
     ended: float | None
@@ -70,7 +70,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class StepTimes:
-    """Seconds of steps. Nobody's decisions are in it."""
+    """Seconds that steps took, without the time for decisions."""
 
     working: float  # stop, install, start, verify
     waiting: float  # for sessions to end, and while a node bakes
@@ -90,7 +90,7 @@ class StepTimes:
 
 @dataclass(slots=True)
 class StepSpans:
-    """Give it every record, in order; read it at any moment.
+    """All spans of a rollout so far: give it every record, in order, and read it at any moment.
 
     Attributes:
         spans: in the order in which they began.
@@ -130,11 +130,11 @@ class StepSpans:
                 pass
 
     def open_span(self, node: str) -> StepSpan | None:
-        """The step of this node that is being done."""
+        """Return the step of this node that is in progress."""
         return self._open.get(node)
 
     def measure_open(self) -> None:
-        """What is still open has taken so long up to the newest record."""
+        """Measure what is still open, up to the newest record."""
         for node, span in self._open.items():
             self._end_wait(node, self.last_at)
             self._measure(span, self._worked(span.began, self.last_at), self.last_at)
@@ -145,7 +145,7 @@ class StepSpans:
         return span
 
     def _wait(self, event: events.Waiting, record: Record) -> None:
-        # `ready` by hand proves a node like a rollout does, but has no steps.
+        # A manual `ready` proves a node like a rollout does, but has no steps.
         span = self._open.get(event.node) or self._begin(event.node, event.step, record)
         if event.baking and span.baked is None:
             span.baked = record.at
@@ -190,7 +190,7 @@ class StepSpans:
             span.waited = min(seconds, self._worked(span.baked, until))
 
     def _worked(self, since: float, until: float) -> float:
-        """Seconds between two moments, without pauses."""
+        """Return the seconds between two moments, without pauses."""
         paused = sum(
             max(0.0, min(until, pause.ended or until) - max(since, pause.began)) for pause in self.pauses
         )

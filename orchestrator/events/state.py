@@ -1,4 +1,4 @@
-"""The state of a rollout as anyone sees it: a fold over its events, with no knowledge of its own."""
+"""The state of a rollout as everybody sees it: a fold over its events alone."""
 
 import enum
 from collections.abc import Iterable
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from orchestrator.events import events
-from orchestrator.events.actor import requested
+from orchestrator.events.actor import describe_requester
 from orchestrator.events.events import Record
 from orchestrator.events.spans import StepSpan, StepSpans, StepTimes
 from orchestrator.events.steps import STEPS, Step
@@ -15,7 +15,7 @@ StepEvent = events.StepStarted | events.Waiting | events.StepDone | events.Baked
 
 
 class NodeState(enum.StrEnum):
-    """What a node is doing where no step runs; while one does, it has the state of that step in `STEPS`."""
+    """The state of a node while no step runs; during a step it has the state of that step in `STEPS`."""
 
     PENDING = "pending"
     DRAINED = "drained"
@@ -42,7 +42,7 @@ _OVER = DONE | {
 
 
 def is_under_way(state: str) -> bool:
-    """Whether a node in this state has begun, and is not over."""
+    """Return whether a node in this state is in progress."""
     return state in STEPS.states or state in (NodeState.DRAINED, NodeState.BAKING)
 
 
@@ -51,7 +51,7 @@ Phase = Literal["planned", "progressing", "paused", "aborting", "healthy", "degr
 
 @dataclass(slots=True)
 class NodeStatus:
-    """One node, with a reason in words."""
+    """The status of one node, with a reason in words."""
 
     name: str
     state: str = NodeState.PENDING  # a `NodeState`, or that of a step
@@ -71,7 +71,7 @@ class NodeStatus:
         return is_under_way(self.state) and span is not None and not span.is_done
 
     def finish(self, state: NodeState, seconds: float) -> None:
-        """It is done, after so many seconds."""
+        """Set the state of a node that is done, and how many seconds it took."""
         self.state, self.step, self.seconds = state, None, seconds
         self.times = StepTimes.of(self.steps.values())
         self.reason, self.deadline = "", None
@@ -79,7 +79,7 @@ class NodeStatus:
 
 @dataclass(slots=True)
 class RolloutState:
-    """Feed it every record, in order; read it at any moment."""
+    """The state of a rollout so far: give it every record, in order, and read it at any moment."""
 
     application: str = ""
     kind: events.RolloutKind = "upgrade"
@@ -106,7 +106,7 @@ class RolloutState:
 
     @property
     def phase_text(self) -> str:
-        """The phase with who has brought it about, to be shown."""
+        """The phase, and who has caused it, in words."""
         match self.phase:
             case "paused":
                 return f"paused by {self.phase_by}" + (f": {self.phase_reason}" if self.phase_reason else "")
@@ -118,18 +118,18 @@ class RolloutState:
 
     @property
     def done(self) -> int:
-        """Nodes that are upgraded, or rolled back."""
-        return sum(each.state in DONE for each in self.nodes.values())
+        """The number of nodes that are upgraded, or rolled back."""
+        return sum(node.state in DONE for node in self.nodes.values())
 
     @property
     def total(self) -> int:
-        """Nodes with something to do."""
-        return sum(len(each) for each in self.batches)
+        """The number of nodes with something to do."""
+        return sum(len(batch) for batch in self.batches)
 
     def eta(self) -> StepTimes | None:
-        """What is to come, from the nodes done so far; None before the first one.
+        """Estimate the remaining time from the nodes that are done; None before the first one.
 
-        A batch takes as long as one of its nodes; of one that has begun only what is not done yet counts.
+        A batch takes as long as one of its nodes; of a batch in progress only the remaining part counts.
         """
         done = [node.times for node in self.nodes.values() if node.times is not None]
         if not done:
@@ -140,7 +140,7 @@ class RolloutState:
         return StepTimes(working * batches, waiting * batches)
 
     def _share(self, batch: list[str]) -> float:
-        """How much of a batch is to come, 0 to 1: that of its node that is least far."""
+        """Return the remaining part of a batch, 0 to 1: that of its slowest node."""
         return max((self._to_come(self.nodes[name]) for name in batch), default=0.0)
 
     @staticmethod
@@ -151,7 +151,7 @@ class RolloutState:
         return 1 - done / len(STEPS)
 
     def versions_before(self) -> str:
-        """The version that the nodes had: one, or "several"; empty when none was known."""
+        """Return the version that the nodes had, or "several"; empty when none was known."""
         found = sorted({self.before[name] for batch in self.batches for name in batch if name in self.before})
         return found[0] if len(found) == 1 else "several" if found else ""
 
@@ -176,11 +176,11 @@ class RolloutState:
             case events.DecisionMade(question=question):
                 self.questions.pop(question, None)
             case events.Paused(who=who, why=why, via=via):
-                self.phase, self.phase_by, self.phase_reason = "paused", requested(who, via), why
+                self.phase, self.phase_by, self.phase_reason = "paused", describe_requester(who, via), why
             case events.Resumed():
                 self.phase, self.phase_by, self.phase_reason = "progressing", "", ""
             case events.AbortRequested(who=who, via=via, immediate=immediate):
-                self.phase, self.phase_by, self.phase_reason = "aborting", requested(who, via), ""
+                self.phase, self.phase_by, self.phase_reason = "aborting", describe_requester(who, via), ""
                 self.immediate = immediate
                 self.questions.clear()
             case events.RolloutEnded() as event:
@@ -197,7 +197,8 @@ class RolloutState:
             case events.NodeRolledBack(duration_s=seconds):
                 node.finish(NodeState.ROLLED_BACK, seconds)
             case events.NodeSkipped(who=who, via=via):
-                node.state, node.reason, node.deadline = NodeState.SKIPPED, f"by {requested(who, via)}", None
+                node.state, node.deadline = NodeState.SKIPPED, None
+                node.reason = f"by {describe_requester(who, via)}"
             case events.NodeFailed(step=step, error=error, touched=touched):
                 node.state = NodeState.FAILED if touched else NodeState.HELD
                 node.step, node.reason, node.deadline = step, error, None

@@ -12,14 +12,14 @@ Step = str
 """The name of a row of `STEPS`, as events, the journal and the board have it."""
 
 Implementation = Callable[..., Any] | str
-"""A function, or where it is found once it is needed: "package.module:function"."""
+"""A function, or its path as "package.module:function", which is imported once it is needed."""
 
 _MODULES = "orchestrator.engine.steps"
 
 
 @dataclass(frozen=True, slots=True)
 class StepSpec:
-    """One step of a node.
+    """The row of one step.
 
     Attributes:
         name: in events, in the journal and on the board.
@@ -28,8 +28,8 @@ class StepSpec:
         run: carries the step out, given an `orchestrator.engine.step_context.StepContext`.
         commands: lists the commands that the step would send, as `(target, command)`, given an
             `orchestrator.engine.step_context.DryRunContext`.
-        waits: its time is spent waiting for clients, and counts neither as work nor for the estimate.
-        logs_service: the service's own output says why it fails.
+        waits: whether its time is spent waiting for clients, so that it does not count as work.
+        logs_service: whether the service's own output says why it fails.
     """
 
     name: Step
@@ -42,17 +42,17 @@ class StepSpec:
 
 
 class StepTable(Sequence[Step]):
-    """The names of the steps in their order, and the row of each.
+    """The names of the steps in their order, with the row of each of them.
 
-    It is read anew wherever steps are needed: a row that is added while nothing is rolled out takes part in
-    the next rollout.
+    It is read anew wherever steps are needed, so that a row which is added between two rollouts takes part in
+    the next one.
     """
 
     def __init__(self, specs: Iterable[StepSpec]) -> None:
         self._specs = {spec.name: spec for spec in specs}
 
     def add(self, spec: StepSpec, *, before: Step) -> None:
-        """Put a row in front of another one.
+        """Add a row before another one.
 
         Raises:
             ValueError: a row has that name already, or none has the name in `before`.
@@ -64,15 +64,15 @@ class StepTable(Sequence[Step]):
         self._specs = {row.name: row for row in (*rows[:index], spec, *rows[index:])}
 
     def remove(self, name: Step) -> None:
-        """Take a row out. Raises KeyError when there is none of that name."""
+        """Remove a row. Raises KeyError when none has that name."""
         self._specs = {row.name: row for row in self._specs.values() if row is not self._specs[name]}
 
     def spec(self, name: Step) -> StepSpec:
-        """The row of a step. Raises KeyError when there is none of that name."""
+        """Return the row of a step. Raises KeyError when none has that name."""
         return self._specs[name]
 
     def after(self, name: Step) -> tuple[Step, ...]:
-        """The steps that follow this one."""
+        """Return the steps that follow this one."""
         return tuple(self)[self.index(name) + 1 :]
 
     @property
@@ -95,7 +95,7 @@ class StepTable(Sequence[Step]):
 
 
 def implementation(found: Implementation) -> Callable[..., Any]:
-    """The function itself; its module is imported when it is not yet."""
+    """Return the function itself; its module is imported when it is not yet."""
     if not isinstance(found, str):
         return found
     module, _, name = found.partition(":")
@@ -104,7 +104,7 @@ def implementation(found: Implementation) -> Callable[..., Any]:
 
 
 def check_step(step: Step | None) -> None:
-    """Raises ValueError for the name of no step; decoders report it as they report a wrong type."""
+    """Raise ValueError unless a step has this name; decoders report it like a wrong type."""
     if step is not None and step not in STEPS:
         raise ValueError(f"found the step {step!r}, expected one of {', '.join(STEPS)}")
 

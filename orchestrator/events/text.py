@@ -15,7 +15,7 @@ from backends.model import AdminState, Server
 from backends.text import counted, format_duration
 from orchestrator.balancers.request_errors import MIN_REQUESTS
 from orchestrator.events import events
-from orchestrator.events.actor import requested_with
+from orchestrator.events.actor import describe_requester_in_full
 from orchestrator.events.events import AnyEvent, Baked, Record, StepStarted, Traffic, Waiting
 
 SCHEMA = 2
@@ -52,18 +52,18 @@ _SENTENCES: dict[type[events.Event], str] = {
     events.RollbackRefused: "the rollback was refused: {reason}",
     events.RolloutEnded: "ended {result} in {duration_s}: {reason}",
 }
-"""All but commands, which stand for themselves. `words` and `remaining` are made from several fields."""
+"""The sentences of all events but commands. `words` and `remaining` are made of several fields."""
 
 
 def describe(event: AnyEvent) -> str:
-    """One event as a sentence, without its node and step; what stands below it is `details`.
+    """Return an event as a sentence, without its node and step; `detail_lines` has what stands below.
 
-    Values are as they came: the reader makes them harmless. Of a command all fields are given.
+    Values are not cleaned: that is up to the reader. A command has all of its fields.
     """
     fields = {name: _field_text(name, getattr(event, name)) for name in event.__struct_fields__}
     if isinstance(event, events.ByActor):
         for name in ("who", "operator"):
-            fields[name] = requested_with(fields.get(name, ""), event.origin)
+            fields[name] = describe_requester_in_full(fields.get(name, ""), event.origin)
     match event:
         case Traffic():
             fields["words"] = traffic_text(event)
@@ -77,14 +77,14 @@ def describe(event: AnyEvent) -> str:
         case events.ManualChangeFinished(error=error):
             fields["words"] = "failed" if error else "was done"
     sentence = _SENTENCES.get(type(event))
-    # Only our own words are a format; what comes from outside is a value, in which braces mean nothing.
+    # Only our own sentences are formats; in values, which come from outside, braces mean nothing.
     if sentence is not None:
         return sentence.format(**fields).removesuffix(": ")
     return "   ".join(filter(None, fields.values()))
 
 
-def details(event: AnyEvent) -> list[str]:
-    """What stands in lines of its own below the sentence: a service's output, servers as they read now."""
+def detail_lines(event: AnyEvent) -> list[str]:
+    """Return the lines below the sentence: the output of a service, or servers as they read now."""
     match event:
         case events.ServiceLog(lines=lines):
             return list(lines)
@@ -100,7 +100,7 @@ def _field_text(name: str, value: object) -> str:
 
 
 def choice_text(choice: str, *, touched: bool = False) -> str:
-    """What a choice of a decision means, for the node concerned; `touched`: it is out of rotation now."""
+    """Describe a choice of a decision about a node; `touched` if the node is out of rotation now."""
     match choice:
         case "retry":
             return "try it again"
@@ -112,12 +112,12 @@ def choice_text(choice: str, *, touched: bool = False) -> str:
 
 
 def remaining_text(duration: str, *, baking: bool) -> str:
-    """What is left until a deadline; a bake just ends then."""
+    """Describe the time until a deadline; a bake simply ends then."""
     return f"{duration} left" if baking else f"timeout in {duration}"
 
 
 def format_health(server: Server) -> str:
-    """The operational axis in words, never mixed with what somebody decided."""
+    """Describe the operational state of a server, never mixed with its administrative state."""
     if server.admin_state is AdminState.MAINT:
         return "-"  # nothing checks it
     if not server.has_checks and not server.track_target:
@@ -132,7 +132,7 @@ def format_health(server: Server) -> str:
 
 
 def bake_text(baked: Baked) -> str:
-    """What a bake has proven: `baked with 120 requests, no errors, 3 not attributable`."""
+    """Describe what a bake has proven: `baked with 120 requests, no errors, 3 not attributable`."""
     return _baked(baked) + (f", {baked.unattributed:,} not attributable" if baked.unattributed else "")
 
 
@@ -150,7 +150,7 @@ def _baked(baked: Baked) -> str:
 
 
 def traffic_text(traffic: Traffic) -> str:
-    """What clients were given: `1,204 requests, 3 errors, 2 not attributable`."""
+    """Describe the traffic of a rollout: `1,204 requests, 3 errors, 2 not attributable`."""
     unknown = ", ".join(traffic.unknown)
     if traffic.errors is not None:
         errors = counted(traffic.errors, "error")
@@ -169,19 +169,19 @@ def traffic_text(traffic: Traffic) -> str:
 
 
 def reason_without_result(result: str, reason: str) -> str:
-    """A reason to be put behind a result that it may begin with: `by ann` of `aborted by ann`."""
+    """Return a reason without the result that it may begin with: `by ann` of `aborted by ann`."""
     return reason.removeprefix(result).strip()
 
 
 def reason_beside(result: str, reason: str) -> str:
-    """What follows the word for a result: ` by ann: lunch`, or `: failed: web2`; empty without a reason."""
+    """Return what follows the word for a result: ` by ann: lunch`, `: failed: web2`, or nothing."""
     if not reason or reason == result:
         return ""
     return f" {reason_without_result(result, reason)}" if reason.startswith(result) else f": {reason}"
 
 
 def mixed_versions_text(versions: Mapping[str, str]) -> str:
-    """`1.4.2 on web2, web3; 1.5.0 on web1`; empty when all have the same one."""
+    """Return `1.4.2 on web2, web3; 1.5.0 on web1`; nothing when all have the same version."""
     nodes: dict[str, list[str]] = {}
     for name, version in versions.items():
         nodes.setdefault(version, []).append(name)
@@ -191,39 +191,39 @@ def mixed_versions_text(versions: Mapping[str, str]) -> str:
 
 
 class RepeatedWaits:
-    """Knows a `Waiting` that only repeats its reason."""
+    """Detects a `Waiting` event that only repeats its reason."""
 
     def __init__(self) -> None:
-        self._told: dict[tuple[str, str], str] = {}
+        self._reasons: dict[tuple[str, str], str] = {}
 
     def has(self, event: AnyEvent) -> bool:
-        """Whether this one is left out; every event must be shown to it, in order."""
+        """Return whether this event is a repetition; it must be called with every event, in order."""
         if isinstance(event, Waiting):
             key = (event.node, event.step)
-            if self._told.get(key) == event.reason:
+            if self._reasons.get(key) == event.reason:
                 return True
-            self._told[key] = event.reason
+            self._reasons[key] = event.reason
         elif isinstance(event, StepStarted):
-            self._told.pop((event.node, event.step), None)
+            self._reasons.pop((event.node, event.step), None)
         return False
 
 
 def encode(fields: Mapping[str, object]) -> bytes:
-    """One object of `--json`, with the schema in front and without a newline."""
+    """Return one object of `--json`, beginning with the schema and without a newline."""
     return msgspec.json.encode({"schema": SCHEMA, **fields})
 
 
-def event_fields(record: Record, **head: object) -> dict[str, object]:
-    """An event as `--json` has it; `head` stands before it."""
-    return {**head, "seq": record.seq, "time": format_time(record.at), **flat(record.event)}
+def event_fields(record: Record, **first: object) -> dict[str, object]:
+    """Return the fields of an event as `--json` has them, after those given in `first`."""
+    return {**first, "seq": record.seq, "time": format_time(record.at), **to_fields(record.event)}
 
 
-def flat(event: AnyEvent) -> dict[str, object]:
-    """The fields of an event with its name; structs in it are objects."""
+def to_fields(event: AnyEvent) -> dict[str, object]:
+    """Return the fields of an event with its name; structs in it are objects."""
     fields: dict[str, object] = msgspec.to_builtins(event)
     return fields
 
 
 def format_time(at: float) -> str:
-    """Seconds since 1970 as RFC 3339 has them, in UTC: "2026-11-28T20:31:23.042Z"."""
+    """Return seconds since 1970 as RFC 3339 has them, in UTC: "2026-11-28T20:31:23.042Z"."""
     return datetime.fromtimestamp(round(at, 3), UTC).isoformat(timespec="milliseconds")[:-6] + "Z"

@@ -1,4 +1,4 @@
-"""What happened in one entry, from its events: the steps with their times, and all that came between."""
+"""The timeline of one entry, made from its events: the steps with their times, and all other events."""
 
 import contextlib
 from collections.abc import Iterable
@@ -12,13 +12,13 @@ from orchestrator.events.state import NodeState, RolloutState
 
 @dataclass(slots=True)
 class Timeline:
-    """Made by `of`.
+    """The timeline of an entry; `of` makes it.
 
     Attributes:
         state: of the rollout; without nodes for a manual change.
         steps: of the nodes, also those of a manual change.
-        notes: what is neither a step nor a wait nor a command: questions, failures, notes, pauses, ...
-        missing: how many records are not there although later ones are.
+        notes: all other events: questions, failures, notes, pauses, ...
+        missing: number of records that are missing before the last one.
     """
 
     state: RolloutState = field(default_factory=RolloutState)
@@ -40,7 +40,7 @@ class Timeline:
         return timeline
 
     def _apply(self, record: Record) -> None:
-        with contextlib.suppress(KeyError):  # where records are missing, it is told as far as it goes
+        with contextlib.suppress(KeyError):  # where records are missing, it goes as far as it can
             self.state.apply(record)
         self.steps.apply(record)
         match record.event:
@@ -75,42 +75,42 @@ class Timeline:
         return self.steps.last_at
 
     def duration_of(self, step: str, node: str = "") -> float:
-        """Seconds of one step, without pauses: of all nodes together, or of one."""
+        """Return the seconds of one step, without pauses: of all nodes together, or of one."""
         return sum(span.seconds for span in self.spans if span.step == step and node in ("", span.node))
 
     @property
     def times(self) -> StepTimes:
-        """Of all steps."""
+        """The times of all steps together."""
         return StepTimes.of(self.spans)
 
     @property
     def paused(self) -> float:
-        """Seconds."""
+        """The seconds of all pauses."""
         return sum((pause.ended or self.last_at) - pause.began for pause in self.pauses)
 
     @property
     def nodes(self) -> list[str]:
-        """In the order in which they were begun; those that were never touched come last."""
+        """The nodes in the order in which they were begun; untouched ones come last."""
         named = [span.node for span in self.spans]
         planned = [name for batch in self.state.batches for name in batch]
         return list(dict.fromkeys([*named, *planned, *self.state.nodes]))
 
     @property
     def began(self) -> events.ByActor | None:
-        """What it began with, which says who did that and from where; None in one that is cut off."""
+        """The event with which the entry begins, with its actor; None when it is cut off."""
         for record in self.notes:
             if isinstance(record.event, events.RolloutStarted | events.ManualChangeStarted):
                 return record.event
         return None
 
     def node_result(self, node: str) -> str:
-        """What has become of it, in one word."""
+        """Return the last state of a node, in one word."""
         status = self.state.nodes.get(node)
         return str(status.state if status is not None else NodeState.UNKNOWN)
 
 
-def unanswered(records: Iterable[Record]) -> set[int]:
-    """Numbers of the `CommandSending` of which no reply is written: whoever sent it was killed meanwhile."""
+def find_unanswered(records: Iterable[Record]) -> set[int]:
+    """Return the numbers of each `CommandSending` without a reply: its sender was killed meanwhile."""
     sending: dict[tuple[str, str, str, str], list[int]] = {}
     for record in records:
         event = record.event

@@ -13,7 +13,7 @@ from backends.text import UNKNOWN_TIME, format_local_time
 
 
 class OriginalStateRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What had been decided about one server before its node was touched."""
+    """The administrative state of one server before its node was touched."""
 
     instance: str
     backend: str
@@ -24,28 +24,28 @@ class OriginalStateRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 CommandKind = Literal["ready", "upgrade", "prove", "by_hand"]
-"""Of a command that puts a node back: Rolldeck's own, one that makes HAProxy check it anew, or another."""
+"""The kinds of commands: two of Rolldeck's own, one that makes HAProxy check the server anew, and others."""
 
 
 class BackCommand(msgspec.Struct, frozen=True):
-    """A command that puts a node back, as it is typed, and what it is."""
+    """A command that puts a node back, as it is typed, with its kind."""
 
     kind: CommandKind
     text: str
 
 
 class OutOfRotation(msgspec.Struct, frozen=True, kw_only=True):
-    """A node that does not take traffic, where, and what puts it back."""
+    """A node that is out of rotation, with its servers and the commands that put it back."""
 
     node: str
     servers: list[str]  # "shop/web1 on lb1: maint"
-    intentional: bool  # somebody wants it so: as it was before the rollout, or, `by_others`, since then
+    intentional: bool  # an operator wants it out: since before the rollout, or, `by_others`, since then
     commands: list[BackCommand]  # the first one puts it back as it is now, proven
     rollback_command: str = ""  # brings a failed node back to the version that it had
-    by_others: bool = False  # taken out by somebody else while the rollout went on, and left so
+    by_others: bool = False  # taken out by somebody else during the rollout, and left so
     by_agent: bool = False  # or by its agent check: HAProxy does not tell the two apart
-    since: float = 0.0  # when it was taken out by others, seconds since 1970; 0: not known
-    not_ready: str = ""  # why `rolldeck ready` cannot put it back as it is now, as was seen; empty: it can
+    since: float = 0.0  # when it was taken out by others, seconds since 1970; 0 if unknown
+    not_ready: str = ""  # why `rolldeck ready` cannot put it back as it is now; empty if it can
     stopped: bool = False  # because its service does not run, and `ready` would start nothing
 
     @property
@@ -54,40 +54,40 @@ class OutOfRotation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WayOn(msgspec.Struct, frozen=True, kw_only=True):
-    """What can be done about a rollout that has not ended well."""
+    """A command for a rollout that has not ended healthy."""
 
     purpose: Literal["resume", "rollback"]
     command: str
 
 
 def ready_command(application: str, node: str) -> BackCommand:
-    """Rolldeck's own, which proves the node before it puts it back."""
+    """Return the command of Rolldeck that proves the node and puts it back."""
     return BackCommand("ready", f"rolldeck ready {application} {node}")
 
 
 @dataclass(frozen=True, slots=True)
 class WaysBack:
-    """What puts a node back.
+    """The commands that put a node back.
 
     Attributes:
         own: Rolldeck's commands that can work now.
-        by_hand: those of HAProxy and of a registry, in order.
-        awaits_health: one of these by hand makes HAProxy check the server anew, which has to be waited for.
+        manual: those of HAProxy and of service discovery, in order.
+        awaits_health: one of the manual ones makes HAProxy check the server anew, which takes its time.
     """
 
     own: list[str]
-    by_hand: list[str]
+    manual: list[str]
     awaits_health: bool
 
 
-def ways_back(out: OutOfRotation) -> WaysBack:
-    """What puts this node back. Where its service does not run, `rolldeck ready` is left out."""
-    by_hand = [command for command in out.commands if command.kind in ("prove", "by_hand")]
-    own = [command for command in out.commands if command not in by_hand]
+def find_ways_back(out: OutOfRotation) -> WaysBack:
+    """Return what puts this node back. Where its service does not run, `rolldeck ready` is left out."""
+    manual = [command for command in out.commands if command.kind in ("prove", "by_hand")]
+    own = [command for command in out.commands if command not in manual]
     return WaysBack(
         [command.text for command in own if not (out.stopped and command.kind == "ready")],
-        [command.text for command in by_hand],
-        any(command.kind == "prove" for command in by_hand),
+        [command.text for command in manual],
+        any(command.kind == "prove" for command in manual),
     )
 
 
@@ -100,8 +100,8 @@ class WayLine:
 
     Attributes:
         kind: "refused" says why `rolldeck ready` would do nothing now, "rolldeck" is a command of ours,
-            "heading" stands above the commands that are typed by hand, "by_hand" is one of these.
-        label: stands before the text; those of our commands end in one column.
+            "heading" stands above the manual commands, "by_hand" is one of these.
+        label: the words before the text; those of our commands end in one column.
         text: a command, or a reason; it is not cleaned.
     """
 
@@ -111,13 +111,13 @@ class WayLine:
 
 
 def way_lines(out: OutOfRotation, *, blocked: bool = False) -> list[WayLine]:
-    """What puts a node back, in the order in which it is to be tried.
+    """Return the lines on how a node gets back, in the order in which to try them.
 
     Args:
         out: the node.
-        blocked: no command of Rolldeck works now, as without a journal: only those by hand can be done.
+        blocked: no command of Rolldeck works now, such as without a journal, so that manual ones come first.
     """
-    ways = ways_back(out)
+    ways = find_ways_back(out)
     then = "once that is fixed, " if blocked else ""
     ready = [WayLine("rolldeck", f"{then}put back in rotation:", command) for command in ways.own]
     rollback = [WayLine("rolldeck", f"{then}roll back this node: ", out.rollback_command)]
@@ -126,27 +126,27 @@ def way_lines(out: OutOfRotation, *, blocked: bool = False) -> list[WayLine]:
         own = [WayLine("refused", "`ready` would refuse it now:", out.not_ready), *rollback, *ready]
     else:
         own = [*ready, *rollback]
-    by_hand = [WayLine("by_hand", "on", command) for command in ways.by_hand]
-    if by_hand:
+    manual = [WayLine("by_hand", "on", command) for command in ways.manual]
+    if manual:
         wait = "; before ready, wait until it reads DRAIN with full health" if ways.awaits_health else ""
-        by_hand.insert(0, WayLine("heading", f"manual commands, in order{wait}:"))
-    return [*by_hand, *own] if blocked else [*own, *by_hand]
+        manual.insert(0, WayLine("heading", f"manual commands, in order{wait}:"))
+    return [*manual, *own] if blocked else [*own, *manual]
 
 
 def intention_text(out: OutOfRotation) -> str:
-    """Why somebody wants it to be out; empty where nobody does."""
+    """Describe why the node is meant to be out of rotation; empty if it is not."""
     if out.by_others:
         return f"kept out by {others_text(by_agent=out.by_agent)}{since_text(out.since)}, untouched"
     return "as it was before" if out.intentional else ""
 
 
 def others_text(*, by_agent: bool) -> str:
-    """Who it was when it was not us. HAProxy does not tell an operator from an agent check."""
+    """Name who it was when it was not us. HAProxy does not tell an operator from an agent check."""
     return "somebody else, or its agent check," if by_agent else "somebody else"
 
 
 def since_text(at: float) -> str:
-    """` since 14:05:12`, with the day where that is not today; empty for 0."""
+    """Return ` since 14:05:12`, with the day unless it is today; empty for 0."""
     if not at:
         return ""
     same_day = format_local_time(at, "%Y-%m-%d") == format_local_time(_now(), "%Y-%m-%d")

@@ -28,7 +28,7 @@ from orchestrator.events.events import (
     RolloutEnded,
     Unreadable,
 )
-from orchestrator.events.text import flat
+from orchestrator.events.text import to_fields
 from orchestrator.journal.migrations import UPCASTERS, Fields, Upcaster, upcast
 
 JOURNAL_SCHEMA = 2  # of the rows that this Rolldeck writes
@@ -59,7 +59,7 @@ UNREADABLE_NAME = event_name(Unreadable)
 def encode_row(record: Record) -> bytes:
     """Return a record as it is written: one flat JSON object, without a newline."""
     head = {"schema": JOURNAL_SCHEMA, "seq": record.seq, "at": round(record.at, 3)}
-    return msgspec.json.encode(head | flat(record.event))
+    return msgspec.json.encode(head | to_fields(record.event))
 
 
 def decode_row(seq: object, at: object, text: bytes, before: Record | None = None) -> Record:

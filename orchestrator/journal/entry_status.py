@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from orchestrator.events import events
-from orchestrator.events.actor import began
+from orchestrator.events.actor import describe_origin
 from orchestrator.events.events import Record, RolloutStarted
 from orchestrator.events.state import DONE, NodeState, Phase, RolloutState, is_under_way
 from orchestrator.events.steps import STEPS
@@ -178,7 +178,7 @@ def status_of(identity: Identity, records: Iterable[Record], why: str, *, runnin
             state.apply(record)
         match record.event:
             case events.RolloutStarted() as event:
-                origin, before = began(event.origin), event.before
+                origin, before = describe_origin(event.origin), event.before
             case events.CommandSending(node=node) | events.StepDone(node=node, changed=True):
                 touched[node] = None
             case events.NodeFailed(node=node, touched=True) | events.NodeDone(node=node):

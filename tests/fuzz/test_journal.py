@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from orchestrator.events.events import AnyEvent, NodeNote, Record
 from orchestrator.events.text import encode, event_fields
-from orchestrator.events.timeline import Timeline, unanswered
+from orchestrator.events.timeline import Timeline, find_unanswered
 from orchestrator.journal.entry_status import entry_status, unfinished_rollout
 from orchestrator.journal.store import Journal
 from orchestrator.journal.unfinished import unfinished_nodes
@@ -56,7 +56,7 @@ def test_events_in_any_order_tell_something(records: list[Record]) -> None:
         return (
             [timeline.node_result(node) for node in timeline.nodes],
             timeline.times.working,
-            unanswered(records),
+            find_unanswered(records),
         )
 
     bounded(told, sum(len(encode(event_fields(record))) for record in records))

@@ -8,7 +8,7 @@ import pytest
 from console.report.report import render_report
 from console.terminal.history import entry_lines
 from console.terminal.history_entries import EntrySummary
-from orchestrator.events.actor import ROLLDECK, Actor, Via, began, requested_with
+from orchestrator.events.actor import ROLLDECK, Actor, Via, describe_origin, describe_requester_in_full
 from orchestrator.events.events import AbortRequested, AnyEvent, DecisionMade, NodeSkipped, Paused, Resumed
 from orchestrator.events.state import RolloutState
 from orchestrator.events.timeline import Timeline
@@ -79,9 +79,9 @@ def test_what_an_earlier_version_wrote_claims_nothing(tmp_path: Path) -> None:
     [("", ""), ("rolldeck", ""), ("terminal", "the terminal"), ("socket", "this machine's socket")],
 )
 def test_the_words(via: Via, words: str) -> None:
-    assert began(Actor("ann", via).origin) == words
+    assert describe_origin(Actor("ann", via).origin) == words
     expected = "ann via this machine's socket" if via == "socket" else "ann"
-    assert requested_with("ann", Actor("ann", via).origin) == expected
+    assert describe_requester_in_full("ann", Actor("ann", via).origin) == expected
 
 
 def test_the_phase_says_it_too() -> None:

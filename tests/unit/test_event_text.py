@@ -3,7 +3,7 @@ from msgspec import structs
 
 from orchestrator.events import events
 from orchestrator.events.events import AnyEvent
-from orchestrator.events.text import _SENTENCES, choice_text, describe, details
+from orchestrator.events.text import _SENTENCES, choice_text, describe, detail_lines
 from orchestrator.events.ways_back import BackCommand, OutOfRotation, ready_command, way_lines
 
 
@@ -53,9 +53,9 @@ def test_sentences(event: AnyEvent, sentence: str) -> None:
 
 def test_servers_and_a_services_output_stand_below_the_sentence() -> None:
     read = ["shop/web1 on lb1: maint"]
-    assert details(events.ManualChangeFinished(nodes=["web1"], servers=read, error="")) == read
-    assert details(events.ServiceLog(node="web1", step="start", lines=["a", "b"])) == ["a", "b"]
-    assert details(events.StepStarted(node="web1", step="drain")) == []
+    assert detail_lines(events.ManualChangeFinished(nodes=["web1"], servers=read, error="")) == read
+    assert detail_lines(events.ServiceLog(node="web1", step="start", lines=["a", "b"])) == ["a", "b"]
+    assert detail_lines(events.StepStarted(node="web1", step="drain")) == []
 
 
 def test_what_cannot_work_now_is_not_the_first_way_back() -> None:

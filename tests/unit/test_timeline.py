@@ -22,7 +22,7 @@ from orchestrator.events.events import (
     Waiting,
 )
 from orchestrator.events.state import RolloutState
-from orchestrator.events.timeline import Timeline, unanswered
+from orchestrator.events.timeline import Timeline, find_unanswered
 from orchestrator.journal.entries import Entry
 from orchestrator.journal.entry_status import entry_status
 from orchestrator.journal.store import Journal
@@ -126,8 +126,8 @@ def test_a_command_without_a_reply() -> None:
         )
 
     records = journals.numbered(sending("a"), sending("a"), sent("a"), sending("b"), sent("b"), sent("c"))
-    assert unanswered(records) == {2}
-    assert unanswered(journals.troubled()) == set()
+    assert find_unanswered(records) == {2}
+    assert find_unanswered(journals.troubled()) == set()
 
 
 def test_an_upgrade_after_a_retry_counts_once() -> None:

@@ -2,7 +2,7 @@
 
 from msgspec import structs
 
-from orchestrator.events.ways_back import BackCommand, OutOfRotation, ready_command, ways_back
+from orchestrator.events.ways_back import BackCommand, OutOfRotation, find_ways_back, ready_command
 
 OUT = OutOfRotation(node="web1", servers=["shop/web1 on lb1: maint"], intentional=False, commands=[])
 READY = ready_command("shop", "web1")
@@ -13,12 +13,12 @@ LINE = BackCommand("by_hand", "lb1: set server shop/web1 state ready")
 
 def test_a_load_balancer_may_be_called_as_it_likes() -> None:
     odd = [BackCommand("by_hand", f"rolldeck ready {LINE.text}"), BackCommand("by_hand", "health down: x")]
-    ways = ways_back(structs.replace(OUT, commands=[READY, *odd]))
-    assert (ways.own, ways.by_hand) == ([READY.text], [command.text for command in odd])
+    ways = find_ways_back(structs.replace(OUT, commands=[READY, *odd]))
+    assert (ways.own, ways.manual) == ([READY.text], [command.text for command in odd])
     assert not ways.awaits_health
 
 
 def test_what_starts_its_service_is_said_where_it_does_not_run() -> None:
     stopped = structs.replace(OUT, commands=[READY, UPGRADE, PROVE, LINE], stopped=True)
-    ways = ways_back(stopped)
-    assert (ways.own, ways.by_hand, ways.awaits_health) == ([UPGRADE.text], [PROVE.text, LINE.text], True)
+    ways = find_ways_back(stopped)
+    assert (ways.own, ways.manual, ways.awaits_health) == ([UPGRADE.text], [PROVE.text, LINE.text], True)
