@@ -89,7 +89,7 @@ def cli(
     if ctx.invoked_subcommand is not None:
         return None
     # Textual draws on standard error.
-    if not all(each.isatty() for each in (sys.stdin, sys.stdout, sys.stderr)):
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         click.echo(f"{ctx.get_help()}\n\nThe console needs a terminal; without one, use a command.", err=True)
         return ExitCode.USAGE
     from console.tui.run_console import open_console

@@ -35,7 +35,7 @@ def sizes(_: click.Context, __: click.Parameter, value: str | None) -> Amount | 
     """`--serial`: "2", "30%", or a list such as "1,25%,100%"."""
     if value is None:
         return None
-    parts: list[Amount] = [each.strip() for each in value.split(",")]
+    parts: list[Amount] = [part.strip() for part in value.split(",")]
     try:
         Policy(serial=parts)
     except ValueError as error:

@@ -124,5 +124,6 @@ def _tell(report: Report, state: RolloutState) -> None:
     result(f"requests served  {report.total_served}   (in {report.seconds:.1f} s)")
     failed = str(report.total_failed)
     result(f"requests failed  {paint(failed, 'bad' if report.total_failed else 'ok')}")
-    for each in report.failures[:MAX_SHOWN_FAILURES]:
-        say(f"  {each.at:.2f} s after {each.after:.2f} s on {each.frontend}: {clean(each.problem)}")
+    for failure in report.failures[:MAX_SHOWN_FAILURES]:
+        when = f"{failure.at:.2f} s after {failure.after:.2f} s on {failure.frontend}"
+        say(f"  {when}: {clean(failure.problem)}")

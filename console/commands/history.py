@@ -73,11 +73,11 @@ def list_entries(place: JournalSource, app: str | None, limit: int, as_json: boo
         entries = journal.entries(app or "", limit=limit, unknown=True)
         found = [EntrySummary.of(journal, entry) for entry in entries]
         if as_json:
-            for each in found:
-                result_json(each.fields())
+            for summary in found:
+                result_json(summary.fields())
             return ExitCode.HEALTHY
         if not found:
-            names = sorted({each.application for each in journal.entries(unknown=True)})
+            names = sorted({entry.application for entry in journal.entries(unknown=True)})
             there = f"; {there_is(app or '', names)}" if names else ""
             say(clean(f"nothing{f' of {app}' if app else ''} in the journal {journal.path}{there}"))
             return ExitCode.HEALTHY

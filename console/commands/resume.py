@@ -46,8 +46,8 @@ def resume(
 
     async def plan(session: Session) -> Proposal | None:
         await _take_over(session, options, trust_published)
-        for each in session.work_log.unfinished_nodes().values():
-            say(clean(words(each)))
+        for unfinished in session.work_log.unfinished_nodes().values():
+            say(clean(words(unfinished)))
         found = await plan_resume(session, trusted=trust_published)
         if found is None:
             result(f"{session.application.name}: nothing to resume")

@@ -163,14 +163,14 @@ async def _carry_out(session: Session, request: _Request, change: Change, impact
 async def _confirmed(session: Session, change: Change) -> bool:
     prompts = Prompts(session.control)
     try:
-        return await prompts.confirm(f"{change.action} {', '.join(each.name for each in change.nodes)}?")
+        return await prompts.confirm(f"{change.action} {', '.join(node.name for node in change.nodes)}?")
     finally:
         prompts.close()
 
 
 async def _tell_where_it_stands(session: Session, impact: Impact) -> None:
     """It ended half way: what each load balancer reads now, each for itself, and the way back."""
-    refs = {each.ref for each in impact.servers}
+    refs = {server.ref for server in impact.servers}
     balancer_group = session.application.balancer_group
     found: list[Server] = []
     carried: list[Server] = []
@@ -188,7 +188,7 @@ async def _tell_where_it_stands(session: Session, impact: Impact) -> None:
     for server in carried:
         if inherits_only(server):
             say(f"{clean(str(server.ref))} is out because it follows {clean(server.track_target)}")
-    if len(found) < len(refs) or not all(each.in_rotation for each in found):
+    if len(found) < len(refs) or not all(server.in_rotation for server in found):
         names = " ".join(impact.nodes)
         say(f"to put it in rotation: rolldeck ready {session.application.name} {names}")
 
@@ -201,8 +201,8 @@ def _shown(change: Change, impact: Impact) -> Iterator[str]:
         yield f"  {'back' if change.action == 'ready' else 'out'} in {', '.join(impact.registries)} too"
     for words in impact.carried:
         yield f"  {paint('!', 'warn')} also affects {clean(words)}"
-    for each in impact.capacities:
-        yield f"  {paint(clean(str(each)), 'info' if each.allowed else 'bad')}"
+    for capacity in impact.capacities:
+        yield f"  {paint(clean(str(capacity)), 'info' if capacity.allowed else 'bad')}"
 
 
 def _tell(record: Record) -> None:
@@ -217,13 +217,13 @@ def _tell(record: Record) -> None:
 def _as_text(servers: Sequence[Server]) -> Iterator[str]:
     rows = [
         (
-            each.ref.server,
-            each.ref.backend,
-            each.ref.instance,
-            each.admin_state,
-            format_health(each),
-            str(each.weight),
+            server.ref.server,
+            server.ref.backend,
+            server.ref.instance,
+            server.admin_state,
+            format_health(server),
+            str(server.weight),
         )
-        for each in servers
+        for server in servers
     ]
     yield from table(("SERVER", "BACKEND", "ON", "ADMIN", "HEALTH", "WEIGHT"), rows, right=("WEIGHT",))

@@ -111,20 +111,21 @@ async def _rest(
 
 def _as_text(app: str, seen: Seen, once: Callable[[str], None] = say) -> bool:
     heads = []
-    for name, each in seen.items():
-        if isinstance(each, Snapshot):
-            heads.append(paint(f"{name} ●", "ok") + f" {clean(each.info.version)}")
+    for name, answer in seen.items():
+        if isinstance(answer, Snapshot):
+            heads.append(paint(f"{name} ●", "ok") + f" {clean(answer.info.version)}")
         else:
             heads.append(paint(f"{name} ✗", "bad"))
     result(f"{app}   " + "   ".join(heads))
-    servers = [server for each in seen.values() if isinstance(each, Snapshot) for server in each.servers]
+    snapshots = [answer for answer in seen.values() if isinstance(answer, Snapshot)]
     groups: dict[tuple[str, str], list[Server]] = {}
-    for server in servers:
-        groups.setdefault((server.ref.backend, server.ref.server), []).append(server)
+    for snapshot in snapshots:
+        for server in snapshot.servers:
+            groups.setdefault((server.ref.backend, server.ref.server), []).append(server)
     header = ("NODE", "BACKEND", "ADMIN", "HEALTH", "WEIGHT", "SESS", "Q", "ERR%", "LB")
-    live = sum(isinstance(each, Snapshot) for each in seen.values())
-    requests = [request_signals(each) for each in seen.values() if isinstance(each, Snapshot)]
-    shares = {key: error_share([each[key] for each in requests if key in each]) for key in groups}
+    live = len(snapshots)
+    requests = [request_signals(snapshot) for snapshot in snapshots]
+    shares = {key: error_share([signals[key] for signals in requests if key in signals]) for key in groups}
     rows = [_row(name, backend, own, seen, shares[backend, name]) for (backend, name), own in groups.items()]
     lines = table(header, rows, right=("WEIGHT", "SESS", "Q", "ERR%"))
     result(lines[0])
@@ -132,10 +133,10 @@ def _as_text(app: str, seen: Seen, once: Callable[[str], None] = say) -> bool:
         kind = _kind(own, live)
         result(paint(line, kind) if kind != "ok" else line)
     healthy = True
-    for each in seen.values():
-        if isinstance(each, BackendError):
+    for answer in seen.values():
+        if isinstance(answer, BackendError):
             healthy = False
-            once(f"{paint('✗', 'bad')} {clean(str(each))}")
+            once(f"{paint('✗', 'bad')} {clean(str(answer))}")
     out = [f"{name} ({backend})" for (backend, name), own in groups.items() if _out(own, live)]
     result(
         f"{len(groups) - len(out)} of {len(groups)} in rotation"
@@ -146,7 +147,7 @@ def _as_text(app: str, seen: Seen, once: Callable[[str], None] = say) -> bool:
 
 def _unexplained(seen: Seen) -> dict[str, dict[str, int | None]]:
     """Errors that no server explains, by load balancer and backend."""
-    return {name: unattributed(one) for name, one in seen.items() if isinstance(one, Snapshot)}
+    return {name: unattributed(answer) for name, answer in seen.items() if isinstance(answer, Snapshot)}
 
 
 def _show_unexplained(app: str, found: Mapping[str, Mapping[str, int | None]], *, as_json: bool) -> None:
@@ -162,34 +163,34 @@ def _show_unexplained(app: str, found: Mapping[str, Mapping[str, int | None]], *
 
 def _out(servers: Sequence[Server], live: int) -> bool:
     """Not in rotation on each of the `live` load balancers, or one of them does not know it."""
-    return len(servers) < live or not all(each.in_rotation for each in servers)
+    return len(servers) < live or not all(server.in_rotation for server in servers)
 
 
 def _kind(servers: Sequence[Server], live: int) -> str:
     if not _out(servers, live):
         return "ok"
-    if any(each.admin_state is not AdminState.READY for each in servers):
+    if any(server.admin_state is not AdminState.READY for server in servers):
         return "out"
-    return "bad" if not any(each.in_rotation for each in servers) else "warn"
+    return "bad" if not any(server.in_rotation for server in servers) else "warn"
 
 
 def _row(name: str, backend: str, servers: Sequence[Server], seen: Seen, errors: str) -> tuple[str, ...]:
-    admins = {each.admin_state for each in servers}
-    healths = {format_health(each) for each in servers}
-    marks = {each.ref.instance: "✓" if each.in_rotation else "✗" for each in servers}
+    admins = {server.admin_state for server in servers}
+    healths = {format_health(server) for server in servers}
+    marks = {server.ref.instance: "✓" if server.in_rotation else "✗" for server in servers}
     line = "".join(marks.get(instance, "?") for instance in seen)
     if len(admins) > 1 or len(healths) > 1:
         line += " " + ", ".join(
-            f"{each.ref.instance}: {each.admin_state} {format_health(each)}" for each in servers
+            f"{server.ref.instance}: {server.admin_state} {format_health(server)}" for server in servers
         )
     return (
         name,
         backend,
         "/".join(sorted(admins)),
         "/".join(sorted(healths)),
-        "/".join(sorted({str(each.weight) for each in servers})),
-        str(sum(each.sessions for each in servers)),
-        str(sum(each.queue for each in servers)),
+        "/".join(sorted({str(server.weight) for server in servers})),
+        str(sum(server.sessions for server in servers)),
+        str(sum(server.queue for server in servers)),
         errors,
         line,
     )
@@ -197,13 +198,13 @@ def _row(name: str, backend: str, servers: Sequence[Server], seen: Seen, errors:
 
 def _as_json(app: str, seen: Seen) -> bool:
     healthy = True
-    for name, each in seen.items():
+    for name, answer in seen.items():
         head = {"application": app, "load_balancer": name}
-        if isinstance(each, BackendError):
+        if isinstance(answer, BackendError):
             healthy = False
-            _line(head | {"kind": "load_balancer", "reachable": False, "error": str(each)})
+            _line(head | {"kind": "load_balancer", "reachable": False, "error": str(answer)})
             continue
-        info = each.info
+        info = answer.info
         _line(
             head
             | {
@@ -212,11 +213,11 @@ def _as_json(app: str, seen: Seen) -> bool:
                 "version": info.version,
                 "pid": info.pid,
                 "uptime": info.uptime,
-                "level": each.level.name.lower(),
+                "level": answer.level.name.lower(),
             }
         )
-        requests = request_signals(each)
-        for server in each.servers:
+        requests = request_signals(answer)
+        for server in answer.servers:
             healthy = healthy and server.in_rotation
             own = request_fields(requests[server.ref.backend, server.ref.server])
             _line(server_fields(app, server) | own)

@@ -46,8 +46,8 @@ def entry_table(entries: Sequence[EntrySummary], columns: int) -> Iterator[str]:
         rows = _fitted(_cells(entries, "%m-%d %H:%M", "%Y-%m-%d"), columns)
     head, *lines = table(HEADER, rows, right=("ID", "NODES", "TOOK"))
     yield head
-    for line, each in zip(lines, entries, strict=True):
-        kind = COLOURS.get(each.standing, "info")
+    for line, summary in zip(lines, entries, strict=True):
+        kind = COLOURS.get(summary.standing, "info")
         yield line if kind == "ok" else paint(line, kind)
 
 
@@ -56,9 +56,9 @@ def _cells(entries: Sequence[EntrySummary], new: str, old: str) -> list[list[str
     return [
         [
             shorten(clean(cell), MAX_CELL_COLUMNS)
-            for cell in _row(each, new if each.entry.began > recent else old)
+            for cell in _row(summary, new if summary.entry.began > recent else old)
         ]
-        for each in entries
+        for summary in entries
     ]
 
 
@@ -234,7 +234,7 @@ def no_end_facts(summary: EntrySummary, timeline: Timeline) -> Iterator[tuple[st
     """Of a rollout that has none: what it had begun, and the commands with which to go on."""
     application = shlex.quote(summary.entry.application)
     touched = dict.fromkeys(span.node for span in timeline.spans)
-    done = {each.name for each in timeline.state.nodes.values() if each.state in DONE}
+    done = {node.name for node in timeline.state.nodes.values() if node.state in DONE}
     left = [name for name in touched if name not in done]
     if left:
         yield "begun and not finished", ", ".join(left)

@@ -43,8 +43,8 @@ class EntrySummary:
     @classmethod
     def of(cls, journal: Journal, entry: Entry) -> "EntrySummary":
         """Raises JournalError."""
-        told = [each.event for each in journal.records(entry.id, *_NODE_EVENTS)]
-        started = next((each for each in told if isinstance(each, RolloutStarted)), None)
+        recorded = [record.event for record in journal.records(entry.id, *_NODE_EVENTS)]
+        started = next((event for event in recorded if isinstance(event, RolloutStarted)), None)
         batches = started.batches if started else batches_of(entry)
         names = {name for batch in batches for name in batch}
         had = {version for name, version in (started.before if started else {}).items() if name in names}
@@ -54,7 +54,7 @@ class EntrySummary:
             done = total if stands == "healthy" else None
         else:
             total = len(names)
-            done = len({each.node for each in told if isinstance(each, NodeDone)})
+            done = len({event.node for event in recorded if isinstance(event, NodeDone)})
         before = had.pop() if len(had) == 1 else "several" if had else ""
         seconds = None if entry.ended is None else entry.ended - entry.began
         return cls(entry, stands, before, done, total, seconds)
@@ -142,8 +142,8 @@ def nodes_of(entry: Entry) -> list[str]:
 def findings_of(entry: Entry) -> list[Finding]:
     """What preflight had found."""
     return [
-        Finding(Severity(each.severity), each.subject, each.text)
-        for each in _read(entry, "findings", list[_Found])
+        Finding(Severity(found.severity), found.subject, found.text)
+        for found in _read(entry, "findings", list[_Found])
     ]
 
 

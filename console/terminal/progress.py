@@ -87,9 +87,9 @@ class Progress:
 
     def _draw(self) -> None:
         busy = [
-            each
-            for each in self._state.nodes.values()
-            if each.step and each.state not in (NodeState.FAILED, NodeState.HELD)
+            node
+            for node in self._state.nodes.values()
+            if node.step and node.state not in (NodeState.FAILED, NodeState.HELD)
         ]
         if not busy or self._state.ended:
             self._erase()
@@ -223,7 +223,7 @@ class Prompts:
         questions = self.control.questions
         if not questions or not word:
             return
-        matches = [each for each in questions[0].choices if each.startswith(word)]
+        matches = [choice for choice in questions[0].choices if choice.startswith(word)]
         if len(matches) == 1:
             self.control.answer(questions[0].id, matches[0], current_operator("terminal"))
         else:

@@ -31,7 +31,7 @@ def finding_lines(found: Sequence[Finding]) -> Iterator[str]:
 
 def plan_lines(plan: Plan) -> Iterator[str]:
     """What would happen to whom, and what stays in rotation meanwhile."""
-    work = sum(len(each) for each in plan.batches)
+    work = sum(len(batch) for batch in plan.batches)
     yield (
         f"{plan.application} → {plan.version} · {work} of {counted(len(plan.nodes), 'node')}"
         f" in {counted(len(plan.batches), 'batch')}"
@@ -47,13 +47,13 @@ def plan_lines(plan: Plan) -> Iterator[str]:
 
 def _batch_rows(plan: Plan) -> Iterator[tuple[str, str, str]]:
     for number, (names, capacities) in enumerate(zip(plan.batches, plan.capacities, strict=True), 1):
-        yield str(number), ", ".join(names), "; ".join(str(each) for each in capacities)
+        yield str(number), ", ".join(names), "; ".join(str(capacity) for capacity in capacities)
 
 
 def difference_lines(found: "Sequence[Difference]") -> Iterator[str]:
     """What is not as it was when somebody looked first, before the lock was ours."""
     yield f"{paint('!', 'warn')} the state has changed meanwhile:"
-    yield from (f"  {clean(str(each))}" for each in found)
+    yield from (f"  {clean(str(difference))}" for difference in found)
 
 
 def command_lines(plan: Plan) -> Iterator[str]:
@@ -83,11 +83,11 @@ def ending_lines(ended: RolloutEnded) -> Iterator[str]:
     if ended.unproven:
         why_not = f"too few requests while {'it' if len(ended.unproven) == 1 else 'they'} baked"
         yield f"  {'unproven':<12}{clean(', '.join(ended.unproven))}: {why_not}"
-    for each in ended.out_of_rotation:
-        yield f"{paint('out of rotation', 'out')}: {clean(each.node)}{_whose(each)}"
-        for place in each.servers:
-            yield f"  {clean(place)}"
-        yield from map(_way, way_lines(each, blocked=bool(ended.blocked)))
+    for out in ended.out_of_rotation:
+        yield f"{paint('out of rotation', 'out')}: {clean(out.node)}{_whose(out)}"
+        for server in out.servers:
+            yield f"  {clean(server)}"
+        yield from map(_way, way_lines(out, blocked=bool(ended.blocked)))
     for text in ended.unreachable_balancers:
         yield f"{paint('unknown', 'bad')}: {clean(text)}"
     first = "once that is fixed, " if ended.blocked else ""

@@ -160,10 +160,10 @@ def server_fields(app: str, server: Server) -> dict[str, object]:
 
 def request_signals(snapshot: Snapshot) -> dict[tuple[str, str], Signals]:
     """What became of the requests of each server, by backend and server, since HAProxy began to count."""
-    rows = {each.name: each.counters for each in snapshot.backends}
+    rows = {backend.name: backend.counters for backend in snapshot.backends}
     return {
-        (each.ref.backend, each.ref.server): in_all(Sample(each.counters, rows.get(each.ref.backend)))
-        for each in snapshot.servers
+        (server.ref.backend, server.ref.server): in_all(Sample(server.counters, rows.get(server.ref.backend)))
+        for server in snapshot.servers
     }
 
 
@@ -207,8 +207,8 @@ def request_fields(signals: Signals) -> dict[str, object]:
 
 def error_share(signals: Sequence[Signals]) -> str:
     """The share of requests that ended in an error for the client, in per cent; ? where it is not known."""
-    known = [each for each in signals if each.hard is not None]
+    known = [signal for signal in signals if signal.hard is not None]
     if not known:
         return "?" if signals else "-"
-    requests, errors = sum(each.started for each in known), sum(each.known for each in known)
+    requests, errors = sum(signal.started for signal in known), sum(signal.known for signal in known)
     return f"{100 * errors / requests:.1f}" if requests else "-"

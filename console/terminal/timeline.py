@@ -75,7 +75,7 @@ def entries_by_node(timeline: Timeline) -> dict[str, list[TimelineEntry]]:
             node = _whose(record.event)
             sections[node if node in sections else ROLLOUT].append(moment)
     for moments in sections.values():
-        moments.sort(key=lambda each: each.seq)
+        moments.sort(key=lambda moment: moment.seq)
     return {name: moments for name, moments in sections.items() if moments}
 
 
@@ -153,14 +153,14 @@ def commands(records: Sequence[Record]) -> Iterator[SentCommand]:
 
 def transcript_lines(records: Sequence[Record]) -> Iterator[str]:
     """Lines for a terminal: `>` was sent, `<` came back."""
-    for each in commands(records):
-        place = clean("".join(f"{part} " for part in (each.node, each.step) if part))
-        mark = ">" if each.ok else paint("✗>", "bad")
+    for command in commands(records):
+        place = clean("".join(f"{part} " for part in (command.node, command.step) if part))
+        mark = ">" if command.ok else paint("✗>", "bad")
         yield (
-            f"{format_local_time(each.at, '%H:%M:%S.%f')[:-3]} {place}on {clean(each.target)}"
-            f" {mark} {clean(each.command)}   ({format_duration(each.seconds)})"
+            f"{format_local_time(command.at, '%H:%M:%S.%f')[:-3]} {place}on {clean(command.target)}"
+            f" {mark} {clean(command.command)}   ({format_duration(command.seconds)})"
         )
-        for line in reply_lines(each):
+        for line in reply_lines(command):
             yield f"    < {clean(line)}"
 
 
