@@ -8,7 +8,7 @@ import sys
 
 from console.exit_codes import ExitCode
 from console.interrupts import interrupts
-from console.terminal.background_writer import in_background
+from console.terminal.background_writer import write_in_background
 
 _GARBAGE = 50_000  # new objects until Python looks for cycles; at its own 700 that takes a seventh of the CPU
 
@@ -33,7 +33,7 @@ def main() -> None:
             # An arrow that the locale does not know is no reason to end a rollout half way.
             stream.reconfigure(errors="backslashreplace")
     logging.lastResort = _Said(logging.WARNING)
-    with in_background(lambda: interrupts.late) as writer:
+    with write_in_background(lambda: interrupts.late) as writer:
         # All that it takes to say how it ended: a signal amid an import leaves half a module for good.
         from console.command_line import cli
         from console.errors import report_error

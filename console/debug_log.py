@@ -127,7 +127,7 @@ class _JsonFormatter(logging.Formatter):
         else:
             raise TypeError(type(logged).__name__)
         at = datetime.fromtimestamp(time, UTC).astimezone().isoformat(timespec="milliseconds")
-        return visible_json(msgspec.json.encode({"time": at, **self._head, **_redacted(fields)}).decode())
+        return visible_json(msgspec.json.encode({"time": at, **self._head, **_redact_all(fields)}).decode())
 
 
 class _LogFile(RotatingFileHandler):
@@ -210,13 +210,13 @@ class _LogFile(RotatingFileHandler):
         self._report(getattr(error, "strerror", None) or type(error).__name__)
 
 
-def _redacted(value: Any) -> Any:
+def _redact_all(value: Any) -> Any:
     """A copy without secrets: of text, and of all that is in lists and tables."""
     match value:
         case str():
             return redact(value).encode(errors="backslashreplace").decode()  # JSON knows no lone surrogates
         case dict():
-            return {name: _redacted(item) for name, item in value.items()}
+            return {name: _redact_all(item) for name, item in value.items()}
         case list() | tuple():
-            return [_redacted(item) for item in value]
+            return [_redact_all(item) for item in value]
     return value

@@ -22,7 +22,8 @@ MAX_SHOWN_ERRORS = 50  # of a configuration
 def report_error(error: BaseException) -> int:
     """Say what went wrong on standard error; returns what to exit with."""
     match error:
-        case OSError() if _raised_in(error) == "click.utils":  # it writes the help, and to standard output
+        # click itself writes the help, to standard output.
+        case OSError() if _raising_module(error) == "click.utils":
             lose_results(error)
             return ExitCode.DEGRADED
         case SystemExit(code=code):
@@ -30,27 +31,27 @@ def report_error(error: BaseException) -> int:
         case click.exceptions.Exit(exit_code=code):
             return code
         case click.ClickException():
-            _say_wrong_use(error)
+            _say_usage_error(error)
             return ExitCode.USAGE
         case click.Abort() | KeyboardInterrupt() | Aborted():
-            _line(str(error) if isinstance(error, Aborted) else "aborted")
+            _say_error(str(error) if isinstance(error, Aborted) else "aborted")
             return ExitCode.ABORTED
         case PreflightFailed() | PlanChanged() | CapacityViolation() | Locked() | Unauthenticated():
-            _line(f"refused, no changes made: {error}")
+            _say_error(f"refused, no changes made: {error}")
             return ExitCode.REFUSED
         case ConfigErrors(errors=errors):
             _say_config_errors(errors)
             return ExitCode.USAGE
         case ConfigError():
-            _line(str(error))
+            _say_error(str(error))
             return ExitCode.USAGE
         case BackendError() | RolldeckError():
-            _line(str(error))
+            _say_error(str(error))
             return ExitCode.DEGRADED
-    return _defect(error)
+    return _report_defect(error)
 
 
-def _say_wrong_use(error: click.ClickException) -> None:
+def _say_usage_error(error: click.ClickException) -> None:
     words = io.StringIO()
     error.show(words)
     for line in words.getvalue().splitlines():
@@ -59,29 +60,30 @@ def _say_wrong_use(error: click.ClickException) -> None:
 
 def _say_config_errors(errors: Sequence[ConfigError]) -> None:
     for error in errors[:MAX_SHOWN_ERRORS]:
-        _line(str(error))
+        _say_error(str(error))
     more = f", of which the first {MAX_SHOWN_ERRORS} are shown" if len(errors) > MAX_SHOWN_ERRORS else ""
     least = "at least " if len(errors) >= MAX_ERRORS else ""
-    _line(f"{least}{counted(len(errors), 'error')} in {errors[0].file}{more}")
+    _say_error(f"{least}{counted(len(errors), 'error')} in {errors[0].file}{more}")
 
 
-def _raised_in(error: BaseException) -> str:
+def _raising_module(error: BaseException) -> str:
     """The name of the module."""
     frames = list(traceback.walk_tb(error.__traceback__))
     return str(frames[-1][0].f_globals.get("__name__", "")) if frames else ""
 
 
-def _line(text: str) -> None:
+def _say_error(text: str) -> None:
     say(f"{paint('rolldeck:', 'bad')} {clean(text)}")
 
 
-def _defect(error: BaseException) -> ExitCode:
-    _line(f"bug in Rolldeck, please report: {type(error).__name__}: {error}; details {_report(error)}")
-    _line("which nodes are in rotation is unknown; check with `rolldeck status`")
+def _report_defect(error: BaseException) -> ExitCode:
+    details = _write_traceback(error)
+    _say_error(f"bug in Rolldeck, please report: {type(error).__name__}: {error}; details {details}")
+    _say_error("which nodes are in rotation is unknown; check with `rolldeck status`")
     return ExitCode.DEFECT
 
 
-def _report(error: BaseException) -> str:
+def _write_traceback(error: BaseException) -> str:
     """Where the traceback has been written, without locals: they could hold secrets."""
     text = visible_lines("".join(traceback.format_exception(error))).encode()
     try:

@@ -25,12 +25,12 @@ def current_operator(via: Via) -> Actor:
         name = os.environ.get("SUDO_USER") or getpass.getuser()
     except (KeyError, OSError):  # a user without a name, as containers have them
         name = str(os.getuid())
-    credential = _credential(os.environ.get("SSH_USER_AUTH", ""))
+    credential = _read_credential_once(os.environ.get("SSH_USER_AUTH", ""))
     return Actor(f"{name}@{socket.gethostname()}", via, os.getuid(), credential)
 
 
 @functools.cache
-def _credential(path: str) -> str:
+def _read_credential_once(path: str) -> str:
     """Read once: sshd removes the file when the login ends, and a rollout may go on after that."""
     return ssh_credential(path)
 
@@ -73,12 +73,13 @@ def _read(path: str) -> str:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(descriptor, "rb") as file:
             found = os.fstat(descriptor)
-            if stat.S_ISREG(found.st_mode) and found.st_uid in _owners() and not found.st_mode & 0o022:
+            is_ours = found.st_uid in _trusted_owners() and not found.st_mode & 0o022
+            if stat.S_ISREG(found.st_mode) and is_ours:
                 return file.read(MAX_FILE_BYTES).decode("ascii", errors="replace")
     return ""
 
 
-def _owners() -> Iterator[int]:
+def _trusted_owners() -> Iterator[int]:
     """Who may have written it: sshd for this account, or for the one from which `sudo` came."""
     yield os.getuid()
     yield os.geteuid()

@@ -21,7 +21,7 @@ def find_config() -> Path:
     own = Path(CONFIG_FILE)
     if os.path.isfile(own):  # Path.is_file raises in a folder that may not be read
         return own
-    users = _folder("XDG_CONFIG_HOME") / CONFIG_FILE
+    users = _user_folder("XDG_CONFIG_HOME") / CONFIG_FILE
     if os.path.isfile(users):
         return users
     problem = f"no configuration: looked for {own} and {users}; `rolldeck init` writes one"
@@ -34,7 +34,7 @@ def state_folder() -> Path:
     Raises:
         ConfigError: nobody knows where it is.
     """
-    folder = _folder("XDG_STATE_HOME")
+    folder = _user_folder("XDG_STATE_HOME")
     with contextlib.suppress(OSError):  # whoever uses it says what is wrong with it
         opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
@@ -48,15 +48,15 @@ def state_folder() -> Path:
 
 def journal_path(configured: str) -> Path:
     """`path` of `[journal]`, or `journal.db` in the state folder. Raises ConfigError as `state_folder`."""
-    return _expanded(configured, "journal.path") if configured else state_folder() / "journal.db"
+    return _expand(configured, "journal.path") if configured else state_folder() / "journal.db"
 
 
 def log_path(configured: str) -> Path:
     """`path` of `[log]`, or `rolldeck.log` in the state folder. Raises ConfigError as `state_folder`."""
-    return _expanded(configured, "log.path") if configured else state_folder() / "rolldeck.log"
+    return _expand(configured, "log.path") if configured else state_folder() / "rolldeck.log"
 
 
-def _folder(variable: str) -> Path:
+def _user_folder(variable: str) -> Path:
     """Rolldeck's folder below the one that this variable names, or below its default.
 
     A relative path in the variable counts, from the working directory. platformdirs ignores one, as the
@@ -71,7 +71,7 @@ def _folder(variable: str) -> Path:
         raise ConfigError("", "", f"the home folder is not known: set HOME or {variable}") from None
 
 
-def _expanded(path: str, key: str) -> Path:
+def _expand(path: str, key: str) -> Path:
     try:
         return Path(path).expanduser()
     except RuntimeError:

@@ -15,7 +15,7 @@ from console.sessions import open_session, stop_on_signals
 from console.terminal import rollout_text
 from console.terminal.output import clean, result, result_json, say
 from console.terminal.progress import Progress, Prompts
-from console.terminal.rollout_text import EXITS, ending_lines
+from console.terminal.rollout_text import EXIT_CODES, ending_lines
 from orchestrator.engine.plan_differences import Difference
 from orchestrator.events.events import Record, RollbackStarted, RolloutEnded
 from orchestrator.events.text import event_fields
@@ -31,7 +31,7 @@ EVENTS_JSON_HELP = "Every event as one line of JSON on standard output."
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def sizes(_: click.Context, __: click.Parameter, value: str | None) -> Amount | list[Amount] | None:
+def parse_sizes(_: click.Context, __: click.Parameter, value: str | None) -> Amount | list[Amount] | None:
     """`--serial`: "2", "30%", or a list such as "1,25%,100%"."""
     if value is None:
         return None
@@ -43,7 +43,7 @@ def sizes(_: click.Context, __: click.Parameter, value: str | None) -> Amount | 
     return parts[0] if len(parts) == 1 else parts
 
 
-def scope(command: F) -> F:
+def scope_options(command: F) -> F:
     """The options that say how much of an application is meant."""
     for option in (
         click.option(
@@ -56,13 +56,15 @@ def scope(command: F) -> F:
         click.option(
             "--limit", multiple=True, metavar="PATTERN", help="Only these nodes, such as web1 or 'web[12]'."
         ),
-        click.option("--serial", callback=sizes, metavar="SIZES", help="Batches: 2, 30% or 1,25%,100%."),
+        click.option(
+            "--serial", callback=parse_sizes, metavar="SIZES", help="Batches: 2, 30% or 1,25%,100%."
+        ),
     ):
         command = option(command)
     return command
 
 
-def break_lock(command: F) -> F:
+def break_lock_option(command: F) -> F:
     """Of every command that changes something."""
     text = "Break the current lock (recorded)."
     return click.option("--break-lock", is_flag=True, help=text)(command)
@@ -99,7 +101,7 @@ async def run_plan(session: Session, proposal: Proposal, options: RunOptions) ->
     for line in rollout_text.plan_lines(plan):
         say(line)
     prompts = Prompts(session.control)
-    if plan.batches and not options.yes and not await prompts.confirm(_question(plan)):
+    if plan.batches and not options.yes and not await prompts.confirm(_question_text(plan)):
         say("no changes made")
         return None
     session.control.interactive = options.terminal and not options.yes
@@ -117,7 +119,7 @@ async def run_plan(session: Session, proposal: Proposal, options: RunOptions) ->
     return ended
 
 
-def _question(plan: Plan, usual: str = "Go on?") -> str:
+def _question_text(plan: Plan, usual: str = "Go on?") -> str:
     """Names what has failed before where it is to go again."""
     failed = failed_versions_text(plan)
     return f"{clean(failed)}. Start anyway?" if failed else usual
@@ -148,7 +150,7 @@ async def _agree(prompts: Prompts, options: RunOptions, now: Plan, differences: 
         return await agree_within_request(now, differences)
     for line in rollout_text.plan_lines(now):
         say(line)
-    return await prompts.confirm(_question(now, "Start this plan?"))
+    return await prompts.confirm(_question_text(now, "Start this plan?"))
 
 
 def _show_events(session: Session, prompts: Prompts, options: RunOptions) -> None:
@@ -179,7 +181,7 @@ def run_recovery(
     if not options.terminal and not options.yes:
         raise click.UsageError("there is no terminal to ask on: add --yes")
     config = find_and_load(config_file)
-    name = app or _only_one(config)
+    name = app or _only_application(config)
 
     async def go() -> int:
         async with open_session(config, name) as session, stop_on_signals(session):
@@ -189,12 +191,12 @@ def run_recovery(
                 if proposal is None:
                     return ExitCode.HEALTHY
                 ended = await run_plan(session, proposal, options)
-            return EXITS[ended.result] if ended else ExitCode.ABORTED
+            return EXIT_CODES[ended.result] if ended else ExitCode.ABORTED
 
     return interrupts.run(go())
 
 
-def _only_one(config: Config) -> str:
+def _only_application(config: Config) -> str:
     if len(config.apps) > 1:
         raise click.UsageError(f"which application? there is: {', '.join(config.apps)}")
     return next(iter(config.apps))

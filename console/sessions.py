@@ -39,7 +39,7 @@ async def open_session(config: Config, app: str, via: Via = "terminal") -> Async
 
 
 @contextmanager
-def listening_on(loop: asyncio.AbstractEventLoop, listener: Listener) -> Iterator[None]:
+def listen_on(loop: asyncio.AbstractEventLoop, listener: Listener) -> Iterator[None]:
     """Within it signals go to this listener, in a turn of the loop."""
 
     def hear(why: str) -> None:
@@ -70,7 +70,7 @@ async def stop_on_signals(session: Session) -> AsyncIterator[None]:
         elif outside is not None:
             outside(why)
 
-    with listening_on(loop, stop):
+    with listen_on(loop, stop):
         try:
             yield
         finally:

@@ -13,7 +13,7 @@ from console.config.config_file import Config, find_and_load
 from console.errors import report_error
 from console.exit_codes import ExitCode
 from console.interrupts import interrupts
-from console.run_plan import make_plan, scope
+from console.run_plan import make_plan, scope_options
 from console.terminal import rollout_text
 from console.terminal.output import clean, result, result_json
 from orchestrator.planning.application import Amount
@@ -33,7 +33,7 @@ class Scope:
 @click.command()
 @click.argument("app", required=False)
 @click.argument("version", required=False)
-@scope
+@scope_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each application.")
 @click.pass_obj
 def check(
@@ -75,10 +75,10 @@ class _Check:
             result(f"configuration: {clean(self._file)}")
         worst = ExitCode.HEALTHY
         for name in names:
-            worst = max(worst, await self._one(name))
+            worst = max(worst, await self._check_one(name))
         return worst
 
-    async def _one(self, app: str) -> ExitCode:
+    async def _check_one(self, app: str) -> ExitCode:
         scope = self._scope
         try:
             made = await make_plan(self._config, app, scope.version, scope.serial, scope.limit, scope.ready)
@@ -86,13 +86,13 @@ class _Check:
             if not self._several and not self._as_json:
                 raise
             code = ExitCode(report_error(error))
-            self._write(app, _fields(None, str(error)))
+            self._write(app, _check_fields(None, str(error)))
             return code
         code = ExitCode.REFUSED if made.errors else ExitCode.HEALTHY
         if self._as_json:
-            self._write(app, _fields(made, ""))
+            self._write(app, _check_fields(made, ""))
         else:
-            self._tell(app, made)
+            self._print_plan(app, made)
         return code
 
     def _write(self, app: str, fields: Mapping[str, object]) -> None:
@@ -102,7 +102,7 @@ class _Check:
         head = {"kind": "check", "application": app, "version": self._scope.version or ""}
         result_json({**head, "configuration": self._file, **fields})
 
-    def _tell(self, app: str, made: Plan) -> None:
+    def _print_plan(self, app: str, made: Plan) -> None:
         if self._several:
             result(f"{app}:")
         indent, again = "  " if self._several else "", False
@@ -120,7 +120,7 @@ class _Check:
             result(f"{indent}{app} can be upgraded: {counted(len(made.nodes), 'node')}, {batches}{above}")
 
 
-def _fields(made: Plan | None, error: str) -> dict[str, object]:
+def _check_fields(made: Plan | None, error: str) -> dict[str, object]:
     """Of one application; `made` is None where it could not be looked at, and `error` says why."""
     return {
         "result": "failed" if made is None else "refused" if made.errors else "ready",

@@ -10,17 +10,17 @@ import click
 
 from backends.errors import ConfigError
 from console.config.config_file import Config, load
-from console.demo.consul import executable
+from console.demo.consul import find_consul
 from console.demo.haproxy import search_path
 from console.demo.load import Load, Report
-from console.demo.node import FAULTY, described
+from console.demo.node import FAULTY, format_faulty_versions
 from console.demo.stack import Stack, Transport
 from console.exit_codes import ExitCode
 from console.interrupts import interrupts
 from console.run_plan import RunOptions, run_plan
 from console.sessions import open_session, stop_on_signals
 from console.terminal.output import clean, on_terminal, paint, result, say
-from console.terminal.rollout_text import EXITS
+from console.terminal.rollout_text import EXIT_CODES
 from orchestrator.events.state import RolloutState
 from orchestrator.session.session import Session
 
@@ -28,7 +28,7 @@ FROM, TO = "1.4.2", "1.5.0"
 MAX_SHOWN_FAILURES = 5
 
 
-@click.command(epilog=f"\b\nFaulty versions to try, in the console or by --to:\n{described()}")
+@click.command(epilog=f"\b\nFaulty versions to try, in the console or by --to:\n{format_faulty_versions()}")
 @click.option(
     "--to",
     "version",
@@ -63,20 +63,20 @@ def demo(
     """
     if shutil.which("haproxy", path=search_path()) is None:
         raise ConfigError("", "", "the demo needs haproxy; `make demo` installs it")
-    if consul and executable() is None:
+    if consul and find_consul() is None:
         raise ConfigError("", "--consul", "there is no consul on the PATH")
     if consul is None:
-        consul = executable() is not None
+        consul = find_consul() is not None
     terminal = all(map(on_terminal, (sys.stdin, sys.stdout, sys.stderr)))
     if terminal and not (headless or as_json):
-        return interrupts.run(_demo(rate, transport, consul, _with_console))
+        return interrupts.run(_run_demo(rate, transport, consul, _run_console))
 
     shown_by_next = any(faulty.version == version and faulty.shown_by_next for faulty in FAULTY)
 
     async def upgrade(session: Session, wanted: str) -> int:
         options = RunOptions(yes=True, terminal=False, as_json=as_json)
         ended = await run_plan(session, await session.propose(wanted), options)
-        return EXITS[ended.result] if ended else ExitCode.ABORTED
+        return EXIT_CODES[ended.result] if ended else ExitCode.ABORTED
 
     async def alone(session: Session, config: Config) -> int:
         code = await upgrade(session, version)
@@ -85,17 +85,17 @@ def demo(
         async with open_session(config, session.application.name) as second, stop_on_signals(second):
             return await upgrade(second, TO)
 
-    return interrupts.run(_demo(rate, transport, consul, alone))
+    return interrupts.run(_run_demo(rate, transport, consul, alone))
 
 
-async def _with_console(session: Session, config: Config) -> int:
+async def _run_console(session: Session, config: Config) -> int:
     from console.tui.run_console import run_tui  # Textual takes half a second to import
 
     code = await run_tui(session, config)
     return code if isinstance(code, int) else ExitCode.HEALTHY  # the demo has one application
 
 
-async def _demo(
+async def _run_demo(
     rate: int, transport: Transport, consul: bool, do: Callable[[Session, Config], Awaitable[int]]
 ) -> int:
     with tempfile.TemporaryDirectory(prefix="rolldeck-") as folder:
@@ -115,11 +115,11 @@ async def _demo(
                     code = await do(session, config)
                 finally:
                     report = await load_.stop()
-        _tell(report, session.state)
+        _report_load(report, session.state)
         return ExitCode.DEGRADED if code == ExitCode.HEALTHY and report.total_failed else code
 
 
-def _tell(report: Report, state: RolloutState) -> None:
+def _report_load(report: Report, state: RolloutState) -> None:
     result(f"nodes upgraded   {state.done}   ({FROM} → {state.version or TO})")
     result(f"requests served  {report.total_served}   (in {report.seconds:.1f} s)")
     failed = str(report.total_failed)

@@ -15,7 +15,7 @@ from console.interrupts import interrupts
 from console.operator_identity import current_operator
 from console.terminal.output import clean, paint, result, result_json, say
 from console.terminal.progress import Progress
-from console.terminal.rollout_text import EXITS, ending_lines
+from console.terminal.rollout_text import EXIT_CODES, ending_lines
 from orchestrator.events.state import RolloutState
 from orchestrator.events.text import event_fields
 from orchestrator.remote.control_requests import ControlAction
@@ -36,7 +36,7 @@ def follow(config_file: str | None, app: str, as_json: bool) -> int:
     config = find_and_load(config_file)
 
     async def go() -> int:
-        async with _following(config, app) as following:
+        async with _open_subscriber(config, app) as following:
             return await _follow(following, app, as_json)
 
     return interrupts.run(go())
@@ -65,10 +65,10 @@ async def _follow(following: RolloutSubscriber, app: str, as_json: bool) -> int:
                     result_json(event_fields(record))
                 else:
                     progress(record)
-    return _end(seen, app, as_json)
+    return _report_end(seen, app, as_json)
 
 
-def _end(seen: PublishedRollout | None, app: str, as_json: bool) -> int:
+def _report_end(seen: PublishedRollout | None, app: str, as_json: bool) -> int:
     if seen is None or seen.ended is None:
         say(f"the rollout was interrupted and its lock has expired; take over with: rolldeck resume {app}")
         return ExitCode.DEGRADED
@@ -77,7 +77,7 @@ def _end(seen: PublishedRollout | None, app: str, as_json: bool) -> int:
             result(line)
     if seen.journal_head:
         say(f"head of its journal on {clean(seen.head.host)}: {seen.journal_head}")
-    return EXITS[seen.ended.result]
+    return EXIT_CODES[seen.ended.result]
 
 
 @click.command()
@@ -98,7 +98,7 @@ def control(config_file: str | None, app: str, what: ControlAction, subject: str
     config = find_and_load(config_file)
 
     async def go() -> int:
-        async with _following(config, app) as following:
+        async with _open_subscriber(config, app) as following:
             seen = await following.look()
             if seen is None or not seen.held or seen.doubt:
                 why = (
@@ -129,7 +129,7 @@ def control(config_file: str | None, app: str, what: ControlAction, subject: str
 
 
 @asynccontextmanager
-async def _following(config: Config, app: str) -> AsyncIterator[RolloutSubscriber]:
+async def _open_subscriber(config: Config, app: str) -> AsyncIterator[RolloutSubscriber]:
     config.app(app)
     if config.consul is None or config.lock.kind != "consul":
         raise ConfigError(

@@ -49,9 +49,9 @@ JournalSource = tuple[str | None, str | None]
 """What was given: the configuration's file, and the journal's."""
 
 
-def _open(place: JournalSource) -> Journal:
+def _open_journal(source: JournalSource) -> Journal:
     """Raises ConfigError, JournalError."""
-    config_file, journal = place
+    config_file, journal = source
     if journal is not None:
         if not Path(journal).exists():
             raise ConfigError(journal, "", "there is no such journal")
@@ -67,9 +67,9 @@ def _open(place: JournalSource) -> Journal:
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each entry.")
 @click.pass_obj
-def list_entries(place: JournalSource, app: str | None, limit: int, as_json: bool) -> int:
+def list_entries(source: JournalSource, app: str | None, limit: int, as_json: bool) -> int:
     """List the entries, newest first, for one application or for all (the default)."""
-    with _open(place) as journal:
+    with _open_journal(source) as journal:
         entries = journal.entries(app or "", limit=limit, unknown=True)
         found = [EntrySummary.of(journal, entry) for entry in entries]
         if as_json:
@@ -81,12 +81,12 @@ def list_entries(place: JournalSource, app: str | None, limit: int, as_json: boo
             there = f"; {there_is(app or '', names)}" if names else ""
             say(clean(f"nothing{f' of {app}' if app else ''} in the journal {journal.path}{there}"))
             return ExitCode.HEALTHY
-    for line in entry_table(found, _columns()):
+    for line in entry_table(found, _terminal_columns()):
         result(line)
     return ExitCode.HEALTHY
 
 
-def _columns() -> int:
+def _terminal_columns() -> int:
     """Of the terminal; 0 without one: what is piped is for a program or for later, and stays whole."""
     return shutil.get_terminal_size().columns if on_terminal(sys.stdout) else 0
 
@@ -96,15 +96,15 @@ def _columns() -> int:
 @click.option("--json", "as_json", is_flag=True, help="The entry, then each event as one line of JSON.")
 @click.option("--transcript", "commands", is_flag=True, help="With every command and its raw reply.")
 @click.pass_obj
-def show(place: JournalSource, entry_id: int, as_json: bool, commands: bool) -> int:
+def show(source: JournalSource, entry_id: int, as_json: bool, commands: bool) -> int:
     """Show one entry in detail: who, when, each step of each node, and what was out of rotation."""
-    summary, records = _read(place, entry_id)
+    summary, records = _read_entry(source, entry_id)
     if as_json:
         result_json(summary.fields() | {"plan": summary.entry.plan})
         for record in records:
             result_json(event_fields(record, entry=summary.entry.id))
         return ExitCode.HEALTHY
-    for line in entry_lines(summary, Timeline.of(records), _columns()):
+    for line in entry_lines(summary, Timeline.of(records), _terminal_columns()):
         result(line)
     if commands:
         result()
@@ -118,12 +118,12 @@ def show(place: JournalSource, entry_id: int, as_json: bool, commands: bool) -> 
 @click.option("--output", metavar="FILE", help="Default: rolldeck-ID.html; `-` for standard output.")
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 @click.pass_obj
-def export(place: JournalSource, entry_id: int, output: str | None, force: bool) -> int:
+def export(source: JournalSource, entry_id: int, output: str | None, force: bool) -> int:
     """Write one entry as a single self-contained HTML file."""
     from console.report.report import render_report
 
     name = output or f"rolldeck-{entry_id}.html"
-    summary, records = _read(place, entry_id)
+    summary, records = _read_entry(source, entry_id)
     text = render_report(summary, records)
     if name == "-":
         result(text.rstrip("\n"))
@@ -144,7 +144,7 @@ def export(place: JournalSource, entry_id: int, output: str | None, force: bool)
 @click.option("--head", metavar="HASH", help="A head that was kept elsewhere; it must be in the journal.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each entry, then the journal's.")
 @click.pass_obj
-def verify(place: JournalSource, entry_id: int | None, head: str | None, as_json: bool) -> int:
+def verify(source: JournalSource, entry_id: int | None, head: str | None, as_json: bool) -> int:
     """Calculate the hashes of all events anew, or of one entry, and say what is not what was written.
 
     Exits 0 when nothing is wrong, else 1. Whoever may write the journal can write its hashes, too: what
@@ -152,9 +152,9 @@ def verify(place: JournalSource, entry_id: int | None, head: str | None, as_json
     """
     if head is not None and not re.fullmatch("[0-9a-fA-F]{64}", head):
         raise click.BadParameter("expected 64 hexadecimal digits", param_hint="--head")
-    with _open(place) as journal:
+    with _open_journal(source) as journal:
         if entry_id is not None:
-            _existing(journal, entry_id)
+            _find_entry(journal, entry_id)
         found = journal.verify(entry_id)
         where = journal.find(head) if head is not None else None
     lost = head is not None and (where is None or entry_id not in (None, where[0]))
@@ -173,14 +173,14 @@ def verify(place: JournalSource, entry_id: int | None, head: str | None, as_json
     return ExitCode.HEALTHY if found.intact and not lost else ExitCode.DEGRADED
 
 
-def _read(place: JournalSource, entry_id: int) -> tuple[EntrySummary, list[Record]]:
+def _read_entry(source: JournalSource, entry_id: int) -> tuple[EntrySummary, list[Record]]:
     """Raises ConfigError for an entry that is not there, JournalError."""
-    with _open(place) as journal:
-        entry = _existing(journal, entry_id)
+    with _open_journal(source) as journal:
+        entry = _find_entry(journal, entry_id)
         return EntrySummary.whole(journal, entry), list(journal.records(entry.id))
 
 
-def _existing(journal: Journal, entry_id: int) -> Entry:
+def _find_entry(journal: Journal, entry_id: int) -> Entry:
     """Raises ConfigError for an entry that is not there, JournalError."""
     entry = journal.entry(entry_id)
     if entry is None:

@@ -12,7 +12,12 @@ from backends.errors import ConfigError
 from backends.haproxy.address import HaproxySettings
 from backends.hosts.ssh_settings import SshSettings
 from backends.local_files import write_private
-from console.config.first_configuration import Found, described, merged, written
+from console.config.first_configuration import (
+    BalancerScan,
+    describe_findings,
+    merge_backends,
+    render_configuration,
+)
 from console.exit_codes import ExitCode
 from console.interrupts import interrupts
 from console.paths import CONFIG_FILE
@@ -42,28 +47,28 @@ def init(
     ssh://user@host/run/haproxy/admin.sock. Several HAProxies that do the same work side by side get one
     SOCKET each: every change goes to all of them.
     """
-    balancers = {f"lb{number}": _settings(socket) for number, socket in enumerate(sockets, 1)}
+    balancers = {f"lb{number}": _parse_socket(socket) for number, socket in enumerate(sockets, 1)}
     if twice := [socket for socket, times in Counter(sockets).items() if times > 1]:
         raise click.BadParameter(f"found {twice[0]!r} twice, expected each once", param_hint="SOCKET")
-    ssh = SshSettings(config=_readable(ssh_config)) if ssh_config is not None else SshSettings()
+    ssh = SshSettings(config=_absolute_path(ssh_config)) if ssh_config is not None else SshSettings()
     path = Path(output)
     if output != "-" and os.path.lexists(path) and not force:
-        raise _exists(output)
-    text = interrupts.run(_write(balancers, ssh, backend, own_ssh=ssh_config is not None))
+        raise _exists_error(output)
+    text = interrupts.run(_compose(balancers, ssh, backend, own_ssh=ssh_config is not None))
     if output == "-":
         result(text.rstrip())
         return ExitCode.HEALTHY
     try:
         write_private(path, text.encode(), replace=force)
     except FileExistsError:
-        raise _exists(output) from None
+        raise _exists_error(output) from None
     except OSError as error:
         raise ConfigError(output, "", f"cannot be written: {error.strerror}") from None
     say(f"wrote {clean(output)}; next: review it, then `rolldeck check`")
     return ExitCode.HEALTHY
 
 
-def _settings(socket: str) -> HaproxySettings:
+def _parse_socket(socket: str) -> HaproxySettings:
     try:
         return msgspec.convert({"socket": socket}, HaproxySettings)
     except msgspec.ValidationError as error:
@@ -71,7 +76,7 @@ def _settings(socket: str) -> HaproxySettings:
         raise click.BadParameter(problem, param_hint="SOCKET") from None
 
 
-def _readable(ssh_config: str) -> str:
+def _absolute_path(ssh_config: str) -> str:
     """The whole path: the file is found from everywhere then. Raises ConfigError."""
     path = os.path.abspath(os.path.expanduser(ssh_config))
     try:
@@ -81,26 +86,26 @@ def _readable(ssh_config: str) -> str:
         raise ConfigError(ssh_config, "", f"cannot be read: {error.strerror}") from None
 
 
-def _exists(output: str) -> ConfigError:
+def _exists_error(output: str) -> ConfigError:
     return ConfigError(output, "", "exists already; --force replaces it, --output writes another")
 
 
-async def _write(
+async def _compose(
     balancers: Mapping[str, HaproxySettings], ssh: SshSettings, backends: Sequence[str], *, own_ssh: bool
 ) -> str:
     adapters = AdapterFactory(ssh, lambda _: None)
-    found: dict[str, Found] = {}
+    found: dict[str, BalancerScan] = {}
     try:
         for name, settings in balancers.items():
             balancer = adapters.balancer(name, settings)
             snapshot = await balancer.snapshot()
-            found[name] = Found(snapshot, (await balancer.facts()).relative_ports or ())
+            found[name] = BalancerScan(snapshot, (await balancer.facts()).relative_ports or ())
             if why := why_unchangeable(snapshot.level, snapshot.read_only):
                 say(f"! {name}: {clean(why)}" if len(balancers) > 1 else f"! {clean(why)}")
     finally:
         await adapters.close()
-    apps = merged(found, backends)
-    for line in described(apps, list(balancers)):
+    apps = merge_backends(found, backends)
+    for line in describe_findings(apps, list(balancers)):
         say(f"! {clean(line)}")
     sockets = {name: settings.socket for name, settings in balancers.items()}
-    return written(sockets, ssh.config if own_ssh else "", apps)
+    return render_configuration(sockets, ssh.config if own_ssh else "", apps)

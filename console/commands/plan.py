@@ -6,7 +6,7 @@ from backends.templates import check_version
 from console.config.config_file import Config, find_and_load
 from console.exit_codes import ExitCode
 from console.interrupts import interrupts
-from console.run_plan import make_plan, scope
+from console.run_plan import make_plan, scope_options
 from console.sessions import open_session
 from console.terminal import rollout_text
 from console.terminal.output import clean, result, result_json
@@ -19,7 +19,7 @@ from orchestrator.preflight.dry_run import sudo_rules
 @click.command()
 @click.argument("app")
 @click.argument("version")
-@scope
+@scope_options
 @click.option("--json", "as_json", is_flag=True, help="The whole plan as one JSON object.")
 @click.option("--sudoers", is_flag=True, help="Print only the sudoers lines that the nodes need.")
 @click.pass_obj

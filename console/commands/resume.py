@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from console.run_plan import EVENTS_JSON_HELP, RunOptions, break_lock, run_recovery
+from console.run_plan import EVENTS_JSON_HELP, RunOptions, break_lock_option, run_recovery
 from console.terminal.output import clean, on_terminal, paint, result, say
 from console.terminal.progress import Prompts
 from orchestrator.session.adoption import find_offer, take_over
@@ -21,7 +21,7 @@ from orchestrator.session.session import Session
     is_flag=True,
     help="Take over an unauthenticated rollout of another machine from Consul.",
 )
-@break_lock
+@break_lock_option
 @click.option("--json", "as_json", is_flag=True, help=EVENTS_JSON_HELP)
 @click.pass_obj
 def resume(

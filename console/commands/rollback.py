@@ -5,7 +5,7 @@ import sys
 import click
 
 from backends.templates import check_version
-from console.run_plan import EVENTS_JSON_HELP, RunOptions, break_lock, run_recovery
+from console.run_plan import EVENTS_JSON_HELP, RunOptions, break_lock_option, run_recovery
 from console.terminal.output import clean, on_terminal, result
 from orchestrator.errors import AlreadyRolledBack
 from orchestrator.session.proposal import Proposal
@@ -25,7 +25,7 @@ from orchestrator.session.session import Session
 )
 @click.option("--node", "nodes", multiple=True, help="Only this node (repeatable).")
 @click.option("--yes", is_flag=True, help="Start without asking.")
-@break_lock
+@break_lock_option
 @click.option("--json", "as_json", is_flag=True, help=EVENTS_JSON_HELP)
 @click.pass_obj
 def rollback(

@@ -15,7 +15,7 @@ from backends.text import counted, format_duration, there_is
 from console.config.config_file import find_and_load
 from console.exit_codes import ExitCode
 from console.interrupts import interrupts
-from console.run_plan import break_lock
+from console.run_plan import break_lock_option
 from console.sessions import open_session, stop_on_signals
 from console.terminal import rollout_text
 from console.terminal.output import clean, on_terminal, paint, result, result_json, say, table
@@ -37,12 +37,12 @@ from orchestrator.session.session import Session
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def nodes(command: F) -> F:
+def node_arguments(command: F) -> F:
     """The arguments and options that all of them share."""
     options: tuple[Callable[[Any], Any], ...] = (
         click.option("--json", "as_json", is_flag=True, help="One JSON object for each server afterwards."),
         click.option("--yes", is_flag=True, help="Apply without asking."),
-        break_lock,
+        break_lock_option,
         click.argument("node", nargs=-1, required=True),
         click.argument("app"),
         click.pass_obj,
@@ -50,30 +50,30 @@ def nodes(command: F) -> F:
     return functools.reduce(lambda wrapped, option: option(wrapped), options, command)
 
 
-def override(command: F) -> F:
+def override_option(command: F) -> F:
     """Of every command that may take a node out of rotation."""
     text = "Break the capacity floor for this node, by its name."
     return click.option("--override", multiple=True, metavar="NODE", help=text)(command)
 
 
 @click.command()
-@nodes
-@override
+@node_arguments
+@override_option
 def drain(config_file: str | None, app: str, node: tuple[str, ...], **given: Any) -> int:
     """Take nodes out of rotation on every load balancer; sessions in flight go on."""
     return _run(config_file, _Request(app, "drain", node, **given))
 
 
 @click.command()
-@nodes
-@override
+@node_arguments
+@override_option
 def maint(config_file: str | None, app: str, node: tuple[str, ...], **given: Any) -> int:
     """Put nodes into maintenance on every load balancer, at once. To let sessions end, drain first."""
     return _run(config_file, _Request(app, "maint", node, **given))
 
 
 @click.command()
-@nodes
+@node_arguments
 def ready(config_file: str | None, app: str, node: tuple[str, ...], **given: Any) -> int:
     """Put nodes back in rotation, once their own health and HAProxy's checks have proven them.
 
@@ -83,8 +83,8 @@ def ready(config_file: str | None, app: str, node: tuple[str, ...], **given: Any
 
 
 @click.command()
-@nodes
-@override
+@node_arguments
+@override_option
 @click.option("--to", "weight", type=click.IntRange(0, 256), required=True, help="0 to 256.")
 def weight(config_file: str | None, app: str, node: tuple[str, ...], **given: Any) -> int:
     """Set the weight of nodes on every load balancer; 0 takes them out of rotation."""
@@ -114,13 +114,13 @@ def _run(config_file: str | None, request: _Request) -> int:
 async def _change(config_file: str | None, request: _Request) -> int:
     async with open_session(find_and_load(config_file), request.app) as session, stop_on_signals(session):
         application = await session.load_all_nodes()
-        change = _as_change(application, request)
+        change = _build_change(application, request)
         impact = await manual_change.impact(application, change)
-        for line in _shown(change, impact):
+        for line in _impact_lines(change, impact):
             say(line)
         if impact.broken and not set(impact.nodes) <= change.override:
             raise CapacityViolation(impact.broken)
-        if not request.yes and not await _confirmed(session, change):
+        if not request.yes and not await _confirm(session, change):
             say("no changes made")
             return ExitCode.ABORTED
         after = await _carry_out(session, request, change, impact)
@@ -128,12 +128,12 @@ async def _change(config_file: str | None, request: _Request) -> int:
             for server in after:
                 result_json(server_fields(request.app, server))
         else:
-            for line in _as_text(after):
+            for line in _server_lines(after):
                 result(line)
         return ExitCode.HEALTHY
 
 
-def _as_change(application: Application, request: _Request) -> Change:
+def _build_change(application: Application, request: _Request) -> Change:
     chosen = manual_change.choose(application, request.nodes)
     for name in request.override:
         if name not in request.nodes:
@@ -148,19 +148,19 @@ async def _carry_out(session: Session, request: _Request, change: Change, impact
     async def agree(now: Impact, differences: Sequence[Difference]) -> Change | None:
         for line in rollout_text.difference_lines(differences):
             say(line)
-        if request.yes or await _confirmed(session, change):
+        if request.yes or await _confirm(session, change):
             return change  # the floor is looked at once more as it is made
         return None
 
-    session.bus.subscribe(_tell)
+    session.bus.subscribe(_show_event)
     try:
         return await make_manual_change(session, change, impact, agree, break_lock=request.break_lock)
     except (RolldeckError, asyncio.CancelledError):
-        await _tell_where_it_stands(session, impact)
+        await _report_current_state(session, impact)
         raise
 
 
-async def _confirmed(session: Session, change: Change) -> bool:
+async def _confirm(session: Session, change: Change) -> bool:
     prompts = Prompts(session.control)
     try:
         return await prompts.confirm(f"{change.action} {', '.join(node.name for node in change.nodes)}?")
@@ -168,7 +168,7 @@ async def _confirmed(session: Session, change: Change) -> bool:
         prompts.close()
 
 
-async def _tell_where_it_stands(session: Session, impact: Impact) -> None:
+async def _report_current_state(session: Session, impact: Impact) -> None:
     """It ended half way: what each load balancer reads now, each for itself, and the way back."""
     refs = {server.ref for server in impact.servers}
     balancer_group = session.application.balancer_group
@@ -183,7 +183,7 @@ async def _tell_where_it_stands(session: Session, impact: Impact) -> None:
             continue
         found += present(refs, [snapshot]).values()
         carried += present(impact.followers, [snapshot]).values()
-    for line in _as_text([*found, *carried]) if found else ():
+    for line in _server_lines([*found, *carried]) if found else ():
         say(line)
     for server in carried:
         if inherits_only(server):
@@ -193,7 +193,7 @@ async def _tell_where_it_stands(session: Session, impact: Impact) -> None:
         say(f"to put it in rotation: rolldeck ready {session.application.name} {names}")
 
 
-def _shown(change: Change, impact: Impact) -> Iterator[str]:
+def _impact_lines(change: Change, impact: Impact) -> Iterator[str]:
     """What it would do, before anything is sent."""
     value = f" {change.weight}" if change.action == "weight" else ""
     yield f"{change.action}{value}: {', '.join(impact.nodes)} · {counted(impact.sessions, 'session')} now"
@@ -205,7 +205,7 @@ def _shown(change: Change, impact: Impact) -> Iterator[str]:
         yield f"  {paint(clean(str(capacity)), 'info' if capacity.allowed else 'bad')}"
 
 
-def _tell(record: Record) -> None:
+def _show_event(record: Record) -> None:
     match record.event:
         case events.Waiting(node=name, reason=reason, remaining_s=left_s, baking=baking):
             left = remaining_text(format_duration(left_s), baking=baking)
@@ -214,7 +214,7 @@ def _tell(record: Record) -> None:
             say(f"{paint('!', 'warn')} {name}: {clean(text)}")
 
 
-def _as_text(servers: Sequence[Server]) -> Iterator[str]:
+def _server_lines(servers: Sequence[Server]) -> Iterator[str]:
     rows = [
         (
             server.ref.server,

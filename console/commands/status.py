@@ -45,7 +45,7 @@ def status(config_file: str | None, app: str | None, as_json: bool) -> int:
 
 
 async def _status(config: Config, names: Sequence[str], as_json: bool) -> int:
-    worst, once, disks = ExitCode.HEALTHY, SayOnce(), DiskVersions()
+    worst, say_once, disks = ExitCode.HEALTHY, SayOnce(), DiskVersions()
     consul = Consul(config.consul) if config.consul is not None else None
     try:
         for name in names:
@@ -54,12 +54,15 @@ async def _status(config: Config, names: Sequence[str], as_json: bool) -> int:
                 balancers = adapters.balancers(await config.find_haproxy(name, consul))
                 journal = journal_path(config.journal.path)
                 reader = StatusReader(config, name, journal, consul, adapters, balancers, disks)
-                seen = await reader.look()
-                unexplained = _unexplained(seen)  # what was in a slot that is empty now explains some
-                seen = await reader.without_empty_slots(seen)
-                healthy = _as_json(name, seen) if as_json else _as_text(name, seen, once)
-                _show_unexplained(name, unexplained, as_json=as_json)
-                healthy &= await _rest(name, partial(reader.read, seen), once, as_json=as_json)
+                answers = await reader.look()
+                # Before empty slots are left out: a server that has gone explains some errors.
+                unattributed_errors = _find_unattributed(answers)
+                answers = await reader.without_empty_slots(answers)
+                healthy = _print_servers(name, answers) if as_json else _show_servers(name, answers, say_once)
+                _show_unattributed(name, unattributed_errors, as_json=as_json)
+                healthy &= await _show_rollouts(
+                    name, partial(reader.read, answers), say_once, as_json=as_json
+                )
             finally:
                 await adapters.close()
             worst = worst if healthy else ExitCode.DEGRADED
@@ -81,43 +84,47 @@ class SayOnce:
             say(line)
 
 
-Seen = Mapping[str, Snapshot | BackendError]
+Answers = Mapping[str, Snapshot | BackendError]
 
 
-async def _rest(
-    app: str, whole: Callable[[], Awaitable[ApplicationStatus]], once: Callable[[str], None], *, as_json: bool
+async def _show_rollouts(
+    app: str,
+    read: Callable[[], Awaitable[ApplicationStatus]],
+    say_once: Callable[[str], None],
+    *,
+    as_json: bool,
 ) -> bool:
     """Rollouts, versions, and who keeps a node out; whether nothing was left unfinished."""
     try:
-        status = await whole()
+        status = await read()
     except JournalError as error:
-        once(f"{paint('!', 'warn')} {clean(str(error))}")
+        say_once(f"{paint('!', 'warn')} {clean(str(error))}")
         return True
     if as_json:
         for fields in status_fields(app, status):
-            _line(fields)
+            result_json(fields)
     else:
         for line in status_lines(app, status):
             result(line)
     for problem in status.problems:
-        once(f"{paint('!', 'warn')} {clean(problem)}")
+        say_once(f"{paint('!', 'warn')} {clean(problem)}")
     # Beside JSON too: what an earlier rollout has left is for people.
     for left in status.left:
-        once(f"{paint('!', 'warn')} {clean(left.node)} was {clean(left.text)}")
+        say_once(f"{paint('!', 'warn')} {clean(left.node)} was {clean(left.text)}")
     if status.left:
-        once(f"  to finish it: rolldeck resume {app}")
+        say_once(f"  to finish it: rolldeck resume {app}")
     return not status.unfinished
 
 
-def _as_text(app: str, seen: Seen, once: Callable[[str], None] = say) -> bool:
+def _show_servers(app: str, answers: Answers, say_once: Callable[[str], None] = say) -> bool:
     heads = []
-    for name, answer in seen.items():
+    for name, answer in answers.items():
         if isinstance(answer, Snapshot):
             heads.append(paint(f"{name} ●", "ok") + f" {clean(answer.info.version)}")
         else:
             heads.append(paint(f"{name} ✗", "bad"))
     result(f"{app}   " + "   ".join(heads))
-    snapshots = [answer for answer in seen.values() if isinstance(answer, Snapshot)]
+    snapshots = [answer for answer in answers.values() if isinstance(answer, Snapshot)]
     groups: dict[tuple[str, str], list[Server]] = {}
     for snapshot in snapshots:
         for server in snapshot.servers:
@@ -126,18 +133,20 @@ def _as_text(app: str, seen: Seen, once: Callable[[str], None] = say) -> bool:
     live = len(snapshots)
     requests = [request_signals(snapshot) for snapshot in snapshots]
     shares = {key: error_share([signals[key] for signals in requests if key in signals]) for key in groups}
-    rows = [_row(name, backend, own, seen, shares[backend, name]) for (backend, name), own in groups.items()]
+    rows = [
+        _row(name, backend, own, answers, shares[backend, name]) for (backend, name), own in groups.items()
+    ]
     lines = table(header, rows, right=("WEIGHT", "SESS", "Q", "ERR%"))
     result(lines[0])
     for line, own in zip(lines[1:], groups.values(), strict=True):
-        kind = _kind(own, live)
+        kind = _row_kind(own, live)
         result(paint(line, kind) if kind != "ok" else line)
     healthy = True
-    for answer in seen.values():
+    for answer in answers.values():
         if isinstance(answer, BackendError):
             healthy = False
-            once(f"{paint('✗', 'bad')} {clean(str(answer))}")
-    out = [f"{name} ({backend})" for (backend, name), own in groups.items() if _out(own, live)]
+            say_once(f"{paint('✗', 'bad')} {clean(str(answer))}")
+    out = [f"{name} ({backend})" for (backend, name), own in groups.items() if _is_out(own, live)]
     result(
         f"{len(groups) - len(out)} of {len(groups)} in rotation"
         + (f"; not: {', '.join(map(clean, out))}" if out else "")
@@ -145,12 +154,12 @@ def _as_text(app: str, seen: Seen, once: Callable[[str], None] = say) -> bool:
     return healthy and not out
 
 
-def _unexplained(seen: Seen) -> dict[str, dict[str, int | None]]:
+def _find_unattributed(answers: Answers) -> dict[str, dict[str, int | None]]:
     """Errors that no server explains, by load balancer and backend."""
-    return {name: unattributed(answer) for name, answer in seen.items() if isinstance(answer, Snapshot)}
+    return {name: unattributed(answer) for name, answer in answers.items() if isinstance(answer, Snapshot)}
 
 
-def _show_unexplained(app: str, found: Mapping[str, Mapping[str, int | None]], *, as_json: bool) -> None:
+def _show_unattributed(app: str, found: Mapping[str, Mapping[str, int | None]], *, as_json: bool) -> None:
     if not as_json:
         if words := unattributed_text(found):
             result(clean(words))
@@ -158,27 +167,29 @@ def _show_unexplained(app: str, found: Mapping[str, Mapping[str, int | None]], *
     head = {"kind": "backend", "application": app}
     for instance, backends in found.items():
         for backend, count in backends.items():
-            _line(head | {"load_balancer": instance, "backend": backend, "unattributed": count})
+            result_json(head | {"load_balancer": instance, "backend": backend, "unattributed": count})
 
 
-def _out(servers: Sequence[Server], live: int) -> bool:
+def _is_out(servers: Sequence[Server], live: int) -> bool:
     """Not in rotation on each of the `live` load balancers, or one of them does not know it."""
     return len(servers) < live or not all(server.in_rotation for server in servers)
 
 
-def _kind(servers: Sequence[Server], live: int) -> str:
-    if not _out(servers, live):
+def _row_kind(servers: Sequence[Server], live: int) -> str:
+    if not _is_out(servers, live):
         return "ok"
     if any(server.admin_state is not AdminState.READY for server in servers):
         return "out"
     return "bad" if not any(server.in_rotation for server in servers) else "warn"
 
 
-def _row(name: str, backend: str, servers: Sequence[Server], seen: Seen, errors: str) -> tuple[str, ...]:
+def _row(
+    name: str, backend: str, servers: Sequence[Server], answers: Answers, errors: str
+) -> tuple[str, ...]:
     admins = {server.admin_state for server in servers}
     healths = {format_health(server) for server in servers}
     marks = {server.ref.instance: "✓" if server.in_rotation else "✗" for server in servers}
-    line = "".join(marks.get(instance, "?") for instance in seen)
+    line = "".join(marks.get(instance, "?") for instance in answers)
     if len(admins) > 1 or len(healths) > 1:
         line += " " + ", ".join(
             f"{server.ref.instance}: {server.admin_state} {format_health(server)}" for server in servers
@@ -196,16 +207,16 @@ def _row(name: str, backend: str, servers: Sequence[Server], seen: Seen, errors:
     )
 
 
-def _as_json(app: str, seen: Seen) -> bool:
+def _print_servers(app: str, answers: Answers) -> bool:
     healthy = True
-    for name, answer in seen.items():
+    for name, answer in answers.items():
         head = {"application": app, "load_balancer": name}
         if isinstance(answer, BackendError):
             healthy = False
-            _line(head | {"kind": "load_balancer", "reachable": False, "error": str(answer)})
+            result_json(head | {"kind": "load_balancer", "reachable": False, "error": str(answer)})
             continue
         info = answer.info
-        _line(
+        result_json(
             head
             | {
                 "kind": "load_balancer",
@@ -220,9 +231,5 @@ def _as_json(app: str, seen: Seen) -> bool:
         for server in answer.servers:
             healthy = healthy and server.in_rotation
             own = request_fields(requests[server.ref.backend, server.ref.server])
-            _line(server_fields(app, server) | own)
+            result_json(server_fields(app, server) | own)
     return healthy
-
-
-def _line(fields: Mapping[str, object]) -> None:
-    result_json(fields)

@@ -10,10 +10,10 @@ from backends.templates import check_version
 from console.config.config_file import find_and_load
 from console.exit_codes import ExitCode
 from console.interrupts import interrupts
-from console.run_plan import RunOptions, break_lock, run_plan, scope
+from console.run_plan import RunOptions, break_lock_option, run_plan, scope_options
 from console.sessions import open_session, stop_on_signals
 from console.terminal.output import on_terminal
-from console.terminal.rollout_text import EXITS
+from console.terminal.rollout_text import EXIT_CODES
 from orchestrator.planning.application import Amount
 from orchestrator.planning.findings import Severity
 from orchestrator.session.adoption import broken_first
@@ -41,7 +41,7 @@ class _Options:
 @click.command()
 @click.argument("app")
 @click.argument("version")
-@scope
+@scope_options
 @click.option(
     "--confirm",
     type=click.Choice(["node", "batch", "step", "none"]),
@@ -49,7 +49,7 @@ class _Options:
 )
 @click.option("--override-freeze", is_flag=True, help="Start despite an active freeze window (recorded).")
 @click.option("--yes", is_flag=True, help="Start without asking.")
-@break_lock
+@break_lock_option
 @click.option("--json", "as_json", is_flag=True, help="Every event as one line of JSON on standard output.")
 @click.pass_obj
 def upgrade(config_file: str | None, /, app: str, version: str, **given: Any) -> int:
@@ -85,6 +85,6 @@ def upgrade(config_file: str | None, /, app: str, version: str, **given: Any) ->
                     break_lock=options.break_lock,
                 )
                 ended = await run_plan(session, proposal, run_options)
-            return EXITS[ended.result] if ended else ExitCode.ABORTED
+            return EXIT_CODES[ended.result] if ended else ExitCode.ABORTED
 
     return interrupts.run(go())

@@ -18,8 +18,8 @@ from backends.inventories.files import parse_toml
 from backends.local_machine import keep_secret, secret_names
 from backends.templates import check_value, wrong_placeholders
 from backends.text import one_of
-from console.config.decoding import Problems, decode, decode_list, decode_table, mended
-from console.config.explanation import shown, unknown
+from console.config.decoding import Problems, decode, decode_list, decode_table, repair
+from console.config.explanation import describe_unknown_key, format_value
 from console.debug_log import LogSettings
 from console.paths import find_config
 from orchestrator.inventory.kinds import needs_consul
@@ -61,7 +61,7 @@ class Config(Settings, kw_only=True, frozen=True):
 
     def decode_nodes(self, raw: Mapping[str, Any], file: str, key: str) -> dict[str, NodeSettings]:
         """See `Settings.decode_nodes`; everything that is wrong with them is said at once."""
-        return _nodes(raw, file, key)
+        return _decode_nodes(raw, file, key)
 
 
 def parse(raw: dict[str, Any], file: str) -> Config:
@@ -69,7 +69,7 @@ def parse(raw: dict[str, Any], file: str) -> Config:
     problems = Problems()
     for key in raw:
         if key not in TABLES:
-            problems.add(file, key, unknown(key, TABLES))
+            problems.add(file, key, describe_unknown_key(key, TABLES))
     keep_secret(secret_names(raw))
 
     def table(key: str, kind: type[T], otherwise: T) -> T:
@@ -94,17 +94,17 @@ def parse(raw: dict[str, Any], file: str) -> Config:
     )
     known = list(balancers) if isinstance(balancers, dict) else None
     for name in known or ():
-        problems.collect(partial(_name, name, file, "haproxy"), name)
-    config.apps.update(_apps(raw.get("apps", {}), known, file, problems))
+        problems.collect(partial(_check_name, name, file, "haproxy"), name)
+    config.apps.update(_decode_apps(raw.get("apps", {}), known, file, problems))
     if "consul" not in raw:
-        problems.collect(partial(_need_consul, config), None)
+        problems.collect(partial(_check_consul, config), None)
     if config.consul is not None:
         problems.collect(partial(_check_placeholders, config.consul, file, "consul"), None)
     problems.raise_any(raw)
     return config
 
 
-def _need_consul(config: Config) -> None:
+def _check_consul(config: Config) -> None:
     """What Consul is asked for, and not where it is."""
     asked = ["lock.kind"] if config.lock.kind == "consul" else []
     for name, app in config.apps.items():
@@ -116,12 +116,12 @@ def _need_consul(config: Config) -> None:
         )
 
 
-def _apps(
+def _decode_apps(
     apps: Any, balancers: Collection[str] | None, file: str, problems: Problems
 ) -> Iterator[tuple[str, ApplicationSettings]]:
-    """The applications that are well by name, and whether there are load balancers for them; see `_app`."""
+    """Yield each valid application with its name; collect what is wrong with the others."""
     if not isinstance(apps, dict):
-        problems.add(file, "apps", f"found {shown(apps)}, expected a table of named tables")
+        problems.add(file, "apps", f"found {format_value(apps)}, expected a table of named tables")
         apps = None
     told = bool(apps) and all(isinstance(app, dict) and "load_balancers" in app for app in apps.values())
     if balancers is not None and not balancers and not told:
@@ -129,20 +129,20 @@ def _apps(
     if apps == {}:
         problems.add(file, "apps", "found none, expected at least one [apps.NAME] table")
     for name, value in (apps or {}).items():
-        problems.collect(partial(_name, name, file, "apps"), name)
-        app = problems.collect(partial(_app, value, balancers, file, f"apps.{name}"), None)
+        problems.collect(partial(_check_name, name, file, "apps"), name)
+        app = problems.collect(partial(_decode_app, value, balancers, file, f"apps.{name}"), None)
         if app is not None:
             yield name, app
 
 
-def _app(table: Any, balancers: Collection[str] | None, file: str, key: str) -> ApplicationSettings:
+def _decode_app(table: Any, balancers: Collection[str] | None, file: str, key: str) -> ApplicationSettings:
     """One application; `balancers` are the names that there are, None where nobody knows."""
     problems, nodes = Problems(), dict[str, NodeSettings]()
     given = table if isinstance(table, dict) else {}
     # These are decoded one by one, so that an error names the node, and one of them hides no other.
     rest = {name: value for name, value in given.items() if name not in _ONE_BY_ONE} if given else table
     app = problems.collect(partial(decode, rest, ApplicationSettings, file, key), None)
-    seen = app or mended(rest, ApplicationSettings)
+    seen = app or repair(rest, ApplicationSettings)
     if seen is not None:
         problems.collect(partial(_check_placeholders, seen, file, key), None)
     hooks, freeze = list[HookSettings](), list[Freeze]()
@@ -153,12 +153,12 @@ def _app(table: Any, balancers: Collection[str] | None, file: str, key: str) -> 
         problems.add(file, f"{key}.load_balancers", f"found beside {key}.haproxy, expected only one of them")
     if "inventory" in given and "nodes" in given:
         problems.add(file, f"{key}.inventory", f"found beside {key}.nodes, expected only one of them")
-    nodes = problems.collect(partial(_nodes, given.get("nodes", {}), file, f"{key}.nodes"), nodes)
+    nodes = problems.collect(partial(_decode_nodes, given.get("nodes", {}), file, f"{key}.nodes"), nodes)
     names = given.get("haproxy", [])
     if balancers is not None and isinstance(names, list):
         for name in names:
             if isinstance(name, str) and name not in balancers:
-                problems.add(file, f"{key}.haproxy", f"found {shown(name)}, {one_of(name, balancers)}")
+                problems.add(file, f"{key}.haproxy", f"found {format_value(name)}, {one_of(name, balancers)}")
     problems.raise_any()
     whole = cast("ApplicationSettings", app)  # None would have been an error
     return msgspec.structs.replace(whole, nodes=nodes, hooks=hooks, freeze=freeze)
@@ -171,14 +171,14 @@ def _check_placeholders(settings: msgspec.Struct, file: str, key: str) -> None:
     problems.raise_any()
 
 
-def _nodes(raw: Any, file: str, key: str) -> dict[str, NodeSettings]:
+def _decode_nodes(raw: Any, file: str, key: str) -> dict[str, NodeSettings]:
     if not isinstance(raw, dict):
         return decode_table(raw, NodeSettings, file, key)
     problems, nodes = Problems(), dict[str, NodeSettings]()
     for name, value in raw.items():
         if problems.full:
             break
-        problems.collect(partial(_name, name, file, key), name)
+        problems.collect(partial(_check_name, name, file, key), name)
         node = problems.collect(partial(decode, value, NodeSettings, file, f"{key}.{name}"), None)
         if node is None:
             continue
@@ -189,7 +189,7 @@ def _nodes(raw: Any, file: str, key: str) -> dict[str, NodeSettings]:
     return nodes
 
 
-def _name(value: str, file: str, key: str) -> str:
+def _check_name(value: str, file: str, key: str) -> str:
     try:
         return check_value(key, value)
     except ConfigError as error:
@@ -237,14 +237,14 @@ def _read(path: Path, file: str, named: bool) -> tuple[str, Writers]:
             raise ConfigError(file, "", f"is not a configuration: it is longer than {MAX_FILE_BYTES} bytes")
         return content.decode(), writers
     except Untrusted as error:
-        raise ConfigError(file, "", _untrusted(file, error)) from None
+        raise ConfigError(file, "", _untrusted_text(file, error)) from None
     except OSError as error:
         raise ConfigError(file, "", f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigError(file, "", "is not UTF-8 text") from None
 
 
-def _untrusted(file: str, error: Untrusted) -> str:
+def _untrusted_text(file: str, error: Untrusted) -> str:
     by_sudo = os.geteuid() == 0 and "SUDO_UID" in os.environ
     sudo = "; under sudo only root's own files count" if by_sudo else ""
     return (

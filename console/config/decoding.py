@@ -16,7 +16,15 @@ import msgspec
 from msgspec import inspect
 
 from backends.errors import ConfigError
-from console.config.explanation import Path, Problem, explain, plain, shown, structs, walk
+from console.config.explanation import (
+    Path,
+    Problem,
+    explain,
+    format_value,
+    matching_structs,
+    strip_metadata,
+    walk,
+)
 
 T = TypeVar("T")
 
@@ -75,7 +83,7 @@ class Problems:
             ConfigError: with the only error, or a ConfigErrors with all of them.
         """
         if isinstance(document, dict) and len(self._errors) > 1:
-            places = _Places(document)
+            places = _KeyOrder(document)
             self._errors.sort(key=lambda error: places.of(error.key))
         if len(self._errors) == 1:
             raise self._errors[0]
@@ -83,7 +91,7 @@ class Problems:
             raise ConfigErrors(tuple(self._errors))
 
 
-class _Places:
+class _KeyOrder:
     """Where keys stand in a file; there may be thousands of both."""
 
     def __init__(self, document: dict[str, Any]) -> None:
@@ -118,7 +126,7 @@ class _Places:
 def decode_table(raw: Any, kind: type[T], file: str, key: str) -> dict[str, T]:
     """A table of named tables, such as `[haproxy.NAME]`. Raises ConfigError."""
     if not isinstance(raw, dict):
-        raise ConfigError(file, key, f"found {shown(raw)}, expected a table of named tables")
+        raise ConfigError(file, key, f"found {format_value(raw)}, expected a table of named tables")
     problems = Problems()
     found = {
         name: problems.collect(partial(decode, value, kind, file, f"{key}.{name}"), None)
@@ -131,14 +139,14 @@ def decode_table(raw: Any, kind: type[T], file: str, key: str) -> dict[str, T]:
 def decode_list(raw: Any, kind: type[T], file: str, key: str) -> list[T]:
     """A list of tables, such as `[[hooks]]`. Raises ConfigError."""
     if not isinstance(raw, list):
-        raise ConfigError(file, key, f"found {shown(raw)}, expected a list of tables: [[{key}]]")
+        raise ConfigError(file, key, f"found {format_value(raw)}, expected a list of tables: [[{key}]]")
     table = {str(index): value for index, value in enumerate(raw)}
     return list(decode_table(table, kind, file, key).values())
 
 
 def decode(raw: Any, kind: type[T], file: str, key: str) -> T:
     """One table into one struct. Raises ConfigError; a ConfigErrors when several things are wrong."""
-    if not any(odd_numbers(raw)):
+    if not any(find_odd_numbers(raw)):
         with contextlib.suppress(msgspec.ValidationError):
             return msgspec.convert(raw, kind)
     problems = Problems()
@@ -150,13 +158,13 @@ def decode(raw: Any, kind: type[T], file: str, key: str) -> T:
 
 def find_problems(raw: Any, kind: Any) -> Iterator[Problem]:
     """What keeps a value from being decoded into `kind`, one after the other; nothing when it can be."""
-    return _mend(_Mended(raw, kind), raw, kind)
+    return _repair(_RepairedCopy(raw, kind), raw, kind)
 
 
-def mended(raw: Any, kind: type[T]) -> T | None:
+def repair(raw: Any, kind: type[T]) -> T | None:
     """The value without what is wrong with it, to look at the rest; None where that cannot be made."""
-    copied = _Mended(raw, kind)
-    for _ in _mend(copied, raw, kind):
+    copied = _RepairedCopy(raw, kind)
+    for _ in _repair(copied, raw, kind):
         pass
     try:
         return msgspec.convert(copied.raw, kind)
@@ -164,8 +172,8 @@ def mended(raw: Any, kind: type[T]) -> T | None:
         return None
 
 
-def _mend(copied: "_Mended", raw: Any, kind: Any) -> Iterator[Problem]:
-    for problem in odd_numbers(raw):
+def _repair(copied: "_RepairedCopy", raw: Any, kind: Any) -> Iterator[Problem]:
+    for problem in find_odd_numbers(raw):
         yield problem
         copied.mend(problem.broken)
     for _ in range(MAX_PROBLEMS):
@@ -183,7 +191,7 @@ def _mend(copied: "_Mended", raw: Any, kind: Any) -> Iterator[Problem]:
             return
 
 
-class _Mended:
+class _RepairedCopy:
     """A copy of a table in which what does not fit is replaced by something that does."""
 
     def __init__(self, raw: Any, kind: Any) -> None:
@@ -211,13 +219,15 @@ class _Mended:
         last = path[-1]
         _, wanted = walk(self.raw, self._kind, path)
         if isinstance(holder, list):
-            holder[int(last)] = _filler(wanted)
+            holder[int(last)] = _make_filler(wanted)
             return True
         if not isinstance(holder, dict):
             return self.mend(path[:-1])
-        fields = {field.encode_name: field for struct in structs(known, holder) for field in struct.fields}
+        fields = {
+            field.encode_name: field for struct in matching_structs(known, holder) for field in struct.fields
+        }
         if last in fields and fields[last].required:
-            holder[last] = _filler(fields[last].type)
+            holder[last] = _make_filler(fields[last].type)
         elif last in holder:
             del holder[last]
         else:  # a default of its own does not fit what is there
@@ -225,18 +235,20 @@ class _Mended:
         return True
 
 
-def _filler(known: inspect.Type) -> Any:
+def _make_filler(known: inspect.Type) -> Any:
     """Something that this type takes, as far as that can be told."""
-    known = plain(known)
+    known = strip_metadata(known)
     match known:
         case inspect.UnionType(types=types):
             empty = any(isinstance(one, inspect.NoneType) for one in types)
-            return None if empty else _filler(types[0])
+            return None if empty else _make_filler(types[0])
         case inspect.StructType():
             tag = {known.tag_field: known.tag} if known.tag_field else {}
-            return tag | {field.encode_name: _filler(field.type) for field in known.fields if field.required}
+            return tag | {
+                field.encode_name: _make_filler(field.type) for field in known.fields if field.required
+            }
         case inspect.ListType():
-            return [_filler(known.item_type)]
+            return [_make_filler(known.item_type)]
         case inspect.DictType():
             return {}
         case inspect.LiteralType():
@@ -248,14 +260,14 @@ def _filler(known: inspect.Type) -> Any:
     return "x"
 
 
-def odd_numbers(raw: Any, path: Path = ()) -> Iterator[Problem]:
+def find_odd_numbers(raw: Any, path: Path = ()) -> Iterator[Problem]:
     """`nan` passes every comparison, `inf` is no deadline, and endless digits cannot even be printed."""
     if isinstance(raw, dict):
         for name, value in raw.items():
-            yield from odd_numbers(value, (*path, name))
+            yield from find_odd_numbers(value, (*path, name))
     elif isinstance(raw, list):
         for index, value in enumerate(raw):
-            yield from odd_numbers(value, (*path, str(index)))
+            yield from find_odd_numbers(value, (*path, str(index)))
     elif isinstance(raw, float) and not math.isfinite(raw):
         yield Problem(path, f"found {raw}, expected a finite number", path)
     elif isinstance(raw, int) and raw.bit_length() >= _BITS:

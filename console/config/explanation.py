@@ -64,7 +64,9 @@ def explain(error: str, raw: Any, kind: Any) -> Problem:
     value, known = walk(raw, kind, parts)
     if match := _UNKNOWN.fullmatch(text):
         there = (*here, match[1])
-        text = _renamed(known, value, match[1]) or unknown(match[1], sorted(_fields(known, value)))
+        text = _describe_renamed_key(known, value, match[1]) or describe_unknown_key(
+            match[1], sorted(_field_names(known, value))
+        )
         return Problem(there, text, there)
     if match := _MISSING.fullmatch(text):
         choices = _choices(known, match[1])
@@ -74,33 +76,35 @@ def explain(error: str, raw: Any, kind: Any) -> Problem:
         return Problem(there, f"missing; {expected}", here if _is_tag(known, match[1]) else there)
     if choices := _choices(known, parts[-1] if parts else ""):
         broken = here[:-1] if here and _is_tag(known, here[-1]) else here
-        return Problem(here, f"found {shown(value)}, {one_of(value, choices)}", broken)
+        return Problem(here, f"found {format_value(value)}, {one_of(value, choices)}", broken)
     if match := _EXPECTED.fullmatch(text):
         expected = " or ".join(_WORDS.get(word, word) for word in match[1].split(" | ")) + match[3]
         found = (
-            f"one value is {_WORDS.get(match[2], match[2])}" if "..." in parts else f"found {shown(value)}"
+            f"one value is {_WORDS.get(match[2], match[2])}"
+            if "..." in parts
+            else f"found {format_value(value)}"
         )
         return Problem(here, f"{found}, expected {expected}", here)
     # A struct's own words, which may begin with the field that they are about.
     field, _, rest = _PASSWORD.sub("***@", text).partition(": ")
-    if rest and field.split(".")[0] in _fields(known, value):
+    if rest and field.split(".")[0] in _field_names(known, value):
         inner = field.split(".")
         return Problem((*here, *inner), rest, (*here, inner[0]), own=True)
     return Problem(here, _PASSWORD.sub("***@", text), here, own=True)
 
 
-def unknown(name: str, known: Sequence[str]) -> str:
+def describe_unknown_key(name: str, known: Sequence[str]) -> str:
     """What to say of a key that there is not."""
     return f"unknown key; {one_of(name, known)}"
 
 
-def _renamed(known: inspect.Type, value: Any, name: str) -> str:
+def _describe_renamed_key(known: inspect.Type, value: Any, name: str) -> str:
     """What to say of a key that had this name before; empty for any other."""
-    names = [new for struct in structs(known, value) if (new := renamed_to(struct.cls, name))]
+    names = [new for struct in matching_structs(known, value) if (new := find_new_name(struct.cls, name))]
     return f"unknown key; it was renamed to {names[0]}" if names else ""
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value for an error, without what may be secret in it."""
     match value:
         case None:
@@ -122,7 +126,7 @@ def walk(raw: Any, kind: Any, parts: Sequence[str]) -> tuple[Any, inspect.Type]:
     """The value at this path, and the type that it should have."""
     value, known = raw, inspect.type_info(kind)
     for part in parts:
-        known = _type_of(known, value, part)
+        known = _find_type(known, value, part)
         if isinstance(value, dict):
             value = value.get(part)
         elif isinstance(value, list) and part.isdigit() and int(part) < len(value):
@@ -130,9 +134,9 @@ def walk(raw: Any, kind: Any, parts: Sequence[str]) -> tuple[Any, inspect.Type]:
     return value, known
 
 
-def _type_of(known: inspect.Type, value: Any, part: str) -> inspect.Type:
+def _find_type(known: inspect.Type, value: Any, part: str) -> inspect.Type:
     """The type of one field or item of a value that should have the type `known`."""
-    for struct in structs(known, value):
+    for struct in matching_structs(known, value):
         found = [field.type for field in struct.fields if field.encode_name == part]
         known = found[0] if found else inspect.AnyType()
     if isinstance(value, list):
@@ -141,14 +145,14 @@ def _type_of(known: inspect.Type, value: Any, part: str) -> inspect.Type:
     return known
 
 
-def plain(known: inspect.Type) -> inspect.Type:
+def strip_metadata(known: inspect.Type) -> inspect.Type:
     """The type itself, without what an annotation says beside it."""
     return known.type if isinstance(known, inspect.Metadata) else known
 
 
 def _alternatives(known: inspect.Type) -> tuple[inspect.Type, ...]:
-    known = plain(known)
-    return tuple(map(plain, known.types)) if isinstance(known, inspect.UnionType) else (known,)
+    known = strip_metadata(known)
+    return tuple(map(strip_metadata, known.types)) if isinstance(known, inspect.UnionType) else (known,)
 
 
 def _choices(known: inspect.Type, part: str) -> list[str]:
@@ -163,13 +167,13 @@ def _is_tag(known: inspect.Type, part: str) -> bool:
     return any(isinstance(one, inspect.StructType) and one.tag_field == part for one in _alternatives(known))
 
 
-def _fields(known: inspect.Type, value: Any) -> set[str]:
-    names = {field.encode_name for struct in structs(known, value) for field in struct.fields}
-    tags = {struct.tag_field for struct in structs(known, value) if struct.tag_field}
+def _field_names(known: inspect.Type, value: Any) -> set[str]:
+    names = {field.encode_name for struct in matching_structs(known, value) for field in struct.fields}
+    tags = {struct.tag_field for struct in matching_structs(known, value) if struct.tag_field}
     return names | tags
 
 
-def structs(known: inspect.Type, value: Any) -> Iterator[inspect.StructType]:
+def matching_structs(known: inspect.Type, value: Any) -> Iterator[inspect.StructType]:
     """The struct that a value is meant to be: in a union its `kind` decides."""
     for one in _alternatives(known):
         if isinstance(one, inspect.StructType) and (
@@ -206,7 +210,7 @@ RENAMED_KEYS: Mapping[type, Mapping[str, str]] = {
 }
 
 
-def renamed_to(table: type, key: str) -> str:
+def find_new_name(table: type, key: str) -> str:
     """The new name of a key, and perhaps of its values; empty for a key that never was.
 
     Args:

@@ -78,7 +78,7 @@ _EMPTY = """
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class BalancerScan:
     """What one HAProxy said; of `relative_ports` it computes the port for each connection."""
 
     snapshot: Snapshot
@@ -146,7 +146,7 @@ class FirstApp:
             self._places.setdefault(place, self._nodes[name])
 
 
-def merged(found: Mapping[str, Found], wanted: Sequence[str]) -> list[FirstApp]:
+def merge_backends(found: Mapping[str, BalancerScan], wanted: Sequence[str]) -> list[FirstApp]:
     """The backends of all HAProxies; what has the same name is the same.
 
     Args:
@@ -178,7 +178,7 @@ def merged(found: Mapping[str, Found], wanted: Sequence[str]) -> list[FirstApp]:
     return chosen
 
 
-def described(apps: Sequence[FirstApp], balancers: Sequence[str]) -> Iterator[str]:
+def describe_findings(apps: Sequence[FirstApp], balancers: Sequence[str]) -> Iterator[str]:
     """What whoever looks through the file has to know."""
     if computed := [node.name for app in apps for node in app.nodes if node.computed]:
         yield (
@@ -196,13 +196,13 @@ def described(apps: Sequence[FirstApp], balancers: Sequence[str]) -> Iterator[st
             yield f"{app.backend} is on {', '.join(app.balancers)} alone: written as its `haproxy`"
 
 
-def written(sockets: Mapping[str, str], ssh_config: str, apps: Sequence[FirstApp]) -> str:
+def render_configuration(sockets: Mapping[str, str], ssh_config: str, apps: Sequence[FirstApp]) -> str:
     """The whole file.
 
     Args:
         sockets: of each HAProxy, by its name.
         ssh_config: the file; empty for the usual one.
-        apps: see `merged`.
+        apps: see `merge_backends`.
     """
     text = HEAD
     if ssh_config:
@@ -211,10 +211,10 @@ def written(sockets: Mapping[str, str], ssh_config: str, apps: Sequence[FirstApp
         text += f"\n[haproxy.{name}]\nsocket = {visible_toml(socket)}\n"
     if len(sockets) == 1:
         text += SEVERAL
-    return text + "".join(_app(app, list(sockets), ssh_config) for app in apps)
+    return text + "".join(_render_app(app, list(sockets), ssh_config) for app in apps)
 
 
-def _app(app: FirstApp, balancers: Sequence[str], ssh_config: str) -> str:
+def _render_app(app: FirstApp, balancers: Sequence[str], ssh_config: str) -> str:
     ports = [node.port for node in app.nodes]
     port = max(set(ports), key=ports.count, default=0)
     computed = any(node.computed for node in app.nodes)
@@ -223,7 +223,7 @@ def _app(app: FirstApp, balancers: Sequence[str], ssh_config: str) -> str:
         port = 0  # each has its own, or one has none and must not get that of the others
     own = f"\nhaproxy = [{', '.join(map(visible_toml, app.balancers))}]"
     return APP.format(
-        key=_key(app.backend),
+        key=_toml_key(app.backend),
         backend=visible_toml(app.backend),
         haproxy=own if len(app.balancers) < len(balancers) else "",
         name=visible_toml(app.backend.lstrip("_.:-") or "app"),
@@ -231,12 +231,12 @@ def _app(app: FirstApp, balancers: Sequence[str], ssh_config: str) -> str:
         ssh="the file above" if ssh_config else "~/.ssh/config",
         ports=_PORTS if computed else "",
         empty=_EMPTY.format(count=empty) if empty else "",
-        match=_MATCH if any(map(_slots, app.servers.values())) else "",
-        nodes="\n".join(_node(node, port) for node in app.nodes),
+        match=_MATCH if any(map(_has_slots, app.servers.values())) else "",
+        nodes="\n".join(_render_node(node, port) for node in app.nodes),
     )
 
 
-def _slots(servers: Sequence[Server]) -> bool:
+def _has_slots(servers: Sequence[Server]) -> bool:
     """Whether name resolution fills them from one source, so that a name is not always the same machine."""
     sources = [
         (server.srv_record or server.host_name, server.srv_record or server.port) for server in servers
@@ -244,7 +244,7 @@ def _slots(servers: Sequence[Server]) -> bool:
     return any(source and sources.count((source, port)) > 1 for source, port in sources)
 
 
-def _node(node: FirstNode, port: int) -> str:
+def _render_node(node: FirstNode, port: int) -> str:
     fields = [f"address = {visible_toml(node.address)}"] if node.address else []
     fields += [f"port = {node.port}"] if node.port not in (0, port) else []
     names = list(dict.fromkeys(line.ref.server for line in node.lines))
@@ -255,8 +255,8 @@ def _node(node: FirstNode, port: int) -> str:
         said += "; port = ? of the application (HAProxy computes it)"
     if not node.address:
         said += "; address = ? of the machine (HAProxy does not report it, or uses a unix socket)"
-    return f"{_key(node.name)} = {{ {', '.join(fields)} }}   # {said}"
+    return f"{_toml_key(node.name)} = {{ {', '.join(fields)} }}   # {said}"
 
 
-def _key(name: str) -> str:
+def _toml_key(name: str) -> str:
     return name if _BARE.fullmatch(name) else visible_toml(name)

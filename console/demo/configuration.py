@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from console.demo.consul import executable
+from console.demo.consul import find_consul
 from console.demo.haproxy import BACKEND
 from console.demo.node import Node
 from console.demo.sshd import SSHHost
@@ -88,7 +88,7 @@ schemes = {schemes}
 """
 
 
-def rolldeck_config(
+def render_rolldeck_config(
     directory: Path,
     sockets: Mapping[str, str],
     nodes: Sequence[Node],
@@ -112,7 +112,7 @@ def rolldeck_config(
     )
     schemes = sorted({socket.partition("://")[0] for socket in sockets.values()})
     from_consul = _FROM_CONSUL.format(
-        app=BACKEND, maint=json.dumps(_maint(consul)), schemes=json.dumps(schemes)
+        app=BACKEND, maint=json.dumps(_maint_command(consul)), schemes=json.dumps(schemes)
     )
     return _CONFIG.format(
         journal=json.dumps(str(directory / "journal.db")),
@@ -128,17 +128,17 @@ def rolldeck_config(
     )
 
 
-def _maint(consul: str) -> str:
+def _maint_command(consul: str) -> str:
     """The command that takes an instance out of Consul."""
-    return f"{shlex.quote(executable() or 'consul')} maint -http-addr={consul}"
+    return f"{shlex.quote(find_consul() or 'consul')} maint -http-addr={consul}"
 
 
-def known_hosts(hosts: Sequence[SSHHost]) -> str:
+def render_known_hosts(hosts: Sequence[SSHHost]) -> str:
     """The hosts' public keys, one line each."""
     return "".join(f"{host.known_host}\n" for host in hosts)
 
 
-def ssh_config(directory: Path, hosts: Sequence[SSHHost]) -> str:
+def render_ssh_config(directory: Path, hosts: Sequence[SSHHost]) -> str:
     """OpenSSH's client configuration with an alias for every host; ~/.ssh is not used."""
     common = f"""\
 Host *

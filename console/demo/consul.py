@@ -19,7 +19,7 @@ KEY = "haproxy"  # where it has the load balancers' places
 SERVICE = "shop"
 
 
-def executable() -> str | None:
+def find_consul() -> str | None:
     """Where `consul` is on the PATH; None when it is not."""
     return shutil.which("consul", path=search_path())
 
@@ -45,7 +45,7 @@ class DevAgent:
 
     async def start(self, nodes: Sequence[Node], sockets: Mapping[str, str]) -> None:
         """Start it, and tell it of these nodes and of these Runtime APIs by name. Raises RuntimeError."""
-        program = executable()
+        program = find_consul()
         if program is None:
             raise RuntimeError("there is no consul on the PATH")
         self.directory.mkdir(exist_ok=True)
@@ -62,7 +62,7 @@ class DevAgent:
                 stderr=log,
                 start_new_session=True,  # Ctrl-C on the terminal is not for it
             )
-        await self._tell(sockets)
+        await self._store_balancers(sockets)
 
     def _configuration(self, nodes: Sequence[Node]) -> dict[str, Any]:
         check = {"interval": "1s", "timeout": "1s"}
@@ -82,19 +82,19 @@ class DevAgent:
             ],
         }
 
-    async def _tell(self, sockets: Mapping[str, str]) -> None:
+    async def _store_balancers(self, sockets: Mapping[str, str]) -> None:
         """Write the key down as soon as it answers. Raises RuntimeError."""
         consul = Consul(ConsulSettings(address=self.address))
         try:
             async with asyncio.timeout(60):
-                while not await self._told(consul, sockets):  # noqa: ASYNC110 - it cannot tell us
+                while not await self._try_to_store(consul, sockets):  # noqa: ASYNC110 - it cannot tell us
                     await asyncio.sleep(0.05)
         except TimeoutError as error:
             raise RuntimeError(f"consul does not answer:\n{self._log()}") from error
         finally:
             await consul.close()
 
-    async def _told(self, consul: Consul, sockets: Mapping[str, str]) -> bool:
+    async def _try_to_store(self, consul: Consul, sockets: Mapping[str, str]) -> bool:
         if self.process is None or self.process.returncode is not None:
             raise RuntimeError(f"consul did not start:\n{self._log()}")
         try:

@@ -8,7 +8,7 @@ closed early, no complete answer in time, not understood). There is ONE exceptio
 client makes: a server may close a kept connection at any moment between two requests, and its close
 may cross with the next request on the way (RFC 9112, 9.3.1 and 9.5). So a request is sent a second
 time, once and on a new connection, when all of this is true: the connection had served a request
-before, not one byte of the response had come, and the close arrived within `IDLE_CLOSE` seconds of
+before, not one byte of the response had come, and the close arrived within `IDLE_CLOSE_S` seconds of
 sending. Such requests are counted in `retried` as well. A close that was noticed before anything was
 sent is no retry: it counts in `reopened`. An upgrade should cause neither; a reload of HAProxy may.
 """
@@ -23,9 +23,9 @@ from typing import Self
 
 from console.demo.connection import Closed, Connection, Malformed, Response
 
-IDLE_CLOSE = 0.1  # seconds; on loopback a crossing close arrives within a few milliseconds
-KEPT_FAILURES = 1000  # details kept; all are counted
-SLOW = 2.0  # seconds a slow request takes
+IDLE_CLOSE_S = 0.1  # seconds; on loopback a crossing close arrives within a few milliseconds
+MAX_DETAILED_FAILURES = 1000  # details kept; all are counted
+SLOW_REQUEST_S = 2.0  # seconds a slow request takes
 
 Address = tuple[str, int]
 
@@ -42,7 +42,7 @@ class Kind:
 
     @property
     def path(self) -> str:
-        return f"/slow?seconds={SLOW:g}" if self.slow else "/"
+        return f"/slow?seconds={SLOW_REQUEST_S:g}" if self.slow else "/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Report:
     seconds: float
     served: dict[Kind, int]
     failed: dict[Kind, int]
-    failures: tuple[Failure, ...]  # the first `KEPT_FAILURES`
+    failures: tuple[Failure, ...]  # the first `MAX_DETAILED_FAILURES`
     slowest: dict[Kind, float]  # seconds, of those served
     retried: int  # second attempts after an idle close; each is also served or failed
     reopened: int  # kept connections found closed before anything was sent
@@ -103,7 +103,7 @@ class Load:
             rate: requests per second, over all targets.
             targets: host and port of each frontend.
             keep_alive_share: part of the requests, 0 to 1, of clients that keep a connection.
-            slow_share: part of the requests, 0 to 1, that take `SLOW` seconds.
+            slow_share: part of the requests, 0 to 1, that take `SLOW_REQUEST_S` seconds.
             timeout: seconds until a request counts as failed.
             clients: keeping clients for each target; more join when all of them are busy.
         """
@@ -179,7 +179,11 @@ class Load:
         began = clock()
         try:
             async with asyncio.timeout(self._timeout):
-                response = await (self._kept(kind, target) if kind.keep_alive else _single(kind, target))
+                response = await (
+                    self._send_on_kept_connection(kind, target)
+                    if kind.keep_alive
+                    else _send_on_new_connection(kind, target)
+                )
             problem = "" if response.status == 200 else f"{response.status} {response.reason}"
         except TimeoutError:
             problem = f"no complete answer within {self._timeout:g} s"
@@ -191,11 +195,11 @@ class Load:
             self.slowest[kind] = max(seconds, self.slowest.get(kind, 0.0))
             return
         self.failed[kind] += 1
-        if len(self.failures) < KEPT_FAILURES:
+        if len(self.failures) < MAX_DETAILED_FAILURES:
             frontend = f"{target[0]}:{target[1]}"
             self.failures.append(Failure(began - self._begin, seconds, kind, frontend, problem))
 
-    async def _kept(self, kind: Kind, target: Address) -> Response:
+    async def _send_on_kept_connection(self, kind: Kind, target: Address) -> Response:
         """One request of the client whose connection has rested longest."""
         idle = self._idle[target]
         client = idle.popleft() if idle else Client()
@@ -206,7 +210,7 @@ class Load:
                     return await client.connection.get(kind.path)
                 except Closed as closed:
                     waited = asyncio.get_running_loop().time() - sent
-                    if closed.received or waited > IDLE_CLOSE:
+                    if closed.received or waited > IDLE_CLOSE_S:
                         raise
                     self.retried += 1
             elif client.connection is not None:
@@ -224,7 +228,7 @@ class Load:
                 client.connection.close()
 
 
-async def _single(kind: Kind, target: Address) -> Response:
+async def _send_on_new_connection(kind: Kind, target: Address) -> Response:
     connection = await Connection.open(*target)
     return await connection.get(kind.path, keep_alive=False)
 

@@ -179,7 +179,7 @@ FAULTY = (
 )
 
 
-def described() -> str:
+def format_faulty_versions() -> str:
     """One line each, for a help text."""
     width = max(len(faulty.version) for faulty in FAULTY)
     return "\n".join(f"  {faulty.version:<{width}}  {faulty.words}" for faulty in FAULTY)

@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from console.demo import watchdog
-from console.demo.configuration import known_hosts, rolldeck_config, ssh_config
+from console.demo.configuration import render_known_hosts, render_rolldeck_config, render_ssh_config
 from console.demo.consul import DevAgent
 from console.demo.haproxy import BACKEND, Checks, HAProxy, search_path
 from console.demo.load import Address
@@ -202,8 +202,8 @@ class Stack:
 
     async def _write_configuration(self) -> None:
         hosts = list(self.ssh_hosts.values())
-        (self.directory / "known_hosts").write_text(known_hosts(hosts))
-        (self.directory / "ssh_config").write_text(ssh_config(self.directory, hosts))
+        (self.directory / "known_hosts").write_text(render_known_hosts(hosts))
+        (self.directory / "ssh_config").write_text(render_ssh_config(self.directory, hosts))
         sockets = {
             name: {
                 "unix": f"unix://{instance.socket}",
@@ -219,7 +219,9 @@ class Stack:
             self._exit.push_async_callback(self.consul.stop)
             await self.consul.start(nodes, sockets)
         address = self.consul.address if self.consul else ""
-        self.config_path.write_text(rolldeck_config(self.directory, sockets, nodes, self.backends, address))
+        self.config_path.write_text(
+            render_rolldeck_config(self.directory, sockets, nodes, self.backends, address)
+        )
 
     async def wait_until_up(self, timeout: float = 60.0) -> None:
         """Wait up to `timeout` seconds until all is UP on every HAProxy. Raises TimeoutError."""

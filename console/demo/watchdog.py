@@ -18,7 +18,7 @@ import time
 MARK = "ROLLDECK_STACK"
 
 
-def marked(directory: str) -> list[int]:
+def find_processes(directory: str) -> list[int]:
     """Process ids of what belongs to the stack in this directory; zombies are not listed."""
     wanted = f"{MARK}={directory}".encode()
     return [
@@ -46,7 +46,7 @@ def sweep(directory: str, timeout: float = 5.0) -> None:
     deadline = time.monotonic() + timeout
     quiet = 0
     while quiet < 2 and time.monotonic() < deadline:
-        found = marked(directory)
+        found = find_processes(directory)
         quiet = 0 if found else quiet + 1
         for pid in found:
             try:

@@ -29,7 +29,7 @@ from console.terminal.history import (
 from console.terminal.history_entries import COLOURS, EntrySummary, findings_of
 from console.terminal.output import clean, shorten
 from console.terminal.rollout_text import reason_text
-from console.terminal.timeline import GLYPHS, commands, entries_by_node, reply_lines
+from console.terminal.timeline import GLYPHS, entries_by_node, reply_lines, sent_commands
 from orchestrator.events import events
 from orchestrator.events.events import Record
 from orchestrator.events.steps import STEPS
@@ -200,7 +200,7 @@ def render_report(summary: EntrySummary, records: Sequence[Record]) -> str:
             rows=list(step_rows(timeline)),
             timeline=entries_by_node(timeline),
             findings=group_findings(findings_of(entry)),
-            commands=list(commands(records)),
+            commands=list(sent_commands(records)),
         )
     )
     return f"{text}\n"
@@ -231,7 +231,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("console", "report"),
         autoescape=True,
-        finalize=_visible,
+        finalize=_make_visible,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -249,7 +249,7 @@ def _environment() -> Environment:
     return environment
 
 
-def _visible(value: object) -> object:
+def _make_visible(value: object) -> object:
     """What each printed value passes through before it is escaped; what a macro made has been through it.
 
     So text from outside is made harmless twice: no terminal or editor obeys it, and it is no markup.

@@ -83,7 +83,7 @@ class BackgroundWriter:
         SIGINT, SIGTERM or SIGHUP ends the wait as soon as nothing was taken for a second, also one that came
         while everything else was closed.
         """
-        with _signals_noted(_SIGNALS) as noted, self._changed:
+        with _collect_signals(_SIGNALS) as noted, self._changed:
             late = self._late()
             progress, quiet = self.progress, 0.0
             while self._needed and self._thread is not None and self._thread.is_alive():
@@ -96,7 +96,7 @@ class BackgroundWriter:
 
 
 @contextmanager
-def _signals_noted(numbers: Sequence[signal.Signals]) -> Iterator[list[int]]:
+def _collect_signals(numbers: Sequence[signal.Signals]) -> Iterator[list[int]]:
     """Those that come meanwhile, instead of what they would do."""
     noted: list[int] = []
     if threading.current_thread() is not threading.main_thread():
@@ -123,7 +123,7 @@ def current_writer() -> BackgroundWriter | None:
 
 
 @contextmanager
-def in_background(late: Callable[[], bool] = lambda: False) -> Iterator[BackgroundWriter]:
+def write_in_background(late: Callable[[], bool] = lambda: False) -> Iterator[BackgroundWriter]:
     """Write from a thread of its own meanwhile, in order.
 
     A terminal that is stopped (Ctrl-S), or a reader that does not read, blocks whoever writes: that must not

@@ -26,7 +26,14 @@ RECENT_S = 300 * 86_400.0  # so long a day needs no year
 MAX_CELL_COLUMNS = 60  # of one cell, however wide it may become
 
 
-_PAINTED = {"ok": "ok", "bad": "bad", "open": "working", "question": "warn", "pause": "warn", "note": "warn"}
+_KIND_COLOURS = {
+    "ok": "ok",
+    "bad": "bad",
+    "open": "working",
+    "question": "warn",
+    "pause": "warn",
+    "note": "warn",
+}
 
 
 def number_columns() -> tuple[str, ...]:
@@ -42,8 +49,9 @@ def node_columns() -> tuple[str, ...]:
 def entry_table(entries: Sequence[EntrySummary], columns: int) -> Iterator[str]:
     """A table that fits into so many columns where it can; 0: as wide as it is."""
     rows = _cells(entries, "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M")
-    if columns and _too_wide(rows, columns) > 0:  # as `ls` does: the time of what is new, the year of the old
-        rows = _fitted(_cells(entries, "%m-%d %H:%M", "%Y-%m-%d"), columns)
+    if columns and _excess_columns(rows, columns) > 0:
+        # As `ls` does: the time of recent entries, the year of old ones.
+        rows = _fit(_cells(entries, "%m-%d %H:%M", "%Y-%m-%d"), columns)
     head, *lines = table(HEADER, rows, right=("ID", "NODES", "TOOK"))
     yield head
     for line, summary in zip(lines, entries, strict=True):
@@ -75,18 +83,18 @@ def _row(summary: EntrySummary, form: str) -> tuple[str, ...]:
     return (*head, summary.standing, summary.nodes, took)
 
 
-def _sizes(rows: list[list[str]]) -> list[int]:
+def _column_widths(rows: list[list[str]]) -> list[int]:
     return [max([len(title), *(width(row[index]) for row in rows)]) for index, title in enumerate(HEADER)]
 
 
-def _too_wide(rows: list[list[str]], columns: int) -> int:
-    return sum(_sizes(rows)) + 2 * (len(HEADER) - 1) - columns
+def _excess_columns(rows: list[list[str]], columns: int) -> int:
+    return sum(_column_widths(rows)) + 2 * (len(HEADER) - 1) - columns
 
 
-def _fitted(rows: list[list[str]], columns: int) -> list[list[str]]:
+def _fit(rows: list[list[str]], columns: int) -> list[list[str]]:
     for title, least in MIN_COLUMNS.items():
         index = HEADER.index(title)
-        size = max(least, _sizes(rows)[index] - max(0, _too_wide(rows, columns)))
+        size = max(least, _column_widths(rows)[index] - max(0, _excess_columns(rows, columns)))
         rows = [[*row[:index], shorten(row[index], size), *row[index + 1 :]] for row in rows]
     return rows
 
@@ -111,7 +119,7 @@ def entry_lines(summary: EntrySummary, timeline: Timeline, columns: int) -> Iter
         yield clean(name) if name != ROLLOUT else "in all"
         for moment in moments:
             yield from _timeline_lines(moment, columns)
-    last = list(_ended(summary, timeline))
+    last = list(_end_lines(summary, timeline))
     yield from ["", *last] if last else []
 
 
@@ -193,25 +201,25 @@ def step_rows(timeline: Timeline) -> Iterator[tuple[str, ...]]:
 
 
 def _timeline_lines(moment: TimelineEntry, columns: int) -> Iterator[str]:
-    kind = _PAINTED.get(moment.kind)
+    kind = _KIND_COLOURS.get(moment.kind)
     glyph = paint(GLYPHS[moment.kind], kind) if kind else GLYPHS[moment.kind]
     step = f"{clean(moment.step):<8}{moment.took:>6}  " if moment.step else ""
-    first, *others = _broken(f"{step}{clean(moment.text)}", columns - 13, len(step)) or [step]
+    first, *others = _wrap(f"{step}{clean(moment.text)}", columns - 13, len(step)) or [step]
     yield f"  {format_local_time(moment.at, '%H:%M:%S')} {glyph} {first}".rstrip()
     for more in moment.more:
-        others += _broken(clean(more), columns - 15, 2)
+        others += _wrap(clean(more), columns - 15, 2)
     for line in others:
         yield f"{' ' * 13}{line}"
 
 
-def _broken(text: str, columns: int, indent: int) -> list[str]:
+def _wrap(text: str, columns: int, indent: int) -> list[str]:
     """Lines of at most so many columns; as it is where that is no width to speak of."""
     if columns < 40:
         return [text]
     return textwrap.wrap(text, columns, subsequent_indent=" " * indent)
 
 
-def _ended(summary: EntrySummary, timeline: Timeline) -> Iterator[str]:
+def _end_lines(summary: EntrySummary, timeline: Timeline) -> Iterator[str]:
     """How it ended and what was out of rotation, with the commands; or that nobody knows."""
     if timeline.state.ended is not None:
         yield from ending_lines(timeline.state.ended)
@@ -243,7 +251,7 @@ def no_end_facts(summary: EntrySummary, timeline: Timeline) -> Iterator[tuple[st
         yield "finish it", f"rolldeck resume {application}"
 
 
-_WORDS = {
+_STATE_TEXT = {
     "intact": ("intact", "ok"),
     "unverifiable": ("written before hashes, not verifiable", "info"),
     "broken": ("BROKEN", "bad"),
@@ -253,7 +261,7 @@ _WORDS = {
 def verification_lines(found: Verification, path: str) -> Iterator[str]:
     """A line for each entry with what is wrong with it, the journal's own chain, and a verdict."""
     for entry in found.entries:
-        yield _entry(entry)
+        yield _verification_line(entry)
         yield from (f"  {clean(problem)}" for problem in entry.problems)
     for problem in found.problems:
         yield paint(f"journal: {clean(problem)}", "bad")
@@ -266,8 +274,8 @@ def verification_lines(found: Verification, path: str) -> Iterator[str]:
         yield paint(f"{clean(path)}: it was CHANGED", "bad")
 
 
-def _entry(entry: EntryVerification) -> str:
-    words, kind = _WORDS[entry.state]
+def _verification_line(entry: EntryVerification) -> str:
+    words, kind = _STATE_TEXT[entry.state]
     head = f", head {entry.head}" if entry.head else ""
     unsealed = entry.state == "intact" and entry.sealed is None
     doubt = ", not sealed: it may lack its last events" if unsealed else ""

@@ -19,7 +19,8 @@ from orchestrator.events.text import encode
 GLYPHS = {"ok": "✓", "bad": "✗", "working": "◐", "warn": "!", "info": "·"}
 COLOURS = {"ok": "green", "bad": "red", "working": "yellow", "warn": "yellow", "out": "blue", "info": None}
 
-_OURS = re.compile(r"(\x1b\[[0-9;]*m|\r\x1b\[2K|\n)")  # what this program writes: colours, a new live line
+# What this program itself writes: colours, a new live line.
+_OWN_CODES = re.compile(r"(\x1b\[[0-9;]*m|\r\x1b\[2K|\n)")
 
 
 def clean(text: str) -> str:
@@ -99,8 +100,8 @@ def lose_results(error: OSError) -> None:
 
 
 def _write(text: str, stream: TextIO | None, *, live: bool = False, results: bool = False) -> None:
-    colour, end = (True, "") if live else (_colour(stream), "\n")
-    text = _harmless(text)
+    colour, end = (True, "") if live else (_has_colour(stream), "\n")
+    text = _sanitize(text)
 
     def write() -> None:
         try:
@@ -132,14 +133,14 @@ def _give_up(stream: TextIO | None, error: OSError, results: bool) -> None:
             text = f"standard output: {error.strerror}; what was to be written there is lost"
             if sys.stderr is not None:
                 line = f"{paint('rolldeck:', 'bad')} {text}"
-                click.echo(line, file=sys.stderr, color=_colour(sys.stderr))
+                click.echo(line, file=sys.stderr, color=_has_colour(sys.stderr))
 
 
-def _harmless(text: str) -> str:
+def _sanitize(text: str) -> str:
     """The last gate: what should have been cleaned, and was not, does no harm but colour."""
     if is_visible(text):
         return text
-    return "".join(part if _OURS.fullmatch(part) else clean(part) for part in _OURS.split(text))
+    return "".join(part if _OWN_CODES.fullmatch(part) else clean(part) for part in _OWN_CODES.split(text))
 
 
 def on_terminal(stream: TextIO | None) -> bool:
@@ -147,7 +148,7 @@ def on_terminal(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty()
 
 
-def _colour(stream: TextIO | None) -> bool:
+def _has_colour(stream: TextIO | None) -> bool:
     return on_terminal(stream) and not os.environ.get("NO_COLOR")
 
 

@@ -51,7 +51,7 @@ class Progress:
                 | events.NodePutBack(node=name)
                 | events.NodeSkipped(node=name)
             ):
-                return _over(state.nodes[name])
+                return _finished_line(state.nodes[name])
             case events.ServiceLog(node=name, lines=lines):
                 return "\n".join(f"{name:<10} | {clean(line)}" for line in lines)
             case events.NodeNote(node=name, text=text):
@@ -121,13 +121,13 @@ def _glyph(span: StepSpan) -> str:
     return paint("✓", "ok") if span.result == "done" else "·"
 
 
-def _unproven(node: NodeStatus) -> str:
+def _unproven_text(node: NodeStatus) -> str:
     if node.baked is None or node.baked.proven:
         return ""
     return f"\n{'':<10} {paint('!', 'warn')} {bake_text(node.baked)}"
 
 
-def _over(node: NodeStatus) -> str:
+def _finished_line(node: NodeStatus) -> str:
     """A node whose turn is over, in one line that fits 80 columns when all is well."""
     glyphs: dict[str, tuple[str, str]] = {
         NodeState.UPGRADED: ("✓", "ok"),
@@ -142,7 +142,7 @@ def _over(node: NodeStatus) -> str:
         f"{step} {f'{span.seconds:.1f}' if span.is_done else '-'}" for step, span in node.steps.items()
     )
     if node.state in DONE:
-        return f"{words} in {format_duration(node.seconds)}: {steps}{_unproven(node)}"
+        return f"{words} in {format_duration(node.seconds)}: {steps}{_unproven_text(node)}"
     return (
         f"{words} {node.step or ''}: {clean(node.reason)}"
         if node.state in (NodeState.FAILED, NodeState.HELD)
@@ -191,7 +191,7 @@ class Prompts:
         if not self.control.questions:
             return
         first = self.control.questions[0]
-        choices = ", ".join(map(_explained, first.choices))
+        choices = ", ".join(map(_format_choice, first.choices))
         # Why it failed stands in the line above already.
         text = "what now?" if RETRY in first.choices else clean(first.text)
         say(f"{paint('?', 'warn')} {clean(first.subject)}: {text}")
@@ -236,6 +236,6 @@ class Prompts:
             self.control.abort(current_operator("terminal"), "the terminal was closed")
 
 
-def _explained(choice: str) -> str:
+def _format_choice(choice: str) -> str:
     meaning = choice_text(choice)
     return paint(choice, "warn") + (f" ({meaning})" if meaning != choice else "")

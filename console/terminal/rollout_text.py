@@ -16,8 +16,8 @@ from orchestrator.planning.plan import Plan, command_groups, failed_before_text,
 if TYPE_CHECKING:
     from orchestrator.engine.plan_differences import Difference  # imports all steps; the history needs none
 
-EXITS = {"healthy": ExitCode.HEALTHY, "degraded": ExitCode.DEGRADED, "aborted": ExitCode.ABORTED}
-KINDS = {"healthy": "ok", "degraded": "bad", "aborted": "warn"}
+EXIT_CODES = {"healthy": ExitCode.HEALTHY, "degraded": ExitCode.DEGRADED, "aborted": ExitCode.ABORTED}
+RESULT_KINDS = {"healthy": "ok", "degraded": "bad", "aborted": "warn"}
 
 _SEVERITY_KINDS = {Severity.ERROR: "bad", Severity.WARNING: "warn", Severity.INFO: "info"}
 
@@ -68,11 +68,11 @@ def command_lines(plan: Plan) -> Iterator[str]:
 def ending_lines(ended: RolloutEnded) -> Iterator[str]:
     """Lines for standard output."""
     reason = reason_text(ended.result, ended.reason)
-    yield f"{paint(ended.result, KINDS[ended.result])}{reason} · {format_duration(ended.duration_s)}"
+    yield f"{paint(ended.result, RESULT_KINDS[ended.result])}{reason} · {format_duration(ended.duration_s)}"
     for outcome in outcomes(ended):
         if outcome.and_rolled_back:
             yield from (
-                f"  {outcome.title}: {clean(group)}" for group in _with_standing(ended, outcome.nodes)
+                f"  {outcome.title}: {clean(group)}" for group in _group_by_state(ended, outcome.nodes)
             )
         else:
             yield f"  {outcome.title:<12}{clean(', '.join(outcome.nodes))}"
@@ -84,10 +84,10 @@ def ending_lines(ended: RolloutEnded) -> Iterator[str]:
         why_not = f"too few requests while {'it' if len(ended.unproven) == 1 else 'they'} baked"
         yield f"  {'unproven':<12}{clean(', '.join(ended.unproven))}: {why_not}"
     for out in ended.out_of_rotation:
-        yield f"{paint('out of rotation', 'out')}: {clean(out.node)}{_whose(out)}"
+        yield f"{paint('out of rotation', 'out')}: {clean(out.node)}{_intention_suffix(out)}"
         for server in out.servers:
             yield f"  {clean(server)}"
-        yield from map(_way, way_lines(out, blocked=bool(ended.blocked)))
+        yield from map(_way_text, way_lines(out, blocked=bool(ended.blocked)))
     for text in ended.unreachable_balancers:
         yield f"{paint('unknown', 'bad')}: {clean(text)}"
     first = "once that is fixed, " if ended.blocked else ""
@@ -96,12 +96,12 @@ def ending_lines(ended: RolloutEnded) -> Iterator[str]:
         first = ""
 
 
-def _whose(out: OutOfRotation) -> str:
+def _intention_suffix(out: OutOfRotation) -> str:
     words = intention_text(out)
     return f" ({clean(words)})" if words else ""
 
 
-def _with_standing(ended: RolloutEnded, names: Iterable[str]) -> Iterator[str]:
+def _group_by_state(ended: RolloutEnded, names: Iterable[str]) -> Iterator[str]:
     """`web1, web2 (1.4.2, in rotation)`: those together that stand alike."""
     groups: dict[str, list[str]] = {}
     for name in names:
@@ -110,7 +110,7 @@ def _with_standing(ended: RolloutEnded, names: Iterable[str]) -> Iterator[str]:
         yield f"{', '.join(alike)} ({words})"
 
 
-def _way(line: WayLine) -> str:
+def _way_text(line: WayLine) -> str:
     if line.kind == "by_hand":
         return f"    {line.label} {clean(line.text)}"
     space = "  " if line.kind == "rolldeck" else " "

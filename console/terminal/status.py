@@ -20,19 +20,24 @@ def status_lines(app: str, status: ApplicationStatus) -> Iterator[str]:
     """Lines for standard output, below the table of the servers."""
     yield from _version_lines(status.versions)
     for rollout in status.rollouts:
-        yield from _running(app, rollout) if rollout.standing == "running" else _unfinished(app, rollout)
+        yield from (
+            _running_lines(app, rollout) if rollout.standing == "running" else _unfinished_lines(app, rollout)
+        )
     if status.holder is not None:
         yield f"{paint('◐', 'working')} the lock is held by {clean(str(status.holder))}"
     for kept in status.kept_out:
         if kept.by != "rollout":
-            yield _kept_out(kept)
+            yield _kept_out_line(kept)
 
 
 def _version_lines(versions: Sequence[NodeVersion]) -> Iterator[str]:
     if not versions:
         return
     told = {version.node: version.version for version in versions}
-    sources = [_source(versions, "journal", "as the journal has it"), _source(versions, "disk", "on disk")]
+    sources = [
+        _source_text(versions, "journal", "as the journal has it"),
+        _source_text(versions, "disk", "on disk"),
+    ]
     source = f" ({'; '.join(filter(None, sources))})" if any(sources) else ""
     if mixed := mixed_versions_text(told):
         yield f"{paint('mixed versions', 'warn')}: {clean(mixed)}{clean(source)}"
@@ -49,25 +54,26 @@ def _version_lines(versions: Sequence[NodeVersion]) -> Iterator[str]:
         yield f"{paint('!', 'warn')} {clean(', '.join(nodes))}: {clean(text)}"
 
 
-def _source(versions: Sequence[NodeVersion], source: str, words: str) -> str:
+def _source_text(versions: Sequence[NodeVersion], source: str, words: str) -> str:
     """Whose versions are not what the application itself says; without names when that is all of them."""
     nodes = [version.node for version in versions if version.source == source]
     return f"{', '.join(nodes)} {words}" if 0 < len(nodes) < len(versions) else words if nodes else ""
 
 
-def _head(rollout: RolloutStatus) -> str:
+def _rollout_title(rollout: RolloutStatus) -> str:
     number = f" {rollout.entry}" if rollout.entry else ""
     return f"{rollout.kind}{number} to {rollout.version}"
 
 
-def _who(rollout: RolloutStatus) -> str:
+def _operator_text(rollout: RolloutStatus) -> str:
     origin = f"; {rollout.origin}" if rollout.origin else ""
     return f"{rollout.operator} (process {rollout.pid} on {rollout.host}{origin}){since_text(rollout.since)}"
 
 
-def _running(app: str, rollout: RolloutStatus) -> Iterator[str]:
+def _running_lines(app: str, rollout: RolloutStatus) -> Iterator[str]:
     phase = "" if rollout.phase == "progressing" else f", {rollout.phase_text}"
-    yield f"{paint('◐', 'working')} {clean(f'{_head(rollout)} runs{phase}: {_who(rollout)}')}"
+    text = f"{_rollout_title(rollout)} runs{phase}: {_operator_text(rollout)}"
+    yield f"{paint('◐', 'working')} {clean(text)}"
     yield f"  {rollout.done}/{counted(rollout.total, 'node')} done"
     for node in at_work(rollout):
         reason = f": {node.reason}" if node.reason else ""
@@ -79,9 +85,9 @@ def _running(app: str, rollout: RolloutStatus) -> Iterator[str]:
         yield f"  to follow it: rolldeck follow {app}"
 
 
-def _unfinished(app: str, rollout: RolloutStatus) -> Iterator[str]:
-    yield f"{paint('!', 'warn')} {clean(f'{_head(rollout)} was not finished: {rollout.why}')}"
-    yield f"  by {clean(_who(rollout))}"
+def _unfinished_lines(app: str, rollout: RolloutStatus) -> Iterator[str]:
+    yield f"{paint('!', 'warn')} {clean(f'{_rollout_title(rollout)} was not finished: {rollout.why}')}"
+    yield f"  by {clean(_operator_text(rollout))}"
     states: dict[str, list[str]] = {}
     for node in rollout.nodes:
         states.setdefault(node.state, []).append(node.node)
@@ -91,7 +97,7 @@ def _unfinished(app: str, rollout: RolloutStatus) -> Iterator[str]:
         yield f"  {WAY_ON_LABELS[way.purpose]:<14}{clean(way.command)}"
 
 
-def _kept_out(kept: KeptOut) -> str:
+def _kept_out_line(kept: KeptOut) -> str:
     by = {
         "hand": f"by {kept.who}, manually{since_text(kept.since)}",
         "others": f"by {others_text(by_agent=kept.by_agent)}{since_text(kept.since)}, untouched",

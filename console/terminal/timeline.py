@@ -68,33 +68,33 @@ def entries_by_node(timeline: Timeline) -> dict[str, list[TimelineEntry]]:
     """By node, in the order of their turns; what concerns the whole rollout comes first, under ROLLOUT."""
     sections: dict[str, list[TimelineEntry]] = {ROLLOUT: [], **{name: [] for name in timeline.nodes}}
     for span in timeline.spans:
-        sections[span.node].append(_step(span))
+        sections[span.node].append(_step_entry(span))
     for record in timeline.notes:
         moment = _note_entry(record)
         if moment is not None:
-            node = _whose(record.event)
+            node = _node_name(record.event)
             sections[node if node in sections else ROLLOUT].append(moment)
     for moments in sections.values():
         moments.sort(key=lambda moment: moment.seq)
     return {name: moments for name, moments in sections.items() if moments}
 
 
-def _whose(event: events.AnyEvent) -> str:
+def _node_name(event: events.AnyEvent) -> str:
     name: str = getattr(event, "node", "") or getattr(event, "subject", "")
     return name
 
 
-def _step(span: StepSpan) -> TimelineEntry:
+def _step_entry(span: StepSpan) -> TimelineEntry:
     text = span.detail or ("not finished" if span.result in ("open", "interrupted") else "")
     if span.result == "failed":
         text = f"failed: {text}"
-    more = (*_waits(span), *(f"service output: {line}" for line in span.log))
+    more = (*_wait_lines(span), *(f"service output: {line}" for line in span.log))
     return TimelineEntry(
         span.seq, span.began, _SPANS[span.result], text, span.step, format_duration(span.seconds), more
     )
 
 
-def _waits(span: StepSpan) -> Iterator[str]:
+def _wait_lines(span: StepSpan) -> Iterator[str]:
     """What took a while; of a step that was not done all of it, as it may say why."""
     for wait in span.waits.values():
         if wait.seconds < MIN_WAIT_SHOWN_S and span.result in ("done", "same"):
@@ -135,7 +135,7 @@ class SentCommand:
     seconds: float
 
 
-def commands(records: Sequence[Record]) -> Iterator[SentCommand]:
+def sent_commands(records: Sequence[Record]) -> Iterator[SentCommand]:
     """In the order of their replies; one without a reply stands where it was sent."""
     lost = find_unanswered(records)
     for record in records:
@@ -153,7 +153,7 @@ def commands(records: Sequence[Record]) -> Iterator[SentCommand]:
 
 def transcript_lines(records: Sequence[Record]) -> Iterator[str]:
     """Lines for a terminal: `>` was sent, `<` came back."""
-    for command in commands(records):
+    for command in sent_commands(records):
         place = clean("".join(f"{part} " for part in (command.node, command.step) if part))
         mark = ">" if command.ok else paint("✗>", "bad")
         yield (

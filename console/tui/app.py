@@ -55,14 +55,14 @@ THEMES: Mapping[str, str] = {
 """Textual's name of each theme that the configuration knows."""
 
 
-def _nodes() -> type[Provider]:
+def _load_node_commands() -> type[Provider]:
     """Return the provider; it is imported with the palette, to show the first screen sooner."""
     from console.tui.keymap import NodeCommands
 
     return NodeCommands
 
 
-def _keymap(settings: ConsoleSettings, file: str) -> dict[str, str]:
+def _check_keys(settings: ConsoleSettings, file: str) -> dict[str, str]:
     """Return the keymap; ConfigError for a key that does not work."""
     from console.tui.keymap import GROUPS, check_keymap
 
@@ -80,7 +80,7 @@ class Console(App[str]):
     ENABLE_COMMAND_PALETTE = True
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {
         *App.COMMANDS,
-        _nodes,
+        _load_node_commands,
     }
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("question_mark", "show_help_panel", "help", id="help", tooltip="Keys of what has the focus")
@@ -112,7 +112,7 @@ class Console(App[str]):
         settings = settings or ConsoleSettings()
         self._applications = applications
         if settings.keys:
-            self.set_keymap(_keymap(settings, file))
+            self.set_keymap(_check_keys(settings, file))
         self.register_theme(HIGH_CONTRAST)
         self.theme = THEMES[settings.theme]
         self.session = session

@@ -11,7 +11,7 @@ from textual.keys import Keys, format_key
 
 from backends.errors import ConfigError
 from backends.text import visible
-from console.config.explanation import unknown
+from console.config.explanation import describe_unknown_key
 from console.tui.screens.detail import DetailScreen, TranscriptScreen
 from console.tui.screens.main import MainScreen
 from widgets.detail.view import DetailView
@@ -52,7 +52,7 @@ def check_keymap(keys: Mapping[str, str], groups: Sequence[Group], file: str) ->
     for name, text in keys.items():
         where = f"console.keys.{name}"
         if name not in known:
-            raise ConfigError(file, where, unknown(name, sorted(known)))
+            raise ConfigError(file, where, describe_unknown_key(name, sorted(known)))
         for key in text.split(","):
             if not _is_key(key.strip()):
                 raise ConfigError(
@@ -79,7 +79,7 @@ def _refuse_clashes(keymap: Mapping[str, str], group: Group, file: str) -> None:
     for binding in _bindings(group):
         name = binding.id or binding.action
         for key in keymap.get(name, binding.key).split(","):
-            key = _normal(key)
+            key = _normalize(key)
             other = users.setdefault(key, name)
             if other != name and (name in keymap or other in keymap):
                 changed, kept = (name, other) if name in keymap else (other, name)
@@ -90,7 +90,7 @@ def _refuse_clashes(keymap: Mapping[str, str], group: Group, file: str) -> None:
                 )
 
 
-def _normal(key: str) -> str:
+def _normalize(key: str) -> str:
     """Return the same name for "?" and "question_mark"."""
     key = key.strip()
     return format_key(key)

@@ -10,10 +10,10 @@ from console.config.config_file import Config, find_and_load
 from console.exit_codes import ExitCode
 from console.interrupts import interrupts
 from console.operator_identity import current_operator
-from console.sessions import listening_on, open_session, stop_on_signals
+from console.sessions import listen_on, open_session, stop_on_signals
 from console.terminal.output import clean, on_terminal, result, say
 from console.terminal.progress import Progress, Prompts
-from console.terminal.rollout_text import EXITS, ending_lines
+from console.terminal.rollout_text import EXIT_CODES, ending_lines
 from console.tui.app import Console
 from console.tui.screens.actions import ABORT, PAUSE, SWITCH
 from orchestrator.live.poller import Poller
@@ -56,7 +56,7 @@ async def run_tui(session: Session, config: Config, read_only: str = "") -> int 
     versions = asyncio.create_task(_poll_versions(session), name="versions")
     _collect_rarely()
     try:
-        with _closing(console):
+        with _close_on_signals(console):
             answer = await console.run_async()
     finally:
         for task in (polling, versions):
@@ -95,10 +95,10 @@ async def _poll_versions(session: Session) -> None:
 
 
 @contextlib.contextmanager
-def _closing(console: Console) -> Iterator[None]:
+def _close_on_signals(console: Console) -> Iterator[None]:
     """Close the console on SIGTERM or a lost terminal; a rollout ends after its running step."""
     loop = asyncio.get_running_loop()
-    with listening_on(loop, console.close):
+    with listen_on(loop, console.close):
         yield
 
 
@@ -119,7 +119,7 @@ async def _finish_rollout(session: Session, answer: str | None) -> int:
         return ExitCode.HEALTHY
     for line in ending_lines(ended):
         result(line)
-    return EXITS[ended.result]
+    return EXIT_CODES[ended.result]
 
 
 async def _wait_for_end(session: Session) -> None:

@@ -73,7 +73,7 @@ async def health(node: Node) -> tuple[int, bytes]:
 
 def left_behind(directory: Path) -> list[str]:
     """Processes of the stack, its watchdog included, and its sockets."""
-    processes = [f"pid {pid}" for pid in watchdog.marked(str(directory))]
+    processes = [f"pid {pid}" for pid in watchdog.find_processes(str(directory))]
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             arguments = entry.read_bytes().split(b"\0")
@@ -86,7 +86,7 @@ def left_behind(directory: Path) -> list[str]:
 
 async def test_everything_is_up_and_load_loses_nothing(place: Path) -> None:
     async with Stack(place) as stack:
-        assert len(watchdog.marked(str(place))) == 6  # four applications, two HAProxies
+        assert len(watchdog.find_processes(str(place))) == 6  # four applications, two HAProxies
         for instance in stack.instances.values():
             assert await instance.statuses() == dict.fromkeys(stack.nodes, "UP")
         assert [await running_version(stack, name) for name in stack.nodes] == ["1.4.2"] * 4
@@ -331,7 +331,7 @@ async def test_nothing_is_left_after_the_end(place: Path) -> None:
     async with TunedStack(place, nodes=1, start_delay=0.0) as stack:
         async with await ssh(stack, "web1") as connection:
             await connection.create_process("sleep 1000")
-            assert len(watchdog.marked(str(place))) >= 4
+            assert len(watchdog.find_processes(str(place))) >= 4
             ports = [stack.nodes["web1"].port, stack.nodes["web1"].ssh_port, stack.instances["lb1"].port]
             assert [await is_open(port) for port in ports] == [True] * 3
         assert left_behind(place) != []
@@ -359,7 +359,7 @@ async def test_nothing_is_left_after_a_cancellation(place: Path, when: str) -> N
     if when == "running":
         await running.wait()
     else:  # the application waits to open its port, and the stack for HAProxy to find it up
-        await until(lambda: len(watchdog.marked(str(place))) == 3)
+        await until(lambda: len(watchdog.find_processes(str(place))) == 3)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -393,7 +393,7 @@ async def test_nothing_is_left_when_the_owning_process_is_ended(place: Path, by:
         assert owner.stdout is not None
         ports = [int(port) for port in (await owner.stdout.readline()).split()]
         assert [await is_open(port) for port in ports] == [True, True]
-        assert len(watchdog.marked(str(place))) == 3
+        assert len(watchdog.find_processes(str(place))) == 3
         os.kill(owner.pid, by)
         await owner.wait()
         await until(lambda: left_behind(place) == [])

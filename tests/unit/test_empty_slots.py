@@ -9,7 +9,7 @@ import pytest
 from backends.haproxy.columns import Name, columns_of
 from backends.model import Admin, Backend, Info, Level, Operational, Server, ServerRef, Snapshot
 from console.config.config_file import parse
-from console.config.first_configuration import Found, merged, written
+from console.config.first_configuration import BalancerScan, merge_backends, render_configuration
 from orchestrator.inventory.resolver import resolve_nodes
 from orchestrator.live.disruptions import headroom
 from orchestrator.live.poller import BalancerView, FleetView
@@ -153,7 +153,7 @@ def test_init_leaves_empty_slots_out(srv: str) -> None:
     servers = tuple(replace(server, srv_record=srv) for server in slots(3, 7).servers)
     [backend] = {server.ref.backend for server in servers}
     snapshot = replace(slots(3, 7), servers=servers, backends=(Backend(backend, "http", "", ""),))
-    text = written({"lb1": "unix:///x"}, "", merged({"lb1": Found(snapshot)}, []))
+    text = render_configuration({"lb1": "unix:///x"}, "", merge_backends({"lb1": BalancerScan(snapshot)}, []))
     assert "# 7 of HAProxy's servers here are empty slots" in text
     (app,) = parse(tomllib.loads(text), "f").apps.values()
     assert list(app.nodes) == ["web-1", "web-2", "web-3"]
@@ -162,7 +162,9 @@ def test_init_leaves_empty_slots_out(srv: str) -> None:
 
 def test_init_writes_what_can_be_read_of_a_template_that_is_empty() -> None:
     snapshot = replace(slots(0, 4), backends=(Backend("shop", "http", "", ""),))
-    text = written({"lb1": "unix:///x"}, "", merged({"lb1": Found(snapshot)}, ["shop"]))
+    text = render_configuration(
+        {"lb1": "unix:///x"}, "", merge_backends({"lb1": BalancerScan(snapshot)}, ["shop"])
+    )
     (app,) = parse(tomllib.loads(text), "f").apps.values()
     assert app.nodes == {}
 

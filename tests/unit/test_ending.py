@@ -6,7 +6,7 @@ import click
 import pytest
 from msgspec import structs
 
-from console.terminal.rollout_text import EXITS, KINDS, ending_lines
+from console.terminal.rollout_text import EXIT_CODES, RESULT_KINDS, ending_lines
 from orchestrator.events.events import Result, RolloutEnded
 from orchestrator.events.ways_back import BackCommand, OutOfRotation, WayOn
 from tests.support.console_values import HOSTILE, harmless
@@ -88,8 +88,8 @@ def test_an_abort_is_said_once() -> None:
 
 
 def test_every_result_has_a_colour_and_an_exit_code_of_its_own() -> None:
-    assert EXITS.keys() == KINDS.keys() == {"healthy", "degraded", "aborted"}
-    assert [int(EXITS[state]) for state in ("healthy", "degraded", "aborted")] == [0, 1, 4]
+    assert EXIT_CODES.keys() == RESULT_KINDS.keys() == {"healthy", "degraded", "aborted"}
+    assert [int(EXIT_CODES[state]) for state in ("healthy", "degraded", "aborted")] == [0, 1, 4]
 
 
 @pytest.mark.parametrize("said", HOSTILE)

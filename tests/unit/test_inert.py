@@ -21,7 +21,7 @@ from backends.hosts.ssh_settings import Hop, SshSettings
 from backends.inventories.files import parse_toml
 from backends.untrusted import MAX_HOST_CHARS, NotInert, check_inert, check_port
 from console.config.config_file import parse
-from console.demo.configuration import rolldeck_config
+from console.demo.configuration import render_rolldeck_config
 from orchestrator.inventory.consul import found_nodes
 from orchestrator.inventory.resolver import resolve_nodes
 from orchestrator.inventory.source import NodeSettings, checked_nodes
@@ -349,7 +349,7 @@ def test_the_user_of_ssh_is_named_when_it_cannot_be_used() -> None:
 
 @pytest.mark.parametrize("socket", ["unix:///run/h.sock", "tcp://127.0.0.1:9999", "ssh://lb1/run/h.sock"])
 def test_the_demo_allows_what_it_writes_there(tmp_path: Path, socket: str) -> None:
-    text = rolldeck_config(tmp_path, {"lb1": socket}, [], consul="http://127.0.0.1:8500")
+    text = render_rolldeck_config(tmp_path, {"lb1": socket}, [], consul="http://127.0.0.1:8500")
     found = parse(parse_toml(text, "f"), "f").app("shop").load_balancers
     assert found is not None
     assert allowed(socket, found) == socket

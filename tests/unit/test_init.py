@@ -12,7 +12,7 @@ from backends.model import Backend, Info, Level, Snapshot
 from console.command_line import cli
 from console.commands import init
 from console.config.config_file import load, parse
-from console.config.first_configuration import Found, _key, merged, written
+from console.config.first_configuration import BalancerScan, _toml_key, merge_backends, render_configuration
 from tests.support.console_values import HIDDEN, anything, harmless, server
 from tests.support.servers.haproxy import haproxy_binaries, haproxy_paths, running_haproxy
 
@@ -128,8 +128,8 @@ def snapshot(*names: tuple[str, str, str, str]) -> Snapshot:
 
 
 def text_of(snapshot: Snapshot) -> str:
-    apps = merged({"lb1": Found(snapshot)}, [backend.name for backend in snapshot.backends])
-    return written({"lb1": "unix:///x"}, "", apps)
+    apps = merge_backends({"lb1": BalancerScan(snapshot)}, [backend.name for backend in snapshot.backends])
+    return render_configuration({"lb1": "unix:///x"}, "", apps)
 
 
 @pytest.mark.parametrize("binary", haproxy_binaries())
@@ -195,7 +195,7 @@ def test_what_is_there_is_not_written_into(tmp_path: Path, monkeypatch: pytest.M
     async def write(*_: object, **__: object) -> str:
         return "text"
 
-    monkeypatch.setattr(init, "_write", write)
+    monkeypatch.setattr(init, "_compose", write)
     precious, written = tmp_path / "precious", tmp_path / "config.toml"
     precious.write_text("precious")
     for there in (precious, tmp_path / "nothing"):  # a link to nothing, too, was written through
@@ -217,7 +217,7 @@ def test_a_status_with_a_line_break_stays_a_comment() -> None:
 
 
 def test_what_cannot_be_a_table_key_is_quoted() -> None:
-    assert [_key(key) for key in ("web-1_a", "web.1", "a:1", "", 'a"b\\', "日本")] == [
+    assert [_toml_key(key) for key in ("web-1_a", "web.1", "a:1", "", 'a"b\\', "日本")] == [
         "web-1_a",
         '"web.1"',
         '"a:1"',

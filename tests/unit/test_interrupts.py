@@ -106,10 +106,10 @@ def test_one_that_came_while_all_was_closed_ends_the_wait_for_a_reader() -> None
     program = """
 import os, signal, time
 from console.interrupts import interrupts
-from console.terminal.background_writer import Job, in_background
+from console.terminal.background_writer import Job, write_in_background
 interrupts.catch()
 interrupts.begin()
-with in_background(lambda: interrupts.late) as writer:
+with write_in_background(lambda: interrupts.late) as writer:
     writer.put(Job(lambda: time.sleep(60)))
     with interrupts.listening(lambda _: interrupts.end_late()):
         os.kill(os.getpid(), signal.SIGTERM)

@@ -9,7 +9,7 @@ from itertools import islice
 import pytest
 
 from console.demo.connection import Malformed, Response, parse
-from console.demo.load import IDLE_CLOSE, Address, Kind, Load, Report, schedule
+from console.demo.load import IDLE_CLOSE_S, Address, Kind, Load, Report, schedule
 from tests.support.servers.tcp_listener import listening
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -166,7 +166,7 @@ async def test_a_close_long_after_sending_was_no_idle_close() -> None:
         if await request(stream):
             stream[1].write(OK)
         if await request(stream):
-            await asyncio.sleep(IDLE_CLOSE * 2)
+            await asyncio.sleep(IDLE_CLOSE_S * 2)
             closed.set()
 
     async with server(behave) as target, kept(target, rate=50) as load:

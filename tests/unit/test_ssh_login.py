@@ -92,7 +92,7 @@ def test_what_is_no_file_of_ours_is_not_read(tmp_path: Path, monkeypatch: pytest
     file.chmod(0o666)
     assert ssh_credential(str(file)) == "", "others may write it"
     file.chmod(0o600)
-    monkeypatch.setattr(operator_identity, "_owners", lambda: iter([os.getuid() + 1]))
+    monkeypatch.setattr(operator_identity, "_trusted_owners", lambda: iter([os.getuid() + 1]))
     assert ssh_credential(str(file)) == "", "it is somebody else's"
 
 

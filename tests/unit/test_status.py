@@ -22,16 +22,16 @@ def seen(instance: str, *servers: Server) -> Snapshot:
 
 
 def test_a_server_that_one_load_balancer_lacks_is_not_in_rotation(capsys: pytest.CaptureFixture[str]) -> None:
-    both: status.Seen = {"lb1": seen("lb1", server("web1", "lb1")), "lb2": seen("lb2")}
-    assert not status._as_text("shop", both)
+    both: status.Answers = {"lb1": seen("lb1", server("web1", "lb1")), "lb2": seen("lb2")}
+    assert not status._show_servers("shop", both)
     out = capsys.readouterr().out
     assert "✓?" in out
     assert "0 of 1 in rotation; not: web1 (shop)" in out
 
 
 def test_a_load_balancer_that_cannot_be_read_is_not_healthy(capsys: pytest.CaptureFixture[str]) -> None:
-    mixed: status.Seen = {"lb1": seen("lb1", server("web1", "lb1")), "lb2": Unreachable("lb2", "refused")}
-    assert not status._as_text("shop", mixed)
+    mixed: status.Answers = {"lb1": seen("lb1", server("web1", "lb1")), "lb2": Unreachable("lb2", "refused")}
+    assert not status._show_servers("shop", mixed)
     captured = capsys.readouterr()
     assert "1 of 1 in rotation" in captured.out
     assert "lb2: refused" in captured.err
@@ -59,21 +59,21 @@ def test_errors_are_what_clients_saw_and_unknown_in_tcp_mode(
     counters = RequestCounters(total=200, answered=198, broken=4)
     told = Backend("shop", "http", "", "", RequestCounters(total=200, answered=200, answered_5xx=2))
     http, tcp = server("web1", counters=counters), server("db1", backend="db", counters=TCP)
-    both: status.Seen = {"lb1": replace(seen("lb1", http, tcp), backends=(told,))}
-    assert status._as_text("shop", both)
+    both: status.Answers = {"lb1": replace(seen("lb1", http, tcp), backends=(told,))}
+    assert status._show_servers("shop", both)
     cells = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert [line[-2] for line in cells[1:4]] == ["ERR%", "1.0", "?"]
-    assert status._as_json("shop", both)
+    assert status._print_servers("shop", both)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()][1:]
     assert [(line["requests"], line["errors"]) for line in lines] == [(200, 2), (7, None)]
 
 
 def shown(
-    monkeypatch: pytest.MonkeyPatch, folder: Path, seen_now: status.Seen, *arguments: str, nodes: str = ""
+    monkeypatch: pytest.MonkeyPatch, folder: Path, seen_now: status.Answers, *arguments: str, nodes: str = ""
 ) -> tuple[int, str]:
     """`rolldeck status` where the load balancers say this; its exit code and standard output."""
 
-    async def look(*_: object) -> status.Seen:
+    async def look(*_: object) -> status.Answers:
         return seen_now
 
     monkeypatch.setattr(StatusReader, "look", look)
@@ -115,7 +115,7 @@ def test_errors_that_no_server_explains_are_in_json(monkeypatch: pytest.MonkeyPa
     assert found == {("lb1", "shop"): 3, ("lb1", "db"): None, ("lb2", "shop"): 3, ("lb2", "db"): None}
 
 
-def with_slots(up: int, empty: int) -> status.Seen:
+def with_slots(up: int, empty: int) -> status.Answers:
     full = (server(f"web-{number}", address=f"10.0.0.{number}") for number in range(1, up + 1))
     none = (
         server(

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from console.terminal import output
-from console.terminal.background_writer import in_background
+from console.terminal.background_writer import write_in_background
 from console.terminal.output import clean, pad, paint, shorten, table, width
 from orchestrator.events.text import SCHEMA
 from tests.support.console_values import HIDDEN, HOSTILE, anything, harmless
@@ -142,7 +142,7 @@ def test_a_terminal_that_is_stopped_stops_nobody_who_writes_in_the_background(
     line = "x" * 1000
     with os.fdopen(writing, "w") as stream, monkeypatch.context() as patched:
         patched.setattr(sys, "stdout", stream)
-        with in_background():
+        with write_in_background():
             for _ in range(1000):  # far more than a pipe holds: the last ones would block
                 output.result(line)
             seen: list[bytes] = []

@@ -59,7 +59,7 @@ class RolloutSummary:
         subjects = [question.subject] if question.subject in self.state.nodes else self._batch()
         refs = [ref for name in subjects for ref in self.plan.node(name).refs]
         if len(subjects) == 1 and self.state.nodes[subjects[0]].state in (NodeState.FAILED, NodeState.HELD):
-            return [f"now: {_now(self.view, refs)}"]
+            return [f"now: {_current_state_text(self.view, refs)}"]
         if question.step and question.step != "drain":
             return self._commands(subjects[0], question.step)
         backends = tuple(dict.fromkeys(ref.backend for ref in refs))
@@ -121,7 +121,7 @@ class RolloutSummary:
         return ", ".join(dict.fromkeys(wrong))
 
 
-def _now(view: FleetView, refs: Sequence[ServerRef]) -> str:
+def _current_state_text(view: FleetView, refs: Sequence[ServerRef]) -> str:
     """`maint on lb1, lb2`."""
     groups: dict[str, list[str]] = {}
     for ref in refs:
