@@ -20,7 +20,7 @@ class Command:
 
     @classmethod
     def shell(cls, script: str) -> "Command":
-        """A POSIX shell script; values in it must have been quoted by whoever built it."""
+        """Make the command of a POSIX shell script; values in it must have been quoted by its caller."""
         return cls(("sh", "-c", script))
 
 
@@ -29,7 +29,7 @@ class CommandResult:
     """How a command ended. Output beyond the host's limit is cut, with `truncated` set."""
 
     target: str
-    command: str  # exactly what ran, quoted, ready to be repeated by hand
+    command: str  # exactly what ran, quoted, ready to be repeated in a shell
     exit_status: int
     stdout: str
     stderr: str

@@ -22,7 +22,7 @@ _ACL = "system.posix_acl_access"
 
 
 class Untrusted(OSError):
-    """Somebody may have written a file who may not.
+    """A file that somebody may have written who is not allowed to.
 
     Attributes:
         strerror: the file, or the folder or link on the way to it that is the reason; whose it is, its mode,
@@ -54,12 +54,12 @@ class Writers:
 
     @classmethod
     def own(cls) -> "Writers":
-        """Root and we. Under sudo we are root: the files of whoever called sudo are not root's."""
+        """Return root and this user. Under sudo that is root alone, and not the user who called sudo."""
         return cls(frozenset((0, os.geteuid())))
 
     @classmethod
     def also_of(cls, info: os.stat_result) -> "Writers":
-        """Root, we, and whoever may write this file."""
+        """Return root, this user, and those who may write this file."""
         groups = frozenset((info.st_gid,)) if info.st_mode & stat.S_IWGRP else frozenset[int]()
         return cls(frozenset((0, os.geteuid(), info.st_uid)), groups, bool(info.st_mode & stat.S_IWOTH))
 
@@ -75,7 +75,7 @@ def open_trusted(path: Path, writers: Writers) -> int:
     others even if it is sticky: anybody could put a file there in which we would look for ours.
 
     Returns:
-        The descriptor; whoever asked closes it.
+        The descriptor, which the caller closes.
 
     Raises:
         Untrusted: somebody else may write it.
@@ -101,7 +101,7 @@ def open_own_folder(path: Path) -> int:
     In a team's folder a member's will do. On the way nobody but owners and groups may replace anything.
 
     Returns:
-        The descriptor; whoever asked closes it.
+        The descriptor, which the caller closes.
 
     Raises:
         Untrusted: it is somebody else's, or everybody may write it.
@@ -120,17 +120,17 @@ def open_own_folder(path: Path) -> int:
 
 
 def is_teams(folder: os.stat_result) -> bool:
-    """Its group may write it, and it hands that group on: mode 2770."""
+    """Return whether a folder is a team's: its group may write it, and it hands that group on (mode 2770)."""
     return bool(folder.st_mode & stat.S_IWGRP and folder.st_mode & stat.S_ISGID)
 
 
 def described(info: os.stat_result) -> str:
-    """Whose something is, and its mode, for an error."""
+    """Describe the owner and the mode of a file, for an error."""
     return f"of {_user(info.st_uid)}, mode {stat.S_IMODE(info.st_mode):04o}"
 
 
 def expected_owner(info: os.stat_result, users: frozenset[int]) -> str:
-    """What is wrong with its owner; empty when nothing is."""
+    """Return what is wrong with a file's owner; empty when nothing is."""
     if info.st_uid in users:
         return ""
     names = " or ".join(_user(user) for user in sorted(users))
@@ -140,7 +140,7 @@ def expected_owner(info: os.stat_result, users: frozenset[int]) -> str:
 def _walk(
     path: Path, writers: Writers, flags: int, *, follow: bool = True, in_sticky: bool = False
 ) -> tuple[int, str]:
-    """Open what is at the end of the way; returns its descriptor and its path without links."""
+    """Open what is at the end of a path, and return its descriptor and its path without links."""
     ahead = list(reversed(path.absolute().parts[1:]))  # the next name is the last one
     if not ahead:
         return os.open("/", flags), "/"
@@ -190,7 +190,7 @@ def _names(target: str) -> Sequence[str]:
 
 
 def _link(name: str, folder: int) -> str | None:
-    """Where a link leads; None when it is none."""
+    """Return where a link leads; None for what is no link."""
     try:
         return os.readlink(name, dir_fd=folder)
     except OSError as error:
@@ -200,7 +200,7 @@ def _link(name: str, folder: int) -> str | None:
 
 
 def _is_sticky(info: os.stat_result) -> bool:
-    """In such a folder nobody replaces what others have in it, except for its owner."""
+    """Return whether only its owner, and a file's owner, can replace that file in a folder."""
     return bool(info.st_mode & stat.S_ISVTX)
 
 
@@ -220,7 +220,7 @@ def _check_owner(info: os.stat_result, where: str, users: frozenset[int]) -> Non
 
 
 def _is_owners_alone(info: os.stat_result, file: int) -> bool:
-    """Its group has no other member than its owner, and it has no list of others who may write it."""
+    """Return whether a file's group has no member but its owner, and no list names others who may write."""
     try:
         # Of a descriptor made with O_PATH only this way. With such a list, the group's bits are its mask.
         listed = _ACL in os.listxattr(f"/proc/self/fd/{file}")
@@ -231,7 +231,7 @@ def _is_owners_alone(info: os.stat_result, file: int) -> bool:
 
 @functools.lru_cache(maxsize=64)
 def _is_private(user: int, group: int) -> bool:
-    """By the convention of distributions that make a group for each user."""
+    """Return whether a group is a user's own, as distributions make one for each user."""
     try:
         owner, of = pwd.getpwuid(user), grp.getgrgid(group)
     except KeyError:

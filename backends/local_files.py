@@ -26,7 +26,7 @@ def open_own(path: Path, flags: int) -> int:
         flags: as of `os.open`; with O_CREAT the file is made if it is missing, and its folders.
 
     Returns:
-        The descriptor; whoever asked closes it.
+        The descriptor, which the caller closes.
 
     Raises:
         Untrusted: the folder or the file is somebody else's, everybody may write it, or it is a link.
@@ -116,7 +116,7 @@ def write_private(path: Path, content: bytes, *, replace: bool) -> None:
 
 
 def write_beside(path: Path, content: bytes) -> Path:
-    """The same beside what is there already: as `NAME-2.txt` and so on. Returns its path. Raises OSError."""
+    """Write a file beside what is there, as `NAME-2.txt` and so on; return its path. Raises OSError."""
     for number in range(1, _MAX_FILES_PER_NAME):
         free = path if number == 1 else path.with_stem(f"{path.stem}-{number}")
         try:
@@ -195,7 +195,7 @@ async def read_regular_file(path: str, most_bytes: int) -> bytes:
     """Read a regular file, through symbolic links.
 
     It is read in a thread that nobody waits for at the end of the program: a network file system that hangs
-    keeps it for ever. Whoever calls sets a time-out.
+    keeps it for ever. The caller sets a time-out.
 
     Raises:
         OSError: it cannot be read, is no regular file, or is longer.
@@ -204,7 +204,7 @@ async def read_regular_file(path: str, most_bytes: int) -> bytes:
     result: asyncio.Future[bytes] = loop.create_future()
 
     def settle(tell: Callable[[], None]) -> None:
-        if not result.done():  # else whoever asked has gone
+        if not result.done():  # else the caller has gone
             tell()
 
     def work() -> None:

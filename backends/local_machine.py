@@ -68,7 +68,7 @@ _secrets = {"CONSUL_HTTP_TOKEN", "CONSUL_HTTP_AUTH"}
 
 
 def base_environment(names: Collection[str] = (), *, of: Collection[str] = BASE) -> dict[str, str]:
-    """A small environment.
+    """Return a small environment.
 
     Args:
         names: further variables that somebody has asked for; those that are not set are left out.
@@ -79,12 +79,12 @@ def base_environment(names: Collection[str] = (), *, of: Collection[str] = BASE)
 
 
 def login_environment() -> dict[str, str]:
-    """That of a command which works on a node, when the node is this machine."""
+    """Return the environment of a command which works on a node, when the node is this machine."""
     return base_environment(of=LOGIN)
 
 
 def operator_environment() -> dict[str, str]:
-    """That of the operator's own tools, such as a password manager or Ansible.
+    """Return the environment of the operator's own tools, such as a password manager or Ansible.
 
     They work with agents and logins of the operator's: all of it, but no secrets of Rolldeck's other parts.
     """
@@ -92,12 +92,12 @@ def operator_environment() -> dict[str, str]:
 
 
 def keep_secret(names: Iterable[str]) -> None:
-    """These variables hold secrets of Rolldeck's own: no process gets them unless it is told by name."""
+    """Keep variables with secrets of Rolldeck from processes, except those for which they are named."""
     _secrets.update(names)
 
 
 def secret_names(configuration: Mapping[str, Any]) -> set[str]:
-    """All that a decoded configuration names as the place of a secret: keys such as `password_env`."""
+    """Return all that a decoded configuration names as the place of a secret: keys such as `password_env`."""
     found: set[str] = set()
     for key, value in configuration.items():
         for item in value if isinstance(value, list) else [value]:
@@ -109,7 +109,7 @@ def secret_names(configuration: Mapping[str, Any]) -> set[str]:
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Raises ValueError for what cannot be the name of a variable."""
+    """Raise ValueError for what cannot be the name of a variable."""
     for name in names:
         if not NAME.fullmatch(name):
             raise ValueError(f"env: found {name!r}, expected names of variables")

@@ -32,7 +32,7 @@ class Registered:
 
     Attributes:
         exists: the node is registered.
-        maintenance: the reason of its maintenance there, as whoever enabled it wrote it; empty without one.
+        maintenance: the reason of its maintenance there, as it was written there; empty without one.
         set_by_rollout: a rollout of Rolldeck enabled that maintenance, and a rollout may end it.
         set_manually: a manual change of Rolldeck enabled it.
         failing_checks: the registry's own checks that do not pass, as text; maintenance is not among them.
@@ -55,7 +55,7 @@ class HealthResult:
 
 
 class Presence(enum.StrEnum):
-    """The three answers. Only the second one is a reason to refuse."""
+    """The three answers to whether a version is available. Only the second one is a reason to refuse."""
 
     THERE = "there"
     NOT_THERE = "not_there"
@@ -64,7 +64,7 @@ class Presence(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Availability:
-    """What was found.
+    """Whether a version is available on a node, and what was found instead.
 
     Attributes:
         presence: the answer.

@@ -207,7 +207,7 @@ class PortProbe(Protocol):
 
 
 class Connections(Protocol):
-    """The connections to the application's port of a node, from whichever client."""
+    """The connections to the application's port of a node, from any client."""
 
     async def count(self) -> int:
         """Count the established connections. Raises Unreachable, UnreadableReply."""
@@ -287,7 +287,7 @@ class Registration(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LockValue:
-    """What the holder of a lock has written there.
+    """A value that the holder of a lock has written there.
 
     Attributes:
         value: as it was given to `KeyLock.try_acquire`, if the holder wrote it.

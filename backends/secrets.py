@@ -33,7 +33,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """The value itself: only for handing it to what needs it, at the last moment."""
+        """Return the value, only to hand it to what needs it, at the last moment."""
         return self._value
 
     def __repr__(self) -> str:
@@ -81,7 +81,7 @@ async def load_secret(env: str, file: str, command: str, what: str) -> Secret | 
 
 
 def redact(text: str) -> str:
-    """The text without any secret that was read, Authorization headers and passwords in URLs."""
+    """Return the text without secrets that were read, Authorization headers and passwords in URLs."""
     for value in sorted(_known, key=len, reverse=True):  # one may be the beginning of another
         text = text.replace(value, "***")
     return _IN_URL.sub("***@", _AUTHORIZATION.sub(r"\1***", text))

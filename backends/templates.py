@@ -137,7 +137,7 @@ def check_words(what: str, text: str) -> None:
 
 
 def _replace(template: str, values: Mapping[str, str], render: Callable[[str, str], str]) -> str:
-    """`render` gets each value and the text before it."""
+    """Replace the names; `render` gets each value and the text before it."""
 
     def substitute(match: re.Match[str]) -> str:
         name = match[1]
@@ -163,7 +163,7 @@ def _url_part(value: str, before: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Placeholders:
-    """What one template may name.
+    """The names that one template may have.
 
     Attributes:
         names: that are filled in.
@@ -214,7 +214,7 @@ _MEANT = {
 
 
 def wrong_placeholders(settings: msgspec.Struct, key: str) -> Iterator[tuple[str, str]]:
-    """The keys of templates that name what nobody fills in, with what is wrong, in words.
+    """Yield the keys of templates that name what nobody fills in, with what is wrong, in words.
 
     Args:
         settings: of the configuration; those in it are looked at too.
@@ -237,7 +237,7 @@ def wrong_placeholders(settings: msgspec.Struct, key: str) -> Iterator[tuple[str
 
 
 def wrong_placeholder(template: str, allowed: Placeholders) -> str:
-    """What is wrong with the first name that is not filled in; empty when all are."""
+    """Return what is wrong with the first name that is not filled in; empty when all are."""
     if allowed.in_shell:
         for match in _SHELL_NAME.finditer(template):
             name = match[1]
@@ -251,7 +251,7 @@ def wrong_placeholder(template: str, allowed: Placeholders) -> str:
 
 @functools.cache
 def _templates(kind: type[msgspec.Struct]) -> dict[str, Placeholders]:
-    """The fields of a struct that are templates."""
+    """Return the fields of a struct that are templates."""
     found = {}
     for field, hint in typing.get_type_hints(kind, include_extras=True).items():
         for part in (hint, *typing.get_args(hint)):  # of "a text or nothing", too
@@ -270,7 +270,7 @@ def _words(found: str, name: str, allowed: Placeholders) -> str:
 
 
 def _meant(name: str, names: frozenset[str]) -> str:
-    """The name that was meant perhaps; empty when none is close."""
+    """Return the name that was probably meant; empty when none is close."""
     lower = name.lower()
     if lower not in names and _MEANT.get(lower) in names:
         return _MEANT[lower]

@@ -17,7 +17,7 @@ _HIDDEN = re.compile(
 
 
 def is_visible(text: str) -> bool:
-    """Whether every character of it is seen, in its place."""
+    """Return whether every character of a text is seen, in its place."""
     return text.isprintable() and (text.isascii() or _HIDDEN.search(text) is None)
 
 
@@ -40,12 +40,12 @@ def _visible(character: str) -> str:
 
 
 def visible_lines(text: str) -> str:
-    """The same of a text that has lines of its own."""
+    """Return the same of a text that has lines of its own."""
     return "\n".join(map(visible, text.split("\n")))
 
 
 def visible_json(line: str) -> str:
-    """A line of JSON that says the same, with what `visible` shows escaped as JSON has it."""
+    """Return a line of JSON that says the same, with what `visible` shows escaped as in JSON."""
     return line if is_visible(line) else "".join(map(_in_json, line))
 
 
@@ -56,7 +56,7 @@ def _in_json(character: str) -> str:
 
 
 def visible_toml(text: str) -> str:
-    """A string of TOML, with what `visible` shows escaped. It has no lone surrogates: those are replaced."""
+    """Return a string of TOML, with what `visible` shows escaped. Lone surrogates are replaced."""
     return "".join(map(_in_toml, json.dumps(text, ensure_ascii=False)))
 
 
@@ -79,7 +79,7 @@ _CHUNK_BYTES = 256 * 1024  # some 3 ms
 
 
 def shorten(text: str, most: int) -> str:
-    """At most so many characters, and how long it was: ``the first words… (36,000,000 characters)``."""
+    """Return at most so many characters, and the length: ``the first words… (36,000,000 characters)``."""
     return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
 
 
@@ -99,7 +99,7 @@ def last_lines(text: str) -> tuple[str, ...]:
 
 
 def abridge(text: str, most: int) -> str:
-    """The beginning and the end of what is longer, and between them how much there was."""
+    """Return the beginning and the end of a long text, and between them how long it is."""
     if len(text) <= most:
         return text
     half = most // 2
@@ -107,7 +107,7 @@ def abridge(text: str, most: int) -> str:
 
 
 def decode(data: bytes | bytearray) -> str:
-    """UTF-8 as text, in pieces: nothing else can run in the process while one is being decoded."""
+    """Decode UTF-8 in pieces: nothing else can run in the process while one is being decoded."""
     if len(data) <= _CHUNK_BYTES:
         return data.decode(errors="replace")
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -116,12 +116,12 @@ def decode(data: bytes | bytearray) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """`1 node`, `120,000 nodes`, `2 batches`, `0 entries`."""
+    """Return a number with its noun: `1 node`, `120,000 nodes`, `2 batches`, `0 entries`."""
     return f"{number:,} {noun if number == 1 else plural(noun)}"
 
 
 def plural(noun: str) -> str:
-    """`nodes` of `node`; of several words the last one changes."""
+    """Return `nodes` for `node`; of several words the last one changes."""
     if noun.endswith(("s", "x", "ch", "sh")):
         return f"{noun}es"
     if noun.endswith("y") and noun[-2:-1] not in "aeiou":
@@ -130,14 +130,14 @@ def plural(noun: str) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """At most five columns: 0.8 s, 12 s, 2:05, 3h07."""
+    """Format seconds in at most five columns: 0.8 s, 12 s, 2:05, 3h07."""
     if seconds < 9.95:
         return f"{max(0.0, seconds):.1f} s"
     return f"{seconds:.0f} s" if seconds < 59.5 else format_clock(max(60.0, seconds))
 
 
 def format_clock(seconds: float) -> str:
-    """Minutes and seconds, for what runs: 0:18, 12:05, 3h07."""
+    """Format minutes and seconds, for what runs: 0:18, 12:05, 3h07."""
     whole = max(0, int(seconds))
     if whole < 3600:
         return f"{whole // 60}:{whole % 60:02d}"
@@ -149,7 +149,7 @@ UNKNOWN_TIME = "?"
 
 
 def format_local_time(at: float, form: str = "%Y-%m-%d %H:%M:%S") -> str:
-    """A moment, in seconds since 1970, in local time, or UNKNOWN_TIME."""
+    """Format seconds since 1970 in local time, or return UNKNOWN_TIME."""
     try:
         return datetime.fromtimestamp(at, UTC).astimezone().strftime(form)
     except (OverflowError, ValueError, OSError):
@@ -180,25 +180,25 @@ def closest(found: object, known: Iterable[str]) -> str:
 
 
 def suggest(found: object, known: Collection[str]) -> str:
-    """`did you mean 'web1'? `, with a space at its end; empty when no name is close."""
+    """Return `did you mean 'web1'? `, with a space at its end; empty when no name is close."""
     meant = closest(found, known)
     return f"did you mean {meant!r}? " if meant else ""
 
 
 def one_of(found: object, known: Collection[str]) -> str:
-    """The choices, and which of them was meant perhaps."""
+    """Return the choices, and which of them was probably meant."""
     return f"{suggest(found, known)}expected one of: {', '.join(known)}"
 
 
 def there_is(found: object, known: Collection[str]) -> str:
-    """The names that there are, and which of them was meant perhaps."""
+    """Return the names that there are, and which of them was probably meant."""
     names = list(known)
     more = f" and {len(names) - _MAX_LISTED_NAMES:,} more" if len(names) > _MAX_LISTED_NAMES else ""
     return f"{suggest(found, known)}there is: {', '.join(names[:_MAX_LISTED_NAMES]) or 'none'}{more}"
 
 
 def absent(missing: Collection[str], known: Collection[str]) -> str:
-    """`shopp (did you mean 'shop'?); there is: shop, api`, for all that is missing."""
+    """Return `shopp (did you mean 'shop'?); there is: shop, api`, for all that is missing."""
     hints = (f"{name} ({hint.strip()})" if (hint := suggest(name, known)) else name for name in missing)
     return f"{', '.join(hints)}; {there_is('', known)}"
 
@@ -207,12 +207,12 @@ _LIMITS = ((3, 1), (6, 2), (10, 3))  # from so many letters of a known name on, 
 
 
 def _limit(found: int, known: int) -> int:
-    """How many letters may differ between names of these lengths; the one that was found may lack one."""
+    """Return how many letters may differ between names of these lengths; the found one may lack one."""
     return max((most for least, most in _LIMITS if known >= least and found >= least - 1), default=0)
 
 
 def _distance(one: str, other: str, limit: int) -> int:
-    """Letters to add, leave out, change or swap with their neighbour, to come from one to the other.
+    """Count the letters to add, leave out, change or swap with their neighbour to get the other name.
 
     Any number above the limit where it is above that: most names are given up after a few letters.
     """

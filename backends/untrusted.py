@@ -51,7 +51,7 @@ def check_inert(text: str) -> str:
 
 
 def is_address(text: str) -> bool:
-    """Whether it is an IPv4 or IPv6 address, without brackets."""
+    """Return whether it is an IPv4 or IPv6 address, without brackets."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
@@ -73,7 +73,7 @@ def check_authority(url: SplitResult) -> None:
 
 
 def url_host(url: SplitResult) -> str:
-    """The host as it was written: `hostname` lowers the case of an alias of ssh_config.
+    """Return the host as it was written: `hostname` lowers the case of an alias of ssh_config.
 
     Raises:
         NotInert: what stands in brackets is no IPv6 address.
@@ -90,7 +90,7 @@ def url_host(url: SplitResult) -> str:
 
 
 def url_port(url: SplitResult) -> int | None:
-    """The port; None when there is none. Raises NotInert."""
+    """Return the port; None when there is none. Raises NotInert."""
     try:
         return None if url.port is None else check_port(url.port)
     except ValueError:
@@ -178,7 +178,7 @@ Number = Annotated[int, msgspec.Meta(ge=1, le=_LARGEST)]
 
 
 def decode(value: bytes, kind: type[T]) -> T:
-    """From JSON.
+    """Decode a value from JSON.
 
     Raises:
         ValueError: it is no such value.
@@ -192,18 +192,18 @@ def decode(value: bytes, kind: type[T]) -> T:
 
 
 def quoted(text: str) -> str:
-    """Somebody else's text within a message of ours."""
+    """Quote a text of somebody else's within a message of ours."""
     return shorten(ascii(text), MAX_SHOWN_CHARS)
 
 
 def check_printable(what: str, text: str) -> None:
-    """Raises ValueError: it could move a cursor, or reorder what stands beside it."""
+    """Raise ValueError for a text that could move a cursor, or reorder what stands beside it."""
     if not text.isprintable():
         raise ValueError(f"{what}: found {quoted(text)}, expected printable characters")
 
 
 def check_amounts(value: object) -> None:
-    """Everything that a value is made of, however deep, has a length or a range that can be worked with.
+    """Check that all parts of a value, however deep, have a length or a range that can be worked with.
 
     Raises:
         ValueError: something has not.
@@ -217,7 +217,7 @@ def check_amounts(value: object) -> None:
 
 
 def _parts(value: object) -> Iterable[object]:
-    """What a list, dict or struct is made of; nothing of what has no parts."""
+    """Return the parts of a list, dict or struct; nothing of what has no parts."""
     match value:
         case list() | tuple():
             return value

@@ -60,7 +60,7 @@ _DECODER = msgspec.json.Decoder(list[Entry])
 
 
 def decode_entries(body: bytes, what: str) -> list[Entry]:
-    """Of a whole answer.
+    """Decode the entries of a whole answer.
 
     Args:
         body: JSON.
@@ -89,7 +89,7 @@ MAX_ANSWER_CHARS = 200  # of an answer in an error: what is not Consul may answe
 
 
 def describe_error(what: str, error: Exception, settings: ConsulSettings, *, token: bool) -> BackendError:
-    """What to raise instead.
+    """Return the error to raise instead, in words that say where to look.
 
     Args:
         what: was asked.

@@ -21,8 +21,8 @@ class _BalancerSettings(TaggedSettings, kw_only=True, frozen=True):
 
     Attributes:
         socket: address of the Runtime API, with `{host}` where a value in Consul names only a host.
-        schemes: schemes of complete addresses that Consul may contain: "ssh", "tcp", "unix". Whoever writes
-            to Consul then chooses user, port and path too, and with "unix" or "tcp" what Rolldeck connects to
+        schemes: schemes of complete addresses that Consul may contain: "ssh", "tcp", "unix". Those who write
+            to Consul then choose user, port and path too, and with "unix" or "tcp" what Rolldeck connects to
             on this machine or in its network. Empty: only addresses that `socket` yields for some host.
     """
 

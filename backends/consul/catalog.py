@@ -88,7 +88,7 @@ class Instance(msgspec.Struct, frozen=True, gc=False):
 
 
 def instance(entry: Entry) -> Instance:
-    """Of an entry of the catalogue; the service's own address comes before that of its node."""
+    """Return the instance of an entry; the service's own address comes before that of its node."""
     node, service = entry.node, entry.service
     return Instance(
         service.identity,
@@ -145,7 +145,7 @@ async def instances(
 ROLLOUT_REASON = "Rolldeck rollout"  # a rollout may end a maintenance with this reason
 MANUAL_REASON = "Rolldeck by hand"  # only another manual change ends a maintenance with this one
 COMMAND_TIMEOUT_S = 10.0
-MAX_TEXT_CHARS = 100  # of a check's name or a reason: whoever registers them is not trusted
+MAX_TEXT_CHARS = 100  # of a check's name or a reason: those who register them are not trusted
 MAX_NAMED_CHECKS = 3  # the others are only counted
 
 _ACCEPTED = {

@@ -238,7 +238,7 @@ class Consul:
 
 
 def _quoted(key: str) -> str:
-    """As part of a path, which py-consul takes as it is."""
+    """Quote a key as part of a path, which py-consul takes as it is."""
     return quote(key, safe="/")
 
 

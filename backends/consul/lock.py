@@ -157,7 +157,7 @@ class ConsulLock:
         return pair is not None and pair.session == self._session
 
     async def _watch(self, index: int) -> None:
-        """Notice at once when somebody breaks the lock."""
+        """Wait until somebody breaks the lock, and note it at once."""
         while not self._loss:
             try:
                 index, pair = await self.consul.get(self.key, index, BLOCKING_WAIT_S)

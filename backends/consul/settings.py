@@ -95,7 +95,7 @@ class ConsulSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
         return urlsplit(self.address).scheme
 
     async def token(self) -> Secret | None:
-        """The token; None for an agent without ACLs.
+        """Read the token; return None for an agent without ACLs.
 
         Raises:
             ConfigError: more than one place is given, or there is nothing there.
@@ -106,7 +106,7 @@ class ConsulSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
         return await load_secret(env, self.token_file, self.token_command, "consul.token")
 
     async def signer(self, application: str) -> Signer | None:
-        """Signs what is written of an application; None where nothing is signed.
+        """Return the signer of what is written of an application; None where nothing is signed.
 
         Raises:
             ConfigError: more than one place for the key is given, there is nothing there, or it is too short.
@@ -118,7 +118,7 @@ class ConsulSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
         return Signer(checked_key(key, "consul.signing_key"), f"{self.prefix}/{application}")
 
     def tls(self) -> ssl.SSLContext | bool:
-        """What httpx calls `verify`. Raises ConfigError: a file that cannot be used."""
+        """Return what httpx calls `verify`. Raises ConfigError for a file that cannot be used."""
         if self.scheme == "http":
             return False
         key, file = "ca_file", self.ca_file
@@ -139,12 +139,12 @@ class ConsulSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
 
 
 def _no_password() -> str:
-    """OpenSSL would ask for it on the terminal, in the middle of the console."""
+    """Refuse to ask for a password: OpenSSL would do so on the terminal, in the middle of the console."""
     raise OSError(None, "is encrypted, and its password cannot be asked for")
 
 
 def _unfit(key: str, error: OSError) -> str:
-    """Why a file cannot be used; OpenSSL's own words are "PEM lib"."""
+    """Return why a file cannot be used; OpenSSL's own words are "PEM lib"."""
     if not isinstance(error, ssl.SSLError):
         return f"cannot be used: {error.strerror or error}"
     if error.reason == "KEY_VALUES_MISMATCH":

@@ -56,7 +56,7 @@ class Signer:
     scope: str
 
     def sign(self, kind: Kind, content: bytes, bound: str = "") -> bytes:
-        """The value to write.
+        """Return the value to write: the content with its signature.
 
         Args:
             kind: of the value.
@@ -71,7 +71,7 @@ class Signer:
         return hmac.digest(self.key.reveal().encode(), message, "sha256").hex().encode()
 
     def doubt(self, kind: Kind, value: bytes, bound: str) -> str:
-        """Why a value cannot be believed; empty when its signature is right."""
+        """Return why a value cannot be believed; empty when its signature is right."""
         if not value.startswith(_MARK):
             return UNSIGNED
         right = self._signature(kind, value[_HEAD:], bound)
@@ -79,7 +79,7 @@ class Signer:
 
 
 def open_value(signer: Signer | None, kind: Kind, value: bytes, bound: str = "") -> Opened:
-    """A value that was read, with the word on its signature; without a signer nothing is verified."""
+    """Read a value and check its signature; without a signer nothing is verified."""
     content = value[_HEAD:] if value.startswith(_MARK) else value
     if signer is None:
         return Opened(content)
@@ -88,7 +88,7 @@ def open_value(signer: Signer | None, kind: Kind, value: bytes, bound: str = "")
 
 
 def checked_key(key: Secret, name: str) -> Secret:
-    """The same key. Raises ConfigError: it could be guessed."""
+    """Return the same key. Raises ConfigError if it could be guessed."""
     length = len(key.reveal().encode())
     if length < MIN_KEY_BYTES:
         found = f"the key has {counted(length, 'byte')}, expected at least {MIN_KEY_BYTES}"

@@ -67,7 +67,7 @@ class Http(consul.base.HTTPClient):  # type: ignore[misc]
         return callback(consul.base.Response(answer.status_code, answer.headers, body))
 
     def _limit(self, params: Params) -> "httpx.Timeout":
-        """A blocking query is silent for its wait and up to a sixteenth more."""
+        """Return the time-out: a blocking query is silent for its wait and up to a sixteenth more."""
         import httpx
 
         given = dict(params or ())

@@ -18,7 +18,7 @@ Name = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """One sequence for each thing, all in the order of the servers. Never changed once made.
+    """Values of all servers, a sequence of each, in the servers' order. They never change.
 
     Counters may be read lazily.
     """
@@ -35,18 +35,18 @@ class Columnar(Sequence[Server]):
 
     @abstractmethod
     def columns(self) -> Columns:
-        """What is cheap to have of all of them."""
+        """Return the columns, which cost little for all servers together."""
 
 
 def names_of(servers: Sequence[Server]) -> Sequence[Name]:
-    """Backend and name of any servers; of thousands none is built for it."""
+    """Return backend and name of servers; of columns no server is built for it."""
     if isinstance(servers, Columnar):
         return servers.columns().names
     return [(server.ref.backend, server.ref.server) for server in servers]
 
 
 def columns_of(servers: Sequence[Server]) -> Columns:
-    """The columns of any servers."""
+    """Return the columns of servers."""
     if isinstance(servers, Columnar):
         return servers.columns()
     first: dict[object, int] = {}
@@ -97,7 +97,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """All rows of a reply: what was wanted of each, and the rows themselves."""
+    """All rows of a reply, and from each what was wanted."""
 
     header: tuple[str, ...]
     lines: list[str]
@@ -128,12 +128,12 @@ def read(header: Sequence[str], body: str, wanted: Wanted) -> Rows | None:
 
 
 def fits(header: tuple[str, ...], wanted: Wanted) -> bool:
-    """Whether what is wanted can be read of rows with this header."""
+    """Return whether what is wanted can be read from rows with this header."""
     return _pattern(header, wanted) is not None
 
 
 def read_one(header: tuple[str, ...], line: str, wanted: Wanted) -> tuple[str, ...]:
-    """What is wanted of one row. Raises ValueError when it is unusual."""
+    """Read what is wanted from one row. Raises ValueError when the row is unusual."""
     pattern = _pattern(header, wanted)
     if pattern is None or (found := pattern.match(line)) is None:
         raise ValueError(line)
@@ -141,7 +141,7 @@ def read_one(header: tuple[str, ...], line: str, wanted: Wanted) -> tuple[str, .
 
 
 def joined(tables: Collection[Rows | None]) -> Rows | None:
-    """One after the other; None when one is missing, or they are not alike."""
+    """Join tables one after the other; return None when one is missing, or their headers differ."""
     found_tables = [table for table in tables if table is not None]
     if len({table.header for table in found_tables}) != 1 or len(found_tables) != len(tables):
         return None
@@ -153,7 +153,11 @@ def joined(tables: Collection[Rows | None]) -> Rows | None:
 
 @lru_cache(maxsize=16)
 def _pattern(header: tuple[str, ...], wanted: Wanted) -> re.Pattern[str] | None:
-    """Matches a row up to the last field of interest; possessive, as nothing has to be tried twice."""
+    """Return a pattern for a row up to the last field of interest.
+
+    It is possessive, as nothing has to be tried twice. It is None when the header has the
+    fields in another order.
+    """
     begins, ends = set[int](), set[int]()
     for run in wanted.runs:
         at = header.index(run[0]) if run[0] in header else 0
@@ -174,13 +178,13 @@ def _pattern(header: tuple[str, ...], wanted: Wanted) -> re.Pattern[str] | None:
 
 T = TypeVar("T")
 
-MAX_SINGLE_ROWS = 500  # rows that are read one by one; whoever wants more wants all, as for an order
+MAX_SINGLE_ROWS = 500  # rows that are read one by one; a reader of more wants all of them, as to sort them
 
 _WANTED = Wanted(",", (("scur",), ("stot",), FAILURES, RESPONSES, ENDINGS, ("rtime",)), frozenset())
 
 
 def readable(header: tuple[str, ...]) -> bool:
-    """Whether rows with this header have all counters."""
+    """Return whether rows with this header have all counters."""
     return fits(header, _WANTED)
 
 
@@ -210,7 +214,7 @@ class Counters:
         return self._count
 
     def of(self, index: int) -> Counts:
-        """Those of one server."""
+        """Return the counters of one server."""
         if self._all is not None:
             return self._all[index]
         if index not in self._known:

@@ -21,27 +21,27 @@ class UnsafeCommand(RolldeckError, ValueError):
 
 
 def is_safe(ref: ServerRef) -> bool:
-    """Whether commands can be built for this server at all; see `UnsafeCommand`."""
+    """Return whether commands can be built for this server at all; see `UnsafeCommand`."""
     return all(_SAFE.fullmatch(name) for name in (ref.backend, ref.server))
 
 
 def drain(ref: ServerRef) -> str:
-    """No new balanced traffic; clients with a persistence cookie still come. Checks go on."""
+    """Stop new balanced traffic; clients with a persistence cookie still come. Checks go on."""
     return f"set server {_path(ref)} state drain"
 
 
 def maint(ref: ServerRef) -> str:
-    """No traffic at all and no health checks; requests in flight are not cut."""
+    """Stop all traffic and health checks; requests in flight are not cut."""
     return f"set server {_path(ref)} state maint"
 
 
 def ready(ref: ServerRef) -> str:
-    """Back to what the checks say. Out of maintenance that is "UP" at once: see `prove`."""
+    """Return the server to what its checks say. Out of maintenance that is "UP" at once: see `prove`."""
     return f"set server {_path(ref)} state ready"
 
 
 def prove(ref: ServerRef) -> str:
-    """The safe way out of maintenance: checks run, and only they can bring the server up again.
+    """Leave maintenance safely: checks run, and only they can bring the server up again.
 
     Never for a server without checks, which would stay down; a tracking server refuses it.
     """
@@ -77,7 +77,7 @@ def shutdown_sessions(ref: ServerRef) -> str:
 
 
 def snapshot(backends: Sequence[str] = ()) -> tuple[str, ...]:
-    """Reads for one snapshot: info, level, then servers state and stat for each group.
+    """Return the reads for one snapshot: info, level, then servers state and stat for each group.
 
     Args:
         backends: their names; all backends when empty.
@@ -92,32 +92,32 @@ def snapshot(backends: Sequence[str] = ()) -> tuple[str, ...]:
 
 
 def sessions(ref: ServerRef) -> str:
-    """The sessions on one server; needs level operator. Only from 3.2 on the rest is left out."""
+    """Read the sessions on one server; needs level operator. Before 3.2 HAProxy shows all sessions."""
     return f"show sess server {_path(ref)}"
 
 
 def all_sessions() -> str:
-    """The sessions on all servers; needs level operator."""
+    """Read the sessions on all servers; needs level operator."""
     return "show sess"
 
 
 def processes() -> str:
-    """What the master runs; only a master socket knows this, and it takes it without a prefix."""
+    """Read what the master runs; only a master socket knows this, and it takes it without a prefix."""
     return "show proc"
 
 
 def of_worker(pid: int, read: str) -> str:
-    """A read for one worker of a master, by its process id."""
+    """Address a read to one worker of a master, by its process id."""
     return f"@!{pid} {read}"
 
 
 def server_statistics() -> str:
-    """The statistics of all servers."""
+    """Read the statistics of all servers."""
     return "show stat -1 4 -1"  # 4: servers
 
 
 def config_files() -> str:
-    """Which configuration files HAProxy was started with; needs level operator."""
+    """Read which configuration files HAProxy was started with; needs level operator."""
     return "show env HAPROXY_CFGFILES"
 
 

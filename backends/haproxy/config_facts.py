@@ -109,13 +109,13 @@ def _parse(text: str) -> ConfigFile:
 
 
 def _paths(reply: str) -> list[str]:
-    """Of ``HAPROXY_CFGFILES=/etc/haproxy/haproxy.cfg;/etc/haproxy/more.cfg``."""
+    """Read the paths in ``HAPROXY_CFGFILES=/etc/haproxy/haproxy.cfg;/etc/haproxy/more.cfg``."""
     _, _, value = reply.strip().partition("=")
     return [path for path in value.split(";", MAX_FILES) if path]
 
 
 def _problem(paths: list[str]) -> str:
-    """What is wrong with the paths that HAProxy names; empty when nothing is."""
+    """Return what is wrong with the paths that HAProxy names; empty when nothing is."""
     if not paths:
         return "HAProxy names no configuration file; set `config_file`"
     if len(paths) > MAX_FILES:

@@ -73,7 +73,7 @@ def split_line(line: str) -> list[str]:
 
 @lru_cache(maxsize=4)
 def _pattern(keywords: frozenset[str]) -> re.Pattern[str]:
-    """Matches lines whose first word is a keyword, or has a quote or a backslash in it and may be one."""
+    """Return a pattern for lines whose first word is a keyword, or with a quote or backslash may be one."""
     known = "|".join(map(re.escape, sorted(keywords)))
     first = rf"(?:{known})(?![^ \t\v\f\r\n#])|[^ \t\v\f\r\n#\"'\\]*+[\"'\\]"
     return re.compile(rf"^[ \t\v\f]*+(?:{first})[^\n]*+", re.MULTILINE)
@@ -119,7 +119,7 @@ _UNITS = {"us": 0.000001, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86
 
 @dataclass(frozen=True, slots=True)
 class ConfigFile:
-    """What was found.
+    """What was found in a configuration file.
 
     Attributes:
         state_file: every backend with servers loads its state from a file.
@@ -262,6 +262,6 @@ def _loads(proxy: _Section, global_file: bool) -> bool:
 
 
 def _seconds(text: str) -> float:
-    """A time as HAProxy writes it, in milliseconds without a unit; 0 for what is none."""
+    """Read a time as HAProxy writes it, in milliseconds without a unit; 0 for what is none."""
     match = _TIME.fullmatch(text)
     return int(match[1]) * _UNITS[match[2] or "ms"] if match else 0.0

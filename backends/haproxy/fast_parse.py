@@ -88,7 +88,7 @@ class _Tables:
     state: list[str]
 
     def row(self, index: int) -> Row:
-        """Everything that both say of one server."""
+        """Return all fields of one server, from both tables."""
         state = _row(self.state_header, self.state[index].split(_STATE.separator), STATE_FIELDS)
         return {**state, **_row(self.stat_header, self.stat[index].split(_STAT.separator), STAT_FIELDS)}
 
@@ -181,7 +181,7 @@ def _apart(stat: Rows) -> tuple[Rows, list[Row]]:
 
 
 def _row(header: tuple[str, ...], cells: list[str], names: tuple[str, ...]) -> Row:
-    """Those fields; the ones that this HAProxy has not are empty."""
+    """Return the named fields of a row; those that this HAProxy does not have are empty."""
     present, absent = _places(header, names)
     return {**{name: cells[place] for name, place in present}, **dict.fromkeys(absent, "")}
 
@@ -195,7 +195,7 @@ def _places(
 
 
 def _empty(state: Rows) -> frozenset[int]:
-    """Indexes of the slots that are empty; costs next to nothing while no server is in maintenance."""
+    """Return the indexes of empty slots; this costs next to nothing while no server is in maintenance."""
     admins = [row[_STATES] for row in state.wanted]
     out = {admin for admin in set(admins) if may_be_empty(int(admin.split(_STATE.separator)[1]))}
     if not out:
@@ -210,7 +210,7 @@ def _empty(state: Rows) -> frozenset[int]:
 
 
 def _columns(stat: Rows, state: Rows, empty: frozenset[int]) -> Columns | None:
-    """None when both do not speak of the same servers, or not of all that is counted."""
+    """Build the columns; None when the tables do not have the same servers, or not all that is counted."""
     if not stat.wanted or not readable(stat.header):
         return None
     backends, names, sessions, status, iid, sid, throttle, *rest = zip(*stat.wanted, strict=True)

@@ -72,14 +72,14 @@ def backend(instance: str, row: Row) -> Backend:
 
 
 def counters(row: Row) -> RequestCounters:
-    """The counters of any row. Raises ValueError for a field that is no number."""
+    """Read the counters of any row. Raises ValueError for a field that is no number."""
     names = ("scur", "stot", *FAILURES, *RESPONSES, *ENDINGS)
     http, has_total = row["hrsp_5xx"] != "", row["req_tot"] != ""
     return counted([number(row[name] or "0") for name in names], http=http, has_total=has_total)
 
 
 def counted(numbers: Sequence[int], *, http: bool, has_total: bool) -> RequestCounters:
-    """The counters from the cells of one row.
+    """Build the counters from the cells of one row.
 
     Args:
         numbers: of scur, stot, FAILURES, RESPONSES and ENDINGS, in this order; 0 for a cell that is empty,
@@ -163,13 +163,13 @@ def _server(instance: str, row: Row, state: Row) -> Server:
 
 
 def _port(text: str) -> int:
-    """0 for none; so are negative ones, which HAProxy adds to the client's port for each connection."""
+    """Read a port; 0 for none, and for an offset, which HAProxy adds to the client's port each time."""
     port = number(text)  # -1280 is written as 4294966016
     return port if 0 <= port <= _LAST_PORT else 0
 
 
 def _given(text: str) -> str:
-    """`show servers state` writes a dash for nothing."""
+    """Read a text of `show servers state`, which writes a dash for nothing."""
     return "" if text == "-" else _text(text)
 
 

@@ -154,7 +154,7 @@ def check_size(instance: str, text: str) -> None:
 
 
 def number(text: str) -> int:
-    """A whole number as HAProxy writes it; ValueError for whatever else `int` would take."""
+    """Read a whole number as HAProxy writes it. Raises ValueError for anything else that `int` would take."""
     digits = text.removeprefix("-")
     if not (digits.isascii() and digits.isdigit() and len(digits) <= _MAX_DIGITS):
         raise ValueError(f"{shorten(text, 40)!r} is not a whole number")
@@ -168,7 +168,7 @@ def _check_names(instance: str, *names: str) -> None:
 
 
 def _csv_rows(instance: str, text: str, width: int, leading: int) -> list[list[str]]:
-    """The rows, each with at least its leading fields, after a look at the width of all of them."""
+    """Return the rows, each with at least its leading fields, after a check of the width of all of them."""
     if '"' not in text:  # nearly always; and of 200 columns only the first 100 are of interest
         lines = [line for line in text.split("\n") if line]
         odd = [line for line in lines if line.count(",") != width - 1]

@@ -23,12 +23,12 @@ _REFUSALS = ("No such backend.", "No such server.")
 
 
 def sessions_end(received: bytes | bytearray) -> bool:
-    """Whether these bytes are the whole reply: lines and an empty one, or, without sessions, only that."""
+    """Return whether these bytes are a whole reply: lines and an empty one, or without sessions only that."""
     return received == b"\n" or received.endswith(b"\n\n")
 
 
 def parse_sessions(ref: ServerRef, text: str, limit: int) -> Sessions:
-    """Pick those of one server out of the reply; before 3.2 it has those of all servers.
+    """Return the sessions of one server from the reply; before 3.2 it has those of all servers.
 
     Args:
         ref: the server.
@@ -87,7 +87,7 @@ def _age(line: str) -> int | None:
 
 
 def _seconds(text: str) -> int | None:
-    """``3s``, ``2m5s``, ``1d4h``; None for ``?`` and everything else."""
+    """Read a time such as ``3s``, ``2m5s`` or ``1d4h``; None for ``?`` and everything else."""
     match = _TIME.fullmatch(text)
     if match is None or not text:
         return None
@@ -102,7 +102,7 @@ Ask = Callable[[str], Awaitable[str]]
 
 
 def parse_old_workers(instance: str, text: str) -> tuple[int, ...]:
-    """Their process ids, from the reply to `show proc`: the first column of the lines below a heading.
+    """Read the process ids of old workers from the reply to `show proc`: a column below a heading.
 
     Raises:
         UnreadableReply: one is not a number.
@@ -121,7 +121,7 @@ def parse_old_workers(instance: str, text: str) -> tuple[int, ...]:
 
 
 async def read_older_sessions(instance: str, backends: Collection[str], ask: Ask) -> Mapping[Name, int]:
-    """Streams in flight and waiting in old workers, by backend and server name.
+    """Count the streams in flight and waiting in old workers, by backend and server name.
 
     Args:
         instance: the load balancer's name, for errors.

@@ -25,7 +25,7 @@ Source = tuple[str, ...]
 
 
 class Line(NamedTuple):
-    """What `show servers state` says of one server line, in its own words."""
+    """The fields of one server line in `show servers state`, as they are written there."""
 
     backend: str
     admin: int  # srv_admin_state
@@ -36,23 +36,23 @@ class Line(NamedTuple):
 
 
 def line_of(backend: str, state: Row) -> Line:
-    """A line from its row of `show servers state`. Raises ValueError for a state that is no number."""
+    """Build a line from its row of `show servers state`. Raises ValueError for a state that is no number."""
     admin, address, port = number(state["srv_admin_state"]), state["srv_addr"], state["srv_port"]
     return Line(backend, admin, address, port, state["srv_fqdn"], state["srvrecord"])
 
 
 def may_be_empty(admin: int) -> bool:
-    """Whether a line with this `srv_admin_state` has to be looked at: nearly none has."""
+    """Return whether a line with this `srv_admin_state` has to be looked at: nearly none has."""
     return bool(admin & _OUT)
 
 
 def empty_among(lines: Sequence[Line]) -> frozenset[int]:
-    """The indexes of the empty slots among all lines of one load balancer."""
+    """Return the indexes of the empty slots among all lines of one load balancer."""
     return empty_slots({at: line for at, line in enumerate(lines) if may_be_empty(line.admin)}, lambda: lines)
 
 
 def empty_slots(out: Mapping[int, Line], all_lines: Callable[[], Iterable[Line]]) -> frozenset[int]:
-    """Which of these lines are empty slots.
+    """Return which of these lines are empty slots.
 
     A line of its own is none, whatever its state: it is a server that name resolution, or somebody, keeps
     out. Only several lines of one backend that are filled from the same source are slots. It is one by itself
@@ -86,7 +86,7 @@ def empty_slots(out: Mapping[int, Line], all_lines: Callable[[], Iterable[Line]]
 
 
 def _with_twins(alone: set[Source], all_lines: Callable[[], Iterable[Line]]) -> set[Source]:
-    """Those from which another line, which is filled, comes too. Looks no further than it has to."""
+    """Return the sources from which another line comes too; this looks no further than it has to."""
     counts: Counter[Source] = Counter()
     left, found = set(alone), set[Source]()
     for source in map(_source, all_lines()) if alone else ():
@@ -101,7 +101,7 @@ def _with_twins(alone: set[Source], all_lines: Callable[[], Iterable[Line]]) -> 
 
 
 def _with_other_machines(backends: set[str], all_lines: Callable[[], Iterable[Line]]) -> set[str]:
-    """Those of these backends that have a line at another machine's address."""
+    """Return those of these backends that have a line at another machine's address."""
     lines = all_lines() if backends else ()
     return {line.backend for line in lines if line.backend in backends and _is_elsewhere(line.address)}
 
@@ -119,7 +119,7 @@ def _is_unresolved(line: Line) -> bool:
 
 
 def _is_disabled(line: Line) -> bool:
-    """By the configuration, and still. What has no address, such as a unix socket, cannot be filled."""
+    """Return whether the configuration disables it, and it could be filled, unlike a unix socket."""
     return _is_configured_out(line) and line.address not in _NONE
 
 
@@ -132,7 +132,7 @@ def _place(line: Line) -> tuple[str, str, str]:
 
 
 def _source(line: Line) -> Source | None:
-    """None where it is hidden (on a statistics page), and for a line with an address of its own."""
+    """Return what fills a line; None where that is hidden, and for a line with an address of its own."""
     if line.srv_record not in _NONE:
         return line.backend, line.srv_record
     if line.host_name not in _NONE:

@@ -150,7 +150,7 @@ class StatsPage:
 
 
 def _derived_state(row: Row) -> dict[str, str]:
-    """The columns of `show servers state`, as far as the page tells."""
+    """Return the columns of `show servers state`, as far as the page has them."""
     status = row["status"]
     operational = Operational.STOPPED if status.startswith(_STOPPED) else Operational.RUNNING
     # These columns are empty, and not 0, when there is no check.

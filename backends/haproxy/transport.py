@@ -31,7 +31,7 @@ class WriteReply:
 
     @classmethod
     def parse(cls, text: str) -> "WriteReply":
-        """Divide a reply: a success is a lone newline, a text ends with an empty line."""
+        """Split a reply: a success is a lone newline, a text ends with an empty line."""
         answers = []
         begin = 0
         while begin < len(text):
@@ -74,13 +74,13 @@ _QUOTED_BYTES = 200  # of a reply that is too long
 
 
 class ByteReader(Protocol):
-    """What is used of asyncio's StreamReader and of asyncssh's SSHReader."""
+    """The part of asyncio's StreamReader and of asyncssh's SSHReader that is used."""
 
     async def read(self, n: int = -1, /) -> bytes: ...
 
 
 class ByteWriter(Protocol):
-    """What is used of asyncio's StreamWriter and of asyncssh's SSHWriter."""
+    """The part of asyncio's StreamWriter and of asyncssh's SSHWriter that is used."""
 
     def write(self, data: bytes, /) -> None: ...
     def write_eof(self) -> None: ...
@@ -246,7 +246,7 @@ class Transport:
 
 
 def _recorded(received: bytearray) -> str:
-    """A reply for the transcript, with a mark where it is cut; what is too long was never read to its end."""
+    """Return a reply for the transcript, with its length and a mark where it is cut."""
     if len(received) <= MAX_RECORDED_BYTES:
         return received.decode(errors="replace")
     return f"{received[:MAX_RECORDED_BYTES].decode(errors='replace')}… ({len(received):,} bytes or more)"
@@ -261,7 +261,7 @@ async def _close(writer: ByteWriter) -> None:
 
 
 def _words(error: Exception) -> str:
-    """The plain reason: "No such file or directory", without number and file name."""
+    """Return the plain reason, such as "No such file or directory", without number and file name."""
     if isinstance(error, OSError) and error.errno and error.errno > 0:
         return os.strerror(error.errno)
     return str(error) or type(error).__name__

@@ -50,12 +50,12 @@ class HealthKind(TaggedSettings, kw_only=True, frozen=True):
 
 
 def healthy(detail: str, version: str | None = None) -> HealthResult:
-    """A good result; what an application says is made printable."""
+    """Return a good result; what an application says is made printable."""
     return HealthResult(True, printable(detail), None if version is None else printable(version))
 
 
 def unhealthy(detail: str) -> HealthResult:
-    """A bad result; what an application says is made printable."""
+    """Return a bad result; what an application says is made printable."""
     return HealthResult(False, printable(detail))
 
 
@@ -81,7 +81,7 @@ class TcpHealth(HealthKind, kw_only=True, frozen=True, tag="tcp"):
     check_from: Literal["console", "node"] = "node"
 
     def number(self, values: Mapping[str, str]) -> int:
-        """The port. Raises ConfigError when neither the check nor the node has one."""
+        """Return the port. Raises ConfigError when neither the check nor the node has one."""
         port = self.port or int(values.get("port") or 0)
         if not 0 < port < 65536:
             raise ConfigError("", "health.port", f"found {port}, expected 1 to 65535")

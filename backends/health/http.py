@@ -100,7 +100,7 @@ class HttpHealth(HealthKind, kw_only=True, frozen=True, tag="http"):
         return self.has_version and self.check_from == "console"
 
     def expected(self) -> Iterator[tuple[str, Scalar]]:
-        """Dotted paths with their values; tables in TOML are paths as well."""
+        """Yield dotted paths with their values; tables in TOML are paths as well."""
         yield from _flat(self.json, "")
 
 
@@ -148,7 +148,7 @@ class HttpCheck:
 
 
 def judge(settings: HttpHealth, page: Page) -> str:
-    """Why the page is not as expected, in words; empty when it is."""
+    """Return why the page is not as expected, in words; empty when it is."""
     if page.status not in settings.statuses:
         expected = " or ".join(map(str, settings.statuses))
         return f"HTTP {_status(page.status)}, expected {expected}"
@@ -193,7 +193,7 @@ def _difference(document: object, path: str, expected: Scalar) -> str:
 
 
 def _find(document: object, path: str) -> object:
-    """The value at a dotted path; numbers count in lists. Raises UnreadableReply when there is none.
+    """Return the value at a dotted path; numbers are positions in lists. Raises UnreadableReply without one.
 
     A key with dots in it wins where there is one: Spring and others write ``"build.version"``.
     """
@@ -203,7 +203,7 @@ def _find(document: object, path: str) -> object:
 
 
 def _values(document: object, parts: Sequence[str]) -> Iterator[object]:
-    """What the parts lead to, the longest keys first; no part of the document is looked at twice."""
+    """Yield what the parts lead to, the longest keys first; no part of the document is looked at twice."""
     if not parts:
         yield document
     elif isinstance(document, dict):

@@ -90,7 +90,7 @@ class WebClient:
             log_exchange(url, request, said, said[:1].isdigit(), time.monotonic() - begun)
 
     async def _get(self, client: "httpx.AsyncClient", url: str) -> Page:
-        """Follow redirects here: httpx would read all of their bodies, however long they are."""
+        """Get a page, and follow redirects here: httpx would read all of their bodies, even endless ones."""
         request = client.build_request("GET", url)
         for _ in range(1 + MAX_REDIRECTS):
             reply = await client.send(request, stream=True)
@@ -168,7 +168,7 @@ class NodeFetch:
 
 
 def curl(settings: HttpHealth, url: str) -> Command:
-    """`-q` keeps the user's .curlrc out, `-g` leaves brackets and braces in the URL alone."""
+    """Return the call of curl: `-q` ignores .curlrc, `-g` takes brackets and braces of a URL literally."""
     headers = [f"{name}: {value}" for name, value in settings.headers.items()]
     redirects = ("--location", "--max-redirs", str(MAX_REDIRECTS))
     return Command(
@@ -186,7 +186,7 @@ def curl(settings: HttpHealth, url: str) -> Command:
 
 
 def page_of(result: CommandResult, settings: HttpHealth) -> Page:
-    """What curl brought. Raises Unreachable or UnreadableReply when it did not."""
+    """Return the page that curl brought. Raises Unreachable or UnreadableReply when it brought none."""
     if result.exit_status == _CURL_TIMED_OUT:
         raise Unreachable(result.target, f"timed out after {settings.timeout:g} s")
     if result.exit_status == _CURL_TOO_LONG or result.truncated:

@@ -191,13 +191,13 @@ class CommandHost(ABC):
         return () if self._before[:1] == ("sudo",) else self._before
 
     async def find_program(self, program: str) -> str:
-        """The path of a program, as a login finds it where sudo is called; empty when it is not there."""
+        """Return the path of a program as a login finds it where sudo is called; empty without one."""
         query = (*self._before_sudo, "sh", "-c", _FIND, "sh", program)
         found = (await self._query(query)).stdout.strip()
         return found if _PATH.fullmatch(found) and posixpath.basename(found) == program else ""
 
     async def login_name(self) -> str:
-        """Who calls sudo. Raises UnreadableReply: nobody could tell."""
+        """Return who calls sudo. Raises UnreadableReply if that cannot be determined."""
         result = await self._query((*self._before_sudo, "id", "-un"))
         name = result.stdout.strip()
         if not result.ok or not _USER.fullmatch(name):

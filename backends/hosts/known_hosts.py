@@ -25,7 +25,7 @@ _PLAIN = re.compile(r"[^*?|@!/]*")
 
 @dataclass(frozen=True, slots=True)
 class OfferedKey:
-    """The key a server showed and nobody vouched for."""
+    """The key that a server offered and no known_hosts file has."""
 
     host: str  # the name that known_hosts is asked for
     port: int
@@ -38,7 +38,7 @@ class OfferedKey:
 
 
 def read_known_hosts(files: Sequence[str]) -> asyncssh.SSHKnownHosts:
-    """Everything these files say; missing ones are skipped, as are lines that make no sense."""
+    """Read all of these files; missing ones are skipped, as are lines that make no sense."""
     versions = []
     for name in files:
         path = os.path.expanduser(name)  # that of an unknown user is a missing file
@@ -49,7 +49,7 @@ def read_known_hosts(files: Sequence[str]) -> asyncssh.SSHKnownHosts:
 
 
 def explain(offered: OfferedKey, files: Sequence[str], add_command: str, *, keeper: bool = True) -> str:
-    """Why the key was not accepted, and the commands that help.
+    """Return why the key was not accepted, and the commands that help.
 
     Args:
         offered: what the server showed.
@@ -80,7 +80,7 @@ def explain(offered: OfferedKey, files: Sequence[str], add_command: str, *, keep
 
 
 def _conflict(offered: OfferedKey, files: Sequence[str]) -> tuple[str, int, asyncssh.SSHKey] | None:
-    """The first line that names another key for this host, one of the same type if there is any."""
+    """Return the first line that names another key for this host, one of the same type if there is any."""
     found: list[tuple[bool, str, int, asyncssh.SSHKey]] = []
     for name in files:
         path = os.path.expanduser(name)
@@ -138,7 +138,7 @@ KnownHosts = Callable[[str, str, int | None], Sequence[Any]]
 
 
 class _Config(SSHClientConfig):
-    """An ssh configuration with the one keyword more."""
+    """An ssh configuration with one more keyword."""
 
     _handlers = {  # noqa: RUF012 - as in the class that it extends
         **SSHClientConfig._handlers,
@@ -148,7 +148,7 @@ class _Config(SSHClientConfig):
 
 
 def revoked_files(configs: Sequence[str], hop: Hop, *, canonical: bool, final: bool) -> tuple[str, ...]:
-    """The files that are named for this host. Blocking.
+    """Return the files of revoked keys that the configuration names for this host. Blocking.
 
     Raises:
         OSError: a configuration file cannot be read.
@@ -162,7 +162,7 @@ def revoked_files(configs: Sequence[str], hop: Hop, *, canonical: bool, final: b
 
 
 def without_revoked(known_hosts: asyncssh.SSHKnownHosts, files: Sequence[str]) -> KnownHosts:
-    """Known hosts among which the keys in these files are revoked, for every host. Blocking.
+    """Return known hosts that refuse the keys in these files, for every host. Blocking.
 
     Raises:
         ValueError: a file is not there or cannot be understood. OpenSSH accepts no host then either.

@@ -40,10 +40,10 @@ class LocalHost(CommandHost):
         self._environment = environment
 
     async def connect(self) -> None:
-        """Nothing to open."""
+        """Do nothing: there is nothing to open."""
 
     async def close(self) -> None:
-        """Nothing to close: what still runs was left running on purpose."""
+        """Do nothing: what still runs was left running on purpose."""
 
     async def open_unix(
         self, path: str, *, timeout: float = 10.0
@@ -83,7 +83,7 @@ class LocalHost(CommandHost):
 
 
 class _Output(asyncio.Protocol):
-    """One of the two streams."""
+    """One of the two output streams of a command."""
 
     def __init__(self, capture: Capture, *, stderr: bool) -> None:
         self._capture = capture

@@ -68,18 +68,18 @@ class Capture:
             self._look_for_pid(stream)
 
     def exited(self, status: int) -> None:
-        """It has ended; output may still be on its way."""
+        """Set the exit status of a command that has ended; output may still be on its way."""
         self.exit_status = status
         self._over.set()
 
     def lost(self, reason: str) -> None:
-        """No more output will arrive."""
+        """Set why no more output will arrive."""
         self.lost_because = reason
         self._over.set()
         self._closed.set()
 
     def end_closed(self) -> None:
-        """One of the ends that output comes through is closed."""
+        """Count one of the ends that output comes through as closed."""
         self._ends -= 1
         if self._ends == 0:
             self._closed.set()

@@ -64,7 +64,7 @@ class CommandSession(asyncssh.SSHClientSession[bytes]):
 class StreamSession(asyncssh.SSHUNIXSession[bytes]):
     """Makes a channel an ordinary pair of asyncio streams, with ordinary OSErrors.
 
-    Whoever reads from it need not know that SSH is in between.
+    A reader need not know that SSH is in between.
     """
 
     def __init__(self) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def canonical_name(host: str, options: asyncssh.SSHClientConnectionOptions) -> tuple[str, bool]:
-    """The name to go on with, and whether it is a canonical one. Blocking.
+    """Return the name to go on with, and whether it is a canonical one. Blocking.
 
     Raises:
         OSError: it has none, and CanonicalizeFallbackLocal is "no".
@@ -135,7 +135,7 @@ def _check_kept(text: str, options: asyncssh.SSHClientConnectionOptions) -> None
 def _as_read(
     options: asyncssh.SSHClientConnectionOptions, **changes: Any
 ) -> asyncssh.SSHClientConnectionOptions:
-    """The same with changes; the configuration is not read again, now or when `connect` is given them.
+    """Return the same options with changes; neither this nor `connect` reads the configuration again.
 
     What is connected to is then what was checked. Without a file to read, asyncssh takes over all that an
     earlier reading has found, unless it is to reload; and the name of the host is not made canonical twice.
@@ -166,7 +166,9 @@ def is_encrypted(identity: str) -> bool:
 
 
 def _check_trusted(config: str) -> None:
-    """It has commands run, such as ProxyCommand. As ssh, we look closer at one that nobody named.
+    """Check who may write the configuration, which has commands run, such as ProxyCommand.
+
+    As with ssh, only root and this user may write a file that nobody named.
 
     What it includes is not looked at: asyncssh reads that.
     """
@@ -184,7 +186,7 @@ def _config_files(config: str) -> list[str]:
 
 
 def _all_config_files(config: str) -> list[str]:
-    """That of the machine too, as ssh has it unless another file is named."""
+    """Return the configuration files, that of the machine too, as ssh has it unless another one is named."""
     files = _config_files(config)
     system = config == _USER_CONFIG and Path(SYSTEM_CONFIG).exists()
     return [*files, SYSTEM_CONFIG] if system else files
@@ -231,7 +233,7 @@ def _known_hosts(settings: "SshSettings", options: asyncssh.SSHClientConnectionO
 
 
 def _keeper(settings: "SshSettings", options: asyncssh.SSHClientConnectionOptions) -> str:
-    """The first file of the user is where ssh adds a key; Vagrant and others make that one /dev/null."""
+    """Return the user's file to which ssh adds a key; empty where Vagrant and others have it at /dev/null."""
     user: Any = options.config.get("UserKnownHostsFile", USER_FILES)
     first = settings.known_hosts or next(iter(user), "")
     return "" if first in NOWHERE else str(first)

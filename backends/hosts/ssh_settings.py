@@ -28,7 +28,7 @@ class SshSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fiel
     keepalive_count: AtLeastOne = 2  # unanswered ones until the connection counts as lost
     max_output: AtLeastOne = MAX_OUTPUT_BYTES  # bytes kept of each output stream of a command
     concurrency: AtLeastOne = 8  # commands at once on one connection; sshd's MaxSessions is 10
-    max_concurrent_logins: AtLeastOne = 20  # for whoever makes the semaphore that hosts share
+    max_concurrent_logins: AtLeastOne = 20  # the limit of the semaphore that hosts share
 
     def __post_init__(self) -> None:
         """Raise ValueError, which msgspec reports with the path of the key."""

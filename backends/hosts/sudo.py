@@ -17,7 +17,7 @@ _SHELL_SIGNS = frozenset("|&;<>()$`\\\"'*?[]#~%!{}\n")
 
 
 def sudo_query(before: Sequence[str], tracker: Sequence[str], command: Command) -> tuple[str, ...]:
-    """The query for the `sudo` of the host or, where it has none, for that of the command; empty without one.
+    """Return the query for the host's `sudo` or, without one, for that of the command; empty without both.
 
     Args:
         before: what the host puts before each command.
@@ -32,7 +32,7 @@ def sudo_query(before: Sequence[str], tracker: Sequence[str], command: Command) 
 
 @dataclass(frozen=True, slots=True)
 class SudoCall:
-    """What sudo is asked to run: a program as it is called, and its arguments."""
+    """A call of sudo: a program as it is called, and its arguments."""
 
     program: str
     arguments: tuple[str, ...]
@@ -42,7 +42,7 @@ class SudoCall:
 
 
 def sudo_call(before: Sequence[str], tracker: Sequence[str], command: Command) -> SudoCall | None:
-    """The call of sudo in a command as it is sent, None without one; arguments as for `sudo_query`.
+    """Return the call of sudo in a command as it is sent, None without one; arguments as for `sudo_query`.
 
     Raises:
         UnreadableReply: it is in a shell command that is more than its words, or has options not known here.
@@ -86,13 +86,13 @@ def _call(words: Sequence[str]) -> SudoCall:
 
 
 def listing_query(query: Sequence[str]) -> tuple[str, ...]:
-    """The query for all rules, by the same way as that for one command; it says first who root is."""
+    """Return the query for all rules, by the same way as for one command; it says first who root is."""
     before = query[: query.index("sudo")]
     return (*before, "sh", "-c", 'test "$(id -u)" != 0 || echo root; LC_ALL=C exec sudo -n -l')
 
 
 def wants_password(listing: str, command: str) -> bool:
-    """Whether a command that is allowed certainly asks for a password, by what `sudo -l` lists.
+    """Return whether an allowed command certainly asks for a password, by what `sudo -l` lists.
 
     `sudo -l COMMAND` does not tell. A rule without password that may be meant for the command settles it: the
     order of rules is not looked at.
@@ -108,7 +108,7 @@ def wants_password(listing: str, command: str) -> bool:
 
 
 def _without_password(rules: str) -> Iterator[str]:
-    """The commands of rules with NOPASSWD; a long line goes on in lines that are indented more."""
+    """Yield the commands of rules with NOPASSWD; a long line goes on in lines that are indented more."""
     for rule in re.split(r"\n    (?=\()", rules):
         for part in rule.split("NOPASSWD:")[1:]:
             yield from re.split(r",\s+", part.partition(" PASSWD:")[0])
@@ -127,7 +127,7 @@ def _may_be_meant(rule: str, command: str) -> bool:
 
 
 def _own_query(words: Sequence[str]) -> tuple[str, ...]:
-    """`sudo -l` of a command with a `sudo` of its own; empty where it has options that `-l` refuses."""
+    """Return `sudo -l` for a command with its own `sudo`; empty where it has options that `-l` refuses."""
     if words[:1] != ("sudo",):
         return ()
     query, rest = ["sudo", "-l", "-n"], list(words[1:])
@@ -158,7 +158,7 @@ _UNWRITTEN = re.compile(r"[\n\t]|(?<= ) |^ | $")  # has no place in a line of su
 
 
 def rule(user: str, call: SudoCall, path: str, patterns: Mapping[str, str]) -> str:
-    """The line that lets a user run this, and nothing else, without a password.
+    """Return the line that lets a user run this, and nothing else, without a password.
 
     Args:
         user: who logs in.
@@ -196,7 +196,7 @@ def _arguments(text: str, patterns: Mapping[str, str]) -> str:
 
 
 def _standing_alone(value: str) -> re.Pattern[str]:
-    """Where it is no part of a longer word; a package's name may end right before it."""
+    """Return a pattern of a value that is no part of a longer word; a package's name may end before it."""
     return re.compile(rf"(?<![A-Za-z0-9.+~_]){re.escape(value)}(?![A-Za-z0-9+~_-])")
 
 
@@ -206,6 +206,6 @@ def _as_pattern(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text that means itself in a command of sudoers; a backslash is read once more as that of a wildcard."""
+    """Escape text for a command of sudoers; a backslash is read once more as that of a wildcard."""
     escaped = _SPECIAL.sub(lambda found: "\\\\\\\\" if found[0] == "\\" else f"\\{found[0]}", text)
     return _UNWRITTEN.sub("?", escaped)

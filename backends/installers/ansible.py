@@ -25,7 +25,7 @@ _MESSAGES = ("msg", "module_stderr", "stderr", "stdout")  # of a task's result: 
 
 
 def listed_hosts(text: str) -> frozenset[str] | None:
-    """The hosts of all plays together; None when this is no list of hosts."""
+    """Return the hosts of all plays together; None when this is no list of hosts."""
     found: set[str] = set()
     indent: int | None = None  # of the heading that the hosts stand under
     is_list = False
@@ -40,7 +40,7 @@ def listed_hosts(text: str) -> frozenset[str] | None:
 
 
 def stated_error(text: str) -> str:
-    """The beginning of its last error, on one line; empty where there is none. For people only.
+    """Return the beginning of its last error on one line, for people only; empty where there is none.
 
     What follows the beginning says at length which lines of a file may be meant.
     """
@@ -50,7 +50,7 @@ def stated_error(text: str) -> str:
 
 
 def failed_task(text: str) -> str:
-    """The last task that failed and why, on one line; empty where none is seen. For people only."""
+    """Return the last task that failed and why on one line, for people only; empty where there is none."""
     lines = text.splitlines()
     failures = [index for index, line in enumerate(lines) if _FAILURE.match(line)]
     if not failures:
@@ -62,7 +62,7 @@ def failed_task(text: str) -> str:
 
 
 def _first_of_task(failures: Sequence[int], lines: Sequence[str]) -> int:
-    """The first failure of the task that failed last: that of a loop's item comes before the loop's own."""
+    """Return the first failure of the task that failed last: a loop's item fails before the loop itself."""
     first = failures[-1]
     for index in reversed(failures):
         if any(_TASK.match(line) for line in lines[index:first]):
@@ -72,7 +72,7 @@ def _first_of_task(failures: Sequence[int], lines: Sequence[str]) -> int:
 
 
 def _reason(lines: Sequence[str]) -> str:
-    """Of the lines of a failure: its message and what the task's program said, if they are its result."""
+    """Return the message and the output of a failure's result; its last lines when it has no result."""
     _, _, result = lines[0].partition(" => ")
     try:
         fields = msgspec.json.decode(result, type=Mapping[str, object])
@@ -124,7 +124,7 @@ class AnsibleInstall(CommandSequence, kw_only=True, frozen=True, tag="ansible"):
         return (self._playbook(values),)
 
     def availability_command(self, values: Mapping[str, str]) -> Command | None:
-        """The same call, which reads the playbook, its roles and the inventory, and runs nothing."""
+        """Return the same call, which reads the playbook, roles and inventory, but runs nothing."""
         return self._playbook(values, "--list-hosts")
 
     def read_availability(self, result: CommandResult, values: Mapping[str, str]) -> Availability:
@@ -190,7 +190,7 @@ class AnsibleInstall(CommandSequence, kw_only=True, frozen=True, tag="ansible"):
         return limit
 
     def _variables(self, values: Mapping[str, str]) -> str:
-        """As JSON: `key=value` would be split at spaces and turn 1.10 into a number."""
+        """Return the variables as JSON: `key=value` would be split at spaces and turn 1.10 into a number."""
         extra = {
             name: fill_plain(value, values) if isinstance(value, str) else value
             for name, value in self.extra.items()

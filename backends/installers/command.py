@@ -108,7 +108,7 @@ class SymlinkInstall(CommandSequence, kw_only=True, frozen=True, tag="symlink"):
         return (Command.shell(fill(self.prefetch, values)),) if self.prefetch else ()
 
     def obstacle_command(self, values: Mapping[str, str]) -> Command | None:
-        """Whether the link could be replaced: it and another name beside it are written in its folder."""
+        """Test whether the link could be replaced: it and a name beside it are written in its folder."""
         link = fill_plain(self.link, values)
         link, folder = shlex.quote(link), shlex.quote(posixpath.dirname(link) or ".")
         return Command.shell(
@@ -122,7 +122,7 @@ class SymlinkInstall(CommandSequence, kw_only=True, frozen=True, tag="symlink"):
         return _OBSTACLES.get(result.stdout.strip(), "")
 
     def availability_command(self, values: Mapping[str, str]) -> Command | None:
-        """The test that `install_commands` begins with, and what else is there, the newest first."""
+        """Test for the release as `install_commands` does, and list the others, the newest first."""
         release, releases = (
             shlex.quote(path) for path in (self._release(values), fill_plain(self.releases, values))
         )
@@ -150,7 +150,7 @@ class SymlinkInstall(CommandSequence, kw_only=True, frozen=True, tag="symlink"):
 
 
 def switch(release: str, link: str) -> str:
-    """A shell script that lets the link point to the release, if that exists.
+    """Return a shell script that lets the link point to the release, if that exists.
 
     rename(2) replaces the link in one step, so that there is never a moment without one; `mv -T`
     refuses to move the new link *into* a directory, should one stand in the link's place.
@@ -165,7 +165,7 @@ def switch(release: str, link: str) -> str:
 
 
 def _target(release: str, link: str) -> str:
-    """What the link has to say: a relative path is read from the link's own directory."""
+    """Return the link's target: a relative path is read from the link's own directory."""
     if posixpath.isabs(release) or posixpath.isabs(link):
         return release
     return posixpath.relpath(release, posixpath.dirname(link) or ".")

@@ -32,7 +32,7 @@ from backends.templates import InstallText, NodeText, NoText, check_words, fill_
 
 MAX_FILE_BYTES = 128 * 1024  # of a compose file
 
-# Written beside and moved over it: whoever reads the file finds the old one or the new one, never half.
+# Written beside and moved over it: a reader finds the old file or the new one, never half of it.
 _REPLACE_LINE = r"""
 file=$(readlink -f -- "$1") && new=$file.rolldeck-new || exit 1
 [ "$(sed -n -e "$2p" -- "$file")" = "$3" ] || { echo "line $2 of $1 is not what was read" >&2; exit 1; }
@@ -71,7 +71,7 @@ class ComposeInstall(CommandSequence, kw_only=True, frozen=True, tag="compose"):
             raise ValueError("command: found an empty text, expected how compose is called")
 
     def install_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
-        """The edit depends on what stands in the file, which is not read for a plan."""
+        """Return what is run, with words for the edit: it depends on a file not read for a plan."""
         key = f"services.{self.service_of(values)}.image"
         edit = f"# in {self.path(values)}: the tag of {key} becomes {check_tag(values['version'])}"
         return (Command.shell(edit), self.create_command(values))
@@ -81,14 +81,14 @@ class ComposeInstall(CommandSequence, kw_only=True, frozen=True, tag="compose"):
         return (image.pull_command(),) if image else ()
 
     def wanted_image(self, values: Mapping[str, str]) -> Image | None:
-        """None: the configuration does not name it."""
+        """Return the wanted image; None if the configuration does not name it."""
         if not self.image:
             return None
         name, tag = fill_plain(self.image, values), check_tag(values["version"])
         return Image(self.engine, self.engine_options, name, tag)
 
     def create_command(self, values: Mapping[str, str]) -> Command:
-        """Only this service's container, and without a start: that is the next step's.
+        """Create only this service's container, and do not start it: that is the next step's.
 
         Nor is an image built that cannot be had: it would be of whatever sources are there.
         """
@@ -96,11 +96,11 @@ class ComposeInstall(CommandSequence, kw_only=True, frozen=True, tag="compose"):
         return Command((*self._compose(values), *up))
 
     def compose_options(self, values: Mapping[str, str]) -> ComposeOptions:
-        """What compose is called with."""
+        """Return the options that compose is called with."""
         return parse_options(self._compose(values))
 
     def inspect_command(self, values: Mapping[str, str]) -> Command:
-        """The labels that compose gave to the container."""
+        """Read the labels that compose gave to the container."""
         name = service_name(self.name, values)
         return self._call(
             "inspect",
@@ -112,7 +112,7 @@ class ComposeInstall(CommandSequence, kw_only=True, frozen=True, tag="compose"):
         )
 
     def replicas_command(self, values: Mapping[str, str], project: str) -> Command:
-        """The names of all containers of the service in its project."""
+        """List the names of all containers of the service in its project."""
         labels = [f"{PROJECT}={project}", f"{SERVICE}={self.service_of(values)}"]
         if self.engine == "docker":  # Podman's compose has no such label
             labels.append(f"{ONE_OFF}=False")
@@ -157,7 +157,7 @@ class ComposeInstaller(SequenceInstaller):
             raise
 
     async def _put_back(self, refused: Refused, edit: LineEdit) -> None:
-        """What compose could not create is not left for whoever calls it next, or for a reboot."""
+        """Put the old tag back: compose must not create the new one at its next call, or at a reboot."""
         back = LineEdit(edit.file, edit.number, edit.after, edit.before)
         try:
             await self._replace(back, "put the tag back")
@@ -182,7 +182,7 @@ class ComposeInstaller(SequenceInstaller):
             raise Refused(self.host.name, str(error)) from error
 
     async def _obstacles(self, version: str) -> tuple[str, ...]:
-        """Also whether the tag could be set in the file as it is now."""
+        """Return obstacles, also whether the tag could be set in the file as it is now."""
         values = self._with(version)
         try:
             edit = await self._find_edit(version, values)
@@ -196,7 +196,7 @@ class ComposeInstaller(SequenceInstaller):
         return (*found, *await self._project_obstacles(values))
 
     async def _project_obstacles(self, values: Mapping[str, str]) -> tuple[str, ...]:
-        """Why compose would change more than the container's image; of one that is not there yet, nothing."""
+        """Return why compose would change more than the container's image; nothing without a container."""
         sequence, name = self.sequence, service_name(self.sequence.name, values)
         labels = await self._labels(sequence.inspect_command(values), name)
         if labels is None:
@@ -214,7 +214,7 @@ class ComposeInstaller(SequenceInstaller):
         return (obstacle,) if obstacle else ()
 
     async def _labels(self, command: Command, name: str) -> dict[str, str] | None:
-        """None when there is no such container."""
+        """Return the container's labels; None when there is no such container."""
         result = await query(self.host, command, timeout=QUERY_TIMEOUT_S)
         if is_absent(result):
             return None
@@ -227,7 +227,7 @@ class ComposeInstaller(SequenceInstaller):
         return found or {}
 
     async def _look_for(self, values: Mapping[str, str]) -> Availability:
-        """By the image of the configuration, or by the name that stands in the file."""
+        """Look for the configured image, or for the one whose name stands in the file."""
         try:
             image = self.sequence.wanted_image(values) or await self._image_in_file(values)
         except ConfigError as error:
@@ -246,7 +246,7 @@ class ComposeInstaller(SequenceInstaller):
 
 
 def writable_command(file: str) -> Command:
-    """Prints `no` where `replace_command` could not write the file beside it that it needs."""
+    """Print `no` where `replace_command` could not write the file beside it that it needs."""
     return Command(("sh", "-c", _IS_WRITABLE, "sh", file))
 
 

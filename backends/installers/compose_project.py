@@ -36,7 +36,7 @@ class LineEdit:
 
 @dataclass(frozen=True, slots=True)
 class VariableTag:
-    """The tag stands in a variable, which the file of variables beside the compose file sets.
+    """A tag that stands in a variable, which the file of variables beside the compose file sets.
 
     Attributes:
         name: of the variable.
@@ -55,7 +55,7 @@ def check_tag(version: str) -> str:
 
 
 def set_tag(text: str, file: str, service: str, tag: str) -> LineEdit | VariableTag:
-    """The line of `services.NAME.image` with another tag, or which variable has the tag.
+    """Return the line of `services.NAME.image` with another tag, or which variable has the tag.
 
     Args:
         text: of the compose file.
@@ -79,14 +79,14 @@ def set_tag(text: str, file: str, service: str, tag: str) -> LineEdit | Variable
 
 
 def image_name(text: str, file: str, service: str) -> str:
-    """The service's image without its tag; empty where it has variables or a digest. Raises as `set_tag`."""
+    """Return the image without its tag; empty if it has variables or a digest. Raises as `set_tag`."""
     value = str(_find_image(text, file, service).value)
     before, slash, last = value.rpartition("/")
     return "" if "$" in value or "@" in value else f"{before}{slash}{last.partition(':')[0]}"
 
 
 def set_variable(text: str, file: str, variable: VariableTag, tag: str) -> LineEdit:
-    """The line of a file of variables that sets this one, with another tag.
+    """Return the line in a file of variables that sets this one, with another tag.
 
     Raises:
         ConfigError: no line sets it, or several do, or it is written in a way that is not known here.
@@ -185,7 +185,7 @@ _OPTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class ComposeOptions:
-    """What the words say that compose is called with; each option may stand there several times.
+    """The options that compose is called with; each may be given several times.
 
     Attributes:
         files: compose files.
@@ -224,7 +224,7 @@ def parse_options(words: Sequence[str]) -> ComposeOptions:
 def project_obstacles(
     name: str, service: str, labels: dict[str, str], options: ComposeOptions
 ) -> tuple[str, ...]:
-    """Why a call of compose would do something else than to create this container anew, in words.
+    """Return why compose would do something else than create this container anew, in words.
 
     Args:
         name: of the container.
@@ -249,7 +249,7 @@ def project_obstacles(
 
 
 def replica_obstacle(name: str, service: str, names: Sequence[str]) -> str:
-    """What else compose would replace; empty where the service has this container alone.
+    """Return what else compose would replace; empty where the service has this container alone.
 
     Args:
         name: of the container.

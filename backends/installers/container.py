@@ -53,22 +53,22 @@ class Image:
         return self._call("pull", self.tagged)
 
     def find_command(self) -> Command:
-        """Whether the image is on the node."""
+        """Test whether the image is on the node."""
         return self._call("image", "inspect", "--format", "{{.Id}}", self.tagged)
 
     def tags_command(self) -> Command:
-        """Its tags that are on the node, the newest first."""
+        """List its tags that are on the node, the newest first."""
         return self._call("image", "ls", "--format", "{{.Tag}}", self.name)
 
     def manifest_command(self) -> Command | None:
-        """Whether the registry has it; nothing is pulled. None: no registry has images of this name."""
+        """Test whether the registry has it, without a pull; None if no registry has images of this name."""
         if self.engine == "podman" and self.name.startswith("localhost/"):
             return None  # what Podman calls those that were built here
         ask = self._call("manifest", "inspect", self.tagged)
         return Command(("timeout", str(_REGISTRY_TIMEOUT_S), *ask.argv))
 
     async def find(self, host: Host) -> Availability:
-        """On the node first, then in the registry: a creation too fetches what is not there."""
+        """Look on the node first, then in the registry: a creation too fetches what is not there."""
         local = await _query(host, self.find_command())
         if local.ok:
             return THERE
@@ -117,7 +117,7 @@ class ContainerInstall(CommandSequence, kw_only=True, frozen=True, tag="containe
     pull: bool = True
 
     def install_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
-        """For a container that exists; `ContainerInstaller` looks which of them are needed."""
+        """Return the commands for an existing container; `ContainerInstaller` runs those that are needed."""
         return (self.rename(values), self.create_command(values), self.remove_previous(values))
 
     def prefetch_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
@@ -130,7 +130,7 @@ class ContainerInstall(CommandSequence, kw_only=True, frozen=True, tag="containe
         return Image(self.engine, self.engine_options, fill_plain(self.image, values), values["version"])
 
     def names(self, values: Mapping[str, str]) -> tuple[str, str]:
-        """What the container is called, and what the one before it while the new one is made."""
+        """Return the container's name, and that of the one before it while the new one is made."""
         name = service_name(self.name, values)
         return name, f"{name}-previous"
 
@@ -157,7 +157,7 @@ class ContainerInstall(CommandSequence, kw_only=True, frozen=True, tag="containe
 
 @dataclass(frozen=True, slots=True)
 class ContainerInstaller(SequenceInstaller):
-    """An Installer that can be run again after any interruption: it looks what is there first."""
+    """An Installer that can be run again after any interruption: it looks first what exists."""
 
     sequence: ContainerInstall
 
@@ -180,7 +180,7 @@ class ContainerInstaller(SequenceInstaller):
             await self._execute(self.sequence.remove_previous(values), "remove the previous container")
 
     async def _obstacles(self, version: str) -> tuple[str, ...]:
-        """Also whether another container has the name that the old one is to get meanwhile, and runs."""
+        """Return obstacles, also a running container that has the name the old one is to get meanwhile."""
         found = await SequenceInstaller._obstacles(self, version)
         previous = self.sequence.names(self._with(version))[1]
         if await self._inspect(previous, "{{.State.Running}}") != "true":
@@ -193,7 +193,7 @@ class ContainerInstaller(SequenceInstaller):
         return await self.sequence.wanted_image(values).find(self.host)
 
     async def _set_aside(self, values: Mapping[str, str]) -> None:
-        """A previous one without a new one is what an interruption leaves: it already is aside."""
+        """Rename the old container. One without a new one was renamed before an interruption."""
         name, previous = self.sequence.names(values)
         if not await self._exists(name):
             return
@@ -223,7 +223,7 @@ class ContainerInstaller(SequenceInstaller):
         return await self._inspect(name, "{{.Id}}") is not None
 
     async def _inspect(self, name: str, shown: str) -> str | None:
-        """None when there is no such container."""
+        """Return the field of a container; None when there is no such container."""
         command = self.sequence.call(
             "inspect", "--type", "container", "--format", inspect_format(name, shown), name
         )

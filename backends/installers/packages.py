@@ -44,13 +44,13 @@ class AptInstall(CommandSequence, kw_only=True, frozen=True, tag="apt"):
         return Command(("env", "LC_ALL=C", "dpkg-query", "-W", show, "--", self.package))
 
     def read_obstacle(self, result: CommandResult) -> str:
-        """A hold is somebody's decision: it is respected, not overridden."""
+        """Report a hold: it is somebody's decision, which is respected and not overridden."""
         if not result.ok or "hold" not in result.stdout.split():
             return ""
         return f"{self.package} is held; `apt-mark unhold {self.package}` on the node ends the hold"
 
     def availability_command(self, values: Mapping[str, str]) -> Command | None:
-        """The package lists as they are on the node; they are not fetched anew."""
+        """Read the package lists as they are on the node; they are not fetched anew."""
         return Command(("env", "LC_ALL=C", "apt-cache", *self._settings_options(), "madison", self.package))
 
     def read_availability(self, result: CommandResult, values: Mapping[str, str]) -> Availability:
@@ -69,7 +69,7 @@ class AptInstall(CommandSequence, kw_only=True, frozen=True, tag="apt"):
         return Availability(Presence.NOT_KNOWN, brought, others, lacking=bool(others))
 
     def fetch_command(self, values: Mapping[str, str]) -> Command | None:
-        """The lists' own times are those of the repository; their folder changes when apt writes into it."""
+        """Read when apt last wrote into the folder of lists: their own times are those of the repository."""
         where = shlex.join(("apt-config", *self._settings_options(), "shell", "lists", "Dir::State::lists/d"))
         return Command.shell(f'eval "$({where})" && exec stat -c %Y -- "$lists"')
 
@@ -81,7 +81,7 @@ class AptInstall(CommandSequence, kw_only=True, frozen=True, tag="apt"):
         return f"apt last changed the lists at {_in_words(changed)}" if changed else ""
 
     def _settings_options(self) -> tuple[str, ...]:
-        """Those of the options that say where apt's own settings and lists are; apt-cache knows no others."""
+        """Return the options that say where apt's settings and lists are; apt-cache knows no others."""
         options = shlex.split(self.options)
         found: list[str] = []
         for index, option in enumerate(options):
@@ -126,7 +126,7 @@ class DnfInstall(CommandSequence, kw_only=True, frozen=True, tag="dnf"):
         return (self._install(values["version"], *fresh, "--downloadonly"),)
 
     def availability_command(self, values: Mapping[str, str]) -> Command | None:
-        """What was fetched of the repositories before; nothing is fetched anew."""
+        """Read what was fetched of the repositories before; nothing is fetched anew."""
         show = r"%{version}-%{release}\n" if self.release else r"%{version}\n"
         more = shlex.split(self.options)
         query = ("repoquery", "--cacheonly", "--quiet", *more, "--queryformat", show, self.package)
@@ -150,7 +150,7 @@ class DnfInstall(CommandSequence, kw_only=True, frozen=True, tag="dnf"):
         return Command(("env", "LC_ALL=C", "TZ=UTC", "dnf", *show))
 
     def read_fetch(self, result: CommandResult) -> str:
-        """Each repository is fetched at its own time: the oldest one counts."""
+        """Return when the repository was fetched whose fetch is the oldest, in words."""
         try:
             texts = _DNF_FETCHED.findall(result.stdout)
             times = {datetime.strptime(text, _DNF_TIME).replace(tzinfo=UTC) for text in texts}

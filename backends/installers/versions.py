@@ -266,7 +266,7 @@ MAX_OTHER_VERSIONS = 20  # versions that are kept of what a node lists
 
 
 def only_versions(texts: Iterable[str]) -> tuple[str, ...]:
-    """Those of the texts that can be versions, each once: what a node lists is foreign text."""
+    """Return those of the texts that can be versions, each once: what a node lists is not trusted."""
     found: dict[str, None] = {}
     for text in texts:
         if len(found) == MAX_OTHER_VERSIONS:

@@ -71,8 +71,8 @@ def read_text(path: Path, file: str, key: str, writers: Writers = NAMED) -> str:
         path: of the inventory.
         file: the configuration, for errors.
         key: of the path in it, for errors.
-        writers: who may write it. One that brings no commands, only where they run, may be written by whoever
-            the configuration trusts by naming it, but not by everybody.
+        writers: who may write it. One that brings no commands, only where they run, may be written by
+            those whom the configuration trusts by naming it, but not by everybody.
 
     Raises:
         ConfigError: it is not there, cannot be read, is longer than 4 MB, or is not text, or somebody else
@@ -156,7 +156,7 @@ class TomlInventory(
     tag_field="kind",
     tag="toml",
 ):
-    """Of the configuration.
+    """Settings of an inventory in TOML.
 
     Attributes:
         path: the file; relative to the folder of the configuration.
@@ -199,14 +199,14 @@ class UnsafeText(str):
 
 
 class Encrypted:
-    """Stands where a value is encrypted with Ansible's vault."""
+    """A value that is encrypted with Ansible's vault."""
 
     def __repr__(self) -> str:
         return "an encrypted value"
 
 
 def parse_yaml(text: str, file: str) -> Any:
-    """The one document of a YAML text.
+    """Read the one document of a YAML text.
 
     Raises:
         ConfigError: it is not YAML, or one key stands twice in a mapping.
@@ -218,7 +218,7 @@ def parse_yaml(text: str, file: str) -> Any:
 
 
 def compose_yaml(text: str, file: str) -> Any:
-    """The nodes of the one document of a YAML text, which know where they stand; None for an empty one.
+    """Return the nodes of a YAML text's one document, which know where they stand; None if it is empty.
 
     Raises:
         ConfigError: it is not YAML.
@@ -248,7 +248,7 @@ def _yaml_errors(file: str) -> Iterator[None]:
 
 
 def _safe_loader() -> Any:
-    """The one in C takes seconds for 20,000 hosts, that in Python a quarter of a minute."""
+    """Return the loader in C: it takes seconds for 20,000 hosts, the one in Python a quarter of a minute."""
     import yaml
 
     return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -280,5 +280,5 @@ def _loader() -> Any:
 
 
 def _same(key: Any) -> object:
-    """Equal for keys that are the same."""
+    """Return a value that is equal for keys that are the same."""
     return (key.tag, key.value) if isinstance(key.value, str) else id(key)

@@ -50,7 +50,7 @@ def parse_control(text: str, name: str) -> MonitControl | None:
 
 
 def _blocks(text: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """The name of each service with its fields; what comes before the first one has no name."""
+    """Yield the name of each service with its fields; what comes before the first one has no name."""
     name: str = ""
     fields: list[tuple[str, str]] = []
     for line in text.splitlines():
@@ -65,7 +65,7 @@ def _blocks(text: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
 
 
 def lines_about(log: str, name: str) -> str:
-    """The lines of Monit's log in which it names this service."""
+    """Return the lines of Monit's log that name this service."""
     quoted = f"'{name}'".casefold()
     return "\n".join(line for line in log.splitlines() if quoted in line.casefold())
 

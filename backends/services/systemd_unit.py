@@ -63,7 +63,7 @@ def parse_show(text: str) -> dict[str, str]:
 
 
 def unit_obstacles(name: str, shown: Mapping[str, str], unmask: str) -> tuple[str, ...]:
-    """Why systemd would refuse to stop or start a unit with these properties."""
+    """Return why systemd would refuse to stop or start a unit with these properties."""
     load = shown.get("LoadState", "loaded")
     if load == "masked":
         return (f"the unit {name} is masked, and systemd would not start it again; first run: {unmask}",)
@@ -86,7 +86,7 @@ def unit_obstacles(name: str, shown: Mapping[str, str], unmask: str) -> tuple[st
 
 
 def unit_caveats(shown: Mapping[str, str]) -> tuple[str, ...]:
-    """What a rollout or a reboot may meet with a unit of these properties; its name is not in the words."""
+    """Return what a rollout or reboot may meet with a unit of these properties, in words without its name."""
     found = []
     file = shown.get("UnitFileState", "")
     if file in _NOT_STARTED_AT_BOOT and not any(
@@ -160,24 +160,24 @@ _PORT = re.compile(r"(?:.*:)?([0-9]+) \((?:Stream|SequentialPacket)\)")  # 127.0
 
 
 def related_units(shown: Mapping[str, str]) -> tuple[str, ...]:
-    """Units that start this one or stop with it; nobody would miss a target, but it may start others."""
+    """Return the units that start this one or stop with it; of targets only those that uphold it."""
     others = " ".join(shown.get(key, "") for key in ("TriggeredBy", *_STOPS_WITH)).split()
     names = [*upholding(shown), *(name for name in others if not name.endswith((".target", ".slice")))]
     return tuple(dict.fromkeys(name for name in names if is_unit_name(name)))[:MAX_RELATED_UNITS]
 
 
 def is_unit_name(name: str) -> bool:
-    """Whether it is a name that systemd allows, and no option of its programs."""
+    """Return whether systemd allows this as a name, and no program takes it for an option."""
     return _NAME.fullmatch(name) is not None
 
 
 def upholding(shown: Mapping[str, str]) -> tuple[str, ...]:
-    """Units that name this one in `Upholds=`."""
+    """Return the units that name this one in `Upholds=`."""
     return tuple(shown.get("UpheldBy", "").split())
 
 
 def upheld_obstacles(name: str, shown: Mapping[str, str], units: Sequence[Properties]) -> tuple[str, ...]:
-    """Units for whose sake systemd starts a service again once it is stopped; see `socket_obstacles`."""
+    """Return the units that make systemd start a service again once it is stopped."""
     return tuple(
         f"{_id(unit)} upholds {name} (Upholds=): systemd would start it again as soon as it is stopped"
         for unit in units
@@ -200,7 +200,7 @@ def parse_units(text: str) -> tuple[Properties, ...]:
 
 
 def socket_obstacles(name: str, port: str, units: Sequence[Properties]) -> tuple[str, ...]:
-    """Sockets of systemd that hold the application's port open after the stop, and start it again.
+    """Return the sockets that hold the application's port open after the stop, and start it again.
 
     Args:
         name: the service's unit.
@@ -216,7 +216,7 @@ def socket_obstacles(name: str, port: str, units: Sequence[Properties]) -> tuple
 
 
 def relation_caveats(shown: Mapping[str, str], units: Sequence[Properties], port: str) -> tuple[str, ...]:
-    """What else starts the service, and what else stops with it."""
+    """Return what else starts the service, and what else stops with it."""
     triggers = set(shown.get("TriggeredBy", "").split())
     active = [unit for unit in units if _is_active(unit)]
     starting = [_id(unit) for unit in active if _id(unit) in triggers and not _held_port(unit, port)]
@@ -234,7 +234,7 @@ def relation_caveats(shown: Mapping[str, str], units: Sequence[Properties], port
 
 
 def _held_port(unit: Properties, port: str) -> str:
-    """The application's port, when this unit is a socket that listens on it."""
+    """Return the application's port, if this unit is a socket that listens on it; else an empty text."""
     matches = (_PORT.fullmatch(listen) for listen in unit.get("Listen", ()))
     ports = [match[1] for match in matches if match]
     return next((held for held in ports if not port or held == port), "")
@@ -260,12 +260,12 @@ NOT_ALLOWED = (
 
 
 def rights_command() -> Command:
-    """Prints `not` where polkit has no rule that lets the user manage every unit; changes nothing."""
+    """Print `not` where polkit has no rule that lets the user manage every unit; change nothing."""
     return Command(("sh", "-c", _RIGHTS))
 
 
 def rights_caveat(result: CommandResult) -> str:
-    """In words; empty where root or polkit's rules for every unit allow it, or nothing is known."""
+    """Return the caveat; empty where root or polkit's rules for every unit allow it, or nothing is known."""
     return NOT_ALLOWED if result.ok and result.stdout.strip() == "not" else ""
 
 
@@ -273,7 +273,7 @@ LINGER = Command(("sh", "-c", 'exec loginctl show-user --property=Linger -- "$(i
 
 
 async def lingering_caveats(host: Host, timeout_s: float) -> tuple[str, ...]:
-    """What logins may do to the units of whoever is logged in there; see `ServiceManager.caveats`.
+    """Return what logins may do to the units of a user; see `ServiceManager.caveats`.
 
     Raises:
         Unreachable: as it comes from the host.

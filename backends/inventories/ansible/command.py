@@ -65,7 +65,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class AnsibleListing:
-    """What `ansible-inventory` says.
+    """What `ansible-inventory` listed.
 
     Attributes:
         groups: with their hosts and children; their variables are in those of the hosts.
@@ -109,7 +109,7 @@ async def list_inventory(request: Request, timeout_s: float) -> AnsibleListing:
         ConfigError: groups contain each other.
     """
     argv = (request.program, f"--inventory={request.inventory}", "--list")
-    # Ansible takes group_vars and ansible.cfg of where it runs, whoever put them there; here are none.
+    # Ansible takes group_vars and ansible.cfg of its working folder, even those of others; here are none.
     options: dict[str, Any] = {"cwd": "/", "env": _environment(request), "stdin": DEVNULL}
     try:
         async with (

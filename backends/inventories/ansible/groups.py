@@ -110,7 +110,7 @@ class _Host:
 
 
 class Groups:
-    """What an inventory's file says: filled, then finished, then asked.
+    """The groups and hosts of an inventory's file: filled first, then finished, then read.
 
     Args:
         file: for errors.

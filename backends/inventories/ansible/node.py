@@ -150,7 +150,7 @@ class NotPlain(ValueError):
 
 
 def is_encrypted(value: object) -> bool:
-    """Whether this is a value of Ansible's vault."""
+    """Return whether this is a value of Ansible's vault."""
     return isinstance(value, Encrypted) or (isinstance(value, str) and value.startswith("$ANSIBLE_VAULT;"))
 
 

@@ -28,7 +28,7 @@ _LONGEST_LITERAL = 1000  # characters; Python's own parser is not made for endle
 
 
 class IniText(str):
-    """A value as it is written: of 20,000 hosts most are never looked at."""
+    """A value as it is written, not yet parsed: of 20,000 hosts most are never looked at."""
 
     __slots__ = ()
 
@@ -159,7 +159,7 @@ _MOST_GROUPS = 100_000  # an alias may stand for many, and for those around it
 
 
 class PluginSettings(ConfigError):
-    """It is no inventory, but says to one of Ansible's plugins where that is."""
+    """A file that is no inventory, but settings of one of Ansible's plugins."""
 
 
 def parse_yaml_inventory(text: str, file: str) -> Groups:
@@ -219,7 +219,7 @@ class _YamlParser:
             self.groups.add_hosts(pattern, group, self._mapping(variables, f"{where}.{pattern}"), where)
 
     def _mapping(self, value: Any, where: str, *, alone: bool = False) -> Mapping[Any, Any]:
-        """Nothing is an empty mapping, and where Ansible takes it so, a text alone is one name."""
+        """Return a mapping; nothing is an empty one, and where Ansible takes it so, a lone text is a name."""
         if value is None:
             return {}
         if alone and isinstance(value, str):

@@ -38,7 +38,7 @@ class AnsibleInventory(
     tag_field="kind",
     tag="ansible",
 ):
-    """Of the configuration.
+    """Settings of an inventory of Ansible's.
 
     Attributes:
         path: the inventory; relative to the folder of the configuration. In YAML if its name ends so, or if
@@ -113,7 +113,7 @@ def _merge_variables(groups: Groups, group: str, path: Path) -> dict[str, dict[s
 
 @dataclass(slots=True)
 class _Answer:
-    """The last one to a request, and while it is being made the lock."""
+    """The last listing for a request, and the lock while one is being made."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     stamp: tuple[object, ...] = ()

@@ -23,7 +23,7 @@ _ENCRYPTED = "$ANSIBLE_VAULT;"
 
 
 class VariableFiles:
-    """Reads a file once, when it is asked for.
+    """Variables in files, each of which is read once, when it is needed.
 
     Args:
         folder: of the inventory.
@@ -36,11 +36,11 @@ class VariableFiles:
         self._known: dict[tuple[str, str], Mapping[str, Any]] = {}
 
     def of_group(self, name: str) -> Mapping[str, Any]:
-        """The variables of one group. Raises ConfigError."""
+        """Read the variables of one group. Raises ConfigError."""
         return self._of("group_vars", name)
 
     def of_host(self, name: str) -> Mapping[str, Any]:
-        """The variables of one host. Raises ConfigError."""
+        """Read the variables of one host. Raises ConfigError."""
         return self._of("host_vars", name)
 
     def check(self, groups: Iterable[str], hosts: Iterable[str]) -> bool:
@@ -84,7 +84,7 @@ def stamp_file(path: Path) -> object:
 
 
 def _find_files(path: Path) -> Iterator[Path]:
-    """As Ansible looks for them: the first of NAME, NAME.yml and so on; of a folder all that is in it."""
+    """Yield files as Ansible finds them: the first of NAME, NAME.yml and so on; all files of a folder."""
     for ending in _ENDINGS:
         file = path.with_name(path.name + ending)
         if _test(file.is_file, file):
@@ -136,7 +136,7 @@ _HEAD = 1024  # bytes
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An inventory's file as it was found.
+    """The file of an inventory as it was found.
 
     Attributes:
         groups: those in a static one; None for a program or settings of a plugin.
@@ -197,7 +197,7 @@ def _is_program(path: Path) -> bool:
         with open(open_trusted(path, NAMED), "rb") as stream:
             executable = os.fstat(stream.fileno()).st_mode & 0o111
             head = stream.read(_HEAD)
-    except (OSError, ValueError):  # whoever reads it says why it cannot be read
+    except (OSError, ValueError):  # the code that reads it says why that fails
         return False
     return bool(executable) and (head.startswith(b"#!") or b"\0" in head)
 
