@@ -55,8 +55,8 @@ async def _follow(following: RolloutSubscriber, app: str, as_json: bool) -> int:
         seen = looked
         if not told:
             proof = "signed with our key" if seen.verified else "from Consul, unauthenticated"
-            head = seen.head
-            say(f"{head.kind} of {app} to {clean(head.version)}, by {clean(head.who)} ({proof})")
+            header = seen.header
+            say(f"{header.kind} of {app} to {clean(header.version)}, by {clean(header.who)} ({proof})")
         for record in seen.records:
             if record.seq > told:
                 told = record.seq
@@ -76,7 +76,7 @@ def _report_end(seen: PublishedRollout | None, app: str, as_json: bool) -> int:
         for line in ending_lines(seen.ended):
             result(line)
     if seen.journal_head:
-        say(f"head of its journal on {clean(seen.head.host)}: {seen.journal_head}")
+        say(f"head of its journal on {clean(seen.header.host)}: {seen.journal_head}")
     return EXIT_CODES[seen.ended.result]
 
 
@@ -111,7 +111,7 @@ def control(config_file: str | None, app: str, what: ControlAction, subject: str
             key = await following.ask(seen, what, current_operator("terminal"), subject)
             for _ in range(int(ACCEPT_TIMEOUT_S * 5)):
                 if await following.taken(key):
-                    result(f"accepted by {clean(seen.head.who)}")
+                    result(f"accepted by {clean(seen.header.who)}")
                     if what == "abort":
                         say(
                             f"it ends after the running step; to cut that short: rolldeck control {app} abort"

@@ -81,5 +81,5 @@ async def _take_over(session: Session, options: RunOptions, trusted: bool) -> No
         finally:
             prompts.close()
     if take_over(session, offer):
-        who = offer.seen.head
+        who = offer.seen.header
         say(f"taken over from {clean(who.who)}: the {who.kind} to {clean(who.version)}")

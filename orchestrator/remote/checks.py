@@ -30,7 +30,7 @@ from orchestrator.remote.takeover import RolloutHeader
 MAX_WEIGHT = 256  # of HAProxy
 
 
-def check_head(head: RolloutHeader) -> frozenset[str]:
+def check_header(header: RolloutHeader) -> frozenset[str]:
     """Its names and versions may become parts of commands.
 
     Returns:
@@ -40,30 +40,30 @@ def check_head(head: RolloutHeader) -> frozenset[str]:
         ValueError: they are not fit for that, or do not fit together.
     """
     for what in ("application", "version", "operator", "host"):
-        check_printable(what, getattr(head, what))
-    Policy(serial=head.plan.policy.serial)  # says what is wrong with it
-    names = frozenset(node.node for node in head.plan.nodes)
-    if len(names) != len(head.plan.nodes):
+        check_printable(what, getattr(header, what))
+    Policy(serial=header.plan.policy.serial)  # says what is wrong with it
+    names = frozenset(node.node for node in header.plan.nodes)
+    if len(names) != len(header.plan.nodes):
         raise ValueError("its plan has the same node twice")
     for name in names:
         _check_inert("a node", name)
-    batched = [name for batch in head.plan.batches for name in batch]
+    batched = [name for batch in header.plan.batches for name in batch]
     if len(set(batched)) != len(batched) or not names.issuperset(batched):
         raise ValueError("its batches have a node twice, or one that is not in its plan")
-    for node in head.plan.nodes:
+    for node in header.plan.nodes:
         if not _is_version(node.wanted):
             raise ValueError(
                 f"node {node.node} has target version {quoted(node.wanted)}, which is not a version"
             )
-    for name, endpoint in head.plan.places.items():
+    for name, endpoint in header.plan.places.items():
         _check_inert("a node", name)
         for what, value in (("address", endpoint.address), ("ssh", endpoint.ssh or endpoint.address)):
             _check_inert(f"{what} of {name}", value, check_host)
     return names
 
 
-def check_record(head: RolloutHeader, names: Collection[str], record: Record) -> None:
-    """One event of a rollout with this head and these nodes. Raises ValueError: it cannot be one of that."""
+def check_record(header: RolloutHeader, names: Collection[str], record: Record) -> None:
+    """One event of a rollout with this header and these nodes. Raises ValueError: it cannot be one of that."""
     event = record.event
     try:
         check_amounts(event)
@@ -73,7 +73,7 @@ def check_record(head: RolloutHeader, names: Collection[str], record: Record) ->
             case events.Unreadable():
                 raise ValueError("unreadable events of a journal are not published")
             case events.RolloutStarted():
-                _check_start(head, names, event)
+                _check_start(header, names, event)
             case events.NodeStarted():
                 _check_node_start(names, event)
             case events.RolloutEnded():
@@ -86,8 +86,8 @@ def check_record(head: RolloutHeader, names: Collection[str], record: Record) ->
         raise ValueError(f"event {record.seq}: {error}") from None
 
 
-def _check_start(head: RolloutHeader, names: Collection[str], event: events.RolloutStarted) -> None:
-    if event.application != head.application:
+def _check_start(header: RolloutHeader, names: Collection[str], event: events.RolloutStarted) -> None:
+    if event.application != header.application:
         raise ValueError(f"it is of application {quoted(event.application)}")
     nodes = frozenset(event.nodes)
     if not nodes <= frozenset(names) or not nodes.issuperset(
@@ -125,7 +125,7 @@ def _check_original(original: OriginalStateRecord) -> None:
         raise ValueError(f"found weight {original.weight}, expected 0 to {MAX_WEIGHT}")
 
 
-def with_own_commands(head: RolloutHeader, records: Sequence[Record]) -> list[Record]:
+def with_own_commands(header: RolloutHeader, records: Sequence[Record]) -> list[Record]:
     """The same with commands of ours instead of somebody else's: they are there to be typed."""
     turns: dict[str, events.NodeStarted] = {}
     before: dict[str, str] = {}
@@ -140,9 +140,9 @@ def with_own_commands(head: RolloutHeader, records: Sequence[Record]) -> list[Re
             case events.NodeStarted(node=node):
                 turns.setdefault(node, event)
             case events.RolloutEnded(out_of_rotation=out, ways_on=ways_on) if out or ways_on:
-                ways = [_way_back(head, node_out, turns.get(node_out.node), before) for node_out in out]
+                ways = [_way_back(header, node_out, turns.get(node_out.node), before) for node_out in out]
                 on = [
-                    WayOn(purpose=way.purpose, command=f"rolldeck {way.purpose} {head.application}")
+                    WayOn(purpose=way.purpose, command=f"rolldeck {way.purpose} {header.application}")
                     for way in ways_on
                 ]
                 event = msgspec.structs.replace(event, out_of_rotation=ways, ways_on=on)
@@ -153,16 +153,16 @@ def with_own_commands(head: RolloutHeader, records: Sequence[Record]) -> list[Re
 
 
 def _way_back(
-    head: RolloutHeader, out: OutOfRotation, turn: events.NodeStarted | None, before: dict[str, str]
+    header: RolloutHeader, out: OutOfRotation, turn: events.NodeStarted | None, before: dict[str, str]
 ) -> OutOfRotation:
     commands: list[BackCommand] = []
     go_back = ""
-    planned = any(node.node == out.node for node in head.plan.nodes)
+    planned = any(node.node == out.node for node in header.plan.nodes)
     if planned and not out.intentional:
-        commands = [ready_command(head.application, out.node)]
+        commands = [ready_command(header.application, out.node)]
         if out.rollback_command and out.node in before:
             go_back = (
-                f"rolldeck upgrade {head.application} {before[out.node]}"
+                f"rolldeck upgrade {header.application} {before[out.node]}"
                 f" --limit {out.node} --force-ready {out.node}"
             )
         for original in turn.originals if turn is not None else []:

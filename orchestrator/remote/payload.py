@@ -1,4 +1,4 @@
-"""A rollout as others are to see it: its head and what happened, small enough for one key of a store.
+"""A rollout as others are to see it: its header and what happened, small enough for one key of a store.
 
 What is read there may be anybody's: `read_publication` takes nothing that no Rolldeck writes.
 """
@@ -15,7 +15,7 @@ from orchestrator.events import events
 from orchestrator.events.events import AnyEvent, Record
 from orchestrator.journal.entries import JOURNAL_SCHEMA
 from orchestrator.journal.migrations import upcast
-from orchestrator.remote.checks import check_head, check_record, with_own_commands
+from orchestrator.remote.checks import check_header, check_record, with_own_commands
 from orchestrator.remote.takeover import RolloutHeader
 
 MAX_PAYLOAD_BYTES = 400_000  # bytes; Consul takes 512 kB
@@ -38,7 +38,7 @@ class _PublishedEvent(msgspec.Struct, frozen=True, array_like=True):
 
 class _PublishedState(msgspec.Struct, frozen=True, kw_only=True):
     schema: Count
-    head: RolloutHeader
+    header: RolloutHeader = msgspec.field(name="head")
     lines: list[_PublishedEvent]
     number: Count = 0
     at: Time = 0.0
@@ -55,7 +55,7 @@ class Publication:
         journal_head: of its journal as it was then, for `rolldeck history verify --head` on that machine.
     """
 
-    head: RolloutHeader
+    header: RolloutHeader
     records: list[Record]
     number: int = 0
     at: float = 0.0
@@ -63,12 +63,12 @@ class Publication:
 
 
 def pack(
-    head: RolloutHeader, records: Sequence[Record], number: int = 0, at: float = 0.0, journal_head: str = ""
+    header: RolloutHeader, records: Sequence[Record], number: int = 0, at: float = 0.0, journal_head: str = ""
 ) -> bytes:
     """The value of the key. What would be too long loses what can be spared, then all but the essence.
 
     Args:
-        head: see `Publication`, as for the other ones.
+        header: see `Publication`, as for the other ones.
         records: all that has happened.
         number: of the publication.
         at: when, seconds since 1970.
@@ -84,7 +84,12 @@ def pack(
         lines = [_PublishedEvent(record.seq, record.at, _cut(record.event)) for record in kept]
         whole = msgspec.json.encode(
             _PublishedState(
-                schema=JOURNAL_SCHEMA, head=head, lines=lines, number=number, at=at, journal_head=journal_head
+                schema=JOURNAL_SCHEMA,
+                header=header,
+                lines=lines,
+                number=number,
+                at=at,
+                journal_head=journal_head,
             )
         )
         packed = zlib.compress(whole)
@@ -117,7 +122,7 @@ def _shorter(value: Any) -> Any:
 def unpack(value: bytes) -> tuple[RolloutHeader, list[Record]]:
     """The other way; see `read_publication`."""
     found = read_publication(value)
-    return found.head, found.records
+    return found.header, found.records
 
 
 def read_publication(value: bytes, known: Mapping[int, Record] | None = None) -> Publication:
@@ -131,8 +136,8 @@ def read_publication(value: bytes, known: Mapping[int, Record] | None = None) ->
         ValueError: it is no such value, or from a newer Rolldeck.
     """
     whole = decode(_of_today(_unzipped(value)), _PublishedState)
-    head = whole.head
-    names = check_head(head)
+    header = whole.header
+    names = check_header(header)
     records = []
     last = 0
     for line in whole.lines:
@@ -141,10 +146,10 @@ def read_publication(value: bytes, known: Mapping[int, Record] | None = None) ->
         last = line.seq
         record = Record(line.seq, line.at, line.event)
         if known is None or known.get(last) != record:
-            check_record(head, names, record)
+            check_record(header, names, record)
         records.append(record)
-    own = with_own_commands(head, records)
-    return Publication(head, own, whole.number, whole.at, whole.journal_head)
+    own = with_own_commands(header, records)
+    return Publication(header, own, whole.number, whole.at, whole.journal_head)
 
 
 def _unzipped(value: bytes) -> bytes:

@@ -55,7 +55,7 @@ class RolloutPublisher:
     Args:
         consul: is written to and read.
         prefix: of all keys.
-        head: of the rollout.
+        header: of the rollout.
         session: that has the lock.
         bus: carries what happens.
         control: takes what is asked.
@@ -66,21 +66,21 @@ class RolloutPublisher:
         self,
         consul: Consul,
         prefix: str,
-        head: RolloutHeader,
+        header: RolloutHeader,
         session: Callable[[], str],
         bus: EventBus,
         control: RolloutControl,
         signer: Signer | None = None,
     ) -> None:
         self._consul = consul
-        self._key = rollout_key(prefix, head.application)
-        self._folder = requests_key(prefix, head.application)
-        self._head = head
+        self._key = rollout_key(prefix, header.application)
+        self._folder = requests_key(prefix, header.application)
+        self._header = header
         self._session = session
         self._bus = bus
         self._control = control
         self._signer = signer
-        self._requests = ControlRequests(head.fence, bus, control, signer)
+        self._requests = ControlRequests(header.fence, bus, control, signer)
         self._records: list[Record] = []
         self._number = 0  # of the state that was published last
         self._dirty = asyncio.Event()
@@ -151,7 +151,7 @@ class RolloutPublisher:
     def _value(self) -> bytes:
         """The newest state; its number is larger than that of each before it."""
         self._number += 1
-        packed = pack(self._head, self._records, self._number, time.time(), self._bus.journal_head)
+        packed = pack(self._header, self._records, self._number, time.time(), self._bus.journal_head)
         return packed if self._signer is None else self._signer.sign("publication", packed)
 
     async def _put(self) -> bool:

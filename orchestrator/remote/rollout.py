@@ -29,7 +29,7 @@ class PublishedRollout:
     """One look.
 
     Attributes:
-        head: what it is.
+        header: what it is.
         records: what has happened so far, oldest first.
         held: whoever publishes it has the lock still.
         verified: it is signed with our key, and not older than what was seen before.
@@ -37,7 +37,7 @@ class PublishedRollout:
         journal_head: see `Publication.journal_head`.
     """
 
-    head: RolloutHeader
+    header: RolloutHeader
     records: list[Record]
     held: bool
     verified: bool = False
@@ -57,8 +57,8 @@ class PublishedRollout:
     @property
     def words(self) -> str:
         """What it is and of whom, as far as it can be believed."""
-        head = self.head
-        return f"the {head.kind} of {head.application} to {head.version} by {head.who}"
+        header = self.header
+        return f"the {header.kind} of {header.application} to {header.version} by {header.who}"
 
 
 class RolloutSubscriber:
@@ -111,7 +111,7 @@ class RolloutSubscriber:
             subject=subject,
             uid=actor.uid,
             credential=actor.credential,
-            fence=seen.head.fence,
+            fence=seen.header.fence,
             nonce=secrets.token_hex(8),
             at=time.time(),
         )
@@ -132,16 +132,16 @@ class RolloutSubscriber:
         opened = open_value(self._signer, "publication", pair.value)
         try:
             found = read_publication(opened.content, self._known)
-            if found.head.application != self._app:
-                raise ValueError(f"is of application {found.head.application!a}")
+            if found.header.application != self._app:
+                raise ValueError(f"is of application {found.header.application!a}")
         except ValueError as error:
             unsigned = f"{opened.doubt}, and " if opened.doubt else ""
             raise UnreadableReply("consul", f"key {self.key}: {unsigned}{error}") from None
         self._known = {record.seq: record for record in found.records}
-        doubt = opened.doubt or (self._replayed(found.head.fence, found.number) if opened.verified else "")
+        doubt = opened.doubt or (self._replayed(found.header.fence, found.number) if opened.verified else "")
         verified = opened.verified and not doubt
         held = bool(pair.session)
-        return after, PublishedRollout(found.head, found.records, held, verified, doubt, found.journal_head)
+        return after, PublishedRollout(found.header, found.records, held, verified, doubt, found.journal_head)
 
     def _replayed(self, fence: int, number: int) -> str:
         """Why a state that is signed is not that of now; empty when it is as new as the newest one."""
@@ -188,7 +188,7 @@ class RemoteRollout:
     @property
     def words(self) -> str:
         """Who carries it out, and which keys send them requests."""
-        return f"by {self.seen.head.operator}; p and a send requests" if self.seen is not None else ""
+        return f"by {self.seen.header.operator}; p and a send requests" if self.seen is not None else ""
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -206,7 +206,7 @@ class RemoteRollout:
         if seen.doubt:
             self.problem = f"key {self._following.key} is ignored: {seen.doubt}"
             return
-        if self.seen is None or self.seen.head != seen.head:
+        if self.seen is None or self.seen.header != seen.header:
             self.state, self._told = RolloutState(), 0
         for record in seen.records:
             if record.seq > self._told:

@@ -101,7 +101,7 @@ def published_plan(plan: Mapping[str, Any]) -> PublishedPlan:
     )
 
 
-def adopt(journal: Journal, head: RolloutHeader, records: Sequence[Record]) -> bool:
+def adopt(journal: Journal, header: RolloutHeader, records: Sequence[Record]) -> bool:
     """Write all of it in one transaction, once only.
 
     Earlier versions wrote event by event: what a kill or a full disk has left of that, and has no hashes
@@ -109,7 +109,7 @@ def adopt(journal: Journal, head: RolloutHeader, records: Sequence[Record]) -> b
 
     Args:
         journal: is written.
-        head: of the rollout.
+        header: of the rollout.
         records: its events, in their order.
 
     Returns:
@@ -123,25 +123,25 @@ def adopt(journal: Journal, head: RolloutHeader, records: Sequence[Record]) -> b
             problem = f"found event {after} after event {before}, expected rising numbers"
             raise JournalError(journal.path, f"the published rollout is not taken over: {problem}")
     with journal.transaction():
-        there = find(journal, head, records)
+        there = find(journal, header, records)
         if there is not None and not there.half:
             return False
         half = there.entry if there is not None else None
         if half is not None:
             journal.discard(half)
-        header = EntryHeader(
-            kind=head.kind,
-            application=head.application,
-            version=head.version,
-            operator=head.operator,
-            host=head.host,
-            pid=head.pid,
-            began=head.began,
-            plan=msgspec.to_builtins(head.plan) | {"fence": head.fence},
+        entry_header = EntryHeader(
+            kind=header.kind,
+            application=header.application,
+            version=header.version,
+            operator=header.operator,
+            host=header.host,
+            pid=header.pid,
+            began=header.began,
+            plan=msgspec.to_builtins(header.plan) | {"fence": header.fence},
         )
-        number = journal.begin(header, half)
+        number = journal.begin(entry_header, half)
         for record in records:
-            journal.record(number, head.kind, record)
+            journal.record(number, header.kind, record)
         journal.seal(number)
     return True
 
@@ -159,10 +159,10 @@ class Found:
     half: bool
 
 
-def find(journal: Journal, head: RolloutHeader, records: Sequence[Record]) -> Found | None:
+def find(journal: Journal, header: RolloutHeader, records: Sequence[Record]) -> Found | None:
     """Where a rollout stands in the journal; None where it does not. Raises JournalError."""
-    for entry in journal.entries(head.application, limit=MAX_ENTRIES):
-        if (entry.host, entry.pid, entry.began) == (head.host, head.pid, head.began):
+    for entry in journal.entries(header.application, limit=MAX_ENTRIES):
+        if (entry.host, entry.pid, entry.began) == (header.host, header.pid, header.began):
             return Found(entry.id, _half(journal, entry, records))
     return None
 

@@ -87,10 +87,10 @@ async def find_offer(session: OpenApplication, *, break_lock: bool = False) -> O
     if following is None or (not break_lock and await work_log.holder() is not None):
         return None
     seen = await following.look()
-    if seen is None or work_log.knows(seen.head, seen.records) or (seen.healthy and not seen.doubt):
+    if seen is None or work_log.knows(seen.header, seen.records) or (seen.healthy and not seen.doubt):
         return None
-    if seen.verified and seen.head.fence < (newest := work_log.newest_fence()):
-        older = f"it was signed under fence {seen.head.fence}, and this machine has seen {newest}"
+    if seen.verified and seen.header.fence < (newest := work_log.newest_fence()):
+        older = f"it was signed under fence {seen.header.fence}, and this machine has seen {newest}"
         seen = replace(seen, verified=False, doubt=older)
     return Offer(seen, following.key)
 
@@ -136,7 +136,7 @@ def take_over(session: OpenApplication, offer: Offer) -> bool:
         check_readable(seen.records)
     except ValueError as error:
         raise UnreadableReply("consul", f"key {offer.key}: {error}") from None
-    return session.work_log.import_remote(seen.head, seen.records)
+    return session.work_log.import_remote(seen.header, seen.records)
 
 
 async def take_over_again(session: OpenApplication, *, trusted: bool) -> None:
@@ -222,7 +222,9 @@ async def _left(session: OpenApplication, plan: Plan, offer: Offer) -> list[str]
     Others than those of the plan count too: what we publish replaces what Consul knows of them.
     """
     published = unfinished_originals(offer.seen.records)
-    known = session.work_log.decided_since(offer.seen.head.began) | session.work_log.unfinished_nodes().keys()
+    known = (
+        session.work_log.decided_since(offer.seen.header.began) | session.work_log.unfinished_nodes().keys()
+    )
     decided = known | {node.name for node in plan.nodes if node.force_ready or node.unfinished_rollout}
     if not published.keys() - decided:
         return []

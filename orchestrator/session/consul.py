@@ -155,7 +155,7 @@ class ConsulSharing:
 
     @asynccontextmanager
     async def share(
-        self, lock: Lock, head: RolloutHeader, control: RolloutControl
+        self, lock: Lock, header: RolloutHeader, control: RolloutControl
     ) -> AsyncIterator[Published]:
         """Others see a rollout, and may ask something of it, where they share its lock; and the versions.
 
@@ -169,7 +169,7 @@ class ConsulSharing:
                     return lock.lost_reason() or lock.fenced_reason()
 
                 def key(node: str) -> str:
-                    return fill_plain(template, {"app": head.application, "node": node})
+                    return fill_plain(template, {"app": header.application, "node": node})
 
                 await self._consul.open()  # what is wrong with its settings shows before a node is touched
                 await works.enter_async_context(versions_told(self._consul, key, self._bus, lost))
@@ -177,7 +177,7 @@ class ConsulSharing:
                 publisher = RolloutPublisher(
                     self._consul,
                     self._settings.prefix,
-                    head,
+                    header,
                     lambda: shared.session,
                     self._bus,
                     control,

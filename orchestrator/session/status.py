@@ -229,21 +229,23 @@ class StatusReader:
                 f"rollouts of other machines: key {following.key} is ignored: {seen.doubt}"
             )
             return
-        if find(journal, seen.head, seen.records) is not None:
+        if find(journal, seen.header, seen.records) is not None:
             return
-        head = seen.head
+        header = seen.header
         running = seen.held and seen.ended is None
         why = (
             f"{seen.ended.result}: {seen.ended.reason}"
             if seen.ended
             else "the rollout was interrupted and its lock has expired"
         )
-        identity = Identity(app, head.kind, head.version, head.operator, head.host, head.pid, head.began)
+        identity = Identity(
+            app, header.kind, header.version, header.operator, header.host, header.pid, header.began
+        )
         found = replace(status_of(identity, seen.records, why, running=running), source="consul")
         if running or found.touched:
             status.rollouts.append(found)
             for originals in unfinished_originals(seen.records).values():
-                status.published |= dict.fromkeys(originals, f"the rollout of {head.operator}")
+                status.published |= dict.fromkeys(originals, f"the rollout of {header.operator}")
 
 
 def _kept_out(

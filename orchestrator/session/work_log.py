@@ -124,10 +124,10 @@ class WorkLog:
         with Journal(self._path, read_only=True) as journal:
             return FleetHistory.read(journal, self._application)
 
-    def knows(self, head: RolloutHeader, records: Sequence[Record]) -> bool:
+    def knows(self, header: RolloutHeader, records: Sequence[Record]) -> bool:
         """Whether a rollout was written down here, or has been taken over whole. Raises JournalError."""
         with Journal(self._path, read_only=True) as journal:
-            found = find(journal, head, records)
+            found = find(journal, header, records)
         return found is not None and not found.half
 
     def newest_fence(self) -> int:
@@ -144,7 +144,7 @@ class WorkLog:
         with Journal(self._path, read_only=True) as journal:
             return decided_since(journal, self._application, at)
 
-    def import_remote(self, head: RolloutHeader, records: Sequence[Record]) -> bool:
+    def import_remote(self, header: RolloutHeader, records: Sequence[Record]) -> bool:
         """Take a rollout of another machine into this journal, so that it can be resumed; once only.
 
         Returns:
@@ -154,7 +154,7 @@ class WorkLog:
             JournalError: it could not be written down; nothing of it was.
         """
         with Journal(self._path) as journal:
-            return adopt(journal, head, records)
+            return adopt(journal, header, records)
 
     async def holder(self) -> Holder | None:
         """Who else works on this application; None when nobody does."""

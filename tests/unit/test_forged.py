@@ -148,7 +148,7 @@ MUST_BE_REFUSED = {
 
 def test_the_honest_one_is_taken(tmp_path: Path) -> None:
     found = read_publication(forged.packed(forged.publication()))
-    assert found.head.operator == "ann@far"
+    assert found.header.operator == "ann@far"
     assert len(found.records) == len(forged.publication()["lines"])
 
 
@@ -236,7 +236,7 @@ async def test_following_goes_on_after_a_defect_and_says_so() -> None:
             if not self.failed:
                 self.failed = True
                 raise KeyError("what nobody has thought of")
-            yield PublishedRollout(read_publication(forged.packed(forged.publication())).head, [], True)
+            yield PublishedRollout(read_publication(forged.packed(forged.publication())).header, [], True)
             raise StopAsyncIteration
 
     said: list[str] = []

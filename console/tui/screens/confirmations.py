@@ -177,7 +177,7 @@ class RemoteActions:
         found = self.running
         if found is None or found.seen is None:
             return
-        who = found.seen.head.who
+        who = found.seen.header.who
         if what == "abort" and not await self._confirm_abort(who):
             return
         try:
