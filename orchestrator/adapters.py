@@ -58,11 +58,11 @@ class AdapterFactory:
         await self._open.aclose()
 
     def balancers(self, settings: Mapping[str, HaproxySettings]) -> list[LoadBalancer]:
-        """Load balancers, by their names."""
+        """Return the adapters of load balancers."""
         return [self.balancer(name, own) for name, own in settings.items()]
 
     def balancer(self, name: str, settings: HaproxySettings) -> LoadBalancer:
-        """One load balancer."""
+        """Return the adapter of one load balancer."""
         if settings.stats_url:
             from backends.haproxy.stats_page import StatsPage
 
@@ -88,7 +88,7 @@ class AdapterFactory:
     async def nodes(
         self, name: str, app: ApplicationSettings, source: NodeSource, specs: Sequence[NodeSpec]
     ) -> list[Node]:
-        """The nodes of an application with their adapters.
+        """Return the nodes of an application with their adapters.
 
         Args:
             name: of the application.
@@ -189,7 +189,7 @@ class AdapterFactory:
 
 
 async def _addresses(address: str) -> frozenset[str]:
-    """The address and, for a host name, what it resolves to: HAProxy shows addresses, people write names."""
+    """Return the address and, for a host name, what it resolves to, since HAProxy shows addresses."""
     try:
         ipaddress.ip_address(address)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Work that goes on beside everything else, and never ends in silence."""
+"""Background tasks of a session, which are restarted and reported when they fail, and its activity."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,16 +9,16 @@ from backends.untrusted import MAX_SHOWN_CHARS
 from orchestrator.engine.control import RolloutControl
 from orchestrator.events.state import RolloutState, is_under_way
 
-PAUSES = (0.5, 1.0, 5.0, 30.0)  # seconds before work begins again that has failed
+PAUSES_S = (0.5, 1.0, 5.0, 30.0)  # seconds before a task is restarted after it has failed
 
 
 async def keep_running(name: str, work: Callable[[], Awaitable[None]], report: Callable[[str], None]) -> None:
-    """Do it until cancelled, and again whenever it fails: that is a defect, and is told.
+    """Run a task until it is cancelled, and again whenever it fails: a failure is a defect, and is reported.
 
     Args:
-        name: of the work, for people.
-        work: is not expected to end.
-        report: is given why it has failed, in words; whatever it raises is not this work's business.
+        name: of the task, for operators.
+        work: the task, which is not expected to end.
+        report: is called with the reason of a failure, in words; what it raises is ignored.
     """
     failed = 0
     while True:
@@ -29,19 +29,19 @@ async def keep_running(name: str, work: Callable[[], Awaitable[None]], report: C
             why = f"{type(error).__name__}: {error}"
         try:
             report(f"internal error: {name} failed and is restarted: {shorten(why, MAX_SHOWN_CHARS)}")
-        except Exception:  # noqa: S110 - a journal that cannot be written stops who works, not us
+        except Exception:  # noqa: S110 - an unwritable journal stops the rollout, not this task
             pass
-        await asyncio.sleep(PAUSES[min(failed, len(PAUSES) - 1)])
+        await asyncio.sleep(PAUSES_S[min(failed, len(PAUSES_S) - 1)])
         failed += 1
 
 
 @dataclass(slots=True)
 class Activity:
-    """Of one session.
+    """The activity of one session.
 
     Attributes:
-        control: what people can do to its work; each rollout has one of its own.
-        is_rolling: a rollout runs.
+        control: of its current work; each rollout has one of its own.
+        is_rolling: whether a rollout runs.
         state: of the last rollout.
     """
 
@@ -50,5 +50,5 @@ class Activity:
     state: RolloutState = field(default_factory=RolloutState)
 
     def active_nodes(self) -> set[str]:
-        """Nodes that a rollout works on now."""
+        """Return the nodes that a rollout works on now."""
         return {name for name, node in self.state.nodes.items() if is_under_way(node.state)}

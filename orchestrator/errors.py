@@ -1,19 +1,19 @@
-"""Why the orchestrator did not go on. All of these are texts for an operator, none is a bug.
+"""The errors of the engine. All of their texts are for operators; none of them is a bug.
 
 RolldeckError (backends.errors)
 ├── CapacityViolation               a drain would leave too little in rotation
 ├── PreflightFailed                 no changes made, because of the findings it carries
 ├── PlanChanged                     no changes made, because what is there is not as in the plan any more
-├── AlreadyRolledBack               no changes made, because a rollback is there already
-├── StepFailed                      one step of one node failed, and why
-│   ├── StepTimeout                 what was waited for did not come in time
-│   └── ServiceDiscoveryMaintenance it is back in HAProxy, but it is unknown whether it is back in a registry
-├── JournalError                    the journal cannot be read or written: nothing is done without it
+├── AlreadyRolledBack               no changes made, because the rollback was done already
+├── StepFailed                      one step of one node failed
+│   ├── StepTimeout                 a step did not complete in time
+│   └── ServiceDiscoveryMaintenance the node is back in HAProxy, but maybe not in service discovery
+├── JournalError                    the journal cannot be read or written, and nothing is done without it
 ├── Locked                          somebody else works on this application
-├── Unauthenticated                 nobody vouches for it, and nobody has said that it is to be believed
-├── Fenced                          the lock is gone in the middle: nothing may be sent any more
-├── Skipped                         somebody chose to leave this node out
-└── Aborted                         somebody chose to end the rollout
+├── Unauthenticated                 published data are not verified, and no operator has said to trust them
+├── Fenced                          the lock was lost meanwhile, and nothing may be sent any more
+├── Skipped                         an operator chose to leave this node out
+└── Aborted                         an operator chose to end the rollout
 """
 
 from pathlib import Path
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 
 class PlanChanged(RolldeckError):
-    """What is there is not as it was when the plan was made; no changes made."""
+    """The state is not the one for which the plan was made; no changes made."""
 
 
 class AlreadyRolledBack(RolldeckError):
-    """What was to be rolled back has been; the text says by which rollout. Nothing was touched."""
+    """The rollback was done already; the text says by which rollout. No changes made."""
 
 
 class StepFailed(RolldeckError):
@@ -38,20 +38,20 @@ class StepFailed(RolldeckError):
 
 
 class StepTimeout(StepFailed):
-    """Waited the configured time; the text says for what and what was seen last."""
+    """A step did not complete in time; the text says what it waited for, and what was seen last."""
 
 
 class ServiceDiscoveryMaintenance(StepFailed):
-    """In HAProxy all is well; in the registry it is still in maintenance, or that is not known."""
+    """In HAProxy all is well; in service discovery the node may still be in maintenance."""
 
 
 class JournalError(RolldeckError):
-    """Without a journal nothing is done: what is not written down cannot be resumed.
+    """The journal cannot be read or written; without it nothing is done, since it could not be resumed.
 
     Attributes:
         path: of its file.
         problem: why it cannot be read or written.
-        damaged: the file itself is not what SQLite writes, and no entry of it can be trusted.
+        damaged: whether the file itself is corrupt, so that no entry of it can be trusted.
     """
 
     def __init__(self, path: Path, problem: str, *, damaged: bool = False) -> None:
@@ -62,22 +62,22 @@ class JournalError(RolldeckError):
 
 
 class Locked(RolldeckError):
-    """Somebody else works on this application; the text says who, where, since when and at what."""
+    """Somebody else works on this application; the text says who, where, since when and on what."""
 
 
 class Unauthenticated(RolldeckError):
-    """Somebody else's word would decide, and nobody vouches for it; the text says how to believe it."""
+    """Published data would decide, and they are not verified; the text says how to trust them."""
 
 
 class Fenced(RolldeckError):
-    """Somebody else has the application now, or may have it; what they do must not be disturbed."""
+    """Somebody else holds the lock now, or may hold it; their work must not be disturbed."""
 
 
 class Skipped(RolldeckError):
-    """Somebody chose to leave this node as it is and go on without it.
+    """An operator chose to leave this node as it is and continue without it.
 
     Attributes:
-        by: who did.
+        by: the operator.
     """
 
     def __init__(self, by: "Actor") -> None:
@@ -86,4 +86,4 @@ class Skipped(RolldeckError):
 
 
 class Aborted(RolldeckError):
-    """Somebody chose to end the rollout."""
+    """An operator chose to end the rollout."""

@@ -18,7 +18,7 @@ from orchestrator.events.ways_back import OriginalStateRecord
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """The parts are adapters that are bound to this node already."""
+    """A node, with the adapters that are bound to it."""
 
     name: str
     addresses: frozenset[str]  # every address it is known by; compared with HAProxy's
@@ -30,20 +30,20 @@ class Node:
     installer: Installer
     health: HealthCheck
     health_successes: int = 3  # in a row
-    health_interval: float = 0.5  # seconds between two looks
+    health_interval: float = 0.5  # seconds between two checks
     registration: Registration | None = None  # where others than HAProxy look it up
     connections: Connections | None = None  # on its port; None where its kernel does not see them
     version_regex: str = ""  # regular expression with one group; see `reported_version`
 
     def reported_version(self, version: str) -> str:
-        """What the application itself calls this version: of the package 1.5.0-1 it may say 1.5.0."""
+        """Return what the application itself calls this version: of the package 1.5.0-1 it may say 1.5.0."""
         match = re.search(self.version_regex, version) if self.version_regex else None
         return match[1] if match else version
 
 
 @dataclass(frozen=True, slots=True)
 class OriginalState:
-    """What a human had decided about one server before we touched it; it is given back exactly."""
+    """The administrative state of one server before we touched it; it is restored exactly."""
 
     admin: AdminState  # as forced by somebody; inherited and resolved states are HAProxy's own
     weight: int
@@ -60,7 +60,7 @@ class OriginalState:
         return cls(admin, server.weight, server.agent)
 
     def to_event(self, ref: ServerRef) -> OriginalStateRecord:
-        """For the journal."""
+        """Return the record of it for the journal."""
         return OriginalStateRecord(
             instance=ref.instance,
             backend=ref.backend,
@@ -71,15 +71,15 @@ class OriginalState:
         )
 
     @classmethod
-    def from_event(cls, said: OriginalStateRecord) -> tuple[ServerRef, "OriginalState"]:
-        """From the journal. Raises ValueError for a state that there is not."""
-        ref = ServerRef(said.instance, said.backend, said.server)
-        return ref, cls(AdminState(said.admin), said.weight, said.agent)
+    def from_event(cls, record: OriginalStateRecord) -> tuple[ServerRef, "OriginalState"]:
+        """Return it from a record of the journal. Raises ValueError for an unknown state."""
+        ref = ServerRef(record.instance, record.backend, record.server)
+        return ref, cls(AdminState(record.admin), record.weight, record.agent)
 
     @classmethod
     def as_ready(cls, server: Server) -> "OriginalState":
-        """What to give back to a server that is to be in rotation whatever it is now.
+        """Return the state to restore for a server that is to be in rotation whatever it is now.
 
-        Its agent check belongs to that: a rollout that failed has left it switched off.
+        Its agent check is included: a rollout that failed has left it switched off.
         """
         return cls(AdminState.READY, server.weight, server.agent_configured)

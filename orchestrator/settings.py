@@ -37,7 +37,7 @@ class HookSettings(backends.hooks.HookSettings, kw_only=True, frozen=True, forbi
 
 
 class JournalSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """What is kept of every rollout and change by hand."""
+    """The journal: where it is, and for how long entries are kept."""
 
     path: str = ""  # default: journal.db in the XDG state folder; the locks are beside it
     retention_days: int = 365  # rollouts that ended healthy are forgotten then; others never
@@ -142,7 +142,7 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True):
     apps: dict[str, ApplicationSettings]
 
     def app(self, name: str) -> ApplicationSettings:
-        """One application by its name. Raises ConfigError naming those that exist."""
+        """Return one application by its name. Raises ConfigError naming those that exist."""
         if name not in self.apps:
             raise ConfigError(
                 self.file, "apps", f"no application {name!r}; {there_is(name, sorted(self.apps))}"
@@ -150,7 +150,7 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True):
         return self.apps[name]
 
     def decode_nodes(self, raw: Mapping[str, Any], file: str, key: str) -> dict[str, NodeSettings]:
-        """The nodes that a file names.
+        """Return the nodes in a file.
 
         Args:
             raw: their tables as they stand there, by name.
@@ -158,7 +158,7 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True):
             key: of the tables in it, for errors.
 
         Raises:
-            ConfigError: the first of them that cannot be used; whoever reads files for people says more.
+            ConfigError: a node that cannot be used; only the first one is reported.
         """
         nodes = {}
         for name, table in raw.items():
@@ -170,25 +170,25 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True):
                 raise ConfigError(file, key, error.problem) from None
             except msgspec.ValidationError as error:
                 raise ConfigError(file, own, str(error)) from None
-            for part, problem in wrong_node(node, own):
+            for part, problem in find_node_problems(node, own):
                 raise ConfigError(file, part, problem)
         return nodes
 
     def haproxy_of(self, app: str) -> dict[str, HaproxySettings]:
-        """The load balancers of one application; of Consul's it knows none."""
+        """Return the load balancers of one application that are in the configuration."""
         names = self.app(app).haproxy or list(self.haproxy)
         return {name: self.haproxy[name] for name in names}
 
     def source_of(self, app: str, consul: Consul | None) -> NodeSource:
-        """The source of one application's nodes; `consul` where there is one."""
+        """Return the source of one application's nodes; `consul` where there is one."""
         own, writers = self.app(app), self.writers or Writers.own()
         return make_source(own.inventory, own.nodes, self.decode_nodes, consul, self.file, app, writers)
 
     async def find_haproxy(self, app: str, consul: Consul | None) -> Mapping[str, HaproxySettings]:
-        """The load balancers of one application, wherever they are known.
+        """Return the load balancers of one application, from the configuration or from Consul.
 
         Raises:
-            ConfigError: what Consul has is not understood, or it has nothing.
+            ConfigError: what Consul has cannot be used, or it has nothing.
             BackendError: Consul could not be asked.
         """
         places = self.app(app).load_balancers
@@ -197,28 +197,28 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True):
         return await find_balancers(consul, places, self.file, app)
 
     def nodes_key(self, app: str) -> str:
-        """Where the nodes of one application stand in the configuration, for errors."""
+        """Return the key of the nodes of one application in the configuration, for errors."""
         return f"apps.{app}.inventory" if self.app(app).inventory else f"apps.{app}.nodes"
 
     def hooks_of(self, app: str) -> dict[str, HookSettings]:
-        """The hooks of one application, by their place in the configuration."""
+        """Return the hooks of one application, by their keys in the configuration."""
         own, key = self.app(app).hooks, f"apps.{app}.hooks"
         everywhere = {f"hooks.{index}": hook for index, hook in enumerate(self.hooks)}
         return everywhere | {f"{key}.{index}": hook for index, hook in enumerate(own)}
 
     def secret_variables(self) -> set[str]:
-        """Names of all variables of the environment that hold secrets: no other process is to get them."""
+        """Return the names of environment variables with secrets, which no other process may get."""
         apps = [replace(app, nodes={}) for app in self.apps.values()]  # nodes may be thousands, without any
         whole = {"consul": [self.consul], "haproxy": self.haproxy, "hooks": self.hooks, "apps": apps}
         return secret_names(msgspec.to_builtins(whole))
 
     def freezes_of(self, app: str) -> tuple[Freeze, ...]:
-        """When nothing is to be rolled out to one application."""
+        """Return the freeze windows of one application."""
         return (*self.freeze, *self.app(app).freeze)
 
 
-def wrong_node(node: NodeSettings, key: str) -> Iterator[tuple[str, str]]:
-    """What of a node cannot be used in commands: its key, and what is wrong with it.
+def find_node_problems(node: NodeSettings, key: str) -> Iterator[tuple[str, str]]:
+    """Yield what of a node cannot be used in commands: its key, and what is wrong with it.
 
     Args:
         node: as it was decoded.

@@ -31,7 +31,7 @@ from orchestrator.settings import (
     JournalSettings,
     LockSettings,
     Settings,
-    wrong_node,
+    find_node_problems,
 )
 
 MAX_FILE_BYTES = 4 * 1024 * 1024  # bytes; some 20,000 nodes
@@ -183,7 +183,7 @@ def _decode_nodes(raw: Any, file: str, key: str) -> dict[str, NodeSettings]:
         if node is None:
             continue
         nodes[name] = node
-        for part, problem in wrong_node(node, f"{key}.{name}"):
+        for part, problem in find_node_problems(node, f"{key}.{name}"):
             problems.add(file, part, problem)
     problems.raise_any()
     return nodes

@@ -1,1 +1,1 @@
-"""Which nodes an application has, and who says so."""
+"""The inventory: which nodes an application has, and from which source."""

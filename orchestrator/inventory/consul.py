@@ -1,4 +1,4 @@
-"""What Consul knows of an application: the instances of a service as its nodes, and its load balancers."""
+"""Consul as inventory: the instances of a service are the nodes, and load balancers are found there too."""
 
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from backends.protocols import Host, Registration
 from orchestrator.inventory.source import FoundNode, NodeSettings, checked_nodes
 from orchestrator.planning.findings import Finding
 
-WAIT_S = 30.0  # that one look may block; Consul sends all of it again after that
+WAIT_S = 30.0  # seconds for which a query may block; Consul answers anew after that
 
 
 class ConsulSource:
@@ -34,7 +34,7 @@ class ConsulSource:
         self._file, self._app = file, app
 
     async def read(self) -> Mapping[str, NodeSettings]:
-        """See `NodeSource`. That there is no instance at all is an error too."""
+        """See `NodeSource`. No instance at all is an error too."""
         with _located(self._file, self._app):
             _, found = await instances(self._consul, self._service)
             if not found:
@@ -50,7 +50,7 @@ class ConsulSource:
             yield found_nodes(self._service, found)
 
     def registration(self, node: str, host: Host, values: Mapping[str, str]) -> Registration | None:
-        """See `NodeSource`: its maintenance and its checks, if the configuration cares about either."""
+        """See `NodeSource`: its maintenance and its checks, if the configuration uses either."""
         if self._service.require_consul_checks == "none" and not self._service.maintenance:
             return None
         from backends.consul.catalog import ConsulRegistration
@@ -63,7 +63,7 @@ class ConsulSource:
 
 
 def found_nodes(service: ConsulService, found: Mapping[str, Instance]) -> dict[str, FoundNode]:
-    """Instances as nodes, by the names that they have already."""
+    """Return instances as nodes, by the names that they have already."""
     return {
         name: FoundNode(
             instance.identity,
@@ -78,7 +78,7 @@ def found_nodes(service: ConsulService, found: Mapping[str, Instance]) -> dict[s
 async def find_balancers(
     consul: Consul, places: ConsulBalancers, file: str, app: str
 ) -> dict[str, HaproxySettings]:
-    """The load balancers of an application, as Consul names them now.
+    """Return the load balancers of an application, as Consul names them now.
 
     Args:
         consul: is asked.
@@ -104,7 +104,7 @@ async def find_balancers(
 
 @contextmanager
 def _located(file: str, app: str) -> Iterator[None]:
-    """Errors within name the file and the whole key."""
+    """Add the file and the whole key to errors within."""
     try:
         yield
     except ConfigError as error:

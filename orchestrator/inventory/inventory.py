@@ -1,7 +1,7 @@
 """The nodes of an application while a session is open.
 
-What is new in a source that changes is taken over at once, but not while something is rolled out: a plan is
-not to change under an operator's feet. What is different then is told, and asked about before the next node.
+A change in the source is taken over at once, but not during a rollout, whose plan must not change. Then the
+difference is reported, and a decision is requested before the next node.
 """
 
 import contextlib
@@ -23,19 +23,19 @@ from orchestrator.node import Node
 from orchestrator.planning.findings import Finding
 from orchestrator.remote.takeover import Endpoint
 
-PAUSES_S = (1.0, 2.0, 5.0, 10.0)  # before a source is asked again that could not be asked
-FRESH_S = 60.0  # for which the header names what came and went
-NAMED = 3  # of what came or went; of more, how many
+PAUSES_S = (1.0, 2.0, 5.0, 10.0)  # seconds before the source is asked again after a failure
+FRESH_S = 60.0  # seconds for which the header names what came and went
+MAX_NAMED = 3  # nodes that are named when they come or go; of more, only the number is shown
 
 Unfinished = Callable[[], Mapping[str, UnfinishedNode]]
 
 
 class Inventory:
-    """Nodes of a source that never changes; load balancers may still tell of some.
+    """The nodes of a source that never changes; load balancers may still add some.
 
     Args:
         nodes: that are known so far.
-        resolver: knows all of them, once every load balancer has answered; None: these are all.
+        resolver: knows all of them, once every load balancer has answered; None if these are all.
         remarks: of their source, see `NodeSource`.
     """
 
@@ -50,40 +50,40 @@ class Inventory:
         self._resolver = resolver
 
     async def load_all(self) -> tuple[Node, ...]:
-        """All nodes, those of a load balancer too that answered late. Raises ConfigError."""
+        """Return all nodes, including those of a load balancer that answered late. Raises ConfigError."""
         if self._resolver is not None:
             self.nodes = await self._resolver.all_nodes()
         return self.nodes
 
     def differences(self, nodes: Sequence[Node]) -> Mapping[str, str]:
-        """What is to be asked about in a rollout of these, by node ("" for all of it), in words."""
+        """Describe what a rollout of these must ask about, by node ("" for all nodes)."""
         return {}
 
     def doubts(self) -> list[str]:
-        """Why a plan may not be made of these nodes, in words."""
+        """Return the reasons against planning with these nodes, in words."""
         return []
 
     def words(self) -> str:
-        """For the header: what is different, or came and went a short while ago."""
+        """Describe for the header what is different, or came and went a short while ago."""
         return ""
 
     def endpoints(self) -> Mapping[str, object]:
-        """Where all nodes were that were seen, for the journal: should they be gone from their source."""
+        """Return where all nodes were that were seen, for the journal, in case their source loses them."""
         return {}
 
 
 class LiveInventory(Inventory):
-    """Follows a source that changes.
+    """The nodes of a source that changes, and that is followed.
 
     Args:
         source: is watched.
         resolver: makes nodes of what it says.
         nodes: those that are known so far.
         named: the settings of which they were made.
-        activity: of the session. Nodes that are worked on now may be gone: many deregister when they stop.
-        unfinished: nodes that rollouts have left; those stay, registered or not.
-        bus: carries what is told, and has the time.
-        silent: why the source does not answer, where somebody notices that sooner than who watches it.
+        activity: of the session. Active nodes may be gone from the source: many deregister when they stop.
+        unfinished: nodes that rollouts have left unfinished; they stay, registered or not.
+        bus: carries reports, and has the time.
+        silent: why the source does not answer, where a monitor notices that sooner.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class LiveInventory(Inventory):
         self._absent: frozenset[str] = frozenset()  # left by a rollout, and gone from the source
         self._failure = ""  # why the source could not be asked
         self._silent = silent or (lambda: self._failure)
-        self._told: Mapping[str, str] = {}  # differences that were told and are not taken over
+        self._reported: Mapping[str, str] = {}  # differences that were reported and are not taken over
         self._wrong = ""  # why what the source has cannot be used
         self._changes = ""  # what came and went last
         self._changed = 0.0  # when; monotonic
@@ -124,7 +124,7 @@ class LiveInventory(Inventory):
                     async for found in states:
                         await self._take(found)
                         self._wrong, self._failure, failed = "", "", 0
-            except Exception as error:  # a defect too is told: nothing new would ever be seen after it
+            except Exception as error:  # a defect is reported too, since it would hide all that is new
                 if isinstance(error, BackendError):
                     self._failure = error.problem
                 else:  # it answers, and what it has cannot be used
@@ -133,17 +133,17 @@ class LiveInventory(Inventory):
             failed += 1
 
     async def load_all(self) -> tuple[Node, ...]:
-        """See `Inventory`; with those that a rollout has left and that are gone from the source."""
+        """See `Inventory`; including unfinished nodes that are gone from the source."""
         self.nodes = await self._resolved()
         return self.nodes
 
     async def _resolved(self) -> tuple[Node, ...]:
         if self._activity.is_rolling:
             return await self._nodes.all_nodes()
-        # A source without any may have lost its data: then the nodes are those of before.
+        # A source without any node may have lost its data: then the previous nodes are kept.
         named = self._named = checked_nodes(self.latest or {}) or self._named
         self._seen |= named
-        # Many deregister when they are stopped: those have their place from before, or from HAProxy.
+        # Many deregister when they stop: their endpoint is the previous one, or that in HAProxy.
         left = {name: node for name, node in self._left().items() if name not in named}
         self._absent = frozenset(left)
         if left:
@@ -166,7 +166,7 @@ class LiveInventory(Inventory):
         self._tell(differences)
         if differences and found and not self._activity.is_rolling:
             await self.load_all()
-            self._told = {}
+            self._reported = {}
 
     def differences(self, nodes: Sequence[Node]) -> Mapping[str, str]:
         """See `Inventory`."""
@@ -179,7 +179,7 @@ class LiveInventory(Inventory):
             texts.append(f"{name} does not answer, the previous nodes are kept: {silent}")
         if self._wrong:
             texts.append(f"the data of {name} cannot be used, the previous nodes are kept: {self._wrong}")
-        elif self.nodes and not self.latest and self._told:
+        elif self.nodes and not self.latest and self._reported:
             texts.append(f"{self._lost}; the previous nodes are kept")
         return texts
 
@@ -187,8 +187,8 @@ class LiveInventory(Inventory):
         """See `Inventory`."""
         if self._wrong:
             return self._wrong
-        if self._told:
-            return self._changes if "" in self._told else f"{self._changes}; not in the plan"
+        if self._reported:
+            return self._changes if "" in self._reported else f"{self._changes}; not in the plan"
         age = self._clock.monotonic() - self._changed
         return f"{self._changes}, {age:.0f} s ago" if self._changes and age < FRESH_S else ""
 
@@ -221,14 +221,14 @@ class LiveInventory(Inventory):
         return {name: text for name, text in texts.items() if name not in active}
 
     def _tell(self, differences: Mapping[str, str]) -> None:
-        """Say what is new among them; one that has gone may be said again."""
-        if new := {name: text for name, text in differences.items() if self._told.get(name) != text}:
+        """Report what is new among the differences; one that was gone may be reported again."""
+        if new := {name: text for name, text in differences.items() if self._reported.get(name) != text}:
             self._note(f"{self._source.name}: {self._summary(new)}")
             self._changes, self._changed = self._summary(differences), self._clock.monotonic()
-        self._told = differences
+        self._reported = differences
 
     def _summary(self, differences: Mapping[str, str]) -> str:
-        """Such as `web9 came, web2 went`."""
+        """Return a text such as `web9 came, web2 went`."""
         if "" in differences:
             return differences[""]
         known = {node.name for node in self.nodes}
@@ -242,12 +242,12 @@ class LiveInventory(Inventory):
         self._wrong = why
 
     def _note(self, text: str) -> None:
-        with contextlib.suppress(Exception):  # a journal that cannot be written stops who works, not us
+        with contextlib.suppress(Exception):  # an unwritable journal stops the rollout, not this task
             self._bus.emit(NodeNote(node="", text=text))
 
 
 def endpoint_of(left: UnfinishedNode) -> NodeSettings:
-    """Where its plan knew a node; whoever wrote that may have been another machine."""
+    """Return the endpoint of a node in its plan, which another machine may have written."""
     try:
         found = msgspec.convert(left.entry.plan["places"][left.node], Endpoint)
         for what, value in (("address", found.address), ("ssh", found.ssh or found.address)):
@@ -258,4 +258,4 @@ def endpoint_of(left: UnfinishedNode) -> NodeSettings:
 
 
 def _few(names: list[str]) -> str:
-    return ", ".join(names) if len(names) <= NAMED else f"{len(names)} nodes"
+    return ", ".join(names) if len(names) <= MAX_NAMED else f"{len(names)} nodes"

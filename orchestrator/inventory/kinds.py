@@ -19,7 +19,7 @@ from orchestrator.planning.findings import Finding, Severity
 
 
 class StaticSource:
-    """Nodes that stand in the configuration. Implements `NodeSource`.
+    """The nodes in the configuration. Implements `NodeSource`.
 
     Args:
         nodes: by name. Without any, every server in HAProxy is a node.
@@ -50,9 +50,9 @@ Decode = Callable[[Mapping[str, Any], str, str], Mapping[str, NodeSettings]]
 
 
 class FileSource:
-    """Reads the file when an application is worked on: one that is broken is no matter of the others.
+    """The nodes in a file. Implements `NodeSource`.
 
-    Implements `NodeSource`.
+    The file is read when its application is opened, so that a broken one does not affect the others.
 
     Args:
         settings: which file, and how it is read.
@@ -91,7 +91,7 @@ class FileSource:
         """See `NodeSource`: there is none."""
 
     def remarks(self) -> Sequence[Finding]:
-        """See `NodeSource`: who has read it, and what was odd."""
+        """See `NodeSource`: which tool has read it, and its warnings."""
         return self._remarks
 
 
@@ -99,7 +99,7 @@ InventorySettings = FileInventory | ConsulService
 
 
 def needs_consul(settings: InventorySettings | None) -> bool:
-    """Whether Consul is asked for the nodes, so that there has to be one."""
+    """Return whether the nodes come from Consul, so that there has to be one."""
     return isinstance(settings, ConsulService)
 
 
@@ -112,10 +112,10 @@ def make_source(
     app: str,
     writers: Writers,
 ) -> NodeSource:
-    """The source of an application's nodes.
+    """Return the source of an application's nodes.
 
     Args:
-        settings: which one; None for the configuration itself, and for HAProxy where that has no nodes.
+        settings: of the source; None for the configuration itself, or HAProxy if that has no nodes.
         nodes: that the configuration has.
         decode: makes nodes of what stands in a file.
         consul: where there is one.

@@ -15,7 +15,7 @@ from orchestrator.node import Node
 
 @dataclass(frozen=True, slots=True)
 class NodeSpec:
-    """A node by name and place, before anything is opened."""
+    """A node by name and endpoint, before its adapters are made."""
 
     name: str
     address: str
@@ -24,18 +24,18 @@ class NodeSpec:
     settings: NodeSettings
 
 
-STRAGGLER_WAIT_S = 0.3  # for the others, when the first load balancer has answered
+STRAGGLER_WAIT_S = 0.3  # seconds to wait for other load balancers once the first has answered
 
 Build = Callable[[Sequence[NodeSpec]], Awaitable[Sequence[Node]]]
 
 
 class InventoryResolver:
-    """Reads each load balancer once, side by side, and only if the source does not say it all.
+    """Resolves nodes: it reads all load balancers once, in parallel, if the source leaves something out.
 
     Args:
-        named: the nodes that the source has.
+        named: the nodes in the source.
         balancer_group: the application's load balancers.
-        build: makes nodes, each once for its place.
+        build: makes the nodes of new specs.
         file: of the configuration, for errors.
         key: of the nodes in it, for errors.
         port: of nodes that have none of their own; 0: as HAProxy has it.
@@ -64,7 +64,7 @@ class InventoryResolver:
         self._begin()
 
     def replace(self, named: Mapping[str, NodeSettings]) -> None:
-        """Others than before: what `first_known` and `all_nodes` return from now on."""
+        """Set other nodes than before, which `first_known` and `all_nodes` return from now on."""
         if named != self._named:
             self._named = named
             self._known = None
@@ -78,7 +78,7 @@ class InventoryResolver:
             }
 
     async def first_known(self) -> tuple[Node, ...]:
-        """Those that are known soon: one load balancer that hangs must not keep the console closed.
+        """Return the nodes that are known soon: a load balancer that hangs must not delay the console.
 
         Raises:
             ConfigError: the settings do not fit together, whatever was answered.
@@ -95,12 +95,12 @@ class InventoryResolver:
                     raise
             await asyncio.wait(
                 self._waiting, return_when=asyncio.FIRST_COMPLETED
-            )  # it may tell what is missing
+            )  # it may have what is missing
 
     async def all_nodes(self) -> tuple[Node, ...]:
-        """All of them: waits until every load balancer has answered or failed.
+        """Return all nodes, once every load balancer has answered or failed.
 
-        One that does not answer is preflight's to report.
+        Preflight reports a load balancer that does not answer.
 
         Raises:
             ConfigError: the settings do not fit together.
@@ -110,7 +110,7 @@ class InventoryResolver:
         return await self._build_new()
 
     async def close(self) -> None:
-        """End what is still being read."""
+        """Cancel what is still being read."""
         for reading in self._reads.values():
             reading.cancel()
         await asyncio.gather(*self._reads.values(), return_exceptions=True)
@@ -120,7 +120,7 @@ class InventoryResolver:
         return [reading for reading in self._reads.values() if not reading.done()]
 
     def _answers(self) -> list[Snapshot]:
-        """In the order of the configuration."""
+        """Return the answers so far, in the order of the configuration."""
         done = (reading.result() for reading in self._reads.values() if reading.done())
         return [snapshot for snapshot in done if snapshot is not None]
 
@@ -149,18 +149,18 @@ class InventoryResolver:
 
 
 def _complete(named: Mapping[str, NodeSettings], port: int) -> bool:
-    """Whether the source says of all nodes where they are."""
+    """Return whether the source has the address and the port of all nodes."""
     return bool(named) and all(node.address and (node.port or port) for node in named.values())
 
 
 def resolve_nodes(
     named: Mapping[str, NodeSettings], servers: Iterable[Server], file: str, key: str, port: int = 0
 ) -> list[NodeSpec]:
-    """The nodes in the order of their source, or of HAProxy when that is the inventory. Pure.
+    """Return the nodes in the order of their source, or of HAProxy if that is the inventory. Pure.
 
     Args:
-        named: by the configuration, or another source; may be empty.
-        servers: what was read from HAProxy; may be empty when the source says it all.
+        named: the nodes in the configuration, or another source; may be empty.
+        servers: what was read from HAProxy; may be empty when the source leaves nothing out.
         file: of the configuration, for errors.
         key: of the nodes in it, for errors.
         port: of nodes that have none of their own; 0: as HAProxy has it.
@@ -170,8 +170,8 @@ def resolve_nodes(
     """
     servers = list(servers)
     if not named:
-        _one_place_each(servers, file, key)
-    known = _by_name(servers)
+        _refuse_ambiguous_names(servers, file, key)
+    known = _index_servers(servers)
     nodes = named or {server.ref.server: NodeSettings() for server in servers if not server.empty_slot}
     result = []
     for name, settings in nodes.items():
@@ -194,8 +194,8 @@ def resolve_nodes(
     return result
 
 
-def _one_place_each(servers: Iterable[Server], file: str, key: str) -> None:
-    """With HAProxy as the inventory a server's name is the node's: it must not mean two machines."""
+def _refuse_ambiguous_names(servers: Iterable[Server], file: str, key: str) -> None:
+    """Raise ConfigError if a server's name stands for two machines, with HAProxy as the inventory."""
     places: dict[str, set[str]] = {}
     for server in servers:
         if server.address:
@@ -212,15 +212,15 @@ def _one_place_each(servers: Iterable[Server], file: str, key: str) -> None:
 
 @contextmanager
 def _located(file: str, key: str) -> Iterator[None]:
-    """What HAProxy said goes into commands, as the configuration's does. Errors name the whole key."""
+    """Add the whole key to errors about values from HAProxy, which go into commands too."""
     try:
         yield
     except ConfigError as error:
         raise ConfigError(file, f"{key}.{error.key}", error.problem) from None
 
 
-def _by_name(servers: Iterable[Server]) -> Mapping[str, Server]:
-    """Server lines by "web1" and by "backend/web1"; of several the first that was read."""
+def _index_servers(servers: Iterable[Server]) -> Mapping[str, Server]:
+    """Return servers by "web1" and by "backend/web1"; of several the first that was read."""
     known: dict[str, Server] = {}
     for server in servers:
         known.setdefault(server.ref.server, server)

@@ -1,4 +1,4 @@
-"""Where the nodes of an application come from.
+"""The interface of the sources of nodes, and the settings of a node.
 
 HAProxy completes each source: it has the addresses and ports that a source leaves out, and where a source
 names no node at all, every server is one (see `orchestrator.inventory.resolver`).
@@ -15,7 +15,7 @@ from orchestrator.planning.findings import Finding
 
 
 class NodeSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """One node. What is left out comes from the application, or from HAProxy."""
+    """The settings of one node. What is left out comes from the application, or from HAProxy."""
 
     address: str = ""  # as HAProxy has it; default: HAProxy's own
     port: int = 0
@@ -35,10 +35,10 @@ class NodeSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
 
 
 class FoundNode(msgspec.Struct, frozen=True, gc=False):
-    """A node as a source that changes has it. Others write there, so nothing of it can be used unchecked.
+    """A node in a source that changes. Others write there, so all of it must be checked before use.
 
     Attributes:
-        identity: what the source itself calls it, for errors.
+        identity: its name in the source, for errors.
         port: 0 where only the configuration or HAProxy knows it.
         ssh: what SSH calls its machine; empty for its address.
     """
@@ -50,12 +50,12 @@ class FoundNode(msgspec.Struct, frozen=True, gc=False):
 
 
 class NodeSource(Protocol):
-    """Says which nodes an application has.
+    """The source of an application's nodes.
 
     Attributes:
         name: of the source in sentences, such as "Consul".
         confirms_changes: a rollout asks before it goes on to the next node when the nodes are not those of
-            its plan any more; otherwise that is only told.
+            its plan any more; otherwise that is only reported.
     """
 
     @property
@@ -65,21 +65,21 @@ class NodeSource(Protocol):
     def confirms_changes(self) -> bool: ...
 
     async def read(self) -> Mapping[str, NodeSettings]:
-        """The nodes as they are now, in order.
+        """Return the nodes as they are now, in order.
 
         Raises:
-            ConfigError: what the source says cannot be used.
+            ConfigError: the nodes in the source cannot be used.
             BackendError: it could not be asked.
         """
 
     def watch(self) -> AsyncGenerator[Mapping[str, FoundNode], None] | None:
-        """The nodes now, and again whenever they may have changed; None for a source that never changes.
+        """Yield the nodes now, and whenever they may have changed; None for a source that never changes.
 
-        It never ends by itself. What it raises is told, and then it is called again.
+        It never ends by itself. An error that it raises is reported, and then it is called again.
         """
 
     def registration(self, node: str, host: Host, values: Mapping[str, str]) -> Registration | None:
-        """Where others than HAProxy look a node up, if anything is to be done about that.
+        """Return the registration of a node elsewhere than in HAProxy, if anything is to be done about it.
 
         Args:
             node: its name.
@@ -88,11 +88,11 @@ class NodeSource(Protocol):
         """
 
     def remarks(self) -> Sequence[Finding]:
-        """What preflight is to say of the nodes that were read last, such as by what."""
+        """Return what preflight is to say about the nodes that were read last."""
 
 
 def checked_nodes(found: Mapping[str, FoundNode]) -> dict[str, NodeSettings]:
-    """Nodes as the configuration would have them.
+    """Return the settings of nodes from such a source.
 
     Raises:
         ConfigError: a name, an address or a port that cannot be used.

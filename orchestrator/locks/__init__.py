@@ -1,1 +1,1 @@
-"""Who may work on an application: on this machine, and on all that share a Consul."""
+"""The locks of applications: on this machine, and on all machines that share a Consul."""

@@ -1,4 +1,4 @@
-"""One rollout or change by hand for each application at a time; who has it stands in the lock.
+"""The lock of an application: one rollout or manual change at a time; its holder stands in the lock.
 
 The interface fits a lock on this machine and one that several machines share.
 """
@@ -23,13 +23,13 @@ from orchestrator.errors import Locked
 
 _Name = Annotated[str, msgspec.Meta(max_length=1_000)]
 
-_MAX_BYTES = 65_536  # bytes of who has a lock
-STOP_TIMEOUT_S = 10.0  # that whoever has lost the lock is given to stop sending
-CHECK_INTERVAL_S = 0.02  # between two looks whether it has
+_MAX_BYTES = 65_536  # bytes of a holder in a lock
+STOP_TIMEOUT_S = 10.0  # seconds for a holder who has lost the lock to stop sending
+CHECK_INTERVAL_S = 0.02  # seconds between two checks whether that is so
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Who has a lock."""
+    """The holder of a lock."""
 
     operator: _Name  # user@machine
     host: _Name
@@ -37,7 +37,7 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     since: Time
     what: str  # "upgrade to 1.5.0"
     machine: _Name = ""  # tells whether `pid` is a process of this machine: see `this_machine`
-    doubt: str = ""  # why it may be somebody else; whoever reads a lock says so, nobody writes it there
+    doubt: str = ""  # why it may be somebody else; set when a lock is read, never written there
 
     def __str__(self) -> str:
         if self.doubt and not self.operator:
@@ -49,7 +49,7 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def read_holder(value: bytes, doubt: str = "") -> Holder:
-    """As it stands in a lock that somebody has: whatever that is, somebody has it."""
+    """Return the holder from the content of a lock; if that is unreadable, the holder is unverified."""
     try:
         return msgspec.structs.replace(decode(value, Holder), doubt=doubt)
     except ValueError:
@@ -58,7 +58,7 @@ def read_holder(value: bytes, doubt: str = "") -> Holder:
 
 
 def this_machine() -> str:
-    """The kernel that runs, and the space in which its process ids mean something; empty where it hides them.
+    """Return what identifies the running kernel and its space of process ids; empty if unknown.
 
     A host name would not do: containers, and machines made from one image, may have the same.
     """
@@ -70,51 +70,50 @@ def this_machine() -> str:
 
 
 class Lock(Protocol):
-    """Of one application."""
+    """The lock of one application."""
 
     async def acquire(self, holder: Holder, *, break_lock: bool = False) -> Holder | None:
-        """Take it.
+        """Acquire the lock.
 
         Returns:
-            Who had it until now, if it was taken over from somebody: one that is gone, or whose lock was
-            broken.
+            The previous holder, if it was taken over from one that is gone, or whose lock was broken.
 
         Raises:
-            Locked: somebody has it.
+            Locked: somebody else holds it.
         """
 
     async def holder(self) -> Holder | None:
-        """Who has it now, or may have it; None when nobody has, or it is ours. Takes nothing."""
+        """Return who holds it now, or may hold it; None when nobody does, or we do. It acquires nothing."""
 
     @property
     def fencing_token(self) -> int:
-        """Grows with each holder, over all machines; 0 where nobody else could act under an older one."""
+        """A number that grows with each holder on any machine; 0 where no older holder could still act."""
 
     def refusal(self, holder: Holder) -> Locked:
-        """Says who has it, and what can be done about it."""
+        """Return the error that says who holds it, and what can be done about it."""
 
     def lost_reason(self) -> str:
-        """Why it is not ours any more, in words; empty while it is. Asked before each drain."""
+        """Say why it is not ours any more; empty while it is. It is called before each drain."""
 
     def fenced_reason(self) -> str:
-        """Why nothing at all may be sent any more, in words; empty while something may. Asked before that."""
+        """Say why nothing may be sent any more, else nothing. It is called before each command."""
 
     def awaited(self) -> str:
-        """Why the work has to end now, in words: somebody on this machine waits for that; else empty."""
+        """Say why the work has to end now, since somebody on this machine waits for that; else empty."""
 
     async def release(self) -> None:
-        """Give it back; without effect when it is not ours."""
+        """Release it; this has no effect when it is not ours."""
 
 
 @dataclass(slots=True)
 class FileLock:
-    """A file that the kernel locks: it is free as soon as its holder has gone, however that went.
+    """A file that the kernel locks, so that it is free as soon as its holder is gone for any reason.
 
-    A second file beside it is locked for as long as its holder may still send something. Who has broken a
-    lock waits for that one: what the other has under way is not to be taken for how things are.
+    A second file beside it is locked for as long as its holder may still send something. After a lock was
+    broken, the new holder waits for that one: a change in progress must not be mistaken for the state.
 
     Attributes:
-        path: of the file; its folder is made if it is missing. Whose they may be: `backends.local_files`.
+        path: of the file; its folder is made if it is missing. `backends.local_files` says who may own them.
     """
 
     path: Path
@@ -126,7 +125,7 @@ class FileLock:
         return cls(folder / f"{quote(application, safe='')}.lock")
 
     async def acquire(self, holder: Holder, *, break_lock: bool = False) -> Holder | None:
-        """See `Lock.acquire`. One on another machine, which shares the folder, is never known to be gone."""
+        """See `Lock.acquire`. Nobody can see whether a holder on another machine is gone."""
         try:
             broken: Holder | None = None
             while not self._take():
@@ -158,12 +157,12 @@ class FileLock:
         return before
 
     async def _wait_until_nobody_sends(self) -> None:
-        """Until whoever had the lock has stopped; who does not even look at it is not waited for.
+        """Wait until the previous holder has stopped, unless it does not even check its lock.
 
-        It looks before each command, so it sends nothing either when it goes on later.
+        A holder checks before each command, so it sends nothing even if it continues later.
 
         Raises:
-            Locked: somebody else has broken it meanwhile; nothing was done under it.
+            Locked: somebody else has broken it meanwhile; no changes made.
         """
         path = self.path.with_suffix(".sending")
         deadline = time.monotonic() + STOP_TIMEOUT_S
@@ -199,16 +198,16 @@ class FileLock:
         return left if left is not None and left.host != socket.gethostname() else None
 
     def refusal(self, holder: Holder) -> Locked:
-        """See `Lock.refusal`: one that has died has lost it at once."""
+        """See `Lock.refusal`: a holder that dies loses the lock at once."""
         return Locked(f"{holder}; --break-lock breaks the lock")
 
     @property
     def fencing_token(self) -> int:
-        """See `Lock.fencing_token`: a file is locked by one process or by none."""
+        """See `Lock.fencing_token`: at most one process holds a file's lock."""
         return 0
 
     def _take(self) -> bool:
-        """Whether the file is ours now, and is still the one with that name."""
+        """Lock the file; returns whether it is ours now and is still the one with that name."""
         file = open_own(self.path, os.O_RDWR | os.O_CREAT)
         if not _locked(file):
             os.close(file)
@@ -245,16 +244,16 @@ class FileLock:
         return f"the lock was broken by {_words(self._read())}"
 
     def awaited(self) -> str:
-        """See `Lock.awaited`: whoever broke it waits until nothing is on the way any more."""
+        """See `Lock.awaited`: the one who broke it waits until nothing is sent any more."""
         return self.fenced_reason()
 
     def _named(self) -> bool:
-        """Whether there is any file with its name."""
+        """Return whether there is any file with its name."""
         return os.path.lexists(self.path)
 
     async def release(self) -> None:
         """See `Lock.release`."""
-        if self._sending >= 0:  # first: who gets the lock finds that nobody sends
+        if self._sending >= 0:  # first, so that the next holder finds that nobody sends
             os.close(self._sending)
             self._sending = -1
         if self._file < 0:
@@ -275,7 +274,7 @@ def _locked(file: int) -> bool:
 
 
 def _same(file: int, path: Path) -> bool:
-    """Whether an open file is the one with this name still."""
+    """Return whether an open file is still the one with this name."""
     try:
         ours, there = os.fstat(file), os.lstat(path)
     except OSError:

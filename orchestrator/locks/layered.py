@@ -1,4 +1,4 @@
-"""The lock of an application on all machines, and what happens to a rollout when it is lost."""
+"""The lock of an application on all machines, and how the work under a lock ends when it is lost."""
 
 import asyncio
 import os
@@ -16,19 +16,19 @@ from orchestrator.events.event_bus import EventBus
 from orchestrator.journal.entry_status import is_process_running
 from orchestrator.locks.file import FileLock, Holder, Lock, read_holder, this_machine
 
-CHECK_INTERVAL_S = 0.1  # between two looks whether the lock is still ours
-LAST_COMMAND_TIMEOUT_S = 5.0  # that a command which was sent before it was lost is waited for
+CHECK_INTERVAL_S = 0.1  # seconds between two checks whether the lock is still ours
+LAST_COMMAND_TIMEOUT_S = 5.0  # seconds to wait for a command that was sent before the lock was lost
 
 
 @dataclass(slots=True)
 class HeldLock:
-    """One that was taken.
+    """A lock that was acquired.
 
     Attributes:
         lock: ours.
         holder: what stands in it.
         control: of the work that goes on under it.
-        notice: from whom it was taken over and how, in words; empty when nobody had it.
+        notice: from whom it was taken over and how, in words; empty if nobody held it.
     """
 
     lock: Lock
@@ -37,7 +37,7 @@ class HeldLock:
     notice: str = ""
 
     def carry(self, control: RolloutControl) -> None:
-        """From now on it is this work that goes on under it."""
+        """Note that this work goes on under the lock from now on."""
         self.control = control
 
 
@@ -45,13 +45,13 @@ class HeldLock:
 async def hold(
     lock: Lock, holder: Holder, control: RolloutControl, bus: EventBus, clock: Clock, *, break_lock: bool
 ) -> AsyncIterator[HeldLock]:
-    """Take it, and give it back.
+    """Hold a lock while the block runs.
 
-    Once it is somebody else's nothing is sent any more. If somebody on this machine has broken it, the work
-    under it is cut too, and they get to know that: they wait for it before they look at anything.
+    Once somebody else holds it, nothing is sent any more. If somebody on this machine has broken it, the work
+    under it is cut short too, and they are waiting for that before they read any state.
 
     Raises:
-        Locked: somebody else has it.
+        Locked: somebody else holds it.
     """
     before = await lock.acquire(holder, break_lock=break_lock)
     held = HeldLock(lock, holder, control)
@@ -78,7 +78,7 @@ async def _watch(held: HeldLock, bus: EventBus, clock: Clock) -> None:
     while not (why := held.lock.awaited()):
         await clock.sleep(CHECK_INTERVAL_S)
 
-    def refuse() -> None:  # a lock that was given back says nothing of this any more
+    def refuse() -> None:  # a lock that was released does not say so any more
         raise _fenced(why)
 
     bus.before_send.append(refuse)
@@ -93,20 +93,20 @@ def _fenced(why: str) -> Fenced:
     return Fenced(f"{why}; no further commands are sent")
 
 
-LOCK_DELAY_TIMEOUT_S = 60.0  # seconds to wait for one that nobody has and nobody gets yet
+LOCK_DELAY_TIMEOUT_S = 60.0  # seconds to wait for a lock that is free and cannot be acquired yet
 RETRY_INTERVAL_S = 0.5
 
 
 @dataclass(slots=True)
 class LayeredLock:
-    """Implements `orchestrator.locks.file.Lock`.
+    """A lock in Consul above the one of this machine. Implements `orchestrator.locks.file.Lock`.
 
     Attributes:
-        local: tells at once of others on this machine, and whether they are gone.
-        shared: tells of all machines.
-        clock: for the wait.
-        ttl: seconds within which one that has died has lost it.
-        alone: where the shared one cannot be asked, that of this machine will do.
+        local: excludes others on this machine, and knows at once whether they are gone.
+        shared: excludes other machines.
+        clock: the time.
+        ttl: seconds within which a holder that has died loses the lock.
+        alone: whether the local lock is enough where Consul cannot be asked.
     """
 
     local: FileLock
@@ -117,7 +117,7 @@ class LayeredLock:
     _shared: bool = False  # the shared one is ours
 
     async def acquire(self, holder: Holder, *, break_lock: bool = False) -> Holder | None:
-        """See `Lock.acquire`; of one that is in its delay it waits for the end of that."""
+        """See `Lock.acquire`; it waits for the end of a lock's delay."""
         before = await self.local.acquire(holder, break_lock=break_lock)
         try:
             return await self._share(holder, break_lock) or before
@@ -181,7 +181,7 @@ class LayeredLock:
         return (self.shared.fenced_reason() if self._shared else "") or self.local.fenced_reason()
 
     def awaited(self) -> str:
-        """See `Lock.awaited`. On another machine nobody waits: what was begun here comes to its end."""
+        """See `Lock.awaited`. On another machine nobody waits: a command in progress here completes."""
         return self.local.awaited()
 
     async def release(self) -> None:
@@ -192,10 +192,10 @@ class LayeredLock:
 
 
 def _gone(holder: Holder) -> bool:
-    """Whether its process was one of this machine, and is not there any more; or is this one.
+    """Return whether the holder is a process of this machine that is gone, or this process itself.
 
-    Ours is only found there when Consul did not answer as we gave it back: nobody works under it. Who cannot
-    be verified may say whatever would make us take over.
+    Our own process stands there only if Consul did not answer when we released the lock. The content of an
+    unverified holder may be anything, and is not believed.
     """
     if holder.doubt or not holder.machine or holder.machine != this_machine():
         return False

@@ -1,6 +1,6 @@
-"""Whether what others have published fits together, and what of it is said in our own words.
+"""Checks of what other machines have published, and our own commands in place of theirs.
 
-Types and ranges are checked as it is decoded (`backends.untrusted`); here is what they cannot say.
+Decoding checks types and ranges (`backends.untrusted`); the checks here are those that types cannot express.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -27,17 +27,17 @@ from orchestrator.node import OriginalState
 from orchestrator.planning.application import Policy
 from orchestrator.remote.takeover import RolloutHeader
 
-MAX_WEIGHT = 256  # of HAProxy
+MAX_WEIGHT = 256  # HAProxy's
 
 
 def check_header(header: RolloutHeader) -> frozenset[str]:
-    """Its names and versions may become parts of commands.
+    """Check names and versions, which may become parts of commands.
 
     Returns:
         The names of its nodes.
 
     Raises:
-        ValueError: they are not fit for that, or do not fit together.
+        ValueError: they cannot be used in commands, or do not fit together.
     """
     for what in ("application", "version", "operator", "host"):
         check_printable(what, getattr(header, what))
@@ -63,7 +63,7 @@ def check_header(header: RolloutHeader) -> frozenset[str]:
 
 
 def check_record(header: RolloutHeader, names: Collection[str], record: Record) -> None:
-    """One event of a rollout with this header and these nodes. Raises ValueError: it cannot be one of that."""
+    """Raise ValueError unless a record can be of a rollout with this header and these nodes."""
     event = record.event
     try:
         check_amounts(event)
@@ -126,7 +126,7 @@ def _check_original(original: OriginalStateRecord) -> None:
 
 
 def with_own_commands(header: RolloutHeader, records: Sequence[Record]) -> list[Record]:
-    """The same with commands of ours instead of somebody else's: they are there to be typed."""
+    """Return the records with our own commands instead of published ones: operators type them."""
     turns: dict[str, events.NodeStarted] = {}
     before: dict[str, str] = {}
     own = []
@@ -173,7 +173,7 @@ def _way_back(
 
 
 def check_readable(records: Sequence[Record]) -> None:
-    """Before it is written down for good. Raises ValueError: it could not be read or folded again."""
+    """Raise ValueError unless records can be read and folded again once they are in the journal."""
     state = RolloutState()
     for record in records:
         apply(state, record)
@@ -182,7 +182,7 @@ def check_readable(records: Sequence[Record]) -> None:
 
 
 def apply(state: RolloutState, record: Record) -> None:
-    """Fold an event that others have published. Raises ValueError: it does not follow from those before."""
+    """Fold a published event. Raises ValueError if it does not follow from those before."""
     try:
         state.apply(record)
     except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError):

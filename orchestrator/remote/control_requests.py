@@ -1,4 +1,4 @@
-"""What others ask of a rollout in Consul: read, checked, and carried out once."""
+"""Control requests from other machines, by Consul: each is read, checked, and carried out once."""
 
 import asyncio
 import time
@@ -17,11 +17,9 @@ from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import AbortRequested, NodeNote, Record
 
 MAX_REQUEST_BYTES = 4_096  # bytes of one request
-CLOCK_TOLERANCE_S = (
-    300.0  # seconds that the clock of whoever signs may be away from ours, the way through Consul included
-)
-SECOND_ABORT_DELAY_S = 2.0  # seconds after an abort within which another one is not meant as "at once"
-MAX_NAMED_REFUSALS = 20  # requests that are not carried out and are named; more would fill the journal
+CLOCK_TOLERANCE_S = 300.0  # seconds between the time of a signed request and our clock, at most
+SECOND_ABORT_DELAY_S = 2.0  # seconds after an abort in which another one does not yet mean "at once"
+MAX_NAMED_REFUSALS = 20  # refused requests that are reported; more would fill the journal
 
 ControlAction = Literal["pause", "resume", "abort", "continue", "retry", "skip"]
 
@@ -29,15 +27,15 @@ _Nonce = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{16,64}\Z")]
 
 
 class ControlRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody on another machine wants of a rollout.
+    """A request from another machine to a rollout.
 
     Attributes:
         who: `user@machine`.
         subject: of the question that is answered: a node or a batch; empty for the only one.
         uid, credential: as `orchestrator.events.actor.Actor` has them on that machine.
         fence: of the rollout that is meant, and no other.
-        nonce: random: the same request is carried out once.
-        at: when it was made.
+        nonce: a random number, so that a request is carried out only once.
+        at: when it was made, seconds since 1970.
     """
 
     what: ControlAction
@@ -51,13 +49,13 @@ class ControlRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ControlRequests:
-    """Carries out what is asked of one rollout.
+    """Carries out the requests to one rollout.
 
     Args:
-        fence: of the rollout: others may have meant the one before it.
-        bus: carries what happens.
-        control: takes what is asked.
-        signer: tells who may ask; None: everybody who may write there.
+        fence: of the rollout; a request with another one was for an earlier rollout.
+        bus: carries reports.
+        control: of the rollout.
+        signer: verifies requests; None to accept any.
     """
 
     def __init__(
@@ -68,25 +66,23 @@ class ControlRequests:
         self._control = control
         self._signer = signer
         self._taken: set[str] = set()  # nonces
-        # Keys as they were read, and are there still: whether it was carried out.
+        # By key and index: whether the request was carried out, for those that are still in Consul.
         self._read: dict[tuple[str, int], bool] = {}
-        self._aborted = (
-            -SECOND_ABORT_DELAY_S
-        )  # when an abort was asked for last, by anybody; seconds of the loop
+        self._aborted = -SECOND_ABORT_DELAY_S  # when anybody requested an abort last; seconds of the loop
         self._named = 0
 
     def watch(self, record: Record) -> None:
-        """A reader of the bus: others than we take aborts too."""
+        """Note an abort, which may also come from elsewhere; this is a reader of the bus."""
         if isinstance(record.event, AbortRequested):
             self._aborted = asyncio.get_running_loop().time()
 
     def forget_all_but(self, pairs: Sequence[Pair]) -> None:
-        """Only what is there now could be read a second time."""
+        """Forget requests that are gone from Consul: only those in it can be read a second time."""
         there = {(pair.key, pair.modified) for pair in pairs}
         self._read = {read: done for read, done in self._read.items() if read in there}
 
     def take(self, pair: Pair) -> bool:
-        """Carry out what stands in one key, or say why not; returns whether it was carried out."""
+        """Carry out the request in a key, or report why not; returns whether it was carried out."""
         read = (pair.key, pair.modified)
         if read not in self._read:
             self._read[read] = False
@@ -108,7 +104,7 @@ class ControlRequests:
         return True
 
     def _checked(self, value: bytes) -> tuple[ControlRequest, bool]:
-        """A request, and whether it is signed. Raises ValueError: it is not to be carried out."""
+        """Return a request, and whether it is signed. Raises ValueError if it must not be carried out."""
         if len(value) > MAX_REQUEST_BYTES:
             raise ValueError(f"it has {len(value)} bytes, expected at most {MAX_REQUEST_BYTES}")
         opened = open_value(self._signer, "request", value)
@@ -145,7 +141,7 @@ class ControlRequests:
                 self._answer(request.what, request, actor)
 
     def _abort(self, actor: Actor) -> None:
-        """The second one ends it at once: not by two people who did not know of each other."""
+        """Abort; a second request ends the rollout at once, unless two people did not know of each other."""
         if (
             self._control.aborting
             and asyncio.get_running_loop().time() - self._aborted < SECOND_ABORT_DELAY_S

@@ -1,6 +1,6 @@
-"""A rollout as others are to see it: its header and what happened, small enough for one key of a store.
+"""The payload of a published rollout: its header and its events, small enough for one key of Consul.
 
-What is read there may be anybody's: `read_publication` takes nothing that no Rolldeck writes.
+Anybody may have written what is read there: `read_publication` accepts only what Rolldeck writes.
 """
 
 import zlib
@@ -19,11 +19,10 @@ from orchestrator.remote.checks import check_header, check_record, with_own_comm
 from orchestrator.remote.takeover import RolloutHeader
 
 MAX_PAYLOAD_BYTES = 400_000  # bytes; Consul takes 512 kB
-MAX_UNPACKED_BYTES = 16_000_000  # bytes, of either side: what is longer loses what can be spared
-MAX_TEXT_CHARS = 2_000  # characters of one text; the journal of whoever works has all of it
+MAX_UNPACKED_BYTES = 16_000_000  # bytes, when it is written and when it is read
+MAX_TEXT_CHARS = 2_000  # characters of one text; the publisher's own journal has all of it
 
-# Commands, replies and what a service has written stay in the journal of whoever works; of what is waited
-# for only the last word counts.
+# Commands, replies and service logs stay in the publisher's journal; of each wait only the last event counts.
 _UNPUBLISHED_EVENTS = (events.CommandSending, events.CommandFinished, events.ServiceLog)
 _DROPPABLE_EVENTS = (events.NodeNote, events.HookFired, events.Prefetched, events.Traffic)
 
@@ -47,11 +46,11 @@ class _PublishedState(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """One state of a rollout.
+    """One state of a rollout, as it is published.
 
     Attributes:
         number: it grows with each state of one rollout.
-        at: when it was published, by the clock there; 0 when that is not said.
+        at: when it was published, by the clock there; 0 if unknown.
         journal_head: of its journal as it was then, for `rolldeck history verify --head` on that machine.
     """
 
@@ -65,11 +64,11 @@ class Publication:
 def pack(
     header: RolloutHeader, records: Sequence[Record], number: int = 0, at: float = 0.0, journal_head: str = ""
 ) -> bytes:
-    """The value of the key. What would be too long loses what can be spared, then all but the essence.
+    """Return the value of the key. If it is too long, droppable events are left out, then more.
 
     Args:
-        header: see `Publication`, as for the other ones.
-        records: all that has happened.
+        header: see `Publication`, as for the other arguments.
+        records: all events so far.
         number: of the publication.
         at: when, seconds since 1970.
         journal_head: of the journal of the machine that publishes it.
@@ -99,7 +98,7 @@ def pack(
 
 
 def _cut(event: AnyEvent) -> AnyEvent:
-    """Without what would keep all the rest from being published: a reason may have any length."""
+    """Shorten the texts of an event that is too large, so that it does not prevent publication."""
     try:
         check_amounts(event)
     except ValueError:
@@ -120,13 +119,13 @@ def _shorter(value: Any) -> Any:
 
 
 def unpack(value: bytes) -> tuple[RolloutHeader, list[Record]]:
-    """The other way; see `read_publication`."""
+    """Return the header and the records of a value; see `read_publication`."""
     found = read_publication(value)
     return found.header, found.records
 
 
 def read_publication(value: bytes, known: Mapping[int, Record] | None = None) -> Publication:
-    """What `pack` has made.
+    """Return what `pack` has packed.
 
     Args:
         value: of the key.
@@ -153,7 +152,7 @@ def read_publication(value: bytes, known: Mapping[int, Record] | None = None) ->
 
 
 def _unzipped(value: bytes) -> bytes:
-    """Whoever wrote it may have made gigabytes of it. Raises ValueError."""
+    """Decompress a value, which may be made to have gigabytes. Raises ValueError."""
     if len(value) > 2 * MAX_PAYLOAD_BYTES:
         raise ValueError(f"has {len(value)} bytes, expected at most {2 * MAX_PAYLOAD_BYTES}")
     unpacking = zlib.decompressobj()
@@ -175,7 +174,7 @@ class _Schema(msgspec.Struct, frozen=True):
 
 
 def _of_today(unzipped: bytes) -> bytes:
-    """What an earlier Rolldeck has published, with its events as they are called today.
+    """Return what an earlier Rolldeck has published, with its events as they are called today.
 
     Raises:
         ValueError: it is no such value, or from a newer Rolldeck.

@@ -1,6 +1,6 @@
-"""A rollout that others can see and ask: published in Consul while it runs, by whoever has the lock.
+"""Publishes a rollout in Consul while it runs, and takes control requests from other machines.
 
-The key is held by the session of the lock: who has lost that can publish nothing any more.
+The session of the lock holds the key, so that nothing can be published once the lock is lost.
 """
 
 import asyncio
@@ -23,19 +23,19 @@ from orchestrator.remote.payload import pack
 from orchestrator.remote.takeover import RolloutHeader
 
 PUBLISH_INTERVAL_S = 0.2  # seconds between two publications
-RETRY_INTERVAL_S = 0.5  # before Consul is asked again that could not be asked, or said no
-BLOCKING_WAIT_S = 30.0  # that one look for requests may block
-FINAL_PUBLISH_TIMEOUT_S = 5.0  # for the last publication, at the end
-MAX_KEPT_REQUESTS = 100  # requests that are not carried out; of more all are deleted
+RETRY_INTERVAL_S = 0.5  # seconds before another attempt after Consul failed or refused
+BLOCKING_WAIT_S = 30.0  # seconds for which a query for requests may block
+FINAL_PUBLISH_TIMEOUT_S = 5.0  # seconds for the last publication, at the end
+MAX_KEPT_REQUESTS = 100  # refused requests that are kept in Consul; with more, all are deleted
 
 
 def rollout_key(prefix: str, app: str) -> str:
-    """Where the running rollout of an application is published."""
+    """Return the key of the running rollout of an application."""
     return f"{prefix}/{app}/rollout"
 
 
 def requests_key(prefix: str, app: str) -> str:
-    """Below which requests to the running rollout of an application are put."""
+    """Return the folder for requests to the running rollout of an application."""
     return f"{prefix}/{app}/requests/"
 
 
@@ -50,16 +50,16 @@ async def ask(
 
 
 class RolloutPublisher:
-    """Publishes one rollout, and carries out what is asked of it.
+    """Publishes one rollout, and carries out requests to it.
 
     Args:
         consul: is written to and read.
         prefix: of all keys.
         header: of the rollout.
-        session: that has the lock.
-        bus: carries what happens.
-        control: takes what is asked.
-        signer: signs what is published, and tells who may ask.
+        session: the one that holds the lock.
+        bus: carries the events.
+        control: of the rollout.
+        signer: signs what is published, and verifies requests.
     """
 
     def __init__(
@@ -89,9 +89,9 @@ class RolloutPublisher:
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[Published]:
-        """Publish and listen meanwhile. What Consul does not take stops nothing: HAProxy and nodes count.
+        """Publish and listen meanwhile. A failure of Consul stops nothing: HAProxy and nodes come first.
 
-        Yields what waits until everything so far is published, but not for ever.
+        Yields a function that waits, for a limited time, until everything so far is published.
         """
         await self._delete_requests()  # those of an earlier rollout
         unsubscribe = self._bus.subscribe(self._keep)
@@ -123,7 +123,7 @@ class RolloutPublisher:
         self._bus.emit(NodeNote(node="", text=text))
 
     async def _all_published(self) -> None:
-        """Until everything so far is there, but not for ever: HAProxy and nodes are what counts."""
+        """Wait, for a limited time, until everything so far is published."""
         try:
             async with asyncio.timeout(FINAL_PUBLISH_TIMEOUT_S):
                 while not await self._done():  # noqa: ASYNC110 - Consul cannot tell us
@@ -149,7 +149,7 @@ class RolloutPublisher:
             await asyncio.sleep(PUBLISH_INTERVAL_S if done else RETRY_INTERVAL_S)
 
     def _value(self) -> bytes:
-        """The newest state; its number is larger than that of each before it."""
+        """Return the newest state, with the next number."""
         self._number += 1
         packed = pack(self._header, self._records, self._number, time.time(), self._bus.journal_head)
         return packed if self._signer is None else self._signer.sign("publication", packed)
@@ -160,7 +160,7 @@ class RolloutPublisher:
             return bool(session) and await self._consul.put(self._key, self._value(), acquire=session)
 
     async def _give_back(self) -> None:
-        """What a session has as it ends nobody gets for the lock's delay: the next rollout was unseen."""
+        """Release the key: if the session expired with it, the lock's delay would hide the next rollout."""
         session = self._session()
         if session:
             with contextlib.suppress(BackendError):
@@ -173,7 +173,7 @@ class RolloutPublisher:
                 index, found = await self._consul.list(self._folder, index, BLOCKING_WAIT_S)
                 self._requests.forget_all_but(found)
                 for pair in found:
-                    # What is not carried out stays: whoever has left it learns that nobody has taken it.
+                    # A refused request stays, so that its sender learns that nobody has accepted it.
                     if self._requests.take(pair) or len(found) > MAX_KEPT_REQUESTS:
                         await self._consul.delete(pair.key)
             except BackendError:

@@ -1,4 +1,4 @@
-"""A rollout of another machine, as it is published in Consul: followed, controlled and taken over."""
+"""A rollout of another machine, as it is published in Consul: it is read, followed and controlled."""
 
 import secrets
 import time
@@ -21,19 +21,19 @@ from orchestrator.remote.payload import read_publication
 from orchestrator.remote.publisher import ask, rollout_key
 from orchestrator.remote.takeover import RolloutHeader
 
-BLOCKING_WAIT_S = 30.0  # seconds that one look may block
+BLOCKING_WAIT_S = 30.0  # seconds for which a query may block
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedRollout:
-    """One look.
+    """The published state of a rollout at one moment.
 
     Attributes:
-        header: what it is.
-        records: what has happened so far, oldest first.
-        held: whoever publishes it has the lock still.
-        verified: it is signed with our key, and not older than what was seen before.
-        doubt: why it is not, although there is a key: then it is to be ignored. Empty without a key, too.
+        header: of the rollout.
+        records: its events so far, oldest first.
+        held: whether its publisher still holds the lock.
+        verified: whether it is signed with our key, and not older than what was seen before.
+        doubt: why it must be ignored: there is a key to verify it with, and it is not verified; else empty.
         journal_head: see `Publication.journal_head`.
     """
 
@@ -56,16 +56,16 @@ class PublishedRollout:
 
     @property
     def words(self) -> str:
-        """What it is and of whom, as far as it can be believed."""
+        """A description of the rollout, with its operator."""
         header = self.header
         return f"the {header.kind} of {header.application} to {header.version} by {header.who}"
 
 
 class RolloutSubscriber:
-    """The last rollout of one application that was published. All methods raise BackendError.
+    """Reads the last published rollout of one application. All methods raise BackendError.
 
     Attributes:
-        key: under which it stands in Consul.
+        key: of the rollout in Consul.
     """
 
     def __init__(self, consul: Consul, prefix: str, app: str, signer: Signer | None = None) -> None:
@@ -86,7 +86,7 @@ class RolloutSubscriber:
         index = 0
         while True:
             index, seen = await self._look(index)
-            if seen is not None:  # None was ever published otherwise; the next look blocks until one is
+            if seen is not None:  # otherwise none was ever published; the next query blocks until one is
                 yield seen
 
     async def live(self) -> AsyncIterator[PublishedRollout]:
@@ -97,7 +97,7 @@ class RolloutSubscriber:
                 return
 
     def fold(self, state: RolloutState, record: Record) -> None:
-        """Let a state take a record. Raises UnreadableReply: it does not fit to those before it."""
+        """Apply a record to a state. Raises UnreadableReply if it does not follow from those before."""
         try:
             apply(state, record)
         except ValueError as error:
@@ -118,7 +118,7 @@ class RolloutSubscriber:
         return await ask(self._consul, self._prefix, self._app, request, self._signer)
 
     async def withdraw(self, key: str) -> None:
-        """Take a request back."""
+        """Delete a request."""
         await self._consul.delete(key)
 
     async def taken(self, key: str) -> bool:
@@ -144,7 +144,7 @@ class RolloutSubscriber:
         return after, PublishedRollout(found.header, found.records, held, verified, doubt, found.journal_head)
 
     def _replayed(self, fence: int, number: int) -> str:
-        """Why a state that is signed is not that of now; empty when it is as new as the newest one."""
+        """Say why a signed state is not the current one; empty when it is as new as the newest one."""
         if (fence, number) < self._newest:
             before = "state {1} of fence {0}".format(*self._newest)
             return f"state {number} of fence {fence} was signed before {before}, which was there already"
@@ -152,16 +152,16 @@ class RolloutSubscriber:
         return ""
 
 
-RETRY_INTERVAL_S = 2.0  # seconds before Consul is asked again that could not be asked
+RETRY_INTERVAL_S = 2.0  # seconds before Consul is asked again after a failure
 
 
 class RemoteRollout:
-    """Follows whatever is published.
+    """Follows the published rollouts of one application.
 
     Attributes:
-        state: of the rollout that is seen; a new one for each.
-        seen: the last look at it that can be believed; None before the first.
-        problem: why what is published now is not followed, in words; empty while it is.
+        state: of the rollout that is followed; a new one for each rollout.
+        seen: the last published state that was accepted; None before the first.
+        problem: why what is published now is not followed, in words; else empty.
     """
 
     def __init__(
@@ -173,12 +173,12 @@ class RemoteRollout:
         self._following = following
         self._clock = clock
         self._actor = actor
-        self._versions = versions  # that run, by node: what is upgraded there has another one
-        self._told = 0  # the last record that `state` has taken
+        self._versions = versions  # of nodes; a rollout of another machine changes them too
+        self._last_seq = 0  # number of the last record in `state`
 
     @property
     def running(self) -> bool:
-        """Somebody has its lock, and it has no end yet."""
+        """Whether somebody holds its lock and it has not ended."""
         return self.seen is not None and self.seen.held and self.seen.ended is None
 
     @property
@@ -187,18 +187,18 @@ class RemoteRollout:
 
     @property
     def words(self) -> str:
-        """Who carries it out, and which keys send them requests."""
+        """A text with its operator, and the keys that send requests."""
         return f"by {self.seen.header.operator}; p and a send requests" if self.seen is not None else ""
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Follow what is published until cancelled."""
         while True:
             try:
                 async for seen in self._following.looks():
                     self._take(seen)
             except BackendError as error:
                 self.problem = error.problem
-            except Exception as error:  # a defect must not leave an old look there as a live one
+            except Exception as error:  # after a defect an old state must not pass for a live one
                 self.problem = f"internal error: {shorten(repr(error), MAX_SHOWN_CHARS)}"
             await self._clock.sleep(RETRY_INTERVAL_S)
 
@@ -207,10 +207,10 @@ class RemoteRollout:
             self.problem = f"key {self._following.key} is ignored: {seen.doubt}"
             return
         if self.seen is None or self.seen.header != seen.header:
-            self.state, self._told = RolloutState(), 0
+            self.state, self._last_seq = RolloutState(), 0
         for record in seen.records:
-            if record.seq > self._told:
-                self._told = record.seq
+            if record.seq > self._last_seq:
+                self._last_seq = record.seq
                 self._following.fold(self.state, record)
                 self._versions.learn(record, self.state.version)
         self.seen, self.problem = seen, ""

@@ -26,7 +26,7 @@ _Size = Number | Annotated[str, msgspec.Meta(max_length=16)]  # as in `Policy.se
 
 
 class Endpoint(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """Where a node is, and nothing of how commands reach it: others may have written it."""
+    """The address of a node. It has no setting for commands, since others may have written it."""
 
     address: Annotated[str, msgspec.Meta(max_length=255)]
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)]
@@ -37,17 +37,17 @@ class PublishedNode(msgspec.Struct, kw_only=True, frozen=True):
     """A node of a plan."""
 
     node: Name
-    wanted: Annotated[str, msgspec.Meta(max_length=128)]  # the version it is to have
+    wanted: Annotated[str, msgspec.Meta(max_length=128)]  # the target version
 
 
 class PublishedPolicy(msgspec.Struct, kw_only=True, frozen=True):
-    """Of how it is carried out, what is not as the configuration says at the next attempt."""
+    """The part of the policy that a takeover keeps; the rest comes from the configuration there."""
 
     serial: _Size | Annotated[list[_Size], msgspec.Meta(min_length=1, max_length=1_000)]
 
 
 class PublishedPlan(msgspec.Struct, kw_only=True, frozen=True):
-    """A plan as far as `resume` needs it; in the journal it reads as a part of a whole one."""
+    """A plan as far as `resume` needs it; in the journal it looks like a part of a whole plan."""
 
     batches: Annotated[list[_Nodes], msgspec.Meta(max_length=MAX_NODES)]
     nodes: Annotated[list[PublishedNode], msgspec.Meta(max_length=MAX_NODES)]
@@ -57,7 +57,7 @@ class PublishedPlan(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class RolloutHeader(msgspec.Struct, frozen=True, kw_only=True):
-    """What a rollout is, and what somebody else needs to finish it."""
+    """The header of a rollout: what identifies it, and what another machine needs to finish it."""
 
     kind: Literal["upgrade", "rollback"]
     application: Name
@@ -67,11 +67,11 @@ class RolloutHeader(msgspec.Struct, frozen=True, kw_only=True):
     pid: ProcessId
     began: Time
     plan: PublishedPlan
-    fence: Count = 0  # of the lock under which it is carried out
+    fence: Count = 0  # fencing token of its lock
 
     @classmethod
     def of(cls, entry: EntryHeader, fence: int) -> "RolloutHeader":
-        """Of a rollout, not of a change by hand, as it begins; `fence` is that of its lock."""
+        """Return the header of a rollout (not of a manual change) as it begins."""
         if entry.kind == "change":
             raise TypeError("a manual change cannot be taken over")
         return cls(
@@ -92,7 +92,7 @@ class RolloutHeader(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def published_plan(plan: Mapping[str, Any]) -> PublishedPlan:
-    """Of a plan as it stands in the journal, without commands and findings."""
+    """Return the plan of an entry of the journal, without commands and findings."""
     return PublishedPlan(
         batches=[list(batch) for batch in plan["batches"]],
         nodes=[PublishedNode(node=node["node"], wanted=node["wanted"]) for node in plan["nodes"]],
@@ -102,10 +102,10 @@ def published_plan(plan: Mapping[str, Any]) -> PublishedPlan:
 
 
 def adopt(journal: Journal, header: RolloutHeader, records: Sequence[Record]) -> bool:
-    """Write all of it in one transaction, once only.
+    """Write a rollout into the journal in one transaction, if it is not there yet.
 
-    Earlier versions wrote event by event: what a kill or a full disk has left of that, and has no hashes
-    therefore, is replaced by the whole and keeps its number.
+    Earlier versions wrote event by event, without hashes: what a kill or a full disk has left of that is
+    replaced by the whole rollout, under the same number.
 
     Args:
         journal: is written.
@@ -113,10 +113,10 @@ def adopt(journal: Journal, header: RolloutHeader, records: Sequence[Record]) ->
         records: its events, in their order.
 
     Returns:
-        Whether it was new here, or only half of it was there.
+        Whether anything was written: it was not there, or only half of it.
 
     Raises:
-        JournalError: it cannot be written, or its events have no order; the journal is as it was.
+        JournalError: it cannot be written, or its events are not in order; the journal is as it was.
     """
     for before, after in itertools.pairwise(record.seq for record in records):
         if after <= before:
@@ -148,11 +148,11 @@ def adopt(journal: Journal, header: RolloutHeader, records: Sequence[Record]) ->
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A rollout that stands in the journal already.
+    """A rollout that is in the journal already.
 
     Attributes:
         entry: its number there.
-        half: it is only the beginning of it, as an earlier version has left it.
+        half: whether it is only a beginning, as an earlier version has left it.
     """
 
     entry: int
@@ -160,7 +160,7 @@ class Found:
 
 
 def find(journal: Journal, header: RolloutHeader, records: Sequence[Record]) -> Found | None:
-    """Where a rollout stands in the journal; None where it does not. Raises JournalError."""
+    """Return where a rollout is in the journal; None if it is not there. Raises JournalError."""
     for entry in journal.entries(header.application, limit=MAX_ENTRIES):
         if (entry.host, entry.pid, entry.began) == (header.host, header.pid, header.began):
             return Found(entry.id, _half(journal, entry, records))
@@ -168,7 +168,7 @@ def find(journal: Journal, header: RolloutHeader, records: Sequence[Record]) -> 
 
 
 def _half(journal: Journal, entry: Entry, records: Sequence[Record]) -> bool:
-    """Whether an entry is the beginning of these events, as an earlier version has left it."""
+    """Return whether an entry is only the beginning of these events, as an earlier version has left it."""
     if journal.head(entry.id) or entry.ended is not None or entry.host == socket.gethostname():
         return False
     there = list(journal.records(entry.id))
