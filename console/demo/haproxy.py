@@ -9,9 +9,8 @@ forgiveness.
 import asyncio
 import csv
 import os
-import signal
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 BACKEND = "shop"
@@ -70,7 +69,7 @@ class Checks:
 
 @dataclass(slots=True)
 class HAProxy:
-    """An instance: its configuration, its process, and what a test may do to it."""
+    """An instance: its configuration and its process."""
 
     name: str
     directory: Path
@@ -80,7 +79,6 @@ class HAProxy:
     environment: Mapping[str, str]
     executable: str = "haproxy"
     process: asyncio.subprocess.Process | None = None
-    _old: list[asyncio.subprocess.Process] = field(default_factory=list)  # replaced by reload()
 
     @property
     def socket(self) -> Path:
@@ -131,7 +129,14 @@ class HAProxy:
         self.file.write_text(head + "".join(sections))
 
     async def start(self, *options: str) -> None:
-        """Start a worker and wait until it answers. Raises RuntimeError with its own words."""
+        """Start a worker and wait until it answers.
+
+        Args:
+            *options: further options of its command line.
+
+        Raises:
+            RuntimeError: it does not start or does not answer; with its own words.
+        """
         log = self.directory / f"{self.name}.log"
         with log.open("ab") as output:
             self.process = await asyncio.create_subprocess_exec(
@@ -179,32 +184,8 @@ class HAProxy:
         rows = csv.DictReader(reply.lstrip("# ").splitlines())
         return {row["svname"]: row["status"] for row in rows}
 
-    async def stop(self) -> None:
-        """End it with SIGTERM, at once, as a stopped machine would: what is in flight is cut."""
-        await self._end(signal.SIGTERM)
-
     async def kill(self) -> None:
         """End it with SIGKILL: the socket's file stays, and nobody answers behind it."""
-        await self._end(signal.SIGKILL)
-
-    async def _end(self, by: signal.Signals) -> None:
-        for process in (*self._old, *filter(None, [self.process])):
-            if process.returncode is None:
-                process.send_signal(by)
-                await process.wait()
-        self._old.clear()
-
-    async def restart(self) -> None:
-        """Stop and start: the port is closed for a moment, and run-time states are lost."""
-        await self.stop()
-        await self.start()
-
-    async def reload(self) -> None:
-        """Hand the ports over to a new worker, as a reload does: no connection is refused.
-
-        States set at run time are lost (no state file is configured); the old worker ends with its
-        last connection.
-        """
-        if self.process is not None:
-            self._old.append(self.process)
-        await self.start("-x", str(self.socket), "-sf", str(self.pid))
+        if self.process is not None and self.process.returncode is None:
+            self.process.kill()
+            await self.process.wait()

@@ -11,14 +11,10 @@ web1/
 """
 
 import asyncio
-import os
 import shlex
 import shutil
-import signal
 import sys
-import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,8 +22,6 @@ import msgspec
 
 from console.demo import app
 from console.demo.watchdog import MARK
-
-KILL_TIMEOUT_S = 5.0  # for a killed process to be gone
 
 # Like monit, start and stop only ASK. A pid counts as running only while its working directory is
 # the node's: false for a zombie, and for a stranger that was given a dead process's number. Status is
@@ -142,14 +136,6 @@ class Node:
             stdout=asyncio.subprocess.DEVNULL,
         )
         return await process.wait()
-
-    def kill(self) -> None:
-        """End the application by SIGKILL, and return once it is gone: a start would find it running."""
-        deadline = time.monotonic() + KILL_TIMEOUT_S
-        while (pid := self.pid) is not None and time.monotonic() < deadline:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-            time.sleep(0.002)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from orchestrator.events.events import AnyEvent, Paused
 from tests.console.real_console import Driver, console_stack, drive
 from tests.support.processes import freeze, thaw
 from tests.support.rollouts import DRAIN, MAINT, NEW, OLD, say, states, versions
+from tests.support.stacks import reload_haproxy
 from widgets.footer import KeyBar
 from widgets.table.widget import ServerTable
 
@@ -433,7 +434,7 @@ async def test_one_killed_load_balancer_is_called_stale_and_comes_back_by_itself
 async def test_a_reload_is_announced_and_its_counters_begin_again(tmp_path: Path) -> None:
     async with console_stack(tmp_path) as here, drive(here) as at:
         await at.until(lambda: here.watch.view.instance("lb1").rates.rate(0) is not None)
-        await here.stack.instances["lb1"].reload()
+        await reload_haproxy(here.stack.instances["lb1"])
         await at.sees("lb1: reloaded")
         assert "lb2: reloaded" not in at.text
         await at.until(lambda: here.watch.view.instance("lb1").rates.rate(0) is not None)

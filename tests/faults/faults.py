@@ -14,6 +14,7 @@ from tests.faults.scene import INSTALL, Scene, small_disk
 from tests.support.processes import freeze, thaw
 from tests.support.rollouts import NEW, OLD, Running, say, tune
 from tests.support.servers.sshd import Sshd
+from tests.support.stacks import kill_application, reload_haproxy, restart_haproxy
 
 
 def web1(scene: Scene) -> Sshd:
@@ -102,7 +103,7 @@ async def know_the_key(scene: Scene) -> None:
 
 async def node_down(scene: Scene, _: Running) -> None:
     web1(scene).shut_down()
-    scene.stack.nodes["web1"].kill()
+    kill_application(scene.stack.nodes["web1"])
 
 
 async def node_up(scene: Scene) -> None:
@@ -184,7 +185,7 @@ async def ignores_sigterm(scene: Scene) -> None:
 
 async def kill_the_old(scene: Scene) -> None:
     """What an operator does then."""
-    scene.stack.nodes["web1"].kill()
+    kill_application(scene.stack.nodes["web1"])
 
 
 def installer(run: str) -> Callable[[Scene], Awaitable[None]]:
@@ -202,11 +203,11 @@ async def good_installer(scene: Scene) -> None:
 
 
 async def reload(scene: Scene, _: Running) -> None:
-    await scene.stack.instances["lb1"].reload()
+    await reload_haproxy(scene.stack.instances["lb1"])
 
 
 async def restart(scene: Scene, _: Running) -> None:
-    await scene.stack.instances["lb1"].restart()
+    await restart_haproxy(scene.stack.instances["lb1"])
 
 
 async def freeze_lb1(scene: Scene, _: Running) -> None:
@@ -231,14 +232,14 @@ async def lower(scene: Scene, _: Running) -> None:
     instance = scene.stack.instances["lb1"]
     text = instance.file.read_text()
     instance.file.write_text(text.replace("mode 600 level admin", "mode 600 level operator", 1))
-    await instance.reload()
+    await reload_haproxy(instance)
 
 
 async def raise_again(scene: Scene) -> None:
     instance = scene.stack.instances["lb1"]
     text = instance.file.read_text()
     instance.file.write_text(text.replace("mode 600 level operator", "mode 600 level admin", 1))
-    await instance.reload()
+    await reload_haproxy(instance)
 
 
 async def maint_web2(scene: Scene, _: Running) -> None:

@@ -17,6 +17,7 @@ from tests.support.monit_nodes import watched_by_monit
 from tests.support.rollouts import tune
 from tests.support.servers import docker_engine
 from tests.support.servers.systemd import running_systemd
+from tests.support.stacks import kill_application
 
 Manager = Literal["command", "monit", "systemd", "docker"]
 
@@ -65,7 +66,7 @@ def managed(stack: Stack, manager: Manager) -> Iterator[Managed]:
 @contextlib.contextmanager
 def _by_commands(stack: Stack) -> Iterator[Managed]:
     async def restart(node: Node) -> None:
-        node.kill()
+        kill_application(node)
         await node.appctl("start")
 
     service = {
@@ -81,7 +82,7 @@ def _by_commands(stack: Stack) -> Iterator[Managed]:
 @contextlib.contextmanager
 def _by_monit(stack: Stack) -> Iterator[Managed]:
     async def restart(node: Node) -> None:
-        node.kill()
+        kill_application(node)
         await node.appctl("start")
 
     with contextlib.ExitStack() as monits:
@@ -99,7 +100,7 @@ def _by_systemd(stack: Stack) -> Iterator[Managed]:
                 systemd.systemctl("restart", f"shop-{node.name}.service")
 
             for name, node in stack.nodes.items():
-                node.kill()
+                kill_application(node)
                 application = shlex.join(_application(node))
                 unit = UNIT.format(
                     directory=node.directory,
@@ -125,7 +126,7 @@ def _by_docker(stack: Stack) -> Iterator[Managed]:
             engine.call("restart", f"shop-{node.name}")
 
         for name, node in stack.nodes.items():
-            node.kill()
+            kill_application(node)
             options = (
                 *mounts,
                 f"--volume={node.directory}:{node.directory}",

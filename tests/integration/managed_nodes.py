@@ -10,6 +10,7 @@ from console.demo.stack import Stack
 from tests.support.rollouts import NEW, tune, upgrade
 from tests.support.servers.supervisor import Supervisor, running_supervisor
 from tests.support.servers.systemd import Systemd, running_systemd
+from tests.support.stacks import kill_application
 
 UNIT = """\
 [Service]
@@ -49,7 +50,7 @@ def units(stack: Stack, folder: Path) -> Iterator[Systemd]:
         systemd.write_unit("shop@.service", UNIT.format(directory=stack.directory, python=PYTHON))
         for node in stack.nodes.values():
             (node.directory / "port").write_text(f"PORT={node.port}\n")
-            node.kill()
+            kill_application(node)
         names = [f"shop@{name}.service" for name in stack.nodes]
         systemd.systemctl("enable", "--quiet", *names)
         systemd.systemctl("start", *names)
@@ -63,7 +64,7 @@ def programs(stack: Stack) -> Iterator[Supervisor]:
     """Every node's application is a program of one supervisord."""
     sections = []
     for name, node in stack.nodes.items():
-        node.kill()
+        kill_application(node)
         sections.append(PROGRAM.format(name=name, port=node.port, python=PYTHON, directory=stack.directory))
     folder = stack.directory / "sv"
     folder.mkdir()

@@ -21,7 +21,13 @@ from console.demo.load import Load
 from console.demo.node import Node
 from console.demo.stack import Stack
 from tests.support.processes import freeze, thaw
-from tests.support.stacks import TunedStack, running_version
+from tests.support.stacks import (
+    TunedStack,
+    kill_application,
+    reload_haproxy,
+    restart_haproxy,
+    running_version,
+)
 
 
 @pytest.fixture
@@ -53,7 +59,7 @@ async def is_open(port: int) -> bool:
 
 async def run_release(node: Node, version: str) -> None:
     """Stop the node's application, for good, and start another version."""
-    node.kill()
+    kill_application(node)
     await until(lambda: node.pid is None)
     node.activate(version)
     assert await node.appctl("start") == 0
@@ -101,7 +107,7 @@ async def test_everything_is_up_and_load_loses_nothing(place: Path) -> None:
 async def test_the_demo_does_not_hide_a_node_that_dies_in_rotation(small: Stack) -> None:
     async with Load(200, small.frontends, slow_share=0) as load:
         await until(lambda: load.served.total() > 20)
-        small.nodes["web1"].kill()
+        kill_application(small.nodes["web1"])
         await until(lambda: load.failed.total() > 0)
         report = await load.stop()
     assert report.failures[0].problem.startswith(("503", "502"))
@@ -287,7 +293,7 @@ async def test_reload_replaces_the_worker_and_fails_nothing(small: Stack) -> Non
     before = instance.pid
     async with Load(200, small.frontends, slow_share=0.02) as load:
         await until(lambda: load.served.total() > 50)
-        await instance.reload()
+        await reload_haproxy(instance)
         seen = load.served.total()
         await until(lambda: load.served.total() > seen + 50)
         report = await load.stop()
@@ -309,7 +315,7 @@ async def test_haproxy_can_be_killed_started_and_frozen(small: Stack) -> None:
     thaw(instance.pid)
     assert b"Uptime" in await reader.read()
     writer.close()
-    await instance.restart()
+    await restart_haproxy(instance)
     await small.wait_until_up()
 
 

@@ -17,7 +17,7 @@ from tests.support.rollouts import (
     versions,
     world,
 )
-from tests.support.stacks import running_version
+from tests.support.stacks import reload_haproxy, running_version
 
 
 def held(lock: Path) -> bool:
@@ -69,7 +69,7 @@ async def test_nothing_is_taken_out_while_every_server_has_yet_to_prove_itself(t
             text = instance.file.read_text().replace("inter 100ms", "inter 30s")
             assert "inter 30s" in text
             instance.file.write_text(text)
-            await instance.reload()
+            await reload_haproxy(instance)
         seen = await statuses(stack, "shop")
         unproven = [name for name in stack.nodes if {seen[lb, name] for lb in stack.instances} != {"UP"}]
         run = await upgrade(stack, "1.5.0", "--limit", unproven[-1])

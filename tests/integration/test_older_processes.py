@@ -11,6 +11,7 @@ from console.demo.stack import Stack
 from tests.support.free_ports import free_port
 from tests.support.rollouts import Run, rolldeck, started, tune, until, until_up, world
 from tests.support.servers.haproxy import RunningHaproxy, oldest_and_newest_haproxy, running_haproxy
+from tests.support.stacks import reload_haproxy
 
 ONE = ("upgrade", "shop", "1.5.0", "--yes", "--json", "--limit", "web1")
 
@@ -61,7 +62,7 @@ async def test_without_a_master_socket_the_nodes_own_connections_count(tmp_path:
     async with world(tmp_path / "s", port_check_from="node", nodes=2, instances=1) as stack:
         tune(stack, "apps.shop.rollout", min_available=1, drain_timeout=120, stop_timeout=30)
         download = await _Download.on_web1(stack, stack.instances["lb1"].port)
-        await stack.instances["lb1"].reload()
+        await reload_haproxy(stack.instances["lb1"])
         await until_up(stack, "shop")
         port = stack.nodes["web1"].port
         reason = f"connections on port {port}: 1, perhaps of older HAProxy processes after a reload"
@@ -73,7 +74,7 @@ async def test_where_nobody_sees_them_preflight_says_so_after_a_reload(tmp_path:
     async with world(tmp_path / "s", port_check_from="node", nodes=2, instances=1) as stack:
         tune(stack, "apps.shop.access", port_check_from="console")
         tune(stack, "apps.shop.rollout", min_available=1, drain_timeout=600)
-        await stack.instances["lb1"].reload()
+        await reload_haproxy(stack.instances["lb1"])
         await until_up(stack, "shop")
         check = await rolldeck(stack, "check", "shop")
         assert check.code == 0, check.text

@@ -23,6 +23,7 @@ from tests.support.rollouts import (
     versions,
     world,
 )
+from tests.support.stacks import reload_haproxy
 
 RATE = 40  # requests per second
 
@@ -193,7 +194,7 @@ async def test_a_reload_in_any_step_is_undone(place: Path, step: str) -> None:
         async with Load(RATE, stack.frontends, slow_share=0) as load:
             async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
                 await running.event("step_started", node="web1", step=step)
-                await stack.instances["lb1"].reload()
+                await reload_haproxy(stack.instances["lb1"])
                 run = await running.end()
             await load.stop()
         assert run.code == 0, run.text

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from tests.support.rollouts import NEW, started, tune, world
+from tests.support.stacks import reload_haproxy
 
 
 async def test_a_reload_with_another_configuration_is_somebodys_decision(tmp_path: Path) -> None:
@@ -16,7 +17,7 @@ async def test_a_reload_with_another_configuration_is_somebodys_decision(tmp_pat
         async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
             await running.event("step_started", node="web1", step="install")
             lb1.file.write_text(text + other)
-            await lb1.reload()
+            await reload_haproxy(lb1)
             run = await running.end()
         assert (run.ended["upgraded"], run.ended["held"]) == (["web1"], ["web2"])
         [failed] = [event["error"] for event in run.events if event["event"] == "node_failed"]

@@ -14,6 +14,7 @@ from tests.support.login_user import NUMBER, machine_with_sudo, needs_sudo, open
 from tests.support.rollouts import NEW, OLD, rolldeck, states, tune, upgrade, versions, world
 from tests.support.servers.monit import needs_monit, running_monit
 from tests.support.servers.systemd import needs_systemd
+from tests.support.stacks import kill_application
 from tests.support.users import give
 
 pytestmark = [needs_sudo, pytest.mark.long]
@@ -107,4 +108,4 @@ async def test_services_of_monit(everything: bool) -> None:
                     await assert_carried(stack, "'shop-web1' start")
                 finally:
                     for node in stack.nodes.values():
-                        node.kill()  # Monit's, which is waited for
+                        kill_application(node)  # Monit's, which is waited for

@@ -10,6 +10,7 @@ import pytest
 from console.demo.haproxy import Checks
 from console.demo.stack import Stack
 from tests.support.rollouts import NEW, Run, started, tune, world
+from tests.support.stacks import kill_application
 
 
 class CheckPort:
@@ -50,7 +51,7 @@ async def upgraded(stack: Stack, checks: CheckPort, *, lost: int, killed: bool) 
     async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
         await running.event("waiting", node="web1", step="verify", reason="baking")
         if killed:
-            stack.nodes["web1"].kill()
+            kill_application(stack.nodes["web1"])
         checks.lose = lost
         return await running.end()
 

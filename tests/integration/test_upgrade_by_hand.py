@@ -20,6 +20,7 @@ from tests.support.rollouts import (
     untouched,
     world,
 )
+from tests.support.stacks import kill_application
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ async def test_a_node_that_does_not_exist(stack: Stack) -> None:
 async def test_ready_refuses_a_dead_node_and_leaves_it_in_maintenance(stack: Stack) -> None:
     tune(stack, "apps.shop.rollout", verify_timeout=1)
     assert await by_hand(stack, "maint") == [(MAINT, 1)] * 2
-    stack.nodes["web1"].kill()
+    kill_application(stack.nodes["web1"])
     async with Load(100, stack.frontends, slow_share=0) as load:
         run = await rolldeck(stack, "ready", "shop", "web1", "--yes")
         report = await load.stop()

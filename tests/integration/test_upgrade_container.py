@@ -24,6 +24,7 @@ from tests.support.rollouts import (
     states,
 )
 from tests.support.servers.containers import Podman, missing, podman
+from tests.support.stacks import kill_application
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
@@ -54,7 +55,7 @@ async def containers(folder: Path, engine: Podman) -> AsyncIterator[Stack]:
     """Two nodes, each a container of the old version."""
     async with container_world(folder / "s") as stack:
         for name, node in stack.nodes.items():
-            node.kill()
+            kill_application(node)
             engine.call(*creation(f"shop-{name}", f"{IMAGE}:{OLD}", str(node.port)).split())
             engine.call("start", f"shop-{name}")
         service = service_section("podman", engine.options)

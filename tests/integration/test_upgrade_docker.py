@@ -29,6 +29,7 @@ from tests.support.rollouts import (
 )
 from tests.support.servers import docker_engine
 from tests.support.servers.docker_engine import EATS, Docker
+from tests.support.stacks import kill_application
 
 MISSING = docker_engine.missing(compose=True)
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
@@ -63,7 +64,7 @@ def clean(engine: Docker) -> Iterator[None]:
 
 async def into_containers(stack: Stack, engine: Docker) -> None:
     for name, node in stack.nodes.items():
-        node.kill()
+        kill_application(node)
         engine.call(*creation(f"shop-{name}", f"{IMAGE}:{OLD}", str(node.port)).split())
         engine.call("start", f"shop-{name}")
     service = service_section("docker", engine.options)
@@ -75,7 +76,7 @@ async def into_services(stack: Stack, engine: Docker, folder: Path) -> Path:
     file = folder / "compose.yaml"
     text = 'version: "3.7"\n# One service for each node.\nservices:\n'
     for name, node in stack.nodes.items():
-        node.kill()
+        kill_application(node)
         text += SERVICE.format(name=name, image=f"{IMAGE}:{OLD}", server=server(str(node.port)))
     file.write_text(text)
     compose = f"docker-compose --host {engine.address} -p shop"

@@ -26,7 +26,7 @@ from tests.support.rollouts import (
     versions,
     world,
 )
-from tests.support.stacks import running_version
+from tests.support.stacks import kill_application, running_version
 
 RATE = 40
 
@@ -133,7 +133,7 @@ async def test_a_stop_that_is_ignored(stack: Stack) -> None:
     """The old version goes on running: nothing may be installed under it."""
     node = stack.nodes["web1"]
     node.add_release(Release(version=OLD, start_delay=0.0, ignore_sigterm=True))
-    node.kill()
+    kill_application(node)
     assert await node.appctl("start") == 0
     await until(lambda: answers(stack, "web1"))
     await until_up(stack, "shop")
@@ -196,7 +196,7 @@ async def test_a_node_that_fell_over_afterwards_is_named_with_what_starts_it(sta
     """HAProxy has it as it was; nothing has to be set there, and it is down all the same."""
     async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
         await running.event("step_started", node="web2", step="stop")
-        stack.nodes["web1"].kill()
+        kill_application(stack.nodes["web1"])
         run = await running.end()
     assert run.code == 1, run.text
     assert run.ended["upgraded"] == ["web1", "web2"]

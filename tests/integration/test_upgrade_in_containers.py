@@ -13,6 +13,7 @@ from tests.support.rollouts import NEW, OLD, states, tune, upgrade, versions, wo
 from tests.support.servers import docker_engine
 from tests.support.servers.docker_engine import LIMITS, Docker
 from tests.support.servers.supervisor import CONFIGURATION, SUPERVISORD, needs_supervisor
+from tests.support.stacks import kill_application
 
 MISSING = docker_engine.missing()
 pytestmark = [
@@ -48,7 +49,7 @@ def into_containers(stack: Stack, engine: Docker) -> None:
     """One container for each node; of the stack's files it sees those of its node alone."""
     text = stack.config_path.read_text()
     for name, node in stack.nodes.items():
-        node.kill()
+        kill_application(node)
         folder = node.directory
         program = PROGRAM.format(name=name, port=node.port, python=PYTHON, directory=stack.directory)
         control = folder / "supervisord.conf"

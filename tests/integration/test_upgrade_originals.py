@@ -28,6 +28,7 @@ from tests.support.rollouts import (
     world,
 )
 from tests.support.servers.tcp_listener import listening
+from tests.support.stacks import kill_application
 
 AGENT_ENABLED = 4  # in srv_agent_state
 
@@ -158,7 +159,7 @@ async def test_the_trap_that_the_gate_is_for(place: Path) -> None:
         await edit_haproxy(stack, lambda text: re.sub(r"\bfall \d+", "fall 100", text))
         await until_up(stack, "shop")
         await say(stack, "set server shop/web1 state maint")
-        stack.nodes["web1"].kill()  # and gone: what reaches one that is dying is answered with 502
+        kill_application(stack.nodes["web1"])  # and gone: what reaches one that is dying is answered with 502
         async with Load(400, stack.frontends, slow_share=0) as load:
             await say(stack, "set server shop/web1 state ready")
             await asyncio.sleep(0.5)

@@ -14,6 +14,7 @@ from tests.support.login_user import NAME, NUMBER, open_folder
 from tests.support.rollouts import NEW, OLD, rolldeck, states, tune, versions, world
 from tests.support.servers.sshd import running_sshd
 from tests.support.servers.systemd import Systemd, needs_systemd, running_systemd
+from tests.support.stacks import kill_application
 from tests.support.users import give
 
 PARTS = [
@@ -69,7 +70,7 @@ async def into_units_of(systemd: Systemd, stack: Stack) -> None:
     for name, node in stack.nodes.items():
         (node.directory / "port").write_text(f"PORT={node.port}\n")
         give(node.directory, NUMBER)
-        node.kill()
+        kill_application(node)
         call = ("systemctl", "--user", "enable", "--quiet", "--now", f"shop@{name}")
         systemd.run(*own, f"XDG_RUNTIME_DIR=/run/user/{NUMBER}", *call)
     await stack.wait_until_up()

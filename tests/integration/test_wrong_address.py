@@ -23,6 +23,7 @@ from tests.support.rollouts import (
     versions,
     world,
 )
+from tests.support.stacks import kill_application
 
 UPGRADE = ("upgrade", "shop", NEW, "--yes", "--json")
 
@@ -121,7 +122,7 @@ async def test_a_node_is_not_taken_out_while_another_line_leads_to_it(stack: Sta
 async def test_a_node_that_dies_during_the_turn_of_another_stops_new_drains(stack: Stack) -> None:
     async with started(stack, *UPGRADE) as running:
         await running.event("step_started", node="web1", step="stop")
-        stack.nodes["web3"].kill()
+        kill_application(stack.nodes["web3"])
         waiting = await running.event("waiting", node="web2", step="drain")
         run = await running.end()
     fell = "web3 fell out of rotation during the upgrade of web1: DOWN L4CON on lb1"

@@ -13,6 +13,7 @@ from console.demo.node import Node
 from console.demo.stack import Stack
 from tests.support.servers.monit import REAPER
 from tests.support.servers.sshd import Sshd, running_sshd
+from tests.support.stacks import kill_application
 
 CONTROL = """\
 set daemon {cycle_s}
@@ -67,7 +68,7 @@ def watched_by_monit(node: Node, cycle_s: int = 1, delay_s: float = 0.0) -> Iter
         deadline = time.monotonic() + 60
         while reaper.poll() is None:  # a start that is under way does not end with Monit
             assert time.monotonic() < deadline, f"{node.name} cannot be ended"
-            node.kill()
+            kill_application(node)
             time.sleep(0.02)
 
 

@@ -20,7 +20,7 @@ from console.demo.haproxy import Checks
 from console.demo.load import Load, Report
 from console.demo.stack import Stack
 from tests.support.forks import SCRIPT, Forked, execute, fork
-from tests.support.stacks import TunedStack, running_version
+from tests.support.stacks import TunedStack, restart_haproxy, running_version
 
 ROLLDECK = SCRIPT
 OLD, NEW = "1.4.2", "1.5.0"
@@ -253,7 +253,7 @@ async def edit_haproxy(stack: Stack, edit: Callable[[str], str]) -> None:
     """Change the configuration of every load balancer and restart it; does not wait for checks."""
     for instance in stack.instances.values():
         instance.file.write_text(edit(instance.file.read_text()))
-        await instance.restart()
+        await restart_haproxy(instance)
 
 
 async def statuses(stack: Stack, backend: str) -> dict[tuple[str, str], str]:

@@ -2,12 +2,18 @@
 
 import asyncio
 import json
+import os
+import signal
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from console.demo.connection import Closed, Connection, Malformed
 from console.demo.haproxy import HAProxy
+from console.demo.node import Node
 from console.demo.stack import Stack, Transport
 
 
@@ -47,12 +53,57 @@ class TunedStack(Stack):
         self._haproxy = haproxy
         self._backend_lines = backend_lines
 
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await super().__aexit__(kind, error, trace)
+        for instance in self.instances.values():
+            for process in _replaced.pop(instance.socket, ()):
+                await process.wait()  # the watchdog has killed it
+
     def _configure(self, instance: HAProxy) -> None:
         super()._configure(instance)
         instance.executable = self._haproxy
         further = "".join(f"    {line}\n" for line in self._backend_lines)
         text = instance.file.read_text()
         instance.file.write_text(text.replace("    server ", f"{further}    server ", 1))
+
+
+KILL_TIMEOUT_S = 5.0  # for a killed process to be gone
+
+_replaced: dict[Path, list[asyncio.subprocess.Process]] = {}
+"""Workers that a reload has replaced, by the socket of their HAProxy; they end with their last connection."""
+
+
+def kill_application(node: Node) -> None:
+    """End a node's application by SIGKILL, and return once it is gone: a start would find it running."""
+    deadline = time.monotonic() + KILL_TIMEOUT_S
+    while (pid := node.pid) is not None and time.monotonic() < deadline:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(0.002)
+
+
+async def reload_haproxy(instance: HAProxy) -> None:
+    """Hand the ports over to a new worker, as a reload does: no connection is refused.
+
+    States set at run time are lost (no state file is configured).
+    """
+    if instance.process is not None:
+        _replaced.setdefault(instance.socket, []).append(instance.process)
+    await instance.start("-x", str(instance.socket), "-sf", str(instance.pid))
+
+
+async def restart_haproxy(instance: HAProxy) -> None:
+    """End all workers with SIGTERM, which cuts what is in flight, and start one: run-time states are lost."""
+    for process in (*_replaced.pop(instance.socket, ()), *filter(None, [instance.process])):
+        if process.returncode is None:
+            process.terminate()
+            await process.wait()
+    await instance.start()
 
 
 async def running_version(stack: Stack, node: str) -> str | None:
