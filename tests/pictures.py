@@ -35,7 +35,7 @@ async def take(folder: Path) -> None:
                 session.application.balancer_group, session.clock, interval=config.console.interval
             )
             console_stack = ConsoleStack(stack, session, watch, [])
-            await session.versions.look(session.application.nodes)
+            await session.versions.read(session.application.nodes)
             app = Console(session, watch)
             async with asyncio.TaskGroup() as group:
                 beside = [group.create_task(each) for each in (watch.run(), _traffic(stack))]

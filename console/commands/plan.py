@@ -13,7 +13,7 @@ from console.terminal.output import clean, result, result_json
 from orchestrator.planning.application import Amount
 from orchestrator.planning.mapping import select_nodes
 from orchestrator.planning.plan import plan_fields
-from orchestrator.preflight.dry_run import sudo_rules
+from orchestrator.preflight.dry_run import find_sudo_rules
 
 
 @click.command()
@@ -52,7 +52,7 @@ async def _print_sudoers(config: Config, app: str, version: str, limit: tuple[st
     check_version(version)
     async with open_session(config, app) as session:
         nodes, findings = select_nodes((await session.load_all_nodes()).nodes, limit)
-        found = await sudo_rules(nodes, version)
+        found = await find_sudo_rules(nodes, version)
     groups: dict[tuple[str, ...], list[str]] = {}
     for node in found:
         lines = (*(f"# missing: {clean(problem)}" for problem in node.problems), *map(clean, node.rules))

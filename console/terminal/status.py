@@ -180,7 +180,7 @@ def unattributed(snapshot: Snapshot) -> dict[str, int | None]:
     """
     told = Counter[str]()
     for (backend, _), found in request_signals(snapshot).items():
-        told[backend] += found.told
+        told[backend] += found.with_5xx
     return {
         backend.name: max(0, rows.answered_5xx - told[backend.name]) if rows.http else None
         for backend in snapshot.backends

@@ -88,7 +88,7 @@ async def _poll_versions(session: Session) -> None:
     while True:
         nodes = session.application.nodes
         for first in range(0, len(nodes), VERSION_BATCH_NODES):
-            await session.versions.look(nodes[first : first + VERSION_BATCH_NODES])
+            await session.versions.read(nodes[first : first + VERSION_BATCH_NODES])
             if first + VERSION_BATCH_NODES < len(nodes):
                 await session.clock.sleep(VERSION_BATCH_INTERVAL_S)
         await session.clock.sleep(VERSION_POLL_INTERVAL_S)

@@ -13,15 +13,15 @@ from backends.haproxy.columns import columns_of
 from backends.model import Admin, AdminState, Server, ServerRef, Snapshot
 
 TrackTargets = Mapping[ServerRef, ServerRef]
-"""By each server that follows another one, that other one."""
+"""The server that is followed, by each server that follows one."""
 
-MAX_NAMED_SERVERS = 10  # followers in words
+MAX_NAMED_SERVERS = 10  # followers that a text names
 
 _INHERITED = Admin.INHERITED_MAINT | Admin.INHERITED_DRAIN
 
 
 def tracked_servers(snapshots: Iterable[Snapshot]) -> dict[ServerRef, ServerRef]:
-    """Find out who follows whom, without building a server for each line where nobody does."""
+    """Find which servers follow another one; where none does, no server is built."""
     found: dict[ServerRef, ServerRef] = {}
     for snapshot in snapshots:
         columns = columns_of(snapshot.servers)
@@ -37,7 +37,7 @@ def tracked_servers(snapshots: Iterable[Snapshot]) -> dict[ServerRef, ServerRef]
 
 
 def tracked_by(servers: Iterable[Server]) -> dict[ServerRef, ServerRef]:
-    """The same of a few servers that have been built."""
+    """Find which of these servers follow another one."""
     return {
         server.ref: _ref(server.ref.instance, server.track_target)
         for server in servers
@@ -64,7 +64,7 @@ def returning_followers(
 ) -> frozenset[ServerRef]:
     """Find the followers that are in rotation as soon as these servers are.
 
-    Whoever is kept out by itself, or follows such a one, stays out.
+    A server that is kept out by itself stays out, and so do those that follow it.
 
     Args:
         servers: the followers, as they are now.
@@ -81,24 +81,24 @@ def returning_followers(
 
 
 def inherits(server: Server) -> bool:
-    """Whether a server that it tracks is out, and it with that."""
+    """Return whether a server is out because the one that it tracks is out."""
     return bool(server.admin & _INHERITED)
 
 
 def inherits_only(server: Server) -> bool:
-    """Whether it is out because of the server that it tracks, and nobody keeps it out itself."""
+    """Return whether a server is out only because of the one that it tracks."""
     return inherits(server) and server.own_admin_state is AdminState.READY
 
 
 def is_same_endpoint(server: Server, others: Iterable[Server]) -> bool:
-    """Whether it has the address and port of one of the others; False where an address is hidden."""
+    """Return whether a server has the address and port of another one; False where addresses are hidden."""
     return bool(server.address) and any(
         (server.address, server.port) == (other.address, other.port) for other in others
     )
 
 
 def describe_followers(tracked: TrackTargets, carried: Collection[ServerRef]) -> Iterator[str]:
-    """Say who is carried along by whom: `other/o1 on lb1, lb2, which follows pair/r1`."""
+    """Describe the followers that go out too: `other/o1 on lb1, lb2, which follows pair/r1`."""
     places: dict[tuple[str, str], list[str]] = {}
     for ref in sorted(carried):
         places.setdefault((path(ref), path(tracked[ref])), []).append(ref.instance)
@@ -109,7 +109,7 @@ def describe_followers(tracked: TrackTargets, carried: Collection[ServerRef]) ->
 
 
 def path(ref: ServerRef) -> str:
-    """As HAProxy writes it: `backend/server`."""
+    """Return the name of a server as HAProxy writes it: `backend/server`."""
     return f"{ref.backend}/{ref.server}"
 
 
@@ -128,9 +128,9 @@ class MaintenanceReason:
     """One reason why a server is, or will be, out of rotation.
 
     Attributes:
-        who: decided it; "nobody" when only checks and weights count.
-        words: what was decided, and what ends it.
-        now: it keeps the server out now; False for what only counts after a reload.
+        who: who decided it; "nobody" when only checks and weights count.
+        text: what was decided, and what ends it.
+        active: whether it keeps the server out now; False for what only counts after a reload.
     """
 
     who: Decider
@@ -139,7 +139,7 @@ class MaintenanceReason:
 
 
 def maintenance_reasons(server: Server) -> tuple[MaintenanceReason, ...]:
-    """Everything that owns the administrative state of a server, the strongest first; never empty.
+    """Return every reason for the administrative state of a server, the strongest first; never empty.
 
     HAProxy keeps no names. What an operator and what an agent check forced at run time look the same (the
     status `DRAIN (agent)` only says that there is an agent), so with an agent both are named.

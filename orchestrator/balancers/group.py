@@ -13,7 +13,7 @@ from orchestrator.balancers.request_errors import Sample
 T = TypeVar("T")
 Build = Callable[[ServerRef], str]
 
-MAX_LISTED_PROCESSES = 8  # numbers of processes in a message
+MAX_LISTED_PROCESSES = 8  # process numbers that a message lists
 
 
 class BalancerGroup:
@@ -26,15 +26,15 @@ class BalancerGroup:
         self.balancers = {balancer.name: balancer for balancer in balancers}
         self.backends = tuple(backends)
         self.lock = asyncio.Lock()  # a guard and the drain that it allows are one action
-        self.reloads = 0  # that were undone
-        self.on_read: Callable[[Collection[Server]], None] = _ignore  # is shown what `servers` has read
-        self._processes: dict[str, tuple[int, int]] | None = None  # pid and uptime; None: nobody cares
+        self.reloads = 0  # reloads of HAProxy whose lost states were set again
+        self.on_read: Callable[[Collection[Server]], None] = _ignore  # is called with what `servers` has read
+        self._processes: dict[str, tuple[int, int]] | None = None  # pid and uptime; None: not tracked
         self._infos: dict[str, Info] = {}  # as they were read last
 
     # -- reloads ------------------------------------------------------------------------------
 
     def track_reloads(self) -> None:
-        """From the next read of each on, another process does not count until it is acknowledged."""
+        """Track reloads: from the next read on, another process does not count until it is acknowledged."""
         self._processes = {}
 
     def stop_tracking(self) -> None:
@@ -49,7 +49,7 @@ class BalancerGroup:
             self._processes[snapshot.info.instance] = (snapshot.info.pid, snapshot.info.uptime)
 
     def is_reloaded(self, snapshot: Snapshot) -> bool:
-        """Whether this comes from another process than the one that was accepted."""
+        """Return whether a snapshot comes from another process than the one that was accepted."""
         known = (self._processes or {}).get(snapshot.info.instance)
         if known is None:
             return False
@@ -57,7 +57,7 @@ class BalancerGroup:
         return snapshot.info.pid != pid or snapshot.info.uptime < uptime
 
     async def read_current(self, name: str, backends: Sequence[str] | None = None) -> Snapshot:
-        """Read one load balancer; one that was reloaded has forgotten what was set there.
+        """Read one load balancer, and refuse one that was reloaded: it has forgotten what was set there.
 
         Args:
             name: of the load balancer.
@@ -77,9 +77,13 @@ class BalancerGroup:
     # -- reading ------------------------------------------------------------------------------
 
     async def read_all(self, *, whole: bool = False) -> dict[str, Snapshot]:
-        """Read every load balancer, side by side; as a `whole` with the backends that are not ours.
+        """Read every load balancer, in parallel.
 
-        Raises the first BackendError.
+        Args:
+            whole: with the backends that are not of the application too.
+
+        Raises:
+            BackendError: the first one.
         """
         backends = () if whole else None
         snapshots = await _all(self.read_current(name, backends) for name in self.balancers)
@@ -105,10 +109,10 @@ class BalancerGroup:
         return snapshot
 
     async def older_sessions(self, refs: Collection[ServerRef]) -> dict[str, int]:
-        """Sessions on these servers of processes that a reload has replaced, where they can be seen.
+        """Count the sessions of processes that a reload has replaced, where they can be seen.
 
         Returns:
-            How many, by load balancer; one that cannot see them is left out.
+            The sessions on these servers by load balancer; one that cannot see them is left out.
         """
         wanted = {name: self._backends_of(name, refs) for name in sorted({ref.instance for ref in refs})}
         seen = await _all(self.balancers[name].older_sessions(own) for name, own in wanted.items())
@@ -122,14 +126,14 @@ class BalancerGroup:
         }
 
     def started_within(self, seconds: float, names: Iterable[str]) -> dict[str, int]:
-        """Those of these load balancers whose process is younger, and how old it is in seconds."""
+        """Return the load balancers whose process is younger, and how old it is in seconds."""
         infos = (self._infos[name] for name in names if name in self._infos)
         return {info.instance: info.uptime for info in infos if info.uptime < seconds}
 
     async def servers(
         self, refs: Collection[ServerRef], others: Collection[ServerRef] = ()
     ) -> dict[ServerRef, Server]:
-        """These servers as they are now.
+        """Read these servers.
 
         Args:
             refs: of the application.
@@ -146,11 +150,11 @@ class BalancerGroup:
     async def requests(
         self, refs: Collection[ServerRef], show: Callable[[Snapshot], object] | None = None
     ) -> dict[ServerRef, Sample]:
-        """What these servers and their backends have counted of requests. Raises as `servers`.
+        """Read the request counters of these servers and their backends. Raises as `servers`.
 
         Args:
             refs: of the application.
-            show: is shown all that was read for it.
+            show: is called with each snapshot that was read for it.
         """
         snapshots = await self._snapshots(refs)
         if show is not None:
@@ -183,14 +187,19 @@ class BalancerGroup:
         return await self.read_current(name, ())
 
     def _backends_of(self, name: str, refs: Collection[ServerRef]) -> tuple[str, ...]:
-        """Those of the application, and those in which these servers stand on this load balancer."""
+        """Return the backends of the application, and those of these servers on this load balancer."""
         own = (ref.backend for ref in refs if ref.instance == name)
         return tuple(dict.fromkeys((*self.backends, *own)))
 
     async def ensure(
         self, refs: Sequence[ServerRef], build: Build, reached: Callable[[Server], bool]
     ) -> bool:
-        """Bring these servers where `reached` says yes; look first, write what is missing, look again.
+        """Bring servers to a state: read them, write what is missing, and read them again.
+
+        Args:
+            refs: the servers.
+            build: builds the command for one of them.
+            reached: whether a server has the state.
 
         Returns:
             Whether anything had to be written.
@@ -224,12 +233,12 @@ class BalancerGroup:
                 try:
                     await self.balancers[name].write(build(ref))
                 except UnknownOutcome:
-                    continue  # the look that follows tells what is true
+                    continue  # what is read next decides
 
         await _all(write(name, own) for name, own in by_instance.items())
 
     async def _refuse_unreached(self, names: Iterable[str]) -> None:
-        """A change that only some processes of a HAProxy would hear of is not made at all.
+        """Refuse a change that would reach only some of the processes of a HAProxy.
 
         Raises:
             Refused: with what is missing.
@@ -244,7 +253,7 @@ class BalancerGroup:
 
 
 def _ignore(_: Collection[Server]) -> None:
-    """Nobody watches."""
+    """Do nothing: it stands where nobody wants to know what was read."""
 
 
 def _servers(refs: Iterable[ServerRef], snapshots: Iterable[Snapshot]) -> dict[ServerRef, Server]:
@@ -256,7 +265,7 @@ def _servers(refs: Iterable[ServerRef], snapshots: Iterable[Snapshot]) -> dict[S
 
 
 def present(refs: Iterable[ServerRef], snapshots: Iterable[Snapshot]) -> dict[ServerRef, Server]:
-    """Those of these servers that are there; no other is built."""
+    """Return those of these servers that exist; no other one is built."""
     wanted = {(ref.instance, ref.backend, ref.server): ref for ref in refs}
     return {
         wanted[key]: snapshot.servers[index]
@@ -267,7 +276,7 @@ def present(refs: Iterable[ServerRef], snapshots: Iterable[Snapshot]) -> dict[Se
 
 
 async def _all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Run side by side and let ALL of them end: one dead instance must not keep the others from a write."""
+    """Run in parallel and let ALL of them end: one dead instance must not keep the others from a write."""
     results = await asyncio.gather(*coroutines, return_exceptions=True)
     failures = [result for result in results if isinstance(result, BaseException)]
     for failure in failures:

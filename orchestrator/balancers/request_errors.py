@@ -1,11 +1,11 @@
-"""From counters to the errors that clients saw: the one place where that is worked out. Pure.
+"""The errors that clients saw, computed from HAProxy's counters. Pure.
 
-`hrsp_5xx` of a server counts only what the node said itself. A node that resets, sends garbage or does not
+`hrsp_5xx` of a server counts only the node's own responses. A node that resets, sends garbage or does not
 answer gives the client a 502 or 504 and moves `eresp`, which some HAProxies count twice; one that breaks off
 in the middle of a response moves `srv_abrt`, most often with `eresp`; one that refuses to the end, `econ`.
 Measured on 2.2, 2.6, 3.0 and 3.2: `tests/integration/test_request_errors.py` has the table.
 
-What is not seen in any counter: before 3.0, a node that closes a connection that it had kept, instead of an
+No counter shows: before 3.0, a node that closes a connection that it had kept, instead of an
 answer; in 3.0, a body that stops until `timeout server`, which is counted as if the client had left.
 """
 
@@ -25,12 +25,12 @@ _GROWING = RequestCounters._fields.index("in_flight")  # counters; what comes af
 
 
 class Signals(NamedTuple):
-    """What became of the requests that one server was sent, between two looks.
+    """What became of the requests to one server between two snapshots.
 
     Attributes:
         started: requests that were sent to it; sessions in TCP mode.
         answered: responses that it began.
-        silent: requests that are over and had no response; a look in between may see one too many or too few.
+        silent: requests that are over and had no response; one too many or too few in a snapshot in between.
         hard: those for which a client saw an error; None in TCP mode, where that is not known.
         broken: of `hard`, those without a response: it reset, timed out, or sent no HTTP.
         cut: of `hard`, those in which a response broke off in the middle.
@@ -49,16 +49,16 @@ class Signals(NamedTuple):
 
     @property
     def known(self) -> int:
-        """The errors that are known: all of them but for TCP mode."""
+        """The errors that are known: in TCP mode only refused connections."""
         return self.refused if self.hard is None else self.hard
 
     @property
-    def told(self) -> int:
-        """Errors of which clients were told by a status of 500 and more."""
+    def with_5xx(self) -> int:
+        """Errors for which clients got a status of 500 or more."""
         return self.known - self.cut
 
     def __add__(self, other: object) -> "Signals":
-        """Both together; not known when one of them is not."""
+        """Add both; what is unknown in one of them is unknown in the sum."""
         if not isinstance(other, Signals):
             return NotImplemented
         hard = None if self.hard is None or other.hard is None else self.hard + other.hard
@@ -76,21 +76,21 @@ class Signals(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The counters of one server at one moment, and those of its backend at the same one."""
+    """The counters of one server and those of its backend, read at the same moment."""
 
     server: RequestCounters
     backend: RequestCounters | None = None  # None: not known, and then no bound
 
 
 def went_back(before: RequestCounters, after: RequestCounters) -> bool:
-    """Whether any counter is smaller: HAProxy has begun again, or somebody has cleared them."""
+    """Return whether any counter is smaller: HAProxy was restarted, or somebody has cleared them."""
     return any(map(gt, before[:_GROWING], after[:_GROWING]))
 
 
 def signals(before: Sample, after: Sample) -> Signals | None:
-    """What happened between two looks at one server.
+    """Return what happened between two snapshots of one server.
 
-    Over several polls it is taken from the first of them each time: what one poll sees half of cancels out.
+    Over several polls, compare with the first one each time: what one poll sees half of cancels out.
 
     Returns:
         None when a counter went back: what happened meanwhile cannot be known.
@@ -106,16 +106,16 @@ def signals(before: Sample, after: Sample) -> Signals | None:
     soft = grown.retries + grown.redispatches
     if not now.http:
         return Signals(max(0, grown.requests), hard=None, refused=refused, soft=soft)
-    told = _told(grown, before.backend, after.backend)
-    broken = _broken(grown, silent, told)
-    cut = grown.server_aborts - (0 if told is None else max(0, broken - told))
-    if told is None or now.informational:
+    gateway_errors = _gateway_errors(grown, before.backend, after.backend)
+    broken = _broken(grown, silent, gateway_errors)
+    cut = grown.server_aborts - (0 if gateway_errors is None else max(0, broken - gateway_errors))
+    if gateway_errors is None or now.informational:
         # A WebSocket that nobody used for too long ends like a response that broke off, but without `eresp`.
         cut = min(cut, grown.broken - broken)
     most = grown.total - grown.redispatches + then.in_flight
     if before.backend is not None and after.backend is not None:  # where an attempt is not a request each
         most = min(most, after.backend.total - before.backend.total + before.backend.in_flight)
-    if told is not None and after.backend is not None and after.backend.doubtful_aborts:
+    if gateway_errors is not None and after.backend is not None and after.backend.doubtful_aborts:
         # Counted for a reset while HAProxy waits for its processor, and then with `eresp` twice, as for each
         # reset. What is cut off has an `eresp` beyond those.
         beyond = grown.broken - 2 * broken
@@ -128,35 +128,37 @@ def signals(before: Sample, after: Sample) -> Signals | None:
     return Signals(started, answered, silent, hard, broken, cut, refused, soft)
 
 
-def in_all(look: Sample) -> Signals:
-    """What happened since HAProxy began to count."""
-    nothing = RequestCounters(http=look.server.http)
-    return signals(Sample(nothing, look.backend and RequestCounters()), look) or Signals()
+def in_all(sample: Sample) -> Signals:
+    """Return what happened since HAProxy began to count."""
+    nothing = RequestCounters(http=sample.server.http)
+    return signals(Sample(nothing, sample.backend and RequestCounters()), sample) or Signals()
 
 
-def _told(grown: RequestCounters, then: RequestCounters | None, now: RequestCounters | None) -> int | None:
-    """How many 502 and 504 HAProxy can have told clients for this server, at most; None: not known."""
+def _gateway_errors(
+    grown: RequestCounters, then: RequestCounters | None, now: RequestCounters | None
+) -> int | None:
+    """Return how many 502 and 504 HAProxy can have sent for this server at most; None: not known."""
     if then is None or now is None or went_back(then, now):
         return None
     return max(0, now.answered_5xx - then.answered_5xx - grown.answered_5xx - grown.refused)
 
 
-def _broken(grown: RequestCounters, silent: int, told: int | None) -> int:
-    """Requests that ended without a response.
+def _broken(grown: RequestCounters, silent: int, gateway_errors: int | None) -> int:
+    """Count the requests that ended without a response.
 
     `eresp` counts some of them twice, and each attempt of `retry-on`. So there are no more of them than
     requests without a response. Which of these are over cannot be seen while others last for long, or are
-    retried: then it is as many as HAProxy told clients of.
+    retried: then HAProxy's own error responses are counted.
     """
     least = min(grown.broken, silent)
-    if told is None:
+    if gateway_errors is None:
         return least
     unanswered = max(0, grown.total - grown.redispatches - grown.answered - grown.refused)
-    return max(least, min(grown.broken, unanswered, told))
+    return max(least, min(grown.broken, unanswered, gateway_errors))
 
 
 class RequestTally:
-    """What became of one server's requests since a first look, over restarts of its counters."""
+    """Adds up what became of one server's requests, also when its counters begin again."""
 
     __slots__ = ("_first", "_kept", "_last", "gaps")
 
@@ -165,29 +167,29 @@ class RequestTally:
         self._kept = Signals()
         self.gaps = 0  # polls in which a counter went back: nothing is known of the time before them
 
-    def add(self, look: Sample) -> None:
-        """The next look, in the order in which they came."""
-        if went_back(self._last.server, look.server):
+    def add(self, sample: Sample) -> None:
+        """Add the next sample; they must come in order."""
+        if went_back(self._last.server, sample.server):
             self._kept += signals(self._first, self._last) or Signals()
-            self._first = look
+            self._first = sample
             self.gaps += 1
-        self._last = look
+        self._last = sample
 
     @property
     def signals(self) -> Signals:
-        """Up to the last look."""
+        """What happened until the last sample."""
         return self._kept + (signals(self._first, self._last) or Signals())
 
 
 @dataclass(slots=True)
 class Totals:
-    """What clients were given.
+    """What clients got.
 
     Attributes:
-        requests: that were sent to servers; sessions in TCP mode.
-        answered_5xx: responses 5xx of the servers themselves.
-        errors: that clients saw because of a server; in TCP mode only refused connections are known.
-        unattributed: responses 5xx that no server explains, such as 503 of HAProxy when none is there.
+        requests: requests that were sent to servers; sessions in TCP mode.
+        answered_5xx: 5xx responses of the servers themselves.
+        errors: errors that clients saw because of a server; in TCP mode only refused connections are known.
+        unattributed: 5xx responses that no server explains, such as 503 of HAProxy when none is there.
         http: whether any backend is in HTTP mode, so that errors are known.
         unknown: backends in TCP mode, where errors are not known.
         gaps: how often counters began again: what happened just before is not known.
@@ -203,17 +205,17 @@ class Totals:
 
 
 class TrafficCount:
-    """Adds up what load balancers count, from the first look at each of them on.
+    """Adds up what load balancers count, from the first snapshot of each of them on.
 
-    A look costs next to nothing, however many servers there are: they are gone through at the end, and when
-    counters begin again.
+    A snapshot costs next to nothing, however many servers there are: they are gone through at the end, and
+    when counters begin again.
     """
 
     def __init__(self, backends: Collection[str] | None = None) -> None:
-        """Begin to count; the first look at each load balancer is what later ones are compared with.
+        """Begin to count; later snapshots of a load balancer are compared with its first one.
 
         Args:
-            backends: of which responses are counted that no server explains; by default all.
+            backends: the backends in which responses are counted that no server explains; by default all.
         """
         self._backends = backends
         self._first: dict[str, Snapshot] = {}
@@ -221,7 +223,7 @@ class TrafficCount:
         self._kept = Totals()
 
     def add(self, snapshot: Snapshot) -> None:
-        """The next look at one load balancer."""
+        """Add the next snapshot of one load balancer."""
         name = snapshot.info.instance
         if name not in self._first:
             self._first[name] = snapshot
@@ -232,7 +234,7 @@ class TrafficCount:
         self._last[name] = snapshot
 
     def totals(self) -> Totals:
-        """Up to the last look at each."""
+        """Return the totals until the last snapshot of each load balancer."""
         kept = self._kept
         found = replace(kept, unknown=set(kept.unknown))
         for name, first in self._first.items():
@@ -249,26 +251,28 @@ def _rows(snapshot: Snapshot) -> dict[str, RequestCounters]:
 
 
 def _began_again(before: Snapshot, after: Snapshot) -> bool:
-    """By the counters, not by the process: they may survive a reload, and may be cleared without one."""
+    """Return whether counters began again: they may survive a reload, and be cleared without one."""
     now = _rows(after)
     return any(went_back(then, now[name]) for name, then in _rows(before).items() if name in now)
 
 
-def _count(totals: Totals, first: Snapshot, last: Snapshot, explained: Callable[[str], bool]) -> None:
+def _count(totals: Totals, first: Snapshot, last: Snapshot, counts: Callable[[str], bool]) -> None:
     then, now = _rows(first), _rows(last)
-    told = Counter[str]()
+    explained_5xx = Counter[str]()
     for backend, change, answered_5xx in _signals(first, last, then, now):
         totals.requests += change.started
         totals.answered_5xx += answered_5xx
         totals.errors += change.known
-        told[backend] += change.told
+        explained_5xx[backend] += change.with_5xx
     for name, counters in now.items():
         if not counters.http:
             totals.unknown.add(name)
             continue
         totals.http = True
-        if name in then and explained(name):
-            totals.unattributed += max(0, counters.answered_5xx - then[name].answered_5xx - told[name])
+        if name in then and counts(name):
+            totals.unattributed += max(
+                0, counters.answered_5xx - then[name].answered_5xx - explained_5xx[name]
+            )
 
 
 def _signals(
@@ -277,15 +281,15 @@ def _signals(
     then: Mapping[str, RequestCounters],
     now: Mapping[str, RequestCounters],
 ) -> Sequence[tuple[str, Signals, int]]:
-    """Backend, signals and own responses 5xx of each server that both looks have."""
+    """Return backend, signals and own 5xx responses of each server that is in both snapshots."""
     before, after = columns_of(first.servers), columns_of(last.servers)
-    places = {name: index for index, name in enumerate(before.names)}
+    index_of = {name: index for index, name in enumerate(before.names)}
     found = []
     for name, counters in zip(after.names, after.counters, strict=True):
-        place = places.get(name)
-        if place is None:
+        index = index_of.get(name)
+        if index is None:
             continue
-        old, backend = before.counters[place], name[0]
+        old, backend = before.counters[index], name[0]
         change = signals(Sample(old, then.get(backend)), Sample(counters, now.get(backend)))
         if change is not None:
             found.append((backend, change, counters.answered_5xx - old.answered_5xx))

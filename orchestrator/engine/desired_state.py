@@ -37,8 +37,8 @@ class DesiredStates:
 
     originals: dict[ServerRef, OriginalState] = field(default_factory=dict)
     wanted: dict[ServerRef, DesiredState] = field(default_factory=dict)
-    left: set[ServerRef] = field(default_factory=set)
-    by_hand: dict[ServerRef, ManualChangeStarted] = field(default_factory=dict)
+    left_out: set[ServerRef] = field(default_factory=set)
+    manual_changes: dict[ServerRef, ManualChangeStarted] = field(default_factory=dict)
     moment: int = 0
     _changed: dict[ServerRef, int] = field(default_factory=dict)  # the moment of the last change of each
     _under_way: dict[ServerRef, set[AdminState]] = field(
@@ -68,12 +68,12 @@ class DesiredStates:
         self._changed[ref] = self.moment
 
     def _state(self, ref: ServerRef) -> AdminState:
-        """The administrative state that is wanted."""
+        """Return the administrative state that is wanted."""
         state = self.desired(ref)
         return self.originals[ref].admin if state is DesiredState.ORIGINAL else _STATES[state]
 
     def by_others(self, server: Server, moment: int) -> bool:
-        """Whether somebody else has made it otherwise than it is wanted.
+        """Return whether somebody else has made it otherwise than it is wanted.
 
         Args:
             server: of this plan.
@@ -89,26 +89,28 @@ class DesiredStates:
         return under_way is None or OriginalState.of(server).admin not in (*under_way, self._state(ref))
 
     def who_set(self, ref: ServerRef, now: OriginalState, agent: bool = False) -> str:
-        """Who set this state, as far as that can be known."""
-        change = self.by_hand.get(ref)
+        """Return who set this state, as far as that can be known."""
+        change = self.manual_changes.get(ref)
         if change is not None and (
-            now.weight == change.weight if change.action == "weight" else now.admin == _BY_HAND[change.action]
+            now.weight == change.weight
+            if change.action == "weight"
+            else now.admin == _STATE_BY_ACTION[change.action]
         ):
             return f"{change.operator}, by hand,"
         return "somebody, or its agent check," if agent else "somebody"
 
     def worked_on(self, ref: ServerRef) -> bool:
-        """Whether its node is out of rotation, or being drained."""
+        """Return whether its node is out of rotation, or being drained."""
         return self.desired(ref) is not DesiredState.ORIGINAL
 
     def expects_out(self, ref: ServerRef) -> bool:
-        """Whether its node is out because of this rollout, or was left out until the node begins."""
-        return self.worked_on(ref) or (ref in self.left and ref not in self.wanted)
+        """Return whether its node is out because of this rollout, or was left out until the node begins."""
+        return self.worked_on(ref) or (ref in self.left_out and ref not in self.wanted)
 
     def satisfied_by(self, server: Server) -> bool:
-        """Whether the administrative state, weight and agent check are as they are wanted."""
+        """Return whether the administrative state, weight and agent check are as they are wanted."""
         original, state = self.originals[server.ref], self.desired(server.ref)
-        if server.ref in self.left and server.ref not in self.wanted:
+        if server.ref in self.left_out and server.ref not in self.wanted:
             return True  # as that one has left it; nobody has to be told
         if state is DesiredState.MAINT:
             return bool(server.admin & Admin.FORCED_MAINT)
@@ -121,7 +123,7 @@ class DesiredStates:
         )
 
     def commands_to_reach(self, server: Server) -> list[str]:
-        """The commands that bring a server to its desired state."""
+        """Return the commands that bring a server to its desired state."""
         original, state, ref = self.originals[server.ref], self.desired(server.ref), server.ref
         lines = []
         if server.weight != original.weight:
@@ -140,7 +142,7 @@ _STATES = {
     DesiredState.MAINT: AdminState.MAINT,
     DesiredState.PROVE: AdminState.DRAIN,
 }
-_BY_HAND = {"drain": AdminState.DRAIN, "maint": AdminState.MAINT, "ready": AdminState.READY}
+_STATE_BY_ACTION = {"drain": AdminState.DRAIN, "maint": AdminState.MAINT, "ready": AdminState.READY}
 _SET = {
     DesiredState.DRAIN: commands.drain,
     DesiredState.MAINT: commands.maint,

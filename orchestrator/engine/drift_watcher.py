@@ -120,7 +120,7 @@ class DriftWatcher:
                 self._control.resume(ROLLDECK)
 
     def _was_lost(self, server: Server) -> bool:
-        """Whether a reload has lost what is wanted. What somebody has decided meanwhile is no loss.
+        """Return whether a reload has lost what is wanted. What somebody has decided meanwhile is no loss.
 
         A reload forgets what takes a server out. It takes one out where the configuration has `disabled` now,
         or where a state file brings back what somebody had set: that is not undone. Of a server that has been
@@ -176,7 +176,7 @@ class DriftWatcher:
 
 
 def summarize(totals: Totals, seconds: float) -> Traffic:
-    """The event at the end of a rollout."""
+    """Return the event at the end of a rollout."""
     return Traffic(
         served=totals.requests,
         errors_5xx=totals.answered_5xx,

@@ -113,7 +113,7 @@ async def _read(balancer: LoadBalancer, application: Application) -> Snapshot | 
 
 
 def _by_others(servers: Sequence[Server], originals: Originals) -> list[Server]:
-    """Those that are out because somebody has decided so since the originals were read."""
+    """Return those that are out because somebody has decided so since the originals were read."""
     return [
         server
         for server in servers
@@ -124,7 +124,7 @@ def _by_others(servers: Sequence[Server], originals: Originals) -> list[Server]:
 
 
 def since(servers: Collection[Server], now: float) -> float:
-    """When the last of these was taken out, as far as HAProxy knows; 0 when it does not.
+    """Return when the last of these was taken out, as far as HAProxy knows; 0 when it does not.
 
     It keeps the moment of a state, and none of a weight.
     """
@@ -245,7 +245,7 @@ def _ready_of_tracked(plan: Plan, servers: Sequence[Server]) -> list[BackCommand
 
 
 def back_unseen(ref: ServerRef, original: OriginalState) -> list[BackCommand]:
-    """What gives a server that cannot be read its state back."""
+    """Return what gives a server that cannot be read its state back."""
     hint = "   (once it is healthy)" if original.admin is AdminState.READY else ""
     lines = [f"{RESTORE[original.admin](ref)}{hint}"]
     lines += [commands.agent_on(ref)] if original.agent else []

@@ -15,22 +15,23 @@ class ConsecutiveChecks:
     One good check proves little: a service that dies at once and is restarted seems well for half a second.
     """
 
-    def __init__(self, context: StepContext, *, asks_manager: bool = True) -> None:
+    def __init__(self, context: StepContext, *, queries_manager: bool = True) -> None:
         """Begin to count; nothing has been looked at yet.
 
         Args:
             context: of the node.
-            asks_manager: False where nothing was done to its service: its host may hang, and health decides.
+            queries_manager: False where nothing was done to its service: its host may hang, and only its own
+                health decides.
         """
         self._context = context
-        self._asks_manager = asks_manager
+        self._queries_manager = queries_manager
         self._next = context.control.elapsed_excluding_pauses()
         self._wrong_version = 0
         self._good_since = self._good_until = self._next  # the first and the last good check in a row
         self.reason = "not checked yet"
         self.good = 0  # good checks in a row, so far
         self.bad = 0
-        self._stays = not asks_manager  # it is not being stopped, as far as its manager says
+        self._stop_ruled_out = not queries_manager  # it is not being stopped, as far as its manager says
 
     @property
     def needed(self) -> int:
@@ -58,14 +59,14 @@ class ConsecutiveChecks:
         return f"own health: {self.reason} ({self.good}/{self.needed})"
 
     async def _being_stopped(self) -> str | None:
-        """Why a service that is well may be killed in a moment, in words; not asked again once it is not."""
-        if self._stays:
+        """Describe how a healthy service is being stopped, or None; queried until that is ruled out once."""
+        if self._stop_ruled_out:
             return None
         with contextlib.suppress(BackendError):  # that its manager cannot be asked is no failure here
             state = await self._context.node.service.state()
             if state.stopping:
                 return f"its service is being stopped ({state.detail})"
-        self._stays = True
+        self._stop_ruled_out = True
         return None
 
     async def _check(self) -> None:
@@ -95,19 +96,19 @@ class ConsecutiveChecks:
     async def _health(self) -> HealthResult:
         """Own health and, where the service manager checks that too, what it has found; seen side by side."""
         node = self._context.node
-        if not self._asks_manager or self._context.self_checked is False:
+        if not self._queries_manager or self._context.self_checked is False:
             return await node.health.check()
-        result, doubt = await both(node.health.check(), self._doubt())
-        return replace(result, ok=False, detail=doubt) if result.ok and doubt else result
+        result, objection = await both(node.health.check(), self._manager_objection())
+        return replace(result, ok=False, detail=objection) if result.ok and objection else result
 
-    async def _doubt(self) -> str:
-        """What the service manager has against its health, in words; empty where it does not check that."""
+    async def _manager_objection(self) -> str:
+        """Describe what its service manager finds unhealthy; empty where that checks no health."""
         context = self._context
         try:
             state = await context.node.service.state()
         except BackendError as error:
             problem = f"its service manager cannot be queried: {error.beside(context.node.name)}"
-            if context.by_hand and context.self_checked is None:  # whoever decides may know better
+            if context.is_manual and context.self_checked is None:  # whoever decides may know better
                 context.self_checked = False
                 context.note(f"{problem}; whether that finds it healthy is unknown")
                 return ""
@@ -158,7 +159,7 @@ class Liveness:
         return reason
 
     async def _alive(self, pid: int | None) -> bool:
-        """A manager that looks once a minute calls a process running that has long ended."""
+        """Return a manager that looks once a minute calls a process running that has long ended."""
         return pid is None or await self._context.node.host.alive(pid)
 
     def _reason(self, state: ServiceState, ended: bool) -> str:

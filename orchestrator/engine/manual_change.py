@@ -19,7 +19,7 @@ from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps import discovery
 from orchestrator.engine.steps.drain import in_maintenance
 from orchestrator.engine.steps.quarantine import quarantine
-from orchestrator.engine.steps.verify import prove, put_back
+from orchestrator.engine.steps.verify import prove, restore_originals
 from orchestrator.errors import StepFailed
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.steps import Step
@@ -29,7 +29,7 @@ from orchestrator.planning.application import Application
 from orchestrator.planning.capacity import Capacity, CapacityViolation
 from orchestrator.planning.findings import Finding, PreflightFailed, Severity, judge_level
 from orchestrator.planning.mapping import map_nodes
-from orchestrator.planning.removal import Departure, in_return_order, measure_departure
+from orchestrator.planning.removal import Removal, measure_removal, sort_for_return
 from orchestrator.planning.server_pool import filled_of
 
 Action = Literal["drain", "maint", "ready", "weight"]
@@ -77,7 +77,7 @@ class Change:
 
 
 def choose(application: Application, names: Sequence[str]) -> tuple[Node, ...]:
-    """The nodes by name. Raises PreflightFailed for a name that does not exist."""
+    """Return the nodes by name. Raises PreflightFailed for a name that does not exist."""
     known = {node.name: node for node in application.nodes}
     unknown = [
         Finding(Severity.ERROR, name, f"no such node; {there_is(name, known)}")
@@ -103,10 +103,10 @@ async def impact(application: Application, change: Change) -> Impact:
     servers = tuple(
         server for snapshot in snapshots.values() for server in snapshot.servers if server.ref in refs
     )
-    departure = await _departure(application, change, refs) if change.takes_out else None
-    carried = departure.followers if departure is not None else frozenset[ServerRef]()
+    removal = await _measure_removal(application, change, refs) if change.takes_out else None
+    carried = removal.followers if removal is not None else frozenset[ServerRef]()
     if change.action == "ready":
-        in_return_order(change.nodes, mapped, {server.ref: server for server in servers})
+        sort_for_return(change.nodes, mapped, {server.ref: server for server in servers})
         carried = await _followers(application, refs)
     kept = [node.registration for node in change.nodes] if change.action != "weight" else []
     registries = {
@@ -117,10 +117,10 @@ async def impact(application: Application, change: Change) -> Impact:
     return Impact(
         tuple(node.name for node in change.nodes),
         servers,
-        departure.capacities if departure is not None else (),
+        removal.capacities if removal is not None else (),
         tuple(sorted(registries)),
         tuple(sorted(carried)),
-        tuple(describe_followers(departure.tracked, departure.followers)) if departure is not None else (),
+        tuple(describe_followers(removal.tracked, removal.followers)) if removal is not None else (),
     )
 
 
@@ -145,7 +145,7 @@ async def apply(
     mapped = await _mapped(application, change.nodes)
     refs = tuple(ref for servers_of_node in mapped.values() for ref in servers_of_node)
     if change.action == "ready":
-        for node in in_return_order(change.nodes, mapped, await application.balancer_group.servers(refs)):
+        for node in sort_for_return(change.nodes, mapped, await application.balancer_group.servers(refs)):
             await _ready(application, node, mapped[node.name], control, clock, bus)
     else:
         async with application.balancer_group.lock:
@@ -176,8 +176,8 @@ async def _mapped(application: Application, nodes: Sequence[Node]) -> dict[str, 
     return mapped
 
 
-async def _departure(application: Application, change: Change, refs: Collection[ServerRef]) -> Departure:
-    return await measure_departure(
+async def _measure_removal(application: Application, change: Change, refs: Collection[ServerRef]) -> Removal:
+    return await measure_removal(
         application.balancer_group,
         refs,
         application.policy,
@@ -194,7 +194,7 @@ async def _followers(application: Application, refs: Collection[ServerRef]) -> f
 
 async def _guard(application: Application, change: Change, refs: Collection[ServerRef]) -> None:
     try:
-        capacity.raise_if_violated((await _departure(application, change, refs)).capacities)
+        capacity.raise_if_violated((await _measure_removal(application, change, refs)).capacities)
     except CapacityViolation:
         if not {node.name for node in change.nodes} <= change.override:
             raise
@@ -235,7 +235,7 @@ async def _ready(
     with bus.commands_of(node.name, "verify"):
         try:
             await prove(context, ConsecutiveChecks(context))
-            await put_back(context)
+            await restore_originals(context)
         except RolldeckError as error:
             try:
                 await quarantine(context)
@@ -277,6 +277,6 @@ def _context(
         control=control,
         bus=bus,
         step=step,
-        by_hand=True,
+        is_manual=True,
         unmanaged=application.ignored_backends,
     )

@@ -10,7 +10,7 @@ from orchestrator.engine.control import ABORT, CONTINUE, RETRY, SKIP, RolloutCon
 from orchestrator.engine.step_context import StepContext, run_step
 from orchestrator.engine.steps.drain import still_in_maintenance
 from orchestrator.engine.steps.install import await_end
-from orchestrator.engine.steps.quarantine import put_back_untouched, quarantine
+from orchestrator.engine.steps.quarantine import quarantine, restore_untouched
 from orchestrator.errors import Aborted, ServiceDiscoveryMaintenance, Skipped, StepFailed
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import (
@@ -62,9 +62,9 @@ class NodeRollout:
         control: RolloutControl,
         bus: EventBus,
         progress: Progress,
-        asks: RolloutHooks,
+        hooks: RolloutHooks,
     ) -> None:
-        self._asks = asks
+        self._hooks = hooks
         self._planned = planned
         self._name = planned.name
         self._peers = peers  # the nodes of its batch, itself included
@@ -148,7 +148,7 @@ class NodeRollout:
                 originals=[original.to_event(ref) for ref, original in self._context.originals.items()],
             )
         )
-        await self._asks.published()
+        await self._hooks.published()
 
     async def _confirm_inventory_drift(self) -> None:
         """Have an operator decide about each difference from the plan, once.
@@ -157,7 +157,7 @@ class NodeRollout:
         """
         async with self._progress.drift_lock:
             self._control.raise_if_drains_stopped()  # decided while we waited
-            differences = self._asks.differences()
+            differences = self._hooks.differences()
             self._progress.accepted_drift &= set(
                 differences.values()
             )  # what went and came again is asked about again
@@ -221,8 +221,8 @@ class NodeRollout:
             touched = self._name in self._progress.touched
             words = error.beside(self._name)
             self._bus.emit(NodeFailed(node=self._name, step=step, error=words, touched=touched))
-            stays = step == "drain" or isinstance(error, ServiceDiscoveryMaintenance)
-            if self._name in self._progress.touched and not await self._put_back(error) and not stays:
+            left_as_is = step == "drain" or isinstance(error, ServiceDiscoveryMaintenance)
+            if self._name in self._progress.touched and not await self._put_back(error) and not left_as_is:
                 await self._quarantine()
             if touched and STEPS.spec(step).logs_service:
                 await self._show_log(step)
@@ -236,7 +236,7 @@ class NodeRollout:
         step = self._context.step
         try:
             with self._bus.commands_of(self._name, step):
-                back = await put_back_untouched(self._context, self._planned)
+                back = await restore_untouched(self._context, self._planned)
         except RolldeckError as error:
             self._context.note(f"could not be brought to maintenance everywhere: {error.beside(self._name)}")
             return False

@@ -89,7 +89,7 @@ class OlderProcesses:
         return cls(context, first_count=first_count)
 
     async def connections(self) -> int:
-        """How many there are now; 0 when the load balancers know it themselves, or nobody does."""
+        """Return how many there are now; 0 when the load balancers know it themselves, or nobody does."""
         if not self.counted or self._context.node.connections is None:
             return 0
         if self._context.clock.monotonic() < self._none_until:
@@ -97,7 +97,7 @@ class OlderProcesses:
         return await self._context.node.connections.count()
 
     async def reason(self) -> str | None:
-        """Why the service may not be stopped yet, or None."""
+        """Return why the service may not be stopped yet, or None."""
         count = await self.connections()
         if not count:
             return None
@@ -106,7 +106,7 @@ class OlderProcesses:
 
 
 async def _without_master(balancer_group: BalancerGroup, names: Collection[str]) -> list[str]:
-    """Those of these load balancers that cannot see their older processes."""
+    """Return those of these load balancers that cannot see their older processes."""
     return [
         name
         for name in names
@@ -115,7 +115,7 @@ async def _without_master(balancer_group: BalancerGroup, names: Collection[str])
 
 
 async def _count(node: Node) -> int | None:
-    """The node's connections; None where they cannot be counted."""
+    """Return the node's connections; None where they cannot be counted."""
     if node.connections is None:
         return None
     try:

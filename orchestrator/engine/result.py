@@ -14,7 +14,7 @@ from orchestrator.planning.plan import Plan
 
 
 def with_rollback(failed: RolloutEnded, back: RolloutEnded, versions: Mapping[str, str]) -> RolloutEnded:
-    """How the two have ended together.
+    """Return how the two have ended together.
 
     Args:
         failed: the rollout.
@@ -88,7 +88,7 @@ class Outcome:
 
 
 def outcomes(ended: RolloutEnded) -> list[Outcome]:
-    """What has become of the nodes; those that were rolled back after something else are told apart."""
+    """Group the nodes by what became of them, and by whether they were rolled back after that."""
     by_state = {
         NodeState.UPGRADED: ended.upgraded,
         NodeState.FAILED: ended.failed,
@@ -120,7 +120,7 @@ def version_and_rotation(ended: RolloutEnded, node: str) -> str:
 
 
 def ways_on(plan: Plan, kind: str, touched: Collection[str], failed_at: Mapping[str, Step]) -> list[WayOn]:
-    """What can be done about a rollout that has not ended well.
+    """Return what can be done about a rollout that has not ended well.
 
     Args:
         plan: of it.
@@ -143,7 +143,7 @@ def ways_on(plan: Plan, kind: str, touched: Collection[str], failed_at: Mapping[
 def versions_at_end(
     plan: Plan, upgraded: Collection[str], unfinished: Collection[str], others: Mapping[str, str]
 ) -> dict[str, str]:
-    """Which version each node has, as far as that is known without looking again.
+    """Return which version each node has, as far as that is known without looking again.
 
     Args:
         plan: of the rollout.

@@ -31,7 +31,7 @@ from orchestrator.events.events import (
 )
 from orchestrator.events.ways_back import WayOn
 from orchestrator.planning.application import Application
-from orchestrator.planning.findings import PreflightFailed, overridden
+from orchestrator.planning.findings import PreflightFailed, overridden_freezes
 from orchestrator.planning.mapping import Endpoints
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.server_pool import ServerPool
@@ -55,7 +55,7 @@ class Rollout:
         context: RolloutContext | None = None,
     ) -> None:
         context = context or RolloutContext()
-        self._asks = context.hooks
+        self._rollout_hooks = context.hooks
         self._application = application
         self._plan = plan
         self._control = control
@@ -67,12 +67,14 @@ class Rollout:
         self._progress = Progress(context.kind)
         self._desired_states = DesiredStates(
             {ref: original for node in plan.nodes for ref, original in node.originals.items()},
-            left={
+            left_out={
                 ref for node in plan.nodes if node.unfinished_rollout or node.force_ready for ref in node.refs
             },
         )
         names = {ref: node.name for node in plan.nodes for ref in node.refs}
-        self._pool = ServerPool(names, application.balancer_group.backends, mends=context.kind == "rollback")
+        self._pool = ServerPool(
+            names, application.balancer_group.backends, is_rollback=context.kind == "rollback"
+        )
         self._endpoints = Endpoints(plan.nodes_at_plan_time or application.nodes, application.match)
         self.defect: BaseException | None = None
         self._blocked = ""  # see `RolloutEnded.blocked`
@@ -98,7 +100,7 @@ class Rollout:
                 **self._operator.origin,
             )
         )
-        for event in overridden(self._plan.findings, self._operator):
+        for event in overridden_freezes(self._plan.findings, self._operator):
             self._bus.emit(event)
         work = asyncio.ensure_future(self._hooks.around(self._work))
         self._control.on_immediate_abort(work.cancel)
@@ -134,7 +136,7 @@ class Rollout:
             balancer_group, self._desired_states, self._pool, self._control, self._clock, self._bus
         )
         watching = asyncio.ensure_future(watcher.run())
-        forget = self._bus.subscribe(self._note_by_hand)
+        forget = self._bus.subscribe(self._note_manual_change)
         began = self._clock.monotonic()
         try:
             await self._batches()
@@ -148,11 +150,11 @@ class Rollout:
         if not watching.cancelled() and (defect := watching.exception()) is not None:
             raise defect
 
-    def _note_by_hand(self, record: Record) -> None:
+    def _note_manual_change(self, record: Record) -> None:
         if isinstance(record.event, ManualChangeStarted):
             for node in self._plan.nodes:
                 if node.name in record.event.nodes:
-                    self._desired_states.by_hand |= dict.fromkeys(node.refs, record.event)
+                    self._desired_states.manual_changes |= dict.fromkeys(node.refs, record.event)
 
     async def _batches(self) -> None:
         await self._control.checkpoint()
@@ -197,7 +199,7 @@ class Rollout:
             endpoints=self._endpoints,
         )
         return NodeRollout(
-            planned, peers, self._plan, work, self._control, self._bus, self._progress, self._asks
+            planned, peers, self._plan, work, self._control, self._bus, self._progress, self._rollout_hooks
         )
 
     def _touch(self, name: str) -> None:
@@ -225,7 +227,7 @@ class Rollout:
         return choice == CONTINUE
 
     def _judge(self, work: "asyncio.Future[None]") -> tuple[Result, str]:
-        """The result in one word and why."""
+        """Return the result in one word and why."""
         failure = None if work.cancelled() else _plain(work.exception())
         if not isinstance(failure, RolldeckError):
             self.defect = failure
@@ -266,7 +268,7 @@ class Rollout:
         return "healthy", ""
 
     def _failed_and_held(self) -> tuple[list[str], list[str]]:
-        """Who was touched and failed, and who could not be taken out and is as before."""
+        """Return who was touched and failed, and who could not be taken out and is as before."""
         progress = self._progress
         return (
             [name for name in progress.failed if name in progress.touched],

@@ -53,7 +53,7 @@ class StepContext:
     mark_touched: Callable[[], None] = lambda: None  # from here on the node is not as it was
     pids: set[int] = field(default_factory=set)  # of the service, as far as seen before the stop
     stops: bool = True  # the service is stopped, and not only verified
-    by_hand: bool = False  # this is a manual change, not a rollout
+    is_manual: bool = False  # this is a manual change, not a rollout
     baked: Baked | None = None  # how its bake went, once there was one
     self_checked: bool | None = None  # its manager checks its health, as last seen; None: not seen yet
     stop_sent: bool = False  # the service was asked to stop, or may have been
@@ -73,7 +73,7 @@ class StepContext:
         self.bus.emit(NodeNote(node=self.node.name, text=text))
 
     def servers_originally(self, state: AdminState) -> list[ServerRef]:
-        """The servers whose original state is this one."""
+        """Return the servers whose original state is this one."""
         return [ref for ref in self.refs if self.originals[ref].admin is state]
 
     async def servers(self) -> dict[ServerRef, Server]:
@@ -262,5 +262,5 @@ async def run_step(step: Step, context: StepContext) -> str | None:
 
 
 def step_commands(step: Step, context: DryRunContext) -> Iterable[Command]:
-    """The commands of a step, in the order in which they would be sent."""
+    """Return the commands of a step, in the order in which they would be sent."""
     return cast("ListCommands", implementation(STEPS.spec(step).commands))(context)

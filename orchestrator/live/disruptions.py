@@ -1,4 +1,4 @@
-"""What is in rotation now and what may still go, from the live view: cheap enough for every poll."""
+"""How many servers are in rotation and how many may leave, by the live view; cheap enough for every poll."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -18,33 +18,33 @@ def headroom(
     *,
     kept: Collection[ServerRef] = (),
 ) -> tuple[tuple[Capacity, ...], tuple[str, ...]]:
-    """What each load balancer has in rotation of each backend, and would have without some servers.
+    """Return what each load balancer has in rotation of each backend, and would have without some servers.
 
-    It informs; the guard asks HAProxy itself before each drain.
+    This only informs; before each drain the capacity guard reads HAProxy itself.
 
     Args:
         view: the live state.
-        backends: those that matter.
+        backends: the backends to judge.
         policy: has the floor.
         leaving: servers that would go, with the ones that follow them.
         all_backups: where `option allbackups` is known to be set.
         kept: servers of nodes, which count even where name resolution has emptied their slot.
 
     Returns:
-        Of each backend on each load balancer that is live, and the names of those that are not.
+        The capacity of each backend on each load balancer that is live, and the names of the others.
     """
     live = [balancer for balancer in view.instances if balancer.state == "live"]
     return (
         tuple(
             found
             for instance in live
-            for found in _of(instance, backends, policy, leaving, all_backups, kept)
+            for found in _capacities(instance, backends, policy, leaving, all_backups, kept)
         ),
         tuple(balancer.name for balancer in view.instances if balancer.state != "live"),
     )
 
 
-def _of(
+def _capacities(
     instance: BalancerView,
     backends: Sequence[str],
     policy: Policy,
@@ -53,7 +53,7 @@ def _of(
     kept: Collection[ServerRef],
 ) -> list[Capacity]:
     columns = instance.columns
-    # Servers in the same state share one place in `alike`: thousands of servers, a handful of looks.
+    # Servers in the same state share one row in `alike`: of thousands of servers a handful is judged.
     groups = Counter(zip((name[0] for name in columns.names), columns.alike, strict=True))
     found = []
     for backend in backends:
@@ -104,7 +104,7 @@ def _filled(
 
 
 def _spare(backups: Sequence[Server], *, together: bool) -> list[Server]:
-    """Which of them are in rotation as soon as no active server takes traffic."""
+    """Return which of them are in rotation as soon as no active server takes traffic."""
     able = serving_backups(backups, all_of_them=together, takes=RECEIVES_TRAFFIC)
     return [server for server in able if server.in_rotation]
 
@@ -112,7 +112,7 @@ def _spare(backups: Sequence[Server], *, together: bool) -> list[Server]:
 def _serving(
     peers: Sequence[tuple[Server, int]], gone: Sequence[Server], spare: list[Server]
 ) -> tuple[int, list[Server]]:
-    """How many are in rotation without those that are gone, and which of them are backups."""
+    """Return how many are in rotation without those that are gone, and which of them are backups."""
     taking = sum(count for server, count in peers if server.receives_traffic)
     if taking > sum(server.receives_traffic for server in gone):
         counted = sum(count for server, count in peers if server.in_rotation)
@@ -121,7 +121,7 @@ def _serving(
 
 
 def _backups(instance: BalancerView, backend: str) -> list[Server]:
-    """In HAProxy's order."""
+    """Return the backup servers of a backend, in HAProxy's order."""
     columns = instance.columns
     return [
         instance.servers[index]
@@ -131,5 +131,5 @@ def _backups(instance: BalancerView, backend: str) -> list[Server]:
 
 
 def tightest(capacities: Sequence[Capacity]) -> Capacity | None:
-    """Where the least may be lost; None when nothing is known."""
+    """Return the backend that can lose the fewest servers; None when nothing is known."""
     return min(capacities, key=lambda found: (found.remaining, found.before - found.floor), default=None)

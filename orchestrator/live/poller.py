@@ -28,14 +28,14 @@ _MAX_REST_S = 10.0  # seconds
 
 @dataclass(frozen=True, slots=True)
 class BalancerView:
-    """One load balancer as it was last seen. Times are monotonic seconds of the watch's clock.
+    """One load balancer as it was read last. Times are monotonic seconds of the poller's clock.
 
     Attributes:
         state: "connecting" before the first answer; "stale" as soon as a poll failed or is late.
-        read_at: when the data came.
+        read_at: when the data were read.
         failing: why the data are not fresh; empty when they are.
-        failing_since: since when; None when they are fresh.
-        unattributed: responses 5xx that no server explains, over the last few looks.
+        failing_since: since when they are not; None when they are.
+        unattributed: 5xx responses that no server explains, over the last few samples.
         reloaded_at: when a new process was noticed last; its counters began again.
     """
 
@@ -54,13 +54,13 @@ class BalancerView:
     read_only: str = ""  # see `Snapshot.read_only`
 
     @property
-    def places(self) -> RowIndex:
-        return self.rates.places
+    def rows(self) -> RowIndex:
+        return self.rates.rows
 
     def server(self, name: Name) -> Server | None:
-        """By backend and server name; None when it is not there."""
-        place = self.places.index.get(name)
-        return self.servers[place] if place is not None else None
+        """Return a server by backend and server name; None when it is not there."""
+        row = self.rows.index.get(name)
+        return self.servers[row] if row is not None else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,21 +73,21 @@ class FleetView:
         return next(balancer for balancer in self.instances if balancer.name == name)
 
     def server(self, ref: ServerRef) -> Server | None:
-        """As it was last seen, live or stale; None when it was not."""
+        """Return a server as it was read last, live or stale; None when it never was."""
         return self.instance(ref.instance).server((ref.backend, ref.server))
 
     def rate(self, ref: ServerRef) -> float | None:
-        """Requests per second; None when it cannot be told now."""
+        """Return requests per second; None when the rate is unknown now."""
         instance = self.instance(ref.instance)
-        place = instance.places.index.get((ref.backend, ref.server))
-        return instance.rates.rate(place) if place is not None and instance.state == "live" else None
+        row = instance.rows.index.get((ref.backend, ref.server))
+        return instance.rates.rate(row) if row is not None and instance.state == "live" else None
 
 
 class Poller:
-    """Polls as long as `run` runs; what goes wrong becomes part of the view, never an exception.
+    """Polls the load balancers while `run` runs; a failure becomes part of the view, never an exception.
 
     Args:
-        balancer_group: what is watched.
+        balancer_group: the load balancers.
         clock: the time.
         interval: seconds between the beginnings of two polls of one load balancer.
     """
@@ -98,15 +98,15 @@ class Poller:
         self._interval = interval
         self._view = FleetView(tuple(BalancerView(name) for name in balancer_group.balancers))
         self._readers: list[Callable[[], object]] = []
-        self._telling = False
+        self._notifying = False
 
     @property
     def view(self) -> FleetView:
-        """The latest; another object after each change."""
+        """What was read last; another object after each change."""
         return self._view
 
     def subscribe(self, reader: Callable[[], object]) -> Callable[[], None]:
-        """Call this after changes, at most once in a turn of the loop; the returned function ends it."""
+        """Call a function after changes, at most once per iteration of the loop; returns how to end that."""
         self._readers.append(reader)
         return lambda: self._readers.remove(reader)
 
@@ -120,7 +120,7 @@ class Poller:
         while True:
             begun = self._clock.monotonic()
             try:
-                self._read(name, await self._ask(name, begun))
+                self._read(name, await self._read_in_time(name, begun))
             except BackendError as error:
                 self._failed(name, error.problem)
             except Exception as error:  # the others must go on, whatever it is
@@ -128,33 +128,33 @@ class Poller:
             took = self._clock.monotonic() - begun
             await self._clock.sleep(max(self._interval - took, self._interval * _MIN_PAUSE_RATIO))
 
-    async def _ask(self, name: str, begun: float) -> Snapshot:
-        """Read, and say so while it goes on when the last data grow too old: it may hang for long."""
-        doubt = asyncio.create_task(self._doubt(name, begun), name=f"doubt {name}")
+    async def _read_in_time(self, name: str, begun: float) -> Snapshot:
+        """Read a load balancer; while that hangs, its last data are marked as stale once they are too old."""
+        watchdog = asyncio.create_task(self._mark_stale(name, begun), name=f"staleness of {name}")
         try:
             return await self._balancer_group.read(name)
         finally:
-            doubt.cancel()
-            await asyncio.wait([doubt])
+            watchdog.cancel()
+            await asyncio.wait([watchdog])
 
-    async def _doubt(self, name: str, begun: float) -> None:
+    async def _mark_stale(self, name: str, begun: float) -> None:
         read_at = self._view.instance(name).read_at
         limit = (begun if read_at is None else read_at) + STALE_AFTER_POLLS * self._interval
         await self._clock.sleep(max(0.0, limit - self._clock.monotonic()))
-        # What failed before is a better reason than that nothing is heard now.
+        # What failed before is a better reason than that no answer comes now.
         if not self._view.instance(name).failing:
             self._failed(name, "no answer")
 
-    # -- what was seen ------------------------------------------------------------------------
+    # -- what was read ------------------------------------------------------------------------
 
     def _read(self, name: str, snapshot: Snapshot) -> None:
         old, now = self._view.instance(name), self._clock.monotonic()
         reloaded = old.info is not None and _began_again(old.info, snapshot.info)
         columns = columns_of(snapshot.servers)
-        places = old.places if old.places.names == columns.names else RowIndex(columns.names)
+        rows = old.rows if old.rows.names == columns.names else RowIndex(columns.names)
         backends = {backend.name: backend.counters for backend in snapshot.backends}
-        rates = Rates(places) if reloaded else old.rates
-        rates = rates.with_sample(places, now, columns, backends)
+        rates = Rates(rows) if reloaded else old.rates
+        rates = rates.with_sample(rows, now, columns, backends)
         self._show(
             BalancerView(
                 name=name,
@@ -183,12 +183,12 @@ class Poller:
         self._view = FleetView(
             tuple(new if balancer.name == new.name else balancer for balancer in self._view.instances)
         )
-        if not self._telling:
-            self._telling = True
-            asyncio.get_running_loop().call_soon(self._tell)
+        if not self._notifying:
+            self._notifying = True
+            asyncio.get_running_loop().call_soon(self._notify)
 
-    def _tell(self) -> None:
-        self._telling = False
+    def _notify(self) -> None:
+        self._notifying = False
         for reader in tuple(self._readers):
             reader()
 
@@ -203,7 +203,7 @@ class PolledSessions:
 
     Attributes:
         sessions: None before the first answer.
-        read_at: when they came.
+        read_at: when they were read.
         failing: why the last read did not succeed; empty when it did.
         denied: the socket's level is too low, so that no other read will succeed either.
     """
@@ -215,10 +215,10 @@ class PolledSessions:
 
 
 def worth_reading(view: FleetView, names: Iterable[Name]) -> tuple[ServerRef, ...]:
-    """Those of these servers that have any sessions: a read costs HAProxy much, and they may have none.
+    """Return the servers that have any sessions: a read costs HAProxy much.
 
     Args:
-        view: of the watch.
+        view: what the poller has read.
         names: backend and server names.
     """
     found = [
@@ -227,7 +227,7 @@ def worth_reading(view: FleetView, names: Iterable[Name]) -> tuple[ServerRef, ..
         for instance in view.instances
         if (server := instance.server(name))
     ]
-    # Below its level it is asked all the same: it costs nothing there, and HAProxy's own words are shown.
+    # Below its level it is asked all the same: it costs nothing there, and HAProxy's own error is shown.
     return tuple(
         server.ref
         for instance, server in found
@@ -236,7 +236,7 @@ def worth_reading(view: FleetView, names: Iterable[Name]) -> tuple[ServerRef, ..
 
 
 class SessionPoller:
-    """Reads as long as `run` runs: load balancers side by side, so that none waits for a dead one.
+    """Reads sessions while `run` runs, all load balancers in parallel, so that none waits for a dead one.
 
     Args:
         balancer_group: the load balancers.
@@ -247,19 +247,19 @@ class SessionPoller:
         self._balancer_group = balancer_group
         self._clock = clock
         self._wanted: tuple[ServerRef, ...] = ()
-        self._seen: Mapping[ServerRef, PolledSessions] = {}
+        self._latest: Mapping[ServerRef, PolledSessions] = {}
 
     @property
-    def seen(self) -> Mapping[ServerRef, PolledSessions]:
+    def latest(self) -> Mapping[ServerRef, PolledSessions]:
         """The latest, by server; another object after each change."""
-        return self._seen
+        return self._latest
 
-    def want(self, refs: Sequence[ServerRef]) -> None:
-        """Which servers to read from now on."""
+    def select(self, refs: Sequence[ServerRef]) -> None:
+        """Set the servers whose sessions are read from now on."""
         self._wanted = tuple(refs)
 
     async def run(self) -> None:
-        """Read until cancelled; what goes wrong becomes part of `seen`, never an exception."""
+        """Read until cancelled; what goes wrong becomes part of `latest`, never an exception."""
         async with asyncio.TaskGroup() as group:
             for name in self._balancer_group.balancers:
                 group.create_task(self._follow(name), name=f"sessions on {name}")
@@ -270,12 +270,12 @@ class SessionPoller:
             for ref in self._wanted:
                 if ref.instance == name:
                     fresh = await self._read(ref)  # others write meanwhile: only then all that is known
-                    self._seen = {**self._seen, ref: fresh}
+                    self._latest = {**self._latest, ref: fresh}
             took = self._clock.monotonic() - begun
             await self._clock.sleep(max(SESSIONS_INTERVAL_S - took, min(took * _REST_RATIO, _MAX_REST_S)))
 
     async def _read(self, ref: ServerRef) -> PolledSessions:
-        before = self._seen.get(ref, PolledSessions())
+        before = self._latest.get(ref, PolledSessions())
         try:
             sessions = await self._balancer_group.balancers[ref.instance].sessions(
                 ref.backend, ref.server, MAX_SESSIONS

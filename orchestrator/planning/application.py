@@ -25,38 +25,38 @@ Amount = int | str
 
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-MAX_DAYS_AHEAD = (
-    370  # days that are looked ahead: what is frozen all that time has no end that would help anybody
-)
+MAX_DAYS_AHEAD = 370  # days that are searched for the end of a freeze; a later end would help nobody
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
 class Policy(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """Defaults suit a service that takes up to a minute or two to start."""
+    """The policy of a rollout. The defaults suit a service that takes up to a minute or two to start."""
 
     serial: Amount | list[Amount] = 1  # batch sizes, as in Ansible; the last one repeats
     order: Literal["inventory", "reverse", "sorted", "reverse_sorted"] = "inventory"
     confirm: Literal["none", "node", "batch", "step"] = "none"
     on_failure: Literal["stop", "rollback-node", "rollback-all"] = "stop"  # when nobody is there to decide
-    two_way: Literal["off", "check"] = "check"  # preflight looks whether the versions of now can be had again
+    two_way: Literal["off", "check"] = (
+        "check"  # preflight checks whether the present versions can be installed again
+    )
     max_fail_percentage: float = 0.0  # of a batch; exceeding it (not reaching it) stops the rollout
     min_available: Amount = "50%"  # in rotation at any moment, in each backend on each load balancer
     max_unavailable: Amount | None = None  # the same floor, seen from the other side
-    capacity_timeout: float = 60.0  # wait so long for capacity lost elsewhere to come back
-    host_timeout: float = 30.0  # before a node is taken out, keep asking its host and service manager
-    balancer_unreachable_timeout: float = 30.0  # in the middle, keep asking one that does not answer
-    drain_timeout: float = 300.0  # wait so long for sessions to end, then maintenance
-    maint_grace_period: float = 10.0  # in maintenance, wait so long for the last sessions
+    capacity_timeout: float = 60.0  # how long to wait for capacity that was lost elsewhere
+    host_timeout: float = 30.0  # how long to retry its host and service manager before a node is taken out
+    balancer_unreachable_timeout: float = 30.0  # how long to retry one that does not answer during a step
+    drain_timeout: float = 300.0  # how long to wait for sessions to end before maintenance
+    maint_grace_period: float = 10.0  # how long to wait for the last sessions in maintenance
     on_remaining_sessions: Literal["proceed", "fail", "shutdown"] = "proceed"  # when some remain after that
     stop_timeout: float = 60.0
     install_timeout: float = 600.0
     start_timeout: float = 180.0
-    start_grace: float = 10.0  # a service that is found dead has so long to be up again
+    start_grace: float = 10.0  # how long a service that is found dead has to be up again
     verify_timeout: float = 300.0
-    require_haproxy_checks: bool = True  # they prove a node before `ready`, where there are any
-    min_healthy: float = 3.0  # own health is good for so long before `ready`
-    bake_time: float = 5.0  # watch a node so long after it is back, before going on
-    max_5xx: int = 0  # errors that clients may see because of a node from `ready` to the end of its bake
+    require_haproxy_checks: bool = True  # where there are any, they must pass before `ready`
+    min_healthy: float = 3.0  # how long own health must be good before `ready`
+    bake_time: float = 5.0  # how long to watch a node that is back before going on
+    max_5xx: int = 0  # errors that clients may see because of a node, from `ready` to the end of its bake
 
     def __post_init__(self) -> None:
         serial = self.serial if isinstance(self.serial, list) else [self.serial]
@@ -90,7 +90,7 @@ def _check(name: str, amount: Amount, *, least: int) -> None:
 
 
 def resolve_count(amount: Amount, total: int, *, up: bool = False) -> int:
-    """The number of nodes that an amount stands for.
+    """Return the number of nodes that an amount means.
 
     Args:
         amount: a number, or a percentage such as "30%".
@@ -121,11 +121,11 @@ class Freeze(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     """One `[[freeze]]` table: weekly with `days`, or once.
 
     Attributes:
-        days: those on which it begins, each week.
+        days: the days on which it begins, each week.
         begin: `from` in the configuration: "18:00" with days (default: midnight), a date with a time without.
-        end: `to` in the configuration, likewise; not later than `from` means the next day.
+        end: `to` in the configuration, likewise; a time that is not later than `from` means the next day.
         timezone: such as "Europe/Berlin"; default: the machine's.
-        reason: for whoever is refused.
+        reason: why; it is shown with a refusal.
     """
 
     reason: str
@@ -163,7 +163,7 @@ class Freeze(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     def _weekly(self, at: float) -> Iterator[tuple[float, float]]:
         first, last = _clock("from", self.begin), _clock("to", self.end)
         today = datetime.fromtimestamp(at, _zone(self.timezone)).date()
-        for offset in (-2, -1, 0, 1):  # one that began yesterday may not be over, and clocks are put back
+        for offset in (-2, -1, 0, 1):  # yesterday's window may not be over, and clocks may be put back
             day = today + timedelta(days=offset)
             if DAYS[day.weekday()] in self.days:
                 until = day + timedelta(days=last <= first)
@@ -176,7 +176,7 @@ class Freeze(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
         )
 
     def _instants(self, day: date, clock: time) -> tuple[float, float]:
-        """The earliest and the latest moment at which clocks there show, or would show, this."""
+        """Return the earliest and the latest moment at which clocks there show this time, or would."""
         wall = datetime.combine(day, clock)
         here = wall if wall.tzinfo else wall.replace(tzinfo=_zone(self.timezone))
         moments = [here.replace(fold=fold).timestamp() for fold in (0, 1)]
@@ -185,27 +185,27 @@ class Freeze(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
-    """A moment is in at least one window."""
+    """The freeze at a moment that is in at least one window."""
 
     until: float | None  # seconds since 1970, when no window follows any more; None: no end is near
     reason: str  # of the window that ends last, among those of the moment itself
     timezone: str
 
-    def words(self, at: float) -> str:
-        """Until when and why, as seen at this moment."""
+    def text(self, at: float) -> str:
+        """Describe until when and why, as seen at this moment."""
         if self.until is None:
             return f"frozen, with no end in the next {MAX_DAYS_AHEAD} days: {self.reason}"
         zone = _zone(self.timezone)
         end = datetime.fromtimestamp(self.until, zone)
         day = f"{DAYS[end.weekday()].capitalize()} "
-        if self.until - at > 6 * 86400:  # another one of that name comes before
+        if self.until - at > 6 * 86400:  # the same weekday comes before
             day += f"{end:%Y-%m-%d} "
         where = f" ({self.timezone})" if self.timezone else ""
         return f"frozen until {day}{end:%H:%M}{where}: {self.reason}"
 
 
 def frozen(freezes: Sequence[Freeze], at: float) -> Frozen | None:
-    """Whether this moment (seconds since 1970) is in a window, and when none follows any more."""
+    """Return the freeze at a moment (seconds since 1970), to the end of the last adjoining window."""
     now = [(window[1], freeze) for freeze in freezes if (window := freeze.window(at))]
     if not now:
         return None
@@ -218,7 +218,7 @@ def frozen(freezes: Sequence[Freeze], at: float) -> Frozen | None:
 
 
 def _clock(name: str, value: object) -> time:
-    """A time of day, "18:00" or TOML's own 18:00:00; midnight when it is left out."""
+    """Return a time of day, from "18:00" or TOML's own 18:00:00; midnight when it is left out."""
     if value is None:
         return time()
     if isinstance(value, time):
@@ -231,7 +231,7 @@ def _clock(name: str, value: object) -> time:
 
 
 def _zone(name: str) -> ZoneInfo | None:
-    """None is the machine's own."""
+    """Return the time zone of this name; None is the machine's own."""
     try:
         return ZoneInfo(name) if name else None
     except (ValueError, OSError, LookupError):
@@ -242,14 +242,14 @@ def _zone(name: str) -> ZoneInfo | None:
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """Everything that a rollout or a manual change works on."""
+    """An application: what a rollout or a manual change works on."""
 
     name: str
     nodes: tuple[Node, ...]
     balancer_group: BalancerGroup
     policy: Policy
     match: Match = "name"
-    ignored_backends: tuple[str, ...] = ()  # where nodes stand too, and are left in
+    ignored_backends: tuple[str, ...] = ()  # where nodes are left in rotation
     hooks: tuple[Hook, ...] = ()
     freezes: tuple[Freeze, ...] = ()
-    has_health_check: bool = True  # of its own; without one the open port is all that Rolldeck looks at
+    has_health_check: bool = True  # without one, Rolldeck only checks that the port is open

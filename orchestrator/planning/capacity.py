@@ -23,7 +23,7 @@ class CapacityViolation(RolldeckError):
     """Taking this node out now would break the capacity floor.
 
     Attributes:
-        broken: each backend on each load balancer that would be left with too little.
+        broken: the backends on load balancers that would be left with too few servers.
     """
 
     def __init__(self, broken: "tuple[Capacity, ...]") -> None:
@@ -32,7 +32,7 @@ class CapacityViolation(RolldeckError):
 
 
 CountsForFloor = Callable[[Server], bool]
-"""Whether a server counts for the floor."""
+"""Decides whether a server counts for the floor."""
 
 IN_ROTATION: CountsForFloor = attrgetter("in_rotation")
 RECEIVES_TRAFFIC: CountsForFloor = attrgetter("receives_traffic")
@@ -43,23 +43,23 @@ BackendKey = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """What a drain would leave of one backend on one load balancer."""
+    """The servers of one backend on one load balancer that a drain would leave in rotation."""
 
     instance: str
     backend: str
     before: int  # servers in rotation now
     after: int  # servers in rotation once the drain is done
     floor: int
-    traffic_servers_removed: int = (
-        1  # servers that take traffic now and would not any more, whatever they have to prove
-    )
+    traffic_servers_removed: int = 1  # servers that take traffic now and would not any more, proven or not
     takes_over: tuple[str, ...] = ()  # backup servers that serve then, and do not now
-    carried: tuple[tuple[str, str], ...] = ()  # "backend/server" that leaves, and the one that it follows
+    carried: tuple[
+        tuple[str, str], ...
+    ] = ()  # pairs of "backend/server" that leaves and the one that it follows
     spare: int = 0  # backup servers that do not serve then, and would if no active one did
 
     @property
     def allowed(self) -> bool:
-        """A node that takes no traffic costs nothing, so it may always be worked on.
+        """Whether the floor allows the drain. That of a node without traffic costs nothing, and is allowed.
 
         "Not counted as in rotation" would not do: after a reload of HAProxy every server is "UP 1/3" and
         none counts, but they carry all the traffic there is.
@@ -68,14 +68,14 @@ class Capacity:
 
     @property
     def remaining(self) -> int:
-        """How many more may leave, one after the other. Backups do not serve beside an active server."""
+        """How many more servers may leave. Backup servers do not serve beside an active server."""
         if self.floor <= 1 and self.spare >= self.floor:
             return self.after
         return max(0, self.after - self.floor)
 
     @property
     def notes(self) -> str:
-        """What is not to be seen from the numbers alone, to be put behind them; often empty."""
+        """What the numbers alone do not show, as a suffix to them; often empty."""
         named = [f"{name} (backup) takes over" for name in self.takes_over[:MAX_NAMED_SERVERS]]
         named += [f"{follower} follows {followed}" for follower, followed in self.carried[:MAX_NAMED_SERVERS]]
         return "".join(f"; {note}" for note in named)
@@ -88,7 +88,7 @@ class Capacity:
 
 
 def floor_of(total: int, policy: Policy) -> int:
-    """How many of `total` servers must stay in rotation: the stricter of the two settings."""
+    """Return how many of `total` servers must stay in rotation, by the stricter of the two settings."""
     floor = resolve_count(policy.min_available, total, up=True)
     if policy.max_unavailable is not None:
         floor = max(floor, total - resolve_count(policy.max_unavailable, total))
@@ -96,11 +96,11 @@ def floor_of(total: int, policy: Policy) -> int:
 
 
 def serving_backups(backups: Iterable[Server], *, all_of_them: bool, takes: CountsForFloor) -> list[Server]:
-    """Which backup servers HAProxy uses while no active server takes traffic.
+    """Return which backup servers HAProxy uses while no active server takes traffic.
 
     Args:
-        backups: in HAProxy's order.
-        all_of_them: as with `option allbackups`; otherwise it is the first one that can take traffic.
+        backups: the backup servers in HAProxy's order.
+        all_of_them: as with `option allbackups`; otherwise only the first one that can take traffic serves.
         takes: whether a server can take traffic.
     """
     able = [server for server in backups if takes(server)]
@@ -118,18 +118,18 @@ def measure_capacity(
     ignored_backends: Collection[str] = (),
     all_backups: Collection[BackendKey] = (),
 ) -> tuple[Capacity, ...]:
-    """What stays in rotation when `leaving` go, for each backend that they or their followers stand in.
+    """Return what stays in rotation when `leaving` go, for each of their backends and their followers'.
 
-    The floor is of the active servers. Backup servers count only once no active one takes traffic any more,
-    as it is only then that HAProxy uses them.
+    The floor is a number of active servers. Backup servers count only once no active one takes traffic any
+    more: only then does HAProxy use them.
 
     Args:
-        snapshots: what every load balancer says now; of all backends, where followers are to be found in all.
+        snapshots: what every load balancer says now; with all backends, to find followers in all of them.
         leaving: the servers that go.
         policy: has the floor.
-        back: servers to count as in rotation, because what comes first puts them back. For plans only.
+        back: servers that count as in rotation, because earlier batches put them back. For plans only.
         counts: what a server must be to count.
-        with_followers: servers that follow others go with them; a weight is not inherited.
+        with_followers: whether servers that follow others go with them; a weight is not inherited.
         ignored_backends: backends where traffic to a machine may fail while it is worked on: followers with
             the same address and port have no floor there.
         all_backups: where `option allbackups` is set.
@@ -152,15 +152,15 @@ def measure_capacity(
 
     return tuple(
         _measure_backend(
-            servers[place],
+            servers[key],
             going,
             policy,
             counts_then,
-            all_backups=place in all_backups,
-            carried=_follower_pairs(tracked, (ref for ref in carried if _backend_key(ref) == place)),
+            all_backups=key in all_backups,
+            carried=_follower_pairs(tracked, (ref for ref in carried if _backend_key(ref) == key)),
         )
-        for place in sorted({_backend_key(ref) for ref in going})
-        if place in servers
+        for key in sorted({_backend_key(ref) for ref in going})
+        if key in servers
     )
 
 
@@ -174,7 +174,7 @@ def check_capacity(
     ignored_backends: Collection[str] = (),
     all_backups: Collection[BackendKey] = (),
 ) -> tuple[Capacity, ...]:
-    """`capacity`, refused when any of it falls under its floor.
+    """Return what `measure_capacity` does, and refuse it when a backend falls under its floor.
 
     Raises:
         CapacityViolation: with every backend that would be left with too little.
@@ -193,7 +193,7 @@ def check_capacity(
 
 
 def raise_if_violated(capacities: Iterable[Capacity]) -> None:
-    """Raises CapacityViolation with those that fall under their floor, if there are any."""
+    """Raise CapacityViolation when any backend falls under its floor."""
     broken = tuple(found for found in capacities if not found.allowed)
     if broken:
         raise CapacityViolation(broken)
@@ -206,7 +206,7 @@ def _backend_key(ref: ServerRef) -> BackendKey:
 def _by_backend(
     snapshots: Mapping[str, Snapshot], wanted: Collection[BackendKey]
 ) -> dict[BackendKey, list[Server]]:
-    """The servers of these backends; of the others none is built."""
+    """Return the servers of these backends; of the others none is built."""
     found: dict[BackendKey, list[Server]] = {}
     for instance in {instance for instance, _ in wanted}:
         servers = snapshots[instance].servers
@@ -264,7 +264,7 @@ def _measure_backend(
 
 @dataclass(frozen=True, slots=True)
 class Floors:
-    """What is known of the load balancers now, for the guard; attributes as in `measure_capacity`."""
+    """What the capacity guard knows of the load balancers now; attributes as in `measure_capacity`."""
 
     snapshots: Mapping[str, Snapshot]
     policy: Policy
@@ -274,7 +274,7 @@ class Floors:
     def without(
         self, leaving: Collection[ServerRef], back: Collection[ServerRef] = (), *, with_followers: bool = True
     ) -> tuple[Capacity, ...]:
-        """What stays in rotation when some servers go and others are back by then."""
+        """Return what stays in rotation when some servers go and others are back by then."""
         return capacity.measure_capacity(
             self.snapshots,
             leaving,

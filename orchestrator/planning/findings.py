@@ -14,7 +14,7 @@ from orchestrator.events.events import FreezeOverridden
 from orchestrator.planning.application import Freeze, Policy, frozen
 
 Facts = LoadBalancerFacts | BackendError
-"""Of one load balancer, or why its configuration could not be looked at."""
+"""The facts of one load balancer, or why its configuration could not be read."""
 
 FREEZE_SUBJECT = "freeze"
 
@@ -37,7 +37,7 @@ class Severity(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that preflight saw."""
+    """Something that preflight found."""
 
     severity: Severity
     subject: str  # the node, server, backend or load balancer
@@ -48,7 +48,7 @@ SEVERITY_GLYPHS = {Severity.ERROR: "✗", Severity.WARNING: "!", Severity.INFO: 
 
 
 def group_findings(findings: Sequence[Finding]) -> dict[tuple[Severity, str], list[str]]:
-    """Who each text is about, errors first: the same text about several subjects is said once."""
+    """Group findings with the same text, errors first: each text with its subjects."""
     groups: dict[tuple[Severity, str], list[str]] = {}
     for finding in sorted(findings, key=lambda finding: list(Severity).index(finding.severity)):
         subjects = groups.setdefault((finding.severity, finding.text), [])
@@ -58,10 +58,10 @@ def group_findings(findings: Sequence[Finding]) -> dict[tuple[Severity, str], li
 
 
 def why_unchangeable(level: Level, read_only: str) -> str:
-    """Why nothing can be changed through it, and what would make that possible; empty where it can.
+    """Return why a load balancer takes no changes, and what would help; empty where it does.
 
     Args:
-        level: of the socket.
+        level: the level of the socket.
         read_only: see `Snapshot.read_only`.
     """
     if read_only:
@@ -75,18 +75,18 @@ def why_unchangeable(level: Level, read_only: str) -> str:
 
 
 def judge_level(snapshot: Snapshot) -> list[Finding]:
-    """An error where states cannot be changed."""
+    """Return an error where states cannot be changed, else nothing."""
     why = why_unchangeable(snapshot.level, snapshot.read_only)
     return [Finding(Severity.ERROR, snapshot.info.instance, why)] if why else []
 
 
 def judge_persistence(snapshot: Snapshot, facts: Facts, policy: Policy) -> Iterator[Finding]:
-    """Warn where clients stay with their server.
+    """Warn where clients stay with their server because of persistence.
 
     Args:
-        snapshot: has the name of each backend's cookie, from level operator on.
-        facts: of the configuration file, or why it could not be looked at.
-        policy: of the rollout.
+        snapshot: has the name of the cookie of each backend, from level operator on.
+        facts: what the configuration file says, or why it could not be read.
+        policy: the policy of the rollout.
     """
     for backend in snapshot.backends:
         where = f"{backend.name} on {snapshot.info.instance}"
@@ -111,7 +111,7 @@ def _unknown(backend: Backend, why: str, policy: Policy) -> str:
 
 def _known(backend: Backend, persistence: Persistence | None, policy: Policy) -> str:
     if persistence is None:
-        # The socket knows of a cookie that the file has not: the file has changed since it was read.
+        # The socket has a cookie that the file does not have: the file has changed since it was read.
         return _unknown(backend, "the configuration file does not have this cookie", policy)
     by = [kind for kind in persistence.by if not (backend.cookie and kind.startswith("cookie"))]
     named = " and ".join([*([_cookie(backend)] if backend.cookie else []), *by])
@@ -135,7 +135,7 @@ def _draining(policy: Policy) -> str:
 
 
 async def read_facts(balancers: Mapping[str, LoadBalancer]) -> dict[str, Facts]:
-    """Look at all of them, side by side; by name."""
+    """Read the facts of all load balancers in parallel, by name."""
     found = await asyncio.gather(*map(_read, balancers.values()))
     return dict(zip(balancers, found, strict=True))
 
@@ -148,7 +148,7 @@ async def _read(balancer: LoadBalancer) -> Facts:
 
 
 def longest_absence_s(policy: Policy) -> float:
-    """How long a node's service may be down in one turn at most, in seconds."""
+    """Return how long a node's service may be down during its rollout at most, in seconds."""
     return policy.stop_timeout + policy.install_timeout + policy.start_timeout + policy.verify_timeout
 
 
@@ -158,13 +158,13 @@ def judge_slots(
     refs: Collection[ServerRef],
     policy: Policy,
 ) -> Iterator[Finding]:
-    """Refuse where a slot could be emptied in the middle of its node's turn.
+    """Refuse where a slot could be emptied in the middle of its node's rollout.
 
     Args:
-        snapshot: of one load balancer.
-        facts: of its configuration file, or why it could not be looked at.
+        snapshot: the snapshot of one load balancer.
+        facts: what its configuration file says, or why it could not be read.
         refs: the servers of the nodes to be worked on.
-        policy: of the rollout.
+        policy: the policy of the rollout.
     """
     slots: dict[str, str] = {}
     for server, source in _slots(snapshot.servers, refs):
@@ -183,28 +183,28 @@ def judge_slots(
 
 
 def _slots(servers: Iterable[Server], refs: Collection[ServerRef]) -> Iterator[tuple[Server, str]]:
-    """Those of these servers that are slots, and by what they are filled.
+    """Yield those of these servers that are slots, and what fills them.
 
-    A host name alone belongs to its server, whatever its addresses; but several servers of one backend with
-    the same name and port are slots for the addresses of that name.
+    A single server with a host name is no slot, whatever addresses the name has; but several servers of one
+    backend with the same name and port are slots for its addresses.
     """
     named = [server for server in servers if server.srv_record or server.host_name]
-    alike = Counter(_place(server) for server in named)
+    alike = Counter(_resolved_endpoint(server) for server in named)
     for server in named:
         if server.ref not in refs:
             continue
         if server.srv_record:
             yield server, f"SRV record {server.srv_record}"
-        elif alike[_place(server)] > 1:
+        elif alike[_resolved_endpoint(server)] > 1:
             yield server, f"addresses of {server.host_name}"
 
 
-def _place(server: Server) -> tuple[str, str, int]:
+def _resolved_endpoint(server: Server) -> tuple[str, str, int]:
     return server.ref.backend, server.host_name, server.port
 
 
 def _not_held(backend: str, facts: Facts, needed_s: float, instance: str) -> str:
-    """Why a slot may be emptied too early; empty when it is not."""
+    """Return why a slot may be emptied too early; empty when it is not."""
     known = None if isinstance(facts, BackendError) else facts.hold_obsolete_s
     if known is None:
         why = facts.problem if isinstance(facts, BackendError) else facts.unseen
@@ -217,22 +217,22 @@ def _not_held(backend: str, facts: Facts, needed_s: float, instance: str) -> str
 
 
 def judge_freeze(freezes: Sequence[Freeze], at: float, severity: Severity) -> list[Finding]:
-    """What preflight says of this moment.
+    """Judge whether a rollout may start at this moment.
 
     Args:
-        freezes: the windows.
-        at: seconds since 1970.
-        severity: an error refuses the rollout; what repairs, such as a rollback, is only warned.
+        freezes: the freeze windows.
+        at: the moment, in seconds since 1970.
+        severity: an error refuses the rollout; a repair, such as a rollback, only gets a warning.
     """
     found = frozen(freezes, at)
     if found is None:
         return []
     hint = "; --override-freeze starts anyway" if severity is Severity.ERROR else ""
-    return [Finding(severity, FREEZE_SUBJECT, found.words(at) + hint)]
+    return [Finding(severity, FREEZE_SUBJECT, found.text(at) + hint)]
 
 
-def overridden(findings: Iterable[Finding], operator: Actor) -> Iterator[FreezeOverridden]:
-    """The events that keep in mind that a rollout is begun in spite of a freeze."""
+def overridden_freezes(findings: Iterable[Finding], operator: Actor) -> Iterator[FreezeOverridden]:
+    """Yield an event for each freeze window in spite of which a rollout starts."""
     for finding in findings:
         if finding.subject == FREEZE_SUBJECT and finding.severity is Severity.WARNING:
             yield FreezeOverridden(operator=operator.name, reason=finding.text, **operator.origin)

@@ -19,16 +19,16 @@ Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 class Endpoints:
     """The addresses and ports of all nodes of an application.
 
-    Only addresses are compared. A host name that nobody has resolved, and what HAProxy hides or has not
-    resolved itself, say nothing, and nothing is said of them.
+    Only addresses are compared. A host name that is not resolved, and what HAProxy hides or has not resolved
+    itself, give no finding.
     """
 
     def __init__(self, nodes: Iterable[Node] = (), match: Match = "name") -> None:
         """Index the addresses of the nodes.
 
         Args:
-            nodes: all of the application.
-            match: by what server lines belong to them.
+            nodes: all nodes of the application.
+            match: how server lines are matched with nodes.
         """
         self._match: Match = match
         self._nodes: dict[Ip, list[Node]] = {}
@@ -50,24 +50,24 @@ class Endpoints:
         has_port = any(ip in own and server.port == node.port for server, ip in lines)
         ours = _listed(sorted(map(str, own)), node.port)
         for server, ip in lines:
-            there = _place(str(ip), server.port)
+            found = _format_endpoint(str(ip), server.port)
             others = self._others(node, own, ip, server.port)
             if others:
                 names = " or ".join(other.name for other in others)
                 text = (
-                    f"{server.ref} has the address {there}, which is that of {names}; {node.name} is"
+                    f"{server.ref} has the address {found}, which is that of {names}; {node.name} is"
                     f" {ours}: one machine would be drained, and another one stopped"
                 )
                 yield Finding(Severity.ERROR, node.name, text)
             elif ip not in own or (server.port and not has_port):
                 text = (
-                    f"{server.ref} has the address {there}, the inventory says {ours}:"
+                    f"{server.ref} has the address {found}, the inventory says {ours}:"
                     " is it the same machine?"
                 )
                 yield Finding(Severity.WARNING, node.name, text)
 
     def misplaced(self, node: Node, servers: Sequence[Server]) -> str:
-        """Why these lines are not the node's any more, in words; empty when they are, or nothing is known.
+        """Describe why these lines are not the node's any more; empty when they are, or nothing is known.
 
         They were when the plan was made, but `set server ... addr` may have come since, and name resolution
         may have filled a slot with another machine.
@@ -75,18 +75,18 @@ class Endpoints:
         if self._match == "address":
             for server in servers:
                 if server.address and (server.address not in node.addresses or server.port != node.port):
-                    there = _place(server.address, server.port)
+                    found = _format_endpoint(server.address, server.port)
                     ours = _listed(sorted(node.addresses), node.port)
-                    return f"{server.ref} has the address {there} now, and not {ours} any more"
+                    return f"{server.ref} has the address {found} now, and not {ours} any more"
             return ""
-        found: dict[str, list[Server]] = {}
+        by_instance: dict[str, list[Server]] = {}
         for server in servers:
-            found.setdefault(server.ref.instance, []).append(server)
-        wrong = (finding for own in found.values() for finding in self.judge(node, own))
+            by_instance.setdefault(server.ref.instance, []).append(server)
+        wrong = (finding for own in by_instance.values() for finding in self.judge(node, own))
         return next((finding.text for finding in wrong if finding.severity is Severity.ERROR), "")
 
     def _others(self, node: Node, own: frozenset[Ip], ip: Ip, port: int) -> list[Node]:
-        """The other nodes with this address. Where machines share one, as on loopback, the port tells."""
+        """Return the other nodes with this address; where machines share it, as on loopback, by the port."""
         holders = [other for other in self._nodes.get(ip, ()) if other.name != node.name]
         exact = [other for other in holders if other.port == port]
         if ip in own:
@@ -99,7 +99,7 @@ def _ips(node: Node) -> frozenset[Ip]:
 
 
 def _ip_of(server: Server, node: Node) -> Ip | None:
-    """None where it tells nothing: hidden, empty, or of the very name that the node has."""
+    """Return the IP address of a server; None where it is hidden, empty, or of the node's own host name."""
     if not server.address or server.host_name in node.addresses:
         return None
     ip = _ip(server.address)
@@ -116,21 +116,21 @@ def _ip(text: str) -> Ip | None:
     return ip if mapped is None else mapped
 
 
-def _place(address: str, port: int) -> str:
-    """`10.0.0.1:80`, `[::1]:80`; the address alone where the port is not known."""
+def _format_endpoint(address: str, port: int) -> str:
+    """Format as `10.0.0.1:80` or `[::1]:80`; the address alone where the port is unknown."""
     if not port:
         return address
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def _listed(addresses: Iterable[str], port: int) -> str:
-    return " or ".join(_place(address, port) for address in addresses)
+    return " or ".join(_format_endpoint(address, port) for address in addresses)
 
 
 def select_nodes(
     nodes: Sequence[Node], limit: Sequence[str], force_ready: Collection[str] = ()
 ) -> tuple[list[Node], list[Finding]]:
-    """The nodes that are meant, and what is wrong with how they are named."""
+    """Return the nodes that `--limit` selects, and findings about names that match none."""
     findings = []
     known = [node.name for node in nodes]
     if not known:
@@ -153,7 +153,7 @@ def select_nodes(
 
 Mapped = dict[str, tuple[ServerRef, ...]]
 _Key = tuple[str, int]
-"""What tells a server line: its address and port, or its name and 0."""
+"""Identifies a server line: its address and port, or its name and 0."""
 
 
 def map_nodes(
@@ -165,16 +165,15 @@ def map_nodes(
 ) -> tuple[Mapped, tuple[Finding, ...]]:
     """Find every server line of every node on every load balancer.
 
-    A node must stand on each load balancer at least once, at most once in each backend there, and no
-    server line may belong to two nodes: everything else is an error, because the wrong machine would be
-    drained.
+    A node must be on each load balancer at least once, and at most once in each backend there, and no server
+    line may belong to two nodes. Everything else is an error, because the wrong machine would be drained.
 
     Args:
-        nodes: those to map.
+        nodes: the nodes to map.
         snapshots: what every load balancer says now.
-        match: by what.
+        match: how server lines are matched with nodes.
         among: all nodes of the application: a server line may not belong to one that was not chosen either,
-            nor have its address.
+            or have its address.
     """
     mapped: Mapped = {}
     findings: list[Finding] = []
@@ -192,7 +191,7 @@ def map_nodes(
 
 
 def node_by_server(nodes: Iterable[Node], servers: Sequence[Server], match: Match) -> dict[Name, str]:
-    """The node behind each server line of one load balancer; lines that are no node's are left out."""
+    """Return the node of each server line of one load balancer; lines without a node are left out."""
     known = {key: node.name for node in nodes for key in _keys_of(node, match)}
     # By name alone no server has to be built: there may be thousands.
     keys = map(_by_address, servers) if match == "address" else map(_by_name, columns_of(servers).names)
@@ -201,25 +200,25 @@ def node_by_server(nodes: Iterable[Node], servers: Sequence[Server], match: Matc
 
 
 class _Lines:
-    """The server lines of one load balancer, found without looking at all of them for each node."""
+    """An index of the server lines of one load balancer."""
 
     def __init__(self, servers: Sequence[Server], match: Match) -> None:
         self.servers = servers
         self._match: Match = match
-        self._places: dict[_Key, list[int]] = {}
-        for place, server in enumerate(servers):
+        self._indexes: dict[_Key, list[int]] = {}
+        for index, server in enumerate(servers):
             own = (
                 _by_address(server)
                 if match == "address"
                 else _by_name((server.ref.backend, server.ref.server))
             )
             for key in own:
-                self._places.setdefault(key, []).append(place)
+                self._indexes.setdefault(key, []).append(index)
 
     def of(self, node: Node) -> list[Server]:
-        """In the order of the load balancer."""
-        found = {place for key in _keys_of(node, self._match) for place in self._places.get(key, ())}
-        return [self.servers[place] for place in sorted(found)]
+        """Return the server lines of a node, in the order of the load balancer."""
+        found = {index for key in _keys_of(node, self._match) for index in self._indexes.get(key, ())}
+        return [self.servers[index] for index in sorted(found)]
 
 
 def _keys_of(node: Node, match: Match) -> Iterable[_Key]:
@@ -229,7 +228,7 @@ def _keys_of(node: Node, match: Match) -> Iterable[_Key]:
 
 
 def _by_address(server: Server) -> tuple[_Key, ...]:
-    # 2.2 keeps the address of a machine that was in a slot, and may be in another one by now.
+    # 2.2 keeps the address of a machine that has left a slot, and may be in another one by now.
     return () if server.empty_slot else ((server.address, server.port),)
 
 
@@ -275,11 +274,11 @@ def _missing(node: Node, instance: str, peers: Iterable[Server], match: Match) -
 
 
 def _uneven(node: Node, refs: Sequence[ServerRef]) -> Iterable[Finding]:
-    places: dict[str, set[str]] = {}
+    backends_on: dict[str, set[str]] = {}
     for ref in refs:
-        places.setdefault(ref.instance, set()).add(ref.backend)
-    if len({frozenset(backends) for backends in places.values()}) > 1:
-        listed = "; ".join(f"{name}: {', '.join(sorted(backends))}" for name, backends in places.items())
+        backends_on.setdefault(ref.instance, set()).add(ref.backend)
+    if len({frozenset(backends) for backends in backends_on.values()}) > 1:
+        listed = "; ".join(f"{name}: {', '.join(sorted(backends))}" for name, backends in backends_on.items())
         yield Finding(Severity.WARNING, node.name, f"is in different backends on each ({listed})")
 
 

@@ -1,4 +1,4 @@
-"""The plan of a rollout: a value computed from what is there, to be looked at before anything is touched."""
+"""The plan of a rollout, computed from what preflight found, before anything is touched."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from orchestrator.planning.findings import Finding, Severity
 
 @dataclass(frozen=True, slots=True)
 class PlannedCommand:
-    """One command as it would be sent."""
+    """One command that a step would send."""
 
     step: Step
     target: str
@@ -28,31 +28,33 @@ class PlannedCommand:
 
 @dataclass(frozen=True, slots=True)
 class PlannedNode:
-    """A node as it was found, and what is to be done with it."""
+    """A node as it was found, and what the rollout does with it."""
 
     name: str
     refs: tuple[ServerRef, ...]
     originals: dict[ServerRef, OriginalState]
     installed: str | None  # version on disk; None: nothing there, or not known
-    running: str | None  # version that answers; None when it could not be told
+    running: str | None  # version that answers; None when it is unknown
     steps: tuple[Step, ...]  # empty: nothing to do
-    reason: str  # of the steps, in words
+    reason: str  # why these steps are needed
     force_ready: bool = False  # put in rotation at the end although a human has it out now
     unfinished_rollout: int = (
-        0  # the rollout that did not finish with it: the originals are those from before it
+        0  # an earlier rollout that did not finish it: the originals are those from before that
     )
-    running_command: CommandStarted | None = None  # that it had begun there: nothing is done beside it
-    failed_in: int = 0  # the rollout in which the version that it is to have failed on it, and not well since
-    unproven: bool = False  # it takes traffic with a version that no rollout has proven: it goes first
-    target_version: str = ""  # the version it is to have, where that is not the plan's
+    running_command: CommandStarted | None = (
+        None  # of that rollout, and may still run: nothing is done beside it
+    )
+    failed_in: int = 0  # the rollout in which its target version failed on it, unless it was healthy since
+    unproven: bool = False  # it serves with a version that was never verified: it goes first
+    target_version: str = ""  # its own, where that is not the plan's
     commands: tuple[PlannedCommand, ...] = ()
-    followers: tuple[ServerRef, ...] = ()  # that are carried along, in whatever backend, by `track`
-    availability: Availability | None = None  # of the version it is to have; None: it is not installed here
-    inherited: tuple[ServerRef, ...] = ()  # its own that are out now with a server that they follow
+    followers: tuple[ServerRef, ...] = ()  # servers in any backend that leave with it by `track`
+    availability: Availability | None = None  # of its target version; None: nothing is installed
+    inherited: tuple[ServerRef, ...] = ()  # its own servers that are out now with one that they follow
 
     @property
     def has_version(self) -> bool:
-        """Whether anything is known of the version that it has."""
+        """Whether any version of it is known."""
         return bool(self.running or self.installed)
 
     @property
@@ -63,18 +65,18 @@ class PlannedNode:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Who, in which batches, to which version."""
+    """Which nodes, in which batches, to which version."""
 
     application: str
     version: str
     policy: Policy
-    nodes: tuple[PlannedNode, ...]  # all that were looked at, in order
-    batches: tuple[tuple[str, ...], ...]  # names of those with something to do
-    capacities: tuple[tuple[Capacity, ...], ...]  # for each batch, what stays in rotation
+    nodes: tuple[PlannedNode, ...]  # all that were examined, in order
+    batches: tuple[tuple[str, ...], ...]  # names of those that have steps
+    capacities: tuple[tuple[Capacity, ...], ...]  # what stays in rotation, for each batch
     prefetch: tuple[PlannedCommand, ...] = ()
     findings: tuple[Finding, ...] = field(default=())
-    nodes_at_plan_time: tuple[Node, ...] = ()  # all of the application, at the places where they were then
-    all_backups: frozenset[BackendKey] = frozenset()  # where all backup servers serve together
+    nodes_at_plan_time: tuple[Node, ...] = ()  # all of the application, with their addresses then
+    all_backups: frozenset[BackendKey] = frozenset()  # backends in which all backup servers serve together
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -82,7 +84,7 @@ class Plan:
 
     @property
     def failed_before(self) -> dict[str, list[str]]:
-        """Versions that somebody is to get although they have failed there before, with the nodes."""
+        """The nodes that are to get a version that has failed on them before, by version."""
         found: dict[str, list[str]] = {}
         for node in self.nodes:
             if node.failed_in and node.steps:
@@ -90,7 +92,7 @@ class Plan:
         return found
 
     def target_version(self, name: str) -> str:
-        """The version that this node is to have."""
+        """Return the target version of a node."""
         return self.node(name).target_version or self.version
 
     def node(self, name: str) -> PlannedNode:
@@ -98,7 +100,7 @@ class Plan:
 
 
 def batches(names: Sequence[str], serial: Amount | Sequence[Amount]) -> tuple[tuple[str, ...], ...]:
-    """Cut into batches like Ansible's `serial`: each size in turn, the last one again and again.
+    """Cut into batches like Ansible's `serial`: one size after the other, the last one again and again.
 
     Percentages are of all names, rounded down, and at least one.
     """
@@ -113,8 +115,8 @@ def batches(names: Sequence[str], serial: Amount | Sequence[Amount]) -> tuple[tu
     return tuple(result)
 
 
-def in_order(names: Sequence[str], order: str) -> list[str]:
-    """The names in the order of the policy, as Ansible calls it."""
+def sort_by_order(names: Sequence[str], order: str) -> list[str]:
+    """Sort the names by the policy's `order`, as Ansible does."""
     ordered = sorted(names) if order.endswith("sorted") else list(names)
     return ordered[::-1] if order.startswith("reverse") else ordered
 
@@ -129,16 +131,16 @@ def steps_for(
     stays_out: bool,
     unproven: bool = False,
 ) -> tuple[tuple[Step, ...], str]:
-    """What a node needs, and why in words.
+    """Return the steps that a node needs, and why.
 
     Args:
-        target_version: that it is to have.
+        target_version: the version it is to have.
         installed: the version on disk, None when there is none or it is not known.
         running: the version that answers, None when it is not known.
         reported: what the application itself calls the target version, if that differs.
-        in_rotation: it is in rotation with its full health everywhere it belongs.
-        stays_out: a human took it out everywhere; it goes back to that.
-        unproven: it takes traffic, and a rollout to this version has not finished with it.
+        in_rotation: it is in rotation with full health wherever it belongs.
+        stays_out: it is out everywhere by somebody's decision, and stays so.
+        unproven: it takes traffic, and a rollout to this version did not finish it.
     """
     if installed != target_version:
         return tuple(STEPS), f"{installed or 'nothing'} → {target_version}"
@@ -162,11 +164,11 @@ def steps_for(
 class Unfinished:
     """A node that an earlier rollout has touched and not finished."""
 
-    entry: int  # of the journal
+    entry: int  # the rollout's entry in the journal
     originals: Mapping[ServerRef, OriginalState]  # as they were before it
-    text: str  # by whom it was left, when, and how far it had come
+    text: str  # who left it, when, and how far it had come
     command: CommandStarted | None = None  # that may still run there
-    target_version: str = ""  # that it was to have
+    target_version: str = ""  # of that rollout
 
 
 def _availability(found: Availability | None) -> dict[str, Any] | None:
@@ -174,12 +176,12 @@ def _availability(found: Availability | None) -> dict[str, Any] | None:
 
 
 def _capacity(capacity: Capacity) -> dict[str, Any]:
-    names = {"traffic_servers_removed": "taken"}  # what is public keeps its name
+    names = {"traffic_servers_removed": "taken"}  # the JSON keeps its names
     return {names.get(name, name): value for name, value in msgspec.to_builtins(capacity).items()}
 
 
 def plan_fields(plan: Plan) -> dict[str, Any]:
-    """All of it, ready to be written as JSON."""
+    """Return the whole plan, ready to be written as JSON."""
     return {
         "schema": SCHEMA,
         "kind": "plan",
@@ -212,27 +214,27 @@ def plan_fields(plan: Plan) -> dict[str, Any]:
     }
 
 
-UNSEEN_COLUMNS = 40  # of a load balancer that is not seen, with its reason
+UNSEEN_COLUMNS = 40  # of a load balancer that is not read, with the reason
 
 
 def task_text(node: PlannedNode) -> str:
-    """What is to be done with a node, and why."""
+    """Describe what is done with a node, and why."""
     return f"{node.reason}; put in rotation although it is out now" if node.force_ready else node.reason
 
 
 def failed_before_text(node: PlannedNode) -> str:
-    """Beside what is to be done with a node: its target version failed there; empty when it did not."""
+    """Return a suffix that says in which rollout its target version failed there; empty when it did not."""
     return f"; that failed here in rollout {node.failed_in}" if node.failed_in else ""
 
 
 def failed_versions_text(plan: Plan) -> str:
-    """`1.5.0 has failed on web2, web3`; empty when no node is to get what failed on it."""
+    """Format as `1.5.0 has failed on web2, web3`; empty when no node gets what failed on it."""
     failed = plan.failed_before.items()
     return "; ".join(f"{version} has failed on {', '.join(nodes)}" for version, nodes in failed)
 
 
 def command_groups(plan: Plan) -> Iterator[tuple[str, Sequence[PlannedCommand]]]:
-    """Every command that would be sent, in order, below a title: what is done first, then node by node."""
+    """Yield every command that would be sent, below titles: what is fetched first, then node by node."""
     if plan.prefetch:
         yield "prefetch, in parallel on all nodes", plan.prefetch
     for batch in plan.batches:
@@ -241,7 +243,7 @@ def command_groups(plan: Plan) -> Iterator[tuple[str, Sequence[PlannedCommand]]]
 
 
 def group_capacities(capacities: Sequence[Capacity]) -> list[tuple[Capacity, list[str]]]:
-    """Backends that are left alike, each with its load balancers."""
+    """Group backends with equal capacities, each with its load balancers."""
     groups: dict[tuple[str, int, int, int, bool, str], tuple[Capacity, list[str]]] = {}
     for found in capacities:
         key = (found.backend, found.before, found.after, found.floor, found.allowed, found.notes)
@@ -250,11 +252,11 @@ def group_capacities(capacities: Sequence[Capacity]) -> list[tuple[Capacity, lis
 
 
 def capacity_text(capacities: Sequence[Capacity], unseen: Sequence[str]) -> str:
-    """What a drain would leave: `shop: in rotation 4 → 3, floor 2 on lb1, lb2`.
+    """Describe what a drain would leave: `shop: in rotation 4 → 3, floor 2 on lb1, lb2`.
 
     Args:
-        capacities: of each backend on each load balancer that is seen.
-        unseen: names of the others.
+        capacities: the capacity of each backend on each load balancer that could be read.
+        unseen: the names of the other load balancers.
     """
     parts = [
         f"{found.backend}: in rotation {found.before} → {found.after}, floor {found.floor}"

@@ -1,4 +1,4 @@
-"""What leaves the rotation with a server, what stays in, and in which order nodes come back."""
+"""What leaves the rotation together with a server, what stays in, and in which order nodes come back."""
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -26,19 +26,19 @@ from orchestrator.planning.capacity import BackendKey, Capacity, Floors
 from orchestrator.planning.findings import Facts, Finding, PreflightFailed, Severity, read_facts
 
 Counted = Callable[[Mapping[str, Snapshot]], Mapping[str, Snapshot]]
-"""What counts of the servers that were read."""
+"""Leaves out of the snapshots what does not count, such as empty slots."""
 
 MAX_LISTED_NODES = 8  # nodes of one backend that are named
 
 
 @dataclass(frozen=True, slots=True)
-class Departure:
-    """What it means when some servers go.
+class Removal:
+    """What the removal of some servers from the rotation does.
 
     Attributes:
-        tracked: who follows whom, on all load balancers.
-        followers: the servers that are carried along, in whatever backend.
-        capacities: what stays, in each backend that they stand in.
+        tracked: which server each follower follows, on all load balancers.
+        followers: the servers that leave with them, in any backend.
+        capacities: what stays in rotation in each of their backends.
         snapshots: what was read.
     """
 
@@ -48,7 +48,7 @@ class Departure:
     snapshots: Mapping[str, Snapshot]
 
 
-async def measure_departure(
+async def measure_removal(
     balancer_group: BalancerGroup,
     leaving: Collection[ServerRef],
     policy: Policy,
@@ -57,17 +57,17 @@ async def measure_departure(
     with_followers: bool = True,
     ignored_backends: Collection[str] = (),
     counted: Counted = dict,
-) -> Departure:
-    """Read every load balancer; touch nothing.
+) -> Removal:
+    """Read every load balancer and compute what the removal of servers would do.
 
     Args:
         balancer_group: the load balancers.
-        leaving: the servers that would go.
+        leaving: the servers that would leave.
         policy: has the floor.
-        all_backends: read the backends that are not ours too: followers may stand there.
-        with_followers: whether followers go with them; see `measure_capacity`.
+        all_backends: read the backends of others too: followers may be in them.
+        with_followers: whether followers leave with them; see `measure_capacity`.
         ignored_backends: see `measure_capacity`.
-        counted: leaves out what is no server, such as empty slots.
+        counted: leaves out what does not count, such as empty slots.
 
     Raises:
         BackendError: one of them cannot be read.
@@ -77,13 +77,13 @@ async def measure_departure(
     carried = followers(tracked, leaving)
     all_backups = await read_all_backups(balancer_group.balancers, snapshots, carried.union(leaving))
     floors = Floors(counted(snapshots), policy, ignored_backends, all_backups)
-    return Departure(tracked, carried, floors.without(leaving, with_followers=with_followers), snapshots)
+    return Removal(tracked, carried, floors.without(leaving, with_followers=with_followers), snapshots)
 
 
 async def read_all_backups(
     balancers: Mapping[str, LoadBalancer], snapshots: Mapping[str, Snapshot], refs: Collection[ServerRef]
 ) -> frozenset[BackendKey]:
-    """The configuration is read only where there is more than one backup server."""
+    """Find the backends in which all backup servers serve together; reads facts only where that matters."""
     several = find_several_backups(snapshots, refs)
     names = {instance for instance, _ in several}
     facts = await read_facts({name: balancer for name, balancer in balancers.items() if name in names})
@@ -93,14 +93,14 @@ async def read_all_backups(
 def find_all_backups(facts: Mapping[str, Facts], several: Collection[BackendKey]) -> frozenset[BackendKey]:
     """Find the backends in which all backup servers serve together.
 
-    Only HAProxy's configuration file tells. Where it cannot be read, the first one alone counts.
+    Only HAProxy's configuration file says so. Where it cannot be read, the first one alone counts.
 
     Args:
-        facts: of the load balancers.
+        facts: the facts of the load balancers.
         several: see `find_several_backups`.
     """
     together = {name: _all_backups(found) for name, found in facts.items()}
-    return frozenset(place for place in several if place[1] in together.get(place[0], ()))
+    return frozenset(key for key in several if key[1] in together.get(key[0], ()))
 
 
 def _all_backups(facts: Facts) -> Collection[str]:
@@ -116,7 +116,7 @@ def find_several_backups(
         for index, (backend, _) in enumerate(names_of(snapshot.servers)):
             if (instance, backend) in counts and snapshot.servers[index].backup:
                 counts[instance, backend] += 1
-    return frozenset(place for place, count in counts.items() if count > 1)
+    return frozenset(key for key, count in counts.items() if count > 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class SharedEndpoints:
     """The load balancers with all of their backends.
 
     Attributes:
-        snapshots: of those that could be read so.
+        snapshots: the snapshots of those that could be read.
         tracked: which of their servers follow another one.
         findings: what could not be read.
     """
@@ -134,22 +134,22 @@ class SharedEndpoints:
     findings: tuple[Finding, ...] = ()
 
     def followers(self, refs: Collection[ServerRef]) -> tuple[ServerRef, ...]:
-        """The servers that are carried along when these are taken out."""
+        """Return the servers that leave the rotation together with these."""
         return tuple(sorted(followers(self.tracked, refs)))
 
     def returning(self, refs: Collection[ServerRef]) -> frozenset[ServerRef]:
-        """The followers that are in rotation as soon as these are."""
+        """Return the followers that are in rotation again as soon as these are."""
         return returning_followers(self.servers(self.followers(refs)).values(), refs)
 
     def servers(self, refs: Collection[ServerRef]) -> dict[ServerRef, Server]:
-        """Those of these that are there; no other is built."""
+        """Return those of these that are there; no other is built."""
         return present(refs, self.snapshots.values())
 
 
 async def read_shared_endpoints(balancers: Iterable[LoadBalancer]) -> SharedEndpoints:
     """Read all backends of these load balancers.
 
-    One that cannot be read so is an error: what a drain also affects there would not be known.
+    One that cannot be read is an error finding: what a drain also affects there would not be known.
     """
 
     async def read(balancer: LoadBalancer) -> Snapshot | Finding:
@@ -174,16 +174,16 @@ async def read_shared_endpoints(balancers: Iterable[LoadBalancer]) -> SharedEndp
 def judge_shared_endpoints(
     shared: SharedEndpoints, mapped: Mapping[str, Sequence[ServerRef]], ignored_backends: Collection[str]
 ) -> list[Finding]:
-    """Find server lines with a node's address and port that its turn would not take out.
+    """Find server lines with a node's address and port that its rollout would not take out of rotation.
 
-    Stopping the service would cut what comes through them, and nothing here would notice: an error, unless
-    somebody has said that it may be so. One that follows the node's own line is taken out with it. Each
-    backend is one finding, whatever of it is concerned.
+    Stopping the service would cut what comes through them, and nothing would notice it. That is an error,
+    unless the backend is accepted in `ignored_backends`. A line that follows the node's own one leaves with
+    it. Each backend is one finding.
 
     Args:
         shared: all backends.
         mapped: the server lines of each node, on all load balancers.
-        ignored_backends: backends in which that is accepted; only a warning then.
+        ignored_backends: backends in which that is only a warning.
     """
     out = {name: {*refs, *shared.followers(refs)} for name, refs in mapped.items()}
     found: dict[str, list[tuple[str, Server]]] = {}
@@ -194,7 +194,7 @@ def judge_shared_endpoints(
 
 
 def judge_followers(name: str, refs: Sequence[ServerRef], shared: SharedEndpoints) -> Iterable[Finding]:
-    """Say what a node that is taken out carries along; another machine is worth a warning."""
+    """Name the followers of a node that is taken out; those on another machine are worth a warning."""
     carried = shared.followers(refs)
     if not carried:
         return
@@ -203,8 +203,8 @@ def judge_followers(name: str, refs: Sequence[ServerRef], shared: SharedEndpoint
     same = [ref for ref in carried if is_same_endpoint(servers[ref], own)]
     others = [ref for ref in carried if ref not in same]
     for severity, found in ((Severity.WARNING, others), (Severity.INFO, same)):
-        for words in describe_followers(shared.tracked, found):
-            yield Finding(severity, name, f"also affects {words}")
+        for text in describe_followers(shared.tracked, found):
+            yield Finding(severity, name, f"also affects {text}")
 
 
 def _left_in(
@@ -212,20 +212,20 @@ def _left_in(
     out: Mapping[str, Collection[ServerRef]],
     servers: Sequence[Server],
 ) -> Iterator[tuple[str, Server]]:
-    """The lines of one load balancer that are left in, each with the node that it is too."""
+    """Yield the lines of one load balancer that would stay in rotation, each with its node."""
     own: dict[ServerRef, list[str]] = {}
     for name, refs in mapped.items():
         for ref in refs:
             own.setdefault(ref, []).append(name)
     # An address is empty where the socket's level hides it.
-    places: dict[tuple[str, int], dict[str, None]] = {}
+    node_names: dict[tuple[str, int], dict[str, None]] = {}
     for server in servers:
         if server.ref in own and server.address:
-            places.setdefault((server.address, server.port), {}).update(dict.fromkeys(own[server.ref]))
+            node_names.setdefault((server.address, server.port), {}).update(dict.fromkeys(own[server.ref]))
     for server in servers:
         if server.admin_state is AdminState.MAINT:
             continue
-        for name in places.get((server.address, server.port), ()):
+        for name in node_names.get((server.address, server.port), ()):
             if server.ref not in out[name]:
                 yield name, server
 
@@ -253,18 +253,18 @@ def _finding(backend: str, left: Sequence[tuple[str, Server]], unmanaged: Collec
     return Finding(Severity.ERROR, f"backend {backend}", text)
 
 
-def in_return_order(
+def sort_for_return(
     nodes: Sequence[Node], mapped: Mapping[str, Sequence[ServerRef]], servers: Mapping[ServerRef, Server]
 ) -> list[Node]:
-    """Put whoever is followed before those that follow it: nothing else ends what they inherit.
+    """Sort nodes so that one that is followed comes before its followers: only that ends what they inherit.
 
     Args:
-        nodes: to be put back.
-        mapped: the servers of each.
-        servers: as they are now.
+        nodes: the nodes to put back.
+        mapped: the servers of each node.
+        servers: the servers as they are now.
 
     Raises:
-        PreflightFailed: one follows a server that is out and is not put back with it.
+        PreflightFailed: a node follows a server that is out and is not put back with it.
     """
     inheriting = tracked_by(server for server in servers.values() if inherits(server))
     errors = tuple(
@@ -285,7 +285,7 @@ def in_return_order(
 
 
 def _depth(ref: ServerRef, tracked: TrackTargets) -> int:
-    """How many servers it inherits from, one after the other."""
+    """Return how many servers a server inherits from, one after the other."""
     seen: list[ServerRef] = []
     while ref in tracked and ref not in seen:
         seen.append(ref)

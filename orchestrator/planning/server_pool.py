@@ -16,12 +16,12 @@ _DECIDED = Admin.FORCED_MAINT | Admin.FORCED_DRAIN | Admin.INHERITED_MAINT | Adm
 def node_names(
     views: Iterable[Sequence[Server]], nodes: Sequence[Node], match: Match, before: Mapping[Name, str]
 ) -> dict[Name, str]:
-    """The node behind each server line of several load balancers.
+    """Return the node behind each server line of several load balancers.
 
     Args:
         views: the servers of each.
         nodes: of the application.
-        match: by what server lines belong to them.
+        match: how server lines are matched with nodes.
         before: the names until now: a slot that a node has left, and that nothing has filled since, is still
             said to be its own, unless it stands in another one now.
     """
@@ -35,19 +35,19 @@ def node_names(
 
 
 def empty_names(servers: Sequence[Server]) -> frozenset[Name]:
-    """Backend and name of the slots that nothing has filled; costs next to nothing when there are none."""
+    """Return backend and name of the slots that nothing has filled; cheap when there are none."""
     return frozenset(_empty(servers))
 
 
 def filled(servers: Sequence[Server], kept: Collection[Name] = ()) -> Sequence[Server]:
-    """The servers without empty slots; the same sequence when there are none, which costs next to nothing.
+    """Return the servers without empty slots; the same sequence, and cheap, when there are none.
 
     A backend in which every slot is empty has lost all that it had, or never had any: there the slots count,
-    so that nobody takes it for healthy.
+    so that it is not taken for healthy.
 
     Args:
-        servers: of one load balancer.
-        kept: those that count even so, because they are, or were, somebody's.
+        servers: the servers of one load balancer.
+        kept: empty slots that count all the same, because they are, or were, a node's.
     """
     empty = empty_names(servers).difference(kept)
     if not empty:
@@ -65,14 +65,14 @@ def filled_of(
     nodes: Sequence[Node] = (),
     match: Match = "name",
 ) -> dict[str, Snapshot]:
-    """What load balancers say, without empty slots.
+    """Return the snapshots without empty slots.
 
     Args:
-        snapshots: as they were read.
-        kept: servers that count even so.
-        nodes: of the application. A slot that a node has by its name counts: a floor must not shrink because
-            a node has died, and its record with it.
-        match: by what servers belong to nodes.
+        snapshots: the snapshots, by load balancer.
+        kept: servers that count all the same.
+        nodes: all nodes. A slot that a node has by its name counts: a floor must not shrink because a node
+            has died and its record is gone.
+        match: how server lines are matched with nodes.
     """
     found = {}
     for instance, snapshot in snapshots.items():
@@ -85,7 +85,7 @@ def filled_of(
 
 
 def _empty(servers: Sequence[Server]) -> Iterator[Name]:
-    """By name; servers in the same state share one look."""
+    """Yield the names of empty slots; of servers in the same state one is judged."""
     columns = columns_of(servers)
     heads = {first for first in set(columns.alike) if servers[first].empty_slot}
     if heads:
@@ -93,19 +93,19 @@ def _empty(servers: Sequence[Server]) -> Iterator[Name]:
 
 
 @dataclass(slots=True)
-class _Seen:
+class _History:
     """What was seen of the servers of one load balancer, by backend and server name."""
 
-    served: set[Name] = field(default_factory=set)  # took traffic, once at least
+    served: set[Name] = field(default_factory=set)  # took traffic at least once
     rotated: set[Name] = field(default_factory=set)  # were in rotation with full health
-    filled: set[Name] = field(default_factory=set)  # were no empty slots
-    last: tuple[object, ...] = ()  # what decides, as it was at the last look
+    filled: set[Name] = field(default_factory=set)  # were filled at least once
+    last: tuple[object, ...] = ()  # what decides, in the last snapshot
 
 
 class ServerPool:
-    """Shown every look at a load balancer while a rollout goes on.
+    """The history of the servers while a rollout goes on; it is shown every snapshot of a load balancer.
 
-    A look costs little, however many servers there are: those in the same state are judged once.
+    A snapshot costs little, however many servers there are: those in the same state are judged once.
     """
 
     def __init__(
@@ -113,41 +113,43 @@ class ServerPool:
         nodes: Mapping[ServerRef, str] | None = None,
         backends: Collection[str] | None = None,
         *,
-        mends: bool = False,
+        is_rollback: bool = False,
     ) -> None:
-        """Begin with what the plan knows; nothing has been seen yet.
+        """Begin with the servers of the plan; no snapshot was shown yet.
 
         Args:
             nodes: the servers of the plan, with the names of their nodes.
-            backends: of the application; by default all that are seen.
-            mends: it is a rollback, which brings back what fell out: no node that is yet to come holds it
-                up.
+            backends: the backends of the application; by default all.
+            is_rollback: a rollback brings back what fell out: a node that it has not come to yet does not
+                hold it up.
         """
-        self._mends = mends
+        self._is_rollback = is_rollback
         self._ended: set[str] = set()
         self._nodes = dict(nodes or {})
         self._backends = None if backends is None else frozenset(backends)
-        self._seen: dict[str, _Seen] = {}
-        self._fell: dict[ServerRef, tuple[str, ...]] = {}  # of servers that are down: nodes under way then
-        self._under_way: tuple[str, ...] = ()  # under way, from the moment at which the node was touched
+        self._histories: dict[str, _History] = {}
+        self._fell: dict[
+            ServerRef, tuple[str, ...]
+        ] = {}  # servers that are down, with the nodes under way when they fell
+        self._under_way: tuple[str, ...] = ()  # nodes from the moment at which they were touched
         self._last: tuple[str, ...] = ()  # the node that ended last
 
     def begin(self, node: str) -> None:
-        """From here on something is done to this node."""
+        """Note that a node is worked on from now on."""
         if node not in self._under_way:
             self._under_way = (*self._under_way, node)
 
     def end(self, node: str) -> None:
-        """The rollout of this node is over, however it ended."""
+        """Note that the rollout of a node is over, however it ended."""
         self._ended.add(node)
         if node in self._under_way:
             self._under_way = tuple(name for name in self._under_way if name != node)
             self._last = (node,)
 
     def see(self, snapshot: Snapshot) -> None:
-        """The next look at one load balancer."""
+        """Take note of the next snapshot of one load balancer."""
         instance = snapshot.info.instance
-        seen = self._seen.setdefault(instance, _Seen())
+        history = self._histories.setdefault(instance, _History())
         columns = columns_of(snapshot.servers)
         heads = {first: snapshot.servers[first] for first in set(columns.alike)}
         serving = {first for first, server in heads.items() if server.receives_traffic and not server.backup}
@@ -155,17 +157,17 @@ class ServerPool:
         empty = {first for first, server in heads.items() if server.empty_slot}
         down = {first for first, server in heads.items() if _is_down(server)}
         last = columns.names, columns.alike, serving, rotating, empty, down
-        if last == seen.last:
+        if last == history.last:
             return
-        seen.last = last
+        history.last = last
         alike = list(zip(columns.names, columns.alike, strict=True))
         if self._backends is not None:
             alike = [(name, first) for name, first in alike if name[0] in self._backends]
-        seen.served.update(name for name, first in alike if first in serving)
-        seen.rotated.update(name for name, first in alike if first in rotating)
-        seen.filled.update(name for name, first in alike if first not in empty)
+        history.served.update(name for name, first in alike if first in serving)
+        history.rotated.update(name for name, first in alike if first in rotating)
+        history.filled.update(name for name, first in alike if first not in empty)
         fallen = {
-            ServerRef(instance, *name) for name, first in alike if first in down and name in seen.served
+            ServerRef(instance, *name) for name, first in alike if first in down and name in history.served
         }
         for ref in [ref for ref in self._fell if ref.instance == instance and ref not in fallen]:
             del self._fell[ref]
@@ -173,21 +175,25 @@ class ServerPool:
             self._fell.setdefault(ref, self._under_way or self._last)
 
     def filled(self, snapshots: Mapping[str, Snapshot]) -> dict[str, Snapshot]:
-        """Without empty slots, but for those that were filled once, and those of the plan."""
-        kept = {ServerRef(instance, *name) for instance, seen in self._seen.items() for name in seen.filled}
+        """Return the snapshots without empty slots that were never filled and are not of the plan."""
+        kept = {
+            ServerRef(instance, *name)
+            for instance, history in self._histories.items()
+            for name in history.filled
+        }
         return filled_of(snapshots, kept | self._nodes.keys())
 
     def fallen(self, snapshots: Mapping[str, Snapshot], but: Collection[ServerRef]) -> str:
-        """Who fell out of rotation by itself and is down now, in words; empty when nobody did.
+        """Describe the servers that fell out of rotation by themselves and are down now; empty when none did.
 
-        A server that was down before the rollout began is not among them: the floor is what it counts for.
+        A server that was down before the rollout began is not among them; the floor takes it into account.
 
         Args:
-            snapshots: as they were read now, and were shown to `see`.
+            snapshots: the snapshots of now, which were shown to `see`.
             but: servers that are worked on, or were left out: it is known why these are down.
         """
         but = frozenset(but)
-        if self._mends:
+        if self._is_rollback:
             but |= {ref for ref, node in self._nodes.items() if node not in self._ended}
         if not self._fell.keys() - but:
             return ""
@@ -207,13 +213,13 @@ class ServerPool:
         )
 
     def missing(self, snapshots: Iterable[Snapshot]) -> list[Server]:
-        """Servers of no node of the plan that were in rotation, and are not now, by nobody's decision."""
+        """Return the servers outside the plan that were in rotation and are not now, by nobody's decision."""
         return [
             server
             for snapshot in snapshots
-            if (seen := self._seen.get(snapshot.info.instance)) is not None
+            if (history := self._histories.get(snapshot.info.instance)) is not None
             for server in snapshot.servers
-            if (server.ref.backend, server.ref.server) in seen.rotated
+            if (server.ref.backend, server.ref.server) in history.rotated
             and server.ref not in self._nodes
             and not server.in_rotation
             and not server.admin & _DECIDED
@@ -221,12 +227,12 @@ class ServerPool:
         ]
 
     def name_of(self, ref: ServerRef) -> str:
-        """The node of a server of the plan; of any other, backend and server."""
+        """Return the node of a server of the plan; for any other server, backend and server name."""
         return self._nodes.get(ref, path(ref))
 
 
 def _is_down(server: Server) -> bool:
-    """Whether its checks, its agent or name resolution keep it down, and no operator does."""
+    """Return whether checks, an agent or name resolution keep a server down, and no operator does."""
     return server.operational is Operational.STOPPED and not server.admin & _DECIDED
 
 

@@ -1,4 +1,4 @@
-"""What preflight thinks of the load balancers: errors that forbid a rollout, warnings that explain it."""
+"""Findings about the load balancers: errors that forbid a rollout, and warnings about what it will do."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
@@ -29,7 +29,7 @@ async def judge_balancers(
     snapshots: Mapping[str, Snapshot],
     facts: Mapping[str, Facts],
 ) -> list[Finding]:
-    """What is special about each load balancer, its processes and its configuration."""
+    """Judge each load balancer, its processes and its configuration."""
     group, policy = application.balancer_group, application.policy
     findings = [finding for snapshot in snapshots.values() for finding in _judge_balancer(snapshot)]
     findings += (
@@ -43,7 +43,7 @@ async def judge_balancers(
 
 
 def _judge_balancer(snapshot: Snapshot) -> Iterable[Finding]:
-    """Level, liveness and algorithm of one load balancer."""
+    """Judge level, liveness and algorithm of one load balancer."""
     name = snapshot.info.instance
     yield from judge_level(snapshot)
     if snapshot.info.stopping:
@@ -60,7 +60,7 @@ def _judge_balancer(snapshot: Snapshot) -> Iterable[Finding]:
 
 
 def judge_servers(servers: Sequence[Server], force_ready: bool) -> Iterable[Finding]:
-    """What is special about the server lines of one node that is put in rotation, or not (`force_ready`)."""
+    """Judge the server lines of one node, which is put in rotation on request or not (`force_ready`)."""
     for server in servers:
         where = str(server.ref)
         original = OriginalState.of(server)
@@ -95,14 +95,14 @@ def _judge_configuration(
     ports: Mapping[ServerRef, int],
     policy: Policy,
 ) -> list[Finding]:
-    """What only HAProxy's configuration file tells, and what follows from it.
+    """Judge what only HAProxy's configuration file says.
 
     Args:
-        facts: of each load balancer.
-        backends: of the application.
-        snapshots: as they were read now.
-        ports: of the nodes to be worked on, by server.
-        policy: of the rollout.
+        facts: the facts of each load balancer.
+        backends: the backends of the application.
+        snapshots: the snapshots of now.
+        ports: the ports of the nodes to be worked on, by server.
+        policy: the policy of the rollout.
     """
     findings: list[Finding] = []
     for name, fact in facts.items():
@@ -134,7 +134,7 @@ def _judge_facts(name: str, facts: Facts, backends: Iterable[str]) -> Iterator[F
 
 
 def _judge_ports(snapshot: Snapshot, facts: Facts, ports: Mapping[ServerRef, int]) -> Iterator[Finding]:
-    """Refuse what HAProxy adds to a client's port where it was taken for the port of a node."""
+    """Refuse a port that HAProxy adds to the client's where it was taken for the port of a node."""
     relative = frozenset[Name]() if isinstance(facts, BackendError) else facts.relative_ports or ()
     if not relative:
         return

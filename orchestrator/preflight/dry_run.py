@@ -1,4 +1,4 @@
-"""Every command that a rollout would send, and the rules of sudoers(5) that let it. Pure."""
+"""The commands that a rollout would send, and the rules of sudoers(5) that allow them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
@@ -16,7 +16,7 @@ from orchestrator.planning.plan import PlannedCommand
 
 
 def commands_for(context: DryRunContext) -> tuple[PlannedCommand, ...]:
-    """The commands of all planned steps, in the order in which they would be sent."""
+    """List the commands of all planned steps, in the order in which they would be sent."""
     return tuple(
         PlannedCommand(step, target, command)
         for step in context.planned.steps
@@ -25,10 +25,10 @@ def commands_for(context: DryRunContext) -> tuple[PlannedCommand, ...]:
 
 
 def prefetch_for(versions: Iterable[tuple[Node, str | None]]) -> tuple[PlannedCommand, ...]:
-    """The commands that run on all nodes in parallel before the first one is touched.
+    """List the commands that run on all nodes in parallel before the first one is touched.
 
     Args:
-        versions: each node with the version that it is to have; None where nothing is to be upgraded.
+        versions: each node with its target version; None where nothing is upgraded.
     """
     return tuple(
         PlannedCommand("install", node.host.name, node.host.render(command))
@@ -38,18 +38,19 @@ def prefetch_for(versions: Iterable[tuple[Node, str | None]]) -> tuple[PlannedCo
     )
 
 
-NOT_THERE = "0.0.0.rolldeck"  # a version that nobody has: looking for it goes all the way
-_PID, _START = 2_147_483_647, 2_147_483_646  # of a process that there is not
+NOT_THERE = "0.0.0.rolldeck"  # a version that does not exist: every command that looks for it is needed
+_PID, _START = 2_147_483_647, 2_147_483_646  # of a process that does not exist
 _NUMBER = "[0-9]+"
 
 
 @dataclass(frozen=True, slots=True)
 class NodeRules:
-    """What one node needs.
+    """The sudo rules that one node needs.
 
     Attributes:
-        rules: lines of sudoers, in the order in which they are needed first.
-        problems: why a rule is missing or wrong, in words.
+        node: the name of the node.
+        rules: lines of sudoers, in the order in which they are first needed.
+        problems: why a rule is missing or wrong.
     """
 
     node: str
@@ -57,17 +58,17 @@ class NodeRules:
     problems: tuple[str, ...]
 
 
-async def sudo_rules(nodes: Sequence[Node], version: str) -> list[NodeRules]:
-    """The sudo rules that nodes need, asked of all of them side by side.
+async def find_sudo_rules(nodes: Sequence[Node], version: str) -> list[NodeRules]:
+    """Find the sudo rules that nodes need, on all of them in parallel.
 
     Args:
-        nodes: of the application; each is looked at, and nothing is changed.
-        version: any that could be installed; the rules hold for all others, too.
+        nodes: the nodes of the application; nothing is changed on them.
+        version: any version that could be installed; the rules hold for all others too.
     """
-    return list(await asyncio.gather(*(_of_node(node, version) for node in nodes)))
+    return list(await asyncio.gather(*(_find_node_rules(node, version) for node in nodes)))
 
 
-async def _of_node(node: Node, version: str) -> NodeRules:
+async def _find_node_rules(node: Node, version: str) -> NodeRules:
     host = node.host
     if not isinstance(host, CommandHost):
         return NodeRules(node.name, (), ("its host runs no commands",))
@@ -78,8 +79,8 @@ async def _of_node(node: Node, version: str) -> NodeRules:
         return NodeRules(node.name, (), (f"cannot be queried: {error.beside(node.name)}",))
     with rehearsing() as sent:
         await _rehearse(node, version)
-        noted = [rehearsed.command for rehearsed in sent]
-        sent += [rehearsed for rehearsed in _built(node, version) if rehearsed.command not in noted]
+        recorded = [rehearsed.command for rehearsed in sent]
+        sent += [rehearsed for rehearsed in _built(node, version) if rehearsed.command not in recorded]
     patterns = {
         version: VERSION_PATTERN,
         NOT_THERE: VERSION_PATTERN,
@@ -119,9 +120,9 @@ async def _rules(
 
 
 async def _rehearse(node: Node, version: str) -> None:
-    """Everything that a rollout may ask of a node; what is refused has been noted all the same."""
+    """Call everything that a rollout may; commands are recorded, also those that are refused."""
     service, installer = node.service, node.installer
-    looks: list[Callable[[], Awaitable[object]]] = [
+    queries: list[Callable[[], Awaitable[object]]] = [
         service.state,
         service.obstacles,
         service.caveats,
@@ -134,7 +135,7 @@ async def _rehearse(node: Node, version: str) -> None:
         lambda: node.host.alive(_PID, _START),
     ]
     if node.connections is not None:
-        looks.append(node.connections.count)
+        queries.append(node.connections.count)
     changes: list[Callable[[], Awaitable[object]]] = [
         service.stop,
         service.start,
@@ -142,14 +143,14 @@ async def _rehearse(node: Node, version: str) -> None:
         lambda: installer.install(version),
     ]
     if (registration := node.registration) is not None:
-        looks += [registration.check, registration.query]
-    for call in (*looks, *changes):
+        queries += [registration.check, registration.query]
+    for call in (*queries, *changes):
         with suppress(RolldeckError):
             await call()
 
 
 def _built(node: Node, version: str) -> Iterator[Rehearsed]:
-    """What follows a look that was refused, or that found nothing, was not sent."""
+    """Yield the commands that are not sent when a query before them is refused or finds nothing."""
     registration, installer = node.registration, node.installer
     untracked = [node.service.stop_command(), node.service.start_command()]
     if registration is not None:

@@ -1,4 +1,4 @@
-"""What preflight finds on the nodes: reachable, service, port, health, and versions that can be had."""
+"""What preflight finds on the nodes: host, service, port, health, and which versions are available."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 MAX_OTHER_VERSIONS = 5  # versions that an error names
 MAX_CHECKS_PER_HOST = (
-    4  # looks on one host: Ansible's are all on the console's machine, and each is a second's work
+    4  # at a time on one host: Ansible's checks all run on the console's machine, a second each
 )
 
 
@@ -34,18 +34,18 @@ class Observation:
     healthy: bool
     registered: Registered | None
     findings: tuple[Finding, ...]
-    cannot_stop: str = ""  # why its manager would not stop it
-    obstacles: tuple[str, ...] = ()  # why its manager could not stop or start it, by what it may do
-    caveats: tuple[str, ...] = ()  # what its manager cannot know or do
+    cannot_stop: str = ""  # why its service manager would not stop it
+    obstacles: tuple[str, ...] = ()  # what its service manager lacks to stop or start it
+    caveats: tuple[str, ...] = ()  # what its service manager cannot know or do
 
 
 async def observe_nodes(nodes: Sequence[Node]) -> list[Observation]:
-    """Look at all nodes side by side; what cannot be measured becomes an error finding, not a guess."""
+    """Observe all nodes in parallel; what cannot be measured becomes an error finding, not a guess."""
     return list(await asyncio.gather(*(_observe_node(node) for node in nodes)))
 
 
 def judge_stop(node: PlannedNode, seen: Observation) -> Iterator[Finding]:
-    """What forbids to stop its service, where that is planned, and what there is to know before."""
+    """Yield what forbids to stop the service of a node, where that is planned, and its caveats."""
     if "stop" in node.steps:
         for problem in (*filter(None, [seen.cannot_stop]), *seen.obstacles):
             yield Finding(Severity.ERROR, node.name, problem)
@@ -54,7 +54,7 @@ def judge_stop(node: PlannedNode, seen: Observation) -> Iterator[Finding]:
 
 
 def judge_own_health(serving: Sequence[Observation], *, is_repair: bool) -> Iterator[Finding]:
-    """Find an own health check that no node in rotation passes: HAProxy finds them healthy, it is wrong."""
+    """Find a health check that fails on every node in rotation: HAProxy says otherwise, so it is wrong."""
     if serving and not any(seen.healthy for seen in serving):
         text = (
             "own health fails on every node that is in rotation; the first node would certainly fail verify"
@@ -76,19 +76,19 @@ async def _registered(node: Node, measure: _Measure) -> Registered | None:
 
 
 def _judge(node: Node, registration: Registration, seen: Registered) -> Iterator[Finding]:
-    place = registration.name
+    registry = registration.name
     if not seen.exists:
-        yield Finding(Severity.WARNING, node.name, f"{place} does not have it now")
+        yield Finding(Severity.WARNING, node.name, f"{registry} does not have it now")
     elif seen.set_by_rollout:
-        text = f"is in maintenance in {place} since an earlier rollout; its upgrade ends that"
+        text = f"is in maintenance in {registry} since an earlier rollout; its upgrade ends that"
         yield Finding(Severity.WARNING, node.name, text)
     elif seen.maintenance:
-        text = f"is in maintenance in {place} now, and is left there: {seen.maintenance}"
+        text = f"is in maintenance in {registry} now, and is left there: {seen.maintenance}"
         yield Finding(Severity.INFO, node.name, text)
 
 
 async def _caveats(node: Node) -> tuple[str, ...]:
-    """That they cannot be known is one, and keeps nothing from going on either."""
+    """Read the caveats of the service manager; that they cannot be read is one too, and no error."""
     try:
         return await node.service.caveats()
     except BackendError as error:
@@ -108,7 +108,7 @@ async def _observe_node(node: Node) -> Observation:
     await measure("cannot be reached", node.host.connect)
     if findings:
         return Observation(node, None, None, False, None, tuple(findings))
-    with shared_queries():  # each answer of the manager is read for several of these
+    with shared_queries():  # several of these read the same answer of the manager
         state = await measure("service state cannot be read", node.service.state)
         is_open = await measure(f"port {node.port} cannot be checked", node.port_probe.is_open)
         obstacles = await measure(
@@ -131,7 +131,7 @@ async def _observe_node(node: Node) -> Observation:
     return Observation(
         node=node,
         installed=installed,
-        # What is being stopped has to be started again, whichever version answers.
+        # A service that is being stopped has to be started again, whichever version answers.
         running=health.version if health is not None and not (state and state.stopping) else None,
         healthy=health is not None and health.ok,
         registered=registered,
@@ -145,35 +145,35 @@ async def _observe_node(node: Node) -> Observation:
 async def check_availability(
     nodes: Collection[Node], planned: Sequence[PlannedNode], version: str
 ) -> dict[str, Availability]:
-    """Look for the version on all nodes to be installed, at most `MAX_CHECKS_PER_HOST` times on one host.
+    """Check for the version on all nodes that install it, at most `MAX_CHECKS_PER_HOST` at a time on a host.
 
     Args:
-        nodes: those that could be looked at; others are not asked again.
-        planned: what is to be done with each node.
-        version: of the plan, for nodes without one of their own.
+        nodes: the nodes that could be observed; others are not queried again.
+        planned: what is done with each node.
+        version: the plan's, for nodes without one of their own.
 
     Returns:
-        What was found, by the name of the node.
+        The availability by the name of the node.
     """
     node_by_name = {node.name: node for node in nodes}
     slots = _slots(nodes)
-    asked = {
+    checks = {
         row.name: _check(node_by_name[row.name].installer, row.target_version or version, slots)
         for row in planned
         if row.name in node_by_name and _is_installed(row, row.target_version or version)
     }
-    return dict(zip(asked, await asyncio.gather(*asked.values()), strict=True))
+    return dict(zip(checks, await asyncio.gather(*checks.values()), strict=True))
 
 
 async def check_ways_back(nodes: Collection[Node], planned: Sequence[PlannedNode]) -> list[Finding]:
-    """Whether each node could be given the version that it has now once more, after another one.
+    """Check whether the present version of each node could be installed again after another one.
 
-    A rollback installs like an upgrade: it takes the old package, image or release, and an installer that
-    goes down. Where the wanted version cannot be had nothing will be installed, and nothing is asked.
+    A rollback installs like an upgrade: it takes the old package, image or release, and an installer that can
+    downgrade. Where the target version is not available nothing will be installed, and nothing is checked.
 
     Args:
-        nodes: those that could be looked at.
-        planned: what is to be done with each node, and whether its wanted version can be had.
+        nodes: the nodes that could be observed.
+        planned: what is done with each node, and whether its target version is available.
     """
     node_by_name = {node.name: node for node in nodes}
     rows = [row for row in planned if row.name in node_by_name and _has_way_back(row)]
@@ -186,7 +186,7 @@ async def check_ways_back(nodes: Collection[Node], planned: Sequence[PlannedNode
 
 
 def _slots(nodes: Collection[Node]) -> dict[str, asyncio.Semaphore]:
-    """By the name of the host on which an installer runs its commands."""
+    """Return how many checks may run at a time, by the host on which an installer runs its commands."""
     return {node.installer.host.name: asyncio.Semaphore(MAX_CHECKS_PER_HOST) for node in nodes}
 
 
@@ -222,18 +222,18 @@ async def _way_back(node: Node, row: PlannedNode, slots: Mapping[str, asyncio.Se
 async def _check_way_back(
     node: Node, row: PlannedNode, slots: Mapping[str, asyncio.Semaphore]
 ) -> Availability:
-    """What was found of the wanted version where that holds for any: Ansible takes a second for a look."""
+    """Return the availability of the target version where it holds for any: Ansible's takes a second."""
     version = row.installed or ""
     if row.availability is None or not row.availability.any_version:
         return await _check(node.installer, version, slots)
-    node.installer.install_commands(version)  # raises ConfigError for a version that it does not take
+    node.installer.install_commands(version)  # raises ConfigError for a version that it does not accept
     return row.availability
 
 
 def judge_availability(
     found: Mapping[str, Availability], planned: Sequence[PlannedNode], version: str
 ) -> Iterator[Finding]:
-    """A version that cannot be had is an error, one that may be had is said not to be checked."""
+    """Judge the target versions: an unavailable one is an error; that one was not checked is information."""
     wanted = {row.name: row.target_version or version for row in planned}
     for name, availability in found.items():
         match availability.presence:
@@ -247,12 +247,12 @@ def judge_availability(
 
 
 def _is_installed(row: PlannedNode, version: str) -> bool:
-    """Whether its turn will install the version. One that an installer may still bring is not looked for."""
+    """Return whether the rollout will install the version, and no earlier installer may still do so."""
     return "install" in row.steps and row.installed != version and row.running_command is None
 
 
 def _words(availability: Availability, version: str) -> str:
-    """For a version that somebody has typed."""
+    """Describe what was found, with a suggestion: somebody may have mistyped the version."""
     meant = suggest(version, availability.others).strip()
     return "; ".join(part for part in (_without_suggestion(availability), meant) if part)
 
@@ -266,12 +266,14 @@ def _without_suggestion(availability: Availability) -> str:
 
 
 def name_failures(plan: Plan, history: FleetHistory) -> Plan:
-    """The plan, with the rollout in which a version has failed on a node, and a warning of that."""
+    """Return the plan with the rollouts in which target versions have failed before, and warnings of that."""
     nodes, findings = [], []
     for node in plan.nodes:
         failure = history.failure(node.name, plan.target_version(node.name)) if node.steps else None
         nodes.append(node if failure is None else replace(node, failed_in=failure.entry))
-        if failure is not None and failure.entry != node.unfinished_rollout:  # the plan tells of that already
+        if (
+            failure is not None and failure.entry != node.unfinished_rollout
+        ):  # the plan has a finding about that already
             text = (
                 f"{failure.version} failed here at {failure.step} in rollout {failure.entry}: {failure.error}"
             )

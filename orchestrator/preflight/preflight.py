@@ -1,4 +1,4 @@
-"""Preflight: everything that can be known before anything is touched, and the plan that follows from it."""
+"""Preflight: reads everything before anything is touched, and computes the plan that follows."""
 
 import asyncio
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from orchestrator.planning.application import Application
 from orchestrator.planning.capacity import Capacity, Floors
 from orchestrator.planning.findings import Facts, Finding, Severity, read_facts
 from orchestrator.planning.mapping import Mapped, map_nodes, select_nodes
-from orchestrator.planning.plan import Plan, PlannedNode, Unfinished, batches, in_order, steps_for
+from orchestrator.planning.plan import Plan, PlannedNode, Unfinished, batches, sort_by_order, steps_for
 from orchestrator.planning.removal import (
     SharedEndpoints,
     find_all_backups,
@@ -48,17 +48,17 @@ async def preflight(
     known_findings: Sequence[Finding] = (),
     is_repair: bool = False,
 ) -> Plan:
-    """Look at everything and compute the plan. Touches nothing.
+    """Read everything and compute the plan; nothing is changed.
 
     Args:
-        application: what to upgrade.
-        version: to which version; None to look only, as if every node had to be upgraded.
+        application: the application to upgrade.
+        version: the version to install; None to plan as if every node had to be upgraded.
         limit: node names or patterns such as "web[12]"; all nodes when empty.
         force_ready: nodes to put in rotation at the end although a human has them out now.
         unfinished: nodes that an earlier rollout did not finish, with what they were before it.
-        target_versions: of nodes that are to have another one than `version`.
-        known_findings: what has been found already, such as a freeze.
-        is_repair: it is to mend what is there, such as a rollback: nodes that are not well forbid nothing.
+        target_versions: the versions of nodes that are to have another one than `version`.
+        known_findings: findings that were made before, such as a freeze.
+        is_repair: whether it is a repair, such as a rollback, which unhealthy nodes do not forbid.
 
     Returns:
         The plan; when `plan.errors` is not empty it must not be run.
@@ -71,12 +71,12 @@ async def preflight(
     servers = {server.ref: server for snapshot in snapshots.values() for server in snapshot.servers}
     facts = await read_facts(application.balancer_group.balancers)
     findings += await judge_balancers(application, nodes, mapped, snapshots, facts)
-    elsewhere = await read_shared_endpoints(application.balancer_group.balancers[name] for name in snapshots)
+    shared = await read_shared_endpoints(application.balancer_group.balancers[name] for name in snapshots)
     findings += [
-        *elsewhere.findings,
-        *judge_shared_endpoints(elsewhere, mapped, application.ignored_backends),
+        *shared.findings,
+        *judge_shared_endpoints(shared, mapped, application.ignored_backends),
     ]
-    floors = _floors(application, snapshots, elsewhere, mapped, facts)
+    floors = _floors(application, snapshots, shared, mapped, facts)
 
     planned: list[PlannedNode] = []
     serving: list[Observation] = []
@@ -99,8 +99,8 @@ async def preflight(
             )
             node = replace(node, commands=commands)
         if node.steps:
-            node = replace(node, followers=elsewhere.followers(node.refs))
-            findings += judge_followers(name, _leaving(node), elsewhere)
+            node = replace(node, followers=shared.followers(node.refs))
+            findings += judge_followers(name, _leaving(node), shared)
         planned.append(node)
         findings += _judge_node(node, own, before, ready)
         is_measured = all(finding.severity is not Severity.ERROR for finding in seen.findings)
@@ -121,13 +121,15 @@ async def preflight(
     findings += judge_own_health(serving, is_repair=is_repair)
     policy = application.policy
     first, rest = (
-        in_order([node.name for node in planned if node.steps and node.unproven is unproven], policy.order)
+        sort_by_order(
+            [node.name for node in planned if node.steps and node.unproven is unproven], policy.order
+        )
         for unproven in (True, False)
     )
     todo = [*first, *rest]
-    # What nobody has proven takes traffic: it is decided about before anything else is taken out.
+    # Nodes that serve without a proof come first: they are decided about before others are taken out.
     cut = batches(first, policy.serial) + batches(rest, policy.serial)
-    capacities = _capacities(cut, planned, floors, elsewhere)
+    capacities = _capacities(cut, planned, floors, shared)
     for names, after in zip(cut, capacities, strict=True):
         findings += _judge_capacities(names, after)
     return Plan(
@@ -149,14 +151,14 @@ async def preflight(
 def _capacities(
     cut: Sequence[Sequence[str]], planned: Sequence[PlannedNode], floors: Floors, shared: SharedEndpoints
 ) -> tuple[tuple[Capacity, ...], ...]:
-    """What stays in rotation while each batch is out."""
+    """Return what stays in rotation while each batch is out."""
     capacities = []
     back: set[ServerRef] = set()
     for batch in cut:
-        members = [node for node in planned if node.name in batch]
-        capacities.append(floors.without({ref for node in members for ref in _leaving(node)}, back))
+        batch_nodes = [node for node in planned if node.name in batch]
+        capacities.append(floors.without({ref for node in batch_nodes for ref in _leaving(node)}, back))
         # A batch that does not come back stops the rollout before the next one begins.
-        returning = {ref for node in members for ref in _returning(node)}
+        returning = {ref for node in batch_nodes for ref in _returning(node)}
         back |= returning | shared.returning(returning)
     return tuple(capacities)
 
@@ -169,7 +171,7 @@ def _judge_capacities(batch: Sequence[str], after: Sequence[Capacity]) -> Iterat
 
 
 def _judge_health_check(application: Application) -> Iterator[Finding]:
-    """Without one, a version that opens its port and answers every request wrongly is taken for good."""
+    """Warn where no health check is configured: a wrong version that opens its port is taken for good."""
     if application.has_health_check:
         return
     checks = (
@@ -184,7 +186,7 @@ def _judge_health_check(application: Application) -> Iterator[Finding]:
 def _judge_node(
     node: PlannedNode, servers: Sequence[Server], unfinished: Unfinished | None, ready: bool
 ) -> Iterator[Finding]:
-    """Who has left it and what becomes of it, or what is special about its server lines."""
+    """Yield how an earlier rollout left a node, or what is special about its server lines."""
     if unfinished is not None and not ready and any(not server.in_rotation for server in servers):
         text = f"{unfinished.text}; this rollout finishes it and puts it back as before"
         yield Finding(Severity.WARNING, node.name, text)
@@ -198,15 +200,15 @@ def _judge_node(
 def _floors(
     application: Application,
     snapshots: Mapping[str, Snapshot],
-    elsewhere: SharedEndpoints,
+    shared: SharedEndpoints,
     mapped: Mapped,
     facts: Mapping[str, Facts],
 ) -> Floors:
     refs = {ref for own in mapped.values() for ref in own}
     known = filled_of(
-        {**snapshots, **elsewhere.snapshots}, refs, nodes=application.nodes, match=application.match
+        {**snapshots, **shared.snapshots}, refs, nodes=application.nodes, match=application.match
     )
-    refs.update(elsewhere.followers(refs))
+    refs.update(shared.followers(refs))
     all_backups = find_all_backups(facts, find_several_backups(known, refs))
     return Floors(known, application.policy, application.ignored_backends, all_backups)
 
@@ -281,12 +283,12 @@ def _is_as_before(server: Server, original: OriginalState) -> bool:
 
 
 def _leaving(node: PlannedNode) -> tuple[ServerRef, ...]:
-    """The servers that this node's turn takes out of rotation."""
+    """Return the servers that the rollout of a node takes out of rotation."""
     return node.refs if "drain" in node.steps else ()
 
 
 def _returning(node: PlannedNode) -> set[ServerRef]:
-    """The servers that are in rotation once this node's turn is done."""
+    """Return the servers that are in rotation once the rollout of a node is done."""
     return {
         ref
         for ref, original in node.originals.items()

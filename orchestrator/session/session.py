@@ -17,7 +17,7 @@ from orchestrator.events.events import NodeNote, Record, RolloutEnded
 from orchestrator.events.state import RolloutState
 from orchestrator.inventory.inventory import Inventory
 from orchestrator.live.poller import FleetView
-from orchestrator.live.versions import VersionTracker, look_at_versions
+from orchestrator.live.versions import VersionTracker, read_versions
 from orchestrator.node import Node
 from orchestrator.planning.application import Application
 from orchestrator.planning.findings import Finding, PreflightFailed, Severity, judge_freeze
@@ -146,7 +146,7 @@ class Session:
         views = [instance.servers for instance in view.instances]
         # By address a node moves from slot to slot, and the servers are called the same.
         slots = [empty_names(servers) for servers in views] if match == "address" else []
-        seen = (nodes, *(instance.places for instance in view.instances), *slots)
+        seen = (nodes, *(instance.rows for instance in view.instances), *slots)
         if seen != self._learnt:
             self._learnt = seen
             self.names = node_names(views, nodes, match, self.names)
@@ -295,7 +295,7 @@ class Session:
         planned = {node.name for node in plan.nodes}
         others = [node for node in self.application.nodes if node.name not in planned]
         if unknown := [node for node in others if node.name not in known]:
-            known |= await look_at_versions(unknown, sees=self.versions.sees)
+            known |= await read_versions(unknown, sees=self.versions.sees)
         return {node.name: known[node.name] for node in others if node.name in known}
 
     async def _carry_out(self, proposal: Proposal, found: Sequence[object]) -> tuple[RolloutEnded, int]:

@@ -201,7 +201,7 @@ class StatusReader:
             names = {spec.name for spec in specs}
             nodes = await self._adapters.nodes(app, own, self._source, specs)
         sees = bool(nodes) and own.health_check.reports_version
-        running, on_disk = await asyncio.gather(running_versions(nodes, sees=sees), self._disks.look(nodes))
+        running, on_disk = await asyncio.gather(running_versions(nodes, sees=sees), self._disks.read(nodes))
         versions = {node: NodeVersion(node, version, "health") for node, version in running.items()}
         for name, last in known.items():
             if last.version and name not in versions and (not names or name in names):

@@ -80,7 +80,7 @@ async def console_stack(
             session.bus.subscribe(records.append)
             watch = Poller(session.application.balancer_group, session.clock, interval=POLL)
             polling = asyncio.create_task(watch.run())
-            await session.versions.look(session.application.nodes)
+            await session.versions.read(session.application.nodes)
             try:
                 yield ConsoleStack(stack, session, watch, records)
             finally:

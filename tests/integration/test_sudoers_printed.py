@@ -21,7 +21,7 @@ from backends.services.command import CommandService, CommandSettings
 from backends.templates import VERSION_PATTERN
 from console.demo.stack import Stack
 from orchestrator.node import Node
-from orchestrator.preflight.dry_run import sudo_rules
+from orchestrator.preflight.dry_run import find_sudo_rules
 from tests.support.login_user import NAME, machine_with_sudo, needs_sudo, open_folder
 from tests.support.rollouts import NEW, OLD, rolldeck, world
 from tests.support.servers.sshd import Sshd
@@ -173,7 +173,7 @@ async def test_sudo_before_everything_has_rules_too() -> None:
         host = SshHost("web1", sshd.alias, SshSettings(config=str(sshd.ssh_config)), sudo=True)
         node = node_of(host, place)
         try:
-            [found] = await sudo_rules([node], "1.5.0")
+            [found] = await find_sudo_rules([node], "1.5.0")
             assert found.problems == ()
             assert not (place / "version").exists(), "nothing was changed"
             with pytest.raises(RolldeckError):

@@ -20,7 +20,7 @@ from console.demo.load import Load
 from orchestrator.balancers.admin_state import followers, tracked_servers
 from orchestrator.balancers.group import BalancerGroup
 from orchestrator.planning.application import Policy
-from orchestrator.planning.removal import measure_departure
+from orchestrator.planning.removal import measure_removal
 from tests.support.free_ports import free_port
 from tests.support.rollouts import (
     NEW,
@@ -267,7 +267,7 @@ async def test_every_haproxy_uses_the_backups_that_are_reckoned_with(tmp_path: P
             active = [ServerRef("lb1", name, "a1") for name in fronts]
 
             async def taking_over() -> dict[str, set[str]]:
-                found = await measure_departure(balancer_group, active, Policy())
+                found = await measure_removal(balancer_group, active, Policy())
                 return {capacity.backend: set(capacity.takes_over) for capacity in found.capacities}
 
             assert await taking_over() == {"one": {"b1"}, "all": {"b1", "b2"}}
@@ -279,5 +279,5 @@ async def test_every_haproxy_uses_the_backups_that_are_reckoned_with(tmp_path: P
             assert await who_answers(fronts["all"]) == {"b1", "b2"}
             await runtime.write("set server one/b1 state ready")
             assert await who_answers(fronts["one"]) == {"b1"}
-            found = await measure_departure(balancer_group, [ServerRef("lb1", "one", "b1")], Policy())
+            found = await measure_removal(balancer_group, [ServerRef("lb1", "one", "b1")], Policy())
             assert (found.capacities[0].before, found.capacities[0].after) == (1, 1)

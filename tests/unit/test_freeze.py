@@ -141,7 +141,7 @@ def test_without_a_time_zone_it_is_the_machines(monkeypatch: pytest.MonkeyPatch)
                 assert here.window(at("2026-11-27 17:59", zone)) is None
                 found = frozen([here], at("2026-11-27 18:00", zone))
                 assert found is not None
-                assert found.words(0.0).endswith("20:00: no one is there")
+                assert found.text(0.0).endswith("20:00: no one is there")
     finally:
         clock.tzset()
 
@@ -223,7 +223,7 @@ def test_the_end_is_the_first_moment_that_is_free(
     assert frozen(freezes, found.until - 1) is not None
     middle = now + (found.until - now) / 2
     assert frozen(freezes, middle) is not None
-    assert found.words(now).startswith("frozen until ")
+    assert found.text(now).startswith("frozen until ")
 
 
 # -- in a rollout -----------------------------------------------------------------------------

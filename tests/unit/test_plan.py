@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from orchestrator.events.steps import STEPS, Step
 from orchestrator.planning.application import Amount
-from orchestrator.planning.plan import batches, in_order, steps_for
+from orchestrator.planning.plan import batches, sort_by_order, steps_for
 
 SIZE: st.SearchStrategy[Amount] = st.one_of(
     st.integers(1, 20), st.integers(1, 100).map(lambda share: f"{share}%")
@@ -43,9 +43,9 @@ def test_batches_cover_every_name_once_and_in_order(count: int, serial: Amount |
 
 def test_the_order_is_the_policys() -> None:
     names = ["b", "c", "a"]
-    assert in_order(names, "inventory") == ["b", "c", "a"]
-    assert in_order(names, "reverse") == ["a", "c", "b"]
-    assert in_order(names, "sorted") == ["a", "b", "c"]
+    assert sort_by_order(names, "inventory") == ["b", "c", "a"]
+    assert sort_by_order(names, "reverse") == ["a", "c", "b"]
+    assert sort_by_order(names, "sorted") == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize(

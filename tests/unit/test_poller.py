@@ -160,8 +160,8 @@ def rates(*polls: tuple[float, dict[str, tuple[int, int]]]) -> Rates:
     for at, counters in polls:
         servers = [server(name, requests=n, errors_5xx=e) for name, (n, e) in counters.items()]
         columns = columns_of(servers)
-        same = columns.names == result.places.names
-        result = result.with_sample(result.places if same else RowIndex(columns.names), at, columns)
+        same = columns.names == result.rows.names
+        result = result.with_sample(result.rows if same else RowIndex(columns.names), at, columns)
     return result
 
 

@@ -170,18 +170,18 @@ async def test_nodes_that_do_not_answer_are_waited_for_once() -> None:
     for fake in world.nodes.values():
         fake.faults.always["connect"] = Fault(None, seconds=3600)
     start = world.clock.monotonic()
-    assert await disks.look(nodes) == {}
-    assert await disks.look(nodes) == {}
+    assert await disks.read(nodes) == {}
+    assert await disks.read(nodes) == {}
     assert world.clock.monotonic() - start == pytest.approx(DISK_TIMEOUT_S, abs=0.1)
     world.nodes["web1"].faults.always.clear()
-    assert await DiskVersions().look(nodes) == {"web1": "1.0"}, "what has answered counts"
+    assert await DiskVersions().read(nodes) == {"web1": "1.0"}, "what has answered counts"
 
 
 @pytest.mark.virtual_time
 async def test_a_node_that_refuses_hides_no_other() -> None:
     world = World(nodes=2)
     world.nodes["web1"].faults.always["installed"] = Fault(Unreachable("web1", "gone"))
-    assert await DiskVersions().look(world.application.nodes) == {"web2": "1.0"}
+    assert await DiskVersions().read(world.application.nodes) == {"web2": "1.0"}
 
 
 @pytest.mark.parametrize("said", HOSTILE)

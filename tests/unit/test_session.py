@@ -65,10 +65,10 @@ async def test_only_so_many_nodes_are_asked_for_their_version_at_once() -> None:
     health = Versions()
     application, _ = many(health, 5 * MAX_CONCURRENT_CHECKS)
     made = session(application)
-    await made.versions.look(made.application.nodes)
+    await made.versions.read(made.application.nodes)
     assert health.most == MAX_CONCURRENT_CHECKS
     assert len(health.looks) == len(made.versions.by_node) == 5 * MAX_CONCURRENT_CHECKS
-    assert made.versions.words() == f"1.4.2 on {5 * MAX_CONCURRENT_CHECKS}"
+    assert made.versions.summary() == f"1.4.2 on {5 * MAX_CONCURRENT_CHECKS}"
 
 
 @pytest.mark.virtual_time
@@ -93,9 +93,9 @@ async def test_some_nodes_alone_can_be_asked_and_what_is_not_seen_is_forgotten()
     health = Versions()
     application, nodes = many(health, 3)
     made = session(application)
-    await made.versions.look(made.application.nodes)
+    await made.versions.read(made.application.nodes)
     health.version = None
-    await made.versions.look(nodes[:1])
+    await made.versions.read(nodes[:1])
     assert made.versions.by_node == {"web1": "1.4.2", "web2": "1.4.2"}
 
 
@@ -103,7 +103,7 @@ async def test_some_nodes_alone_can_be_asked_and_what_is_not_seen_is_forgotten()
 async def test_nobody_is_asked_where_health_does_not_tell_a_version() -> None:
     health = Versions()
     application, nodes = many(health, 3)
-    await session(application, sees_versions=False).versions.look(nodes)
+    await session(application, sees_versions=False).versions.read(nodes)
     assert health.looks == []
 
 

@@ -18,7 +18,7 @@ WEB1 = (ServerRef("lb1", "shop", "web1"), ServerRef("lb2", "shop", "web1"))
 @asynccontextmanager
 async def reading(world: World) -> AsyncIterator[SessionPoller]:
     in_flight = SessionPoller(world.balancer_group, world.clock)
-    in_flight.want(WEB1)
+    in_flight.select(WEB1)
     task = asyncio.create_task(in_flight.run())
     yield in_flight
     assert not task.done(), "it never ends by itself"
@@ -32,7 +32,7 @@ async def test_each_load_balancer_is_read() -> None:
     world.server("web1").sticky = 3
     async with reading(world) as in_flight:
         await asyncio.sleep(0.5)
-        first, second = (in_flight.seen[ref] for ref in WEB1)
+        first, second = (in_flight.latest[ref] for ref in WEB1)
         assert first.sessions is not None
         assert (first.sessions.total, [client.age for client in first.sessions.oldest]) == (3, [3, 2, 1])
         assert second.sessions == Sessions(0, ())
@@ -61,10 +61,10 @@ async def test_one_that_hangs_delays_nobody_and_is_never_asked_twice_at_once() -
         asked = []
         for _ in range(10):
             await asyncio.sleep(SESSIONS_INTERVAL_S)
-            asked.append(in_flight.seen[WEB1[1]].read_at)
+            asked.append(in_flight.latest[WEB1[1]].read_at)
         assert most == 1
         assert len(set(asked)) == len(asked)
-        assert in_flight.seen[WEB1[0]].read_at == 0  # the last that is known stays, with its age
+        assert in_flight.latest[WEB1[0]].read_at == 0  # the last that is known stays, with its age
 
 
 @pytest.mark.virtual_time
@@ -77,13 +77,13 @@ async def test_what_fails_is_said_and_goes_away_by_itself() -> None:
         for error in (Unreachable("lb1", "connection refused"), ZeroDivisionError("ours")):
             faults.always["sessions"] = Fault(error)
             await asyncio.sleep(SESSIONS_INTERVAL_S)
-            seen = in_flight.seen[WEB1[0]]
+            seen = in_flight.latest[WEB1[0]]
             assert str(error).removeprefix("lb1: ") in seen.failing
             assert seen.sessions is not None
-            assert not in_flight.seen[WEB1[1]].failing
+            assert not in_flight.latest[WEB1[1]].failing
             faults.always.clear()
             await asyncio.sleep(SESSIONS_INTERVAL_S)
-            assert not in_flight.seen[WEB1[0]].failing
+            assert not in_flight.latest[WEB1[0]].failing
 
 
 @pytest.mark.virtual_time
@@ -94,7 +94,7 @@ async def test_too_low_a_level_is_said_in_words_and_nothing_old_is_kept() -> Non
         await asyncio.sleep(0.5)
         world.balancers["lb1"].level = Level.USER
         await asyncio.sleep(SESSIONS_INTERVAL_S)
-        seen = in_flight.seen[WEB1[0]]
+        seen = in_flight.latest[WEB1[0]]
         assert (seen.sessions, seen.denied) == (None, True)
         assert "Permission denied" in seen.failing
 

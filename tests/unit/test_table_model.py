@@ -29,8 +29,8 @@ def instance(name: str, polls: Sequence[Sequence[Server]], **changes: Any) -> Ba
     rates = Rates()
     for at, servers in enumerate(polls):
         columns = columns_of(servers)
-        same = columns.names == rates.places.names
-        rates = rates.with_sample(rates.places if same else RowIndex(columns.names), at, columns)
+        same = columns.names == rates.rows.names
+        rates = rates.with_sample(rates.rows if same else RowIndex(columns.names), at, columns)
     fields: dict[str, Any] = {
         "state": "live",
         "info": Info(name, "2.6.12-1+deb12u4", 1, 100, False),

@@ -70,7 +70,7 @@ def _sessions(server: Server, instance: BalancerView) -> Cell:
 
 
 def _requests(server: Server, instance: BalancerView) -> Cell:
-    place = instance.places.index.get((server.ref.backend, server.ref.server))
+    place = instance.rows.index.get((server.ref.backend, server.ref.server))
     if place is None or instance.state != "live":
         return _figure(NO_VALUE)
     requests, failed = instance.rates.counts(place)

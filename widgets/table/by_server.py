@@ -173,7 +173,7 @@ class _Cache:
 
 def merge_by_name(view: FleetView, names: Mapping[RowKey, str]) -> ServersByName:
     """Merge the load balancers of a view; the same view with the same names is merged once."""
-    listings = tuple(instance.places for instance in view.instances)
+    listings = tuple(instance.rows for instance in view.instances)
     if _Cache.rows is None or _Cache.listings != listings or names != _Cache.names:
         _Cache.rows, _Cache.listings, _Cache.names = ServerRows(listings, names), listings, dict(names)
         _Cache.merged = None

@@ -154,7 +154,7 @@ class OperatorActions:
         if freeze is None:
             return
         answer = await self._screen.app.push_screen_wait(
-            UpgradeDialog(session.application.name, session.versions.words(), session.application.policy)
+            UpgradeDialog(session.application.name, session.versions.summary(), session.application.policy)
         )
         if answer is None:
             return
@@ -283,7 +283,7 @@ class OperatorActions:
         except RolldeckError as error:
             self._notify(str(error), "error")
             return
-        await session.versions.look(
+        await session.versions.read(
             [node for node in session.application.nodes if node.name in session.state.nodes]
         )
         if ended is not None:

@@ -83,11 +83,11 @@ seconds of silence left before HAProxy ends one. The **journal** has what was se
         self.run_worker(self._in_flight.run(), group="sessions")
 
     def _poll(self) -> None:
-        view, seen = self._watch.view, self._in_flight.seen
+        view, seen = self._watch.view, self._in_flight.latest
         rows = merge_by_name(view, self._session.names).rows
         keys = tuple(key for key, node in zip(rows.keys, rows.nodes, strict=True) if node == self._node)
         keys = keys or (self._key,)
-        self._in_flight.want(worth_reading(view, keys))
+        self._in_flight.select(worth_reading(view, keys))
         paths = {(instance.name, "/".join(key)) for instance in view.instances for key in keys}
         news = self._journal.follow(self._records, paths)
         state = (view, seen, int(time.time()), self._actions.may_change("change"))
@@ -103,7 +103,7 @@ seconds of silence left before HAProxy ends one. The **journal** has what was se
             keys=keys,
             version=self._session.versions.by_node.get(self._node, ""),
             view=self._watch.view,
-            in_flight=self._in_flight.seen,
+            in_flight=self._in_flight.latest,
             journal=tuple(self._journal.lines),
             now=self._session.clock.monotonic(),
         )

@@ -34,14 +34,14 @@ async def enter_maintenance(context: StepContext) -> None:
         return
     seen = await context.retry_until_reachable(registration.query, f"{registration.name} to answer")
     context.discovery_maintenance_set |= seen.set_by_rollout
-    if not seen.exists or (seen.maintenance and not (context.by_hand and seen.set_by_rollout)):
+    if not seen.exists or (seen.maintenance and not (context.is_manual and seen.set_by_rollout)):
         return
     what = f"maintenance in {registration.name}"
     if seen.maintenance:  # its reason cannot be changed, only set anew
         await _end(context, registration)
-    context.discovery_maintenance_set |= not context.by_hand
+    context.discovery_maintenance_set |= not context.is_manual
     await context.start_action(
-        lambda: registration.enable_maintenance(manually=context.by_hand),
+        lambda: registration.enable_maintenance(manually=context.is_manual),
         timeout=context.policy.balancer_unreachable_timeout,
         what=f"set {what}",
     )
@@ -77,7 +77,7 @@ async def exit_maintenance(context: StepContext) -> None:
 
 
 async def failing_checks(context: StepContext) -> str | None:
-    """What the registry's own checks have against it, where they are a gate; None when nothing."""
+    """Return what the registry's own checks have against it, where they are a gate; None when nothing."""
     registration = context.node.registration
     if registration is None or not registration.gate_on_checks:
         return None
@@ -110,14 +110,14 @@ def _rendered(node: Node, command: HostCommand | None) -> list[Command]:
 
 
 def _synced(node: Node) -> Registration | None:
-    """The node's registration, where its maintenance mode is kept in sync with HAProxy's."""
+    """Return the node's registration, where its maintenance mode is kept in sync with HAProxy's."""
     registration = node.registration
     return registration if registration is not None and registration.sync_maintenance else None
 
 
 def _ours(context: StepContext, seen: Registered) -> bool:
     """It is in maintenance that this work may end."""
-    return seen.set_by_rollout or (context.by_hand and seen.set_manually)
+    return seen.set_by_rollout or (context.is_manual and seen.set_manually)
 
 
 async def _end(context: StepContext, registration: Registration) -> None:

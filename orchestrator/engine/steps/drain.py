@@ -21,10 +21,10 @@ from orchestrator.planning import capacity
 from orchestrator.planning.capacity import CapacityViolation
 from orchestrator.planning.findings import Severity
 from orchestrator.planning.removal import (
-    Departure,
+    Removal,
     SharedEndpoints,
     judge_shared_endpoints,
-    measure_departure,
+    measure_removal,
 )
 
 LEFT_ALONE = "it was left in rotation"
@@ -32,7 +32,7 @@ SHORTEST_S = 1.0  # for the last look before the deadline
 
 
 def in_maintenance(server: Server) -> bool:
-    """Whether a command put it into maintenance; inherited maintenance may end at any time."""
+    """Return whether a command put it into maintenance; inherited maintenance may end at any time."""
     return bool(server.admin & Admin.FORCED_MAINT)
 
 
@@ -121,16 +121,16 @@ async def _drain_when_allowed(context: StepContext) -> None:
             try:
                 # Without the backends of others first: while capacity is waited for, nothing else is read.
                 for whole in (False, True):
-                    departure = await _departure(context, whole=whole)
-                    if reason := _fallen(context, departure.snapshots):
+                    removal = await _measure_removal(context, whole=whole)
+                    if reason := _fallen(context, removal.snapshots):
                         return reason
-                    refuse_left_in(context, departure)
-                    capacity.raise_if_violated(departure.capacities)
+                    refuse_left_in(context, removal)
+                    capacity.raise_if_violated(removal.capacities)
             except CapacityViolation as refusal:
                 return str(refusal)
             control.raise_if_drains_stopped()  # as late as can be: another node may have failed meanwhile
             context.mark_touched()
-            context.followers = departure.followers
+            context.followers = removal.followers
             context.set_desired(DesiredState.DRAIN)
             await silence_agents(context, context.refs)
             await context.balancer_group.ensure(context.refs, commands.drain, is_out)
@@ -141,9 +141,9 @@ async def _drain_when_allowed(context: StepContext) -> None:
     )
 
 
-async def _departure(context: StepContext, *, whole: bool) -> Departure:
-    """What it would mean if the node went now."""
-    return await measure_departure(
+async def _measure_removal(context: StepContext, *, whole: bool) -> Removal:
+    """Return what it would mean if the node went now."""
+    return await measure_removal(
         context.balancer_group,
         context.refs,
         context.policy,
@@ -163,7 +163,7 @@ def _fallen(context: StepContext, snapshots: Mapping[str, Snapshot]) -> str:
 
 
 async def _affected(context: StepContext, *, stopped: bool) -> dict[ServerRef, Server]:
-    """The node's servers and those that follow them; with `stopped` only what a stop of its service cuts.
+    """Read the node's servers and their followers; with `stopped` only those that a stop of its service cuts.
 
     A follower with the node's own address and port is the same service. Another one goes on with what it has.
     """
@@ -191,7 +191,7 @@ async def _busy(context: StepContext, *, stopped: bool = False) -> str | None:
 
 
 def _where(context: StepContext, ref: ServerRef) -> str:
-    """The load balancer, and what tells the server from the node's others there."""
+    """Return the load balancer, and what tells the server from the node's others there."""
     if ref not in context.refs:
         return f"{ref.instance} ({path(ref)}, which follows it)"
     return f"{ref.instance} ({ref.backend})" if len(context.balancer_group.backends) > 1 else ref.instance
@@ -278,7 +278,7 @@ async def _obstacles(context: StepContext) -> tuple[str, ...]:
     return await context.node.service.obstacles() if context.stops else ()
 
 
-def refuse_left_in(context: StepContext, departure: Departure) -> None:
+def refuse_left_in(context: StepContext, removal: Removal) -> None:
     """Raises StepFailed when other lines lead to this node by now: they would not be taken out with it.
 
     All backends were looked at when the plan was made, and are again after a reload; otherwise those of the
@@ -286,15 +286,15 @@ def refuse_left_in(context: StepContext, departure: Departure) -> None:
 
     Args:
         context: of the node.
-        departure: has what was read of the load balancers right before the node goes.
+        removal: has what was read of the load balancers right before the node goes.
     """
-    snapshots = departure.snapshots
+    snapshots = removal.snapshots
     if not context.balancer_group.reloads:
         snapshots = {
             name: _of_backends(snapshot, context.balancer_group.backends)
             for name, snapshot in snapshots.items()
         }
-    seen = SharedEndpoints(snapshots, departure.tracked)
+    seen = SharedEndpoints(snapshots, removal.tracked)
     found = judge_shared_endpoints(seen, {context.node.name: context.refs}, context.unmanaged)
     wrong = [finding for finding in found if finding.severity is Severity.ERROR]
     if wrong:

@@ -15,7 +15,7 @@ from orchestrator.engine.health_gate import ConsecutiveChecks
 from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps import discovery
 from orchestrator.engine.steps.drain import in_maintenance, silence_agents
-from orchestrator.engine.steps.verify import prove, put_back
+from orchestrator.engine.steps.verify import prove, restore_originals
 from orchestrator.planning import capacity
 from orchestrator.planning.capacity import CapacityViolation
 from orchestrator.planning.plan import PlannedNode
@@ -72,7 +72,7 @@ async def _quarantine_on(context: StepContext, instance: str) -> None:
         context.note(f"left in rotation although it failed, because of the floor: {refusal}")
 
 
-async def put_back_untouched(context: StepContext, planned: PlannedNode) -> bool:
+async def restore_untouched(context: StepContext, planned: PlannedNode) -> bool:
     """Prove the node on the version that it had, and give every server its original state.
 
     Nothing is done for a node that an earlier rollout had left out, or that is to be put in rotation on
@@ -92,8 +92,8 @@ async def put_back_untouched(context: StepContext, planned: PlannedNode) -> bool
         own.note(f"was not put back: {error.beside(own.node.name)}")
         return False
     try:
-        await prove(own, ConsecutiveChecks(own, asks_manager=False))
-        await put_back(own)
+        await prove(own, ConsecutiveChecks(own, queries_manager=False))
+        await restore_originals(own)
         await discovery.exit_maintenance(own)
     except RolldeckError as error:
         own.note(f"could not be put back: {error.beside(own.node.name)}")

@@ -43,7 +43,7 @@ async def _send(context: StepContext) -> None:
 
 
 async def _running(context: StepContext) -> str | None:
-    """Why it is not stopped yet, or None."""
+    """Return why it is not stopped yet, or None."""
     known = sorted(context.pids)
     (state, is_open), alive = await both(context.query_service(), _alive(context, known))
     context.pids.difference_update(pid for pid in known if pid not in alive)
@@ -65,7 +65,7 @@ async def _alive(context: StepContext, pids: list[int]) -> set[int]:
 
 
 def cannot_stop(state: ServiceState, is_open: bool) -> str:
-    """Why the manager would not stop a service whose port is open; empty when it would."""
+    """Return why the manager would not stop a service whose port is open; empty when it would."""
     if not is_open or state.activity not in (Activity.STOPPED, Activity.FAILED):
         return ""
     why = state.unwatched or "a stop would not affect the process that has the port"

@@ -32,7 +32,7 @@ async def verify(context: StepContext) -> str | None:
     back = context.servers_originally(AdminState.READY)
     traffic = TrafficCount({ref.backend for ref in back})
     before = await context.retry_until_reachable(lambda: context.requests(traffic.add))
-    await put_back(context)
+    await restore_originals(context)
     if back and context.policy.bake_time:
         await bake(context, back, checks, before, traffic)
     await discovery.exit_maintenance(context)  # last: until then nobody else has to do with it
@@ -132,7 +132,7 @@ async def _unproven(context: StepContext, gated: list[ServerRef]) -> str | None:
     return None
 
 
-async def put_back(context: StepContext) -> None:
+async def restore_originals(context: StepContext) -> None:
     """Give every server its original weight, state and agent check, and wait for its full health."""
     originals = context.originals
     refuse_misplaced(context, (await context.retry_until_reachable(context.servers)).values())
@@ -158,7 +158,7 @@ async def put_back(context: StepContext) -> None:
 
 
 async def _followers_missing(context: StepContext, back: list[ServerRef]) -> str | None:
-    """The first server that went out with the node and is not back with it, in words.
+    """Return the first server that went out with the node and is not back with it, in words.
 
     Whoever is kept out by itself was out before, or is somebody else's decision.
     """
@@ -169,7 +169,7 @@ async def _followers_missing(context: StepContext, back: list[ServerRef]) -> str
     returning = returning_followers(others, back)
     return next(
         (
-            f"{path(ref)}, which follows it: {in_words(servers[ref])}"
+            f"{path(ref)}, which follows it: {server_text(servers[ref])}"
             for ref in sorted(returning)
             if not servers[ref].in_rotation
         ),
@@ -178,12 +178,12 @@ async def _followers_missing(context: StepContext, back: list[ServerRef]) -> str
 
 
 async def not_in_rotation(context: StepContext, refs: list[ServerRef]) -> str | None:
-    """The first of these servers that is not in rotation with full health, in words."""
-    return next((in_words(server) for server in await _missing(context, refs)), None)
+    """Return the first of these servers that is not in rotation with full health, in words."""
+    return next((server_text(server) for server in await _missing(context, refs)), None)
 
 
 async def _missing(context: StepContext, refs: list[ServerRef]) -> list[Server]:
-    """Those that are not in rotation with full health."""
+    """Return those that are not in rotation with full health."""
     servers = (await context.balancer_group.servers(refs)).values()
     return [
         server
@@ -195,8 +195,8 @@ async def _missing(context: StepContext, refs: list[ServerRef]) -> list[Server]:
     ]
 
 
-def in_words(server: Server) -> str:
-    """How a server is, and on which load balancer."""
+def server_text(server: Server) -> str:
+    """Return how a server is, and on which load balancer."""
     ramp = f", slow start at {server.throttle} %" if server.throttle is not None else ""
     return f"{server.status} on {server.ref.instance}{ramp}"
 
@@ -228,7 +228,7 @@ async def bake(
     start = context.control.elapsed_excluding_pauses()
     end = start + context.policy.bake_time
     reloads = context.balancer_group.reloads
-    was_doubted = False
+    was_failing = False
     tallies = {ref: RequestTally(before[ref]) for ref in refs}
 
     async def count() -> Signals:
@@ -237,18 +237,18 @@ async def bake(
         return sum((tally.signals for tally in tallies.values()), Signals())
 
     async def probe() -> str | None:
-        nonlocal was_doubted
+        nonlocal was_failing
         await checks.check()
         if checks.bad >= checks.needed:
             raise StepFailed(f"own health failed during bake time: {checks.reason}")
         missing = await _missing(context, refs)
         if missing and context.balancer_group.reloads > reloads:
             # Every server has to prove itself from nothing then.
-            return f"after a reload: {in_words(missing[0])}"
-        doubt = _doubt(missing)
-        if doubt and not was_doubted:  # then its own health decides, as it is now
+            return f"after a reload: {server_text(missing[0])}"
+        doubt = _lost_check(missing)
+        if doubt and not was_failing:  # then its own health decides, as it is now
             await checks.check(immediate=True)
-        was_doubted = bool(doubt)
+        was_failing = bool(doubt)
         if doubt and checks.bad:
             raise StepFailed(f"{doubt}; own health: {checks.reason}")
         found = await count()
@@ -275,8 +275,8 @@ async def bake(
         context.bus.emit(context.baked)
 
 
-def _doubt(missing: Sequence[Server]) -> str:
-    """Why its own health has to decide about a node; empty when nothing is missing.
+def _lost_check(missing: Sequence[Server]) -> str:
+    """Return why its own health has to decide about a node; empty when nothing is missing.
 
     Args:
         missing: its servers that are not in rotation with full health.
@@ -286,14 +286,14 @@ def _doubt(missing: Sequence[Server]) -> str:
     """
     for server in missing:
         if not server.receives_traffic or server.throttle is not None:
-            raise StepFailed(f"did not stay in rotation: {in_words(server)}")
+            raise StepFailed(f"did not stay in rotation: {server_text(server)}")
     # Such as "UP 1/2": it has lost a check, and HAProxy still sends it traffic.
-    return f"failed a health check of HAProxy: {in_words(missing[-1])}" if missing else ""
+    return f"failed a health check of HAProxy: {server_text(missing[-1])}" if missing else ""
 
 
 def _too_many(found: Signals, allowed: int) -> str:
     kinds = {
-        "answered with 5xx": found.told - found.refused - found.broken,
+        "answered with 5xx": found.with_5xx - found.refused - found.broken,
         "without a response": found.broken,
         "cut off in the middle": found.cut,
         "refused": found.refused,
