@@ -117,20 +117,30 @@ def make_hook(settings: HookSettings, what: str) -> Hook:
         settings: the settings of the hook.
         what: their path in the configuration, such as ``apps.shop.hooks.0``, by which people know the hook.
     """
-    on, stops = frozenset(settings.events), settings.on_failure == "stop"
     if settings.command:
-        return CommandHook(f"{what} (command)", on, stops, settings.command, settings.timeout, settings.env)
-    return WebHook(
-        name=f"{what} ({urlsplit(settings.url).hostname})",
-        on=on,
-        stops=stops,
-        url=settings.url,
-        timeout=settings.timeout,
-        what=what,
-        token_env=settings.token_env,
-        token_file=settings.token_file,
-        token_command=settings.token_command,
-    )
+        return CommandHook(f"{what} (command)", settings)
+    return WebHook(f"{what} ({urlsplit(settings.url).hostname})", settings, what)
+
+
+@dataclass(frozen=True, slots=True)
+class _ConfiguredHook:
+    """What both implementations of `Hook` have in common.
+
+    Attributes:
+        name: for people, without the URL, as many chat services have a secret in theirs.
+        settings: of the hook.
+    """
+
+    name: str
+    settings: HookSettings = field(repr=False)
+
+    @property
+    def on(self) -> Collection[str]:
+        return self.settings.events
+
+    @property
+    def stops(self) -> bool:
+        return self.settings.on_failure == "stop"
 
 
 MAX_ERROR_BYTES = 400  # of the end of its standard error
@@ -141,27 +151,14 @@ _VARIABLES = ("moment", "application", "version", "rollout", "node", "result")
 
 
 @dataclass(frozen=True, slots=True)
-class CommandHook:
-    """Implements `backends.hooks.Hook`.
+class CommandHook(_ConfiguredHook):
+    """A hook that is a command for /bin/sh; exit status 0 means that it does not object.
 
-    Attributes:
-        name: for people.
-        on: the moments at which the hook is called.
-        stops: whether the rollout stops when the hook fails.
-        command: the command for /bin/sh; exit status 0 means that it does not object.
-        timeout: seconds, after which the command is killed with its children.
-        env: names of variables that it gets besides those of `backends.local_machine.BASE`.
+    After the time-out it is killed with its children.
     """
 
-    name: str
-    on: Collection[str]
-    stops: bool
-    command: str
-    timeout: float
-    env: Collection[str] = ()
-
     async def fire(self, payload: bytes) -> None:
-        """See `backends.hooks.Hook.fire`: Unreachable, UnknownOutcome (its time was over), Refused."""
+        """See `Hook.fire`: Unreachable, UnknownOutcome (its time was over), Refused."""
         try:
             # A file instead of a pipe: a command that never reads its standard input blocks nobody.
             with tempfile.TemporaryFile() as stdin:
@@ -179,15 +176,15 @@ class CommandHook:
             "stdin": stdin,
             "stdout": asyncio.subprocess.DEVNULL,
             "stderr": stderr,
-            "env": base_environment(self.env) | values,
+            "env": base_environment(self.settings.env) | values,
         }
-        async with own_session("/bin/sh", "-c", self.command, **options) as process:
+        async with own_session("/bin/sh", "-c", self.settings.command, **options) as process:
             stderr.close()
             try:
-                async with asyncio.timeout(self.timeout):
+                async with asyncio.timeout(self.settings.timeout):
                     status = await process.wait()
             except TimeoutError:
-                problem = f"did not end within {self.timeout:g} s, and was killed"
+                problem = f"did not end within {self.settings.timeout:g} s, and was killed"
                 raise UnknownOutcome(self.name, problem) from None
         if status:
             reason = self._without_values(await reader.last())
@@ -195,7 +192,7 @@ class CommandHook:
 
     def _without_values(self, text: str) -> str:
         """Redact the values of the variables, which are most likely tokens, for the journal."""
-        for name in self.env:
+        for name in self.settings.env:
             if len(value := os.environ.get(name, "")) >= MIN_REDACTED_CHARS:
                 text = text.replace(value, "***")
         return text
@@ -249,58 +246,46 @@ async def _error_pipe() -> AsyncIterator[tuple[_LastLine, IO[bytes]]]:
 
 
 @dataclass(frozen=True, slots=True)
-class WebHook:
-    """Implements `backends.hooks.Hook`.
+class WebHook(_ConfiguredHook):
+    """A hook that is a URL; the time-out bounds the whole exchange.
 
     The body of the response is not read: it may contain anything, even the token of the request. A redirect
     is not followed, since the token would go to a server that nobody has configured.
 
     Attributes:
-        name: for people, without the URL, as many chat services have a secret in theirs.
-        on: the moments at which the hook is called.
-        stops: whether the rollout stops when the hook fails.
-        url: the URL of the POST.
-        timeout: seconds for the whole exchange.
         what: its path in the configuration, for errors.
-        token_env, token_file, token_command: where the bearer token is; at most one.
     """
 
-    name: str
-    on: Collection[str]
-    stops: bool
-    url: str = field(repr=False)
-    timeout: float
     what: str
-    token_env: str = ""
-    token_file: str = ""
-    token_command: str = ""
 
     async def fire(self, payload: bytes) -> None:
-        """See `backends.hooks.Hook.fire`: Unreachable, UnknownOutcome (no answer in time), Refused."""
+        """See `Hook.fire`: Unreachable, UnknownOutcome (no answer in time), Refused."""
         import httpx
 
         headers = {"User-Agent": USER_AGENT, "Content-Type": "application/json", **UNENCODED}
-        token = await load_secret(self.token_env, self.token_file, self.token_command, f"{self.what}.token")
+        settings, timeout = self.settings, self.settings.timeout
+        places = (settings.token_env, settings.token_file, settings.token_command)
+        token = await load_secret(*places, f"{self.what}.token")
         if token is not None:
             headers["Authorization"] = authorization_header(token, f"{self.what}.token")
         tls = await asyncio.to_thread(authorities)
         started, status = time.monotonic(), 0
         try:
             async with (
-                asyncio.timeout(self.timeout),
+                asyncio.timeout(timeout),
                 # Unlike a node, the server may well be behind the proxy that the environment names.
                 httpx.AsyncClient(
                     headers=headers,
                     cookies=no_cookies(),
                     follow_redirects=False,
-                    timeout=self.timeout,
+                    timeout=timeout,
                     verify=tls,
                 ) as client,
-                client.stream("POST", self.url, content=payload) as reply,
+                client.stream("POST", settings.url, content=payload) as reply,
             ):
                 status = reply.status_code
         except (TimeoutError, httpx.TimeoutException):
-            raise UnknownOutcome(self.name, f"timed out after {self.timeout:g} s") from None
+            raise UnknownOutcome(self.name, f"timed out after {timeout:g} s") from None
         except Exception as error:  # httpx does not wrap all errors
             raise Unreachable(self.name, format_http_error(error)) from None
         finally:
