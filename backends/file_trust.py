@@ -124,12 +124,12 @@ def is_teams(folder: os.stat_result) -> bool:
     return bool(folder.st_mode & stat.S_IWGRP and folder.st_mode & stat.S_ISGID)
 
 
-def described(info: os.stat_result) -> str:
+def describe_owner(info: os.stat_result) -> str:
     """Describe the owner and the mode of a file, for an error."""
     return f"of {_user(info.st_uid)}, mode {stat.S_IMODE(info.st_mode):04o}"
 
 
-def expected_owner(info: os.stat_result, users: frozenset[int]) -> str:
+def find_owner_problem(info: os.stat_result, users: frozenset[int]) -> str:
     """Return what is wrong with a file's owner; empty when nothing is."""
     if info.st_uid in users:
         return ""
@@ -150,11 +150,11 @@ def _walk(
             name = ahead.pop()
             _check_on_the_way(folder, where, writers, in_sticky=bool(ahead) or in_sticky)
             here = os.path.normpath(os.path.join(where, name))
-            target = _link(name, folder)
+            target = _read_link(name, folder)
             if target is None:
                 if not ahead:
                     return os.open(name, flags, dir_fd=folder), here
-                folder, where = _replaced(folder, os.open(name, _FOLDER, dir_fd=folder)), here
+                folder, where = _replace(folder, os.open(name, _FOLDER, dir_fd=folder)), here
                 continue
             if not ahead and not follow:
                 raise Untrusted(here, "is a symbolic link, expected the folder itself")
@@ -164,8 +164,8 @@ def _walk(
             if writers.users is not None:
                 _check_owner(os.stat(name, dir_fd=folder, follow_symlinks=False), here, writers.users)
             if os.path.isabs(target):
-                folder, where = _replaced(folder, os.open("/", _FOLDER)), "/"
-            ahead += reversed(_names(target))
+                folder, where = _replace(folder, os.open("/", _FOLDER)), "/"
+            ahead += reversed(_split_target(target))
     finally:
         os.close(folder)
 
@@ -179,17 +179,17 @@ def _check_on_the_way(folder: int, where: str, writers: Writers, *, in_sticky: b
         _check_owner(info, where, writers.users)
 
 
-def _replaced(old: int, new: int) -> int:
+def _replace(old: int, new: int) -> int:
     os.close(old)
     return new
 
 
-def _names(target: str) -> Sequence[str]:
+def _split_target(target: str) -> Sequence[str]:
     path = Path(target)
     return path.parts[1:] if path.is_absolute() else path.parts
 
 
-def _link(name: str, folder: int) -> str | None:
+def _read_link(name: str, folder: int) -> str | None:
     """Return where a link leads; None for what is no link."""
     try:
         return os.readlink(name, dir_fd=folder)
@@ -208,14 +208,14 @@ def _check(info: os.stat_result, where: str, writers: Writers, file: int) -> Non
     if writers.users is not None:
         _check_owner(info, where, writers.users)
     if info.st_mode & stat.S_IWOTH and not writers.everybody:
-        raise Untrusted(where, f"can be written by everybody ({described(info)})")
+        raise Untrusted(where, f"can be written by everybody ({describe_owner(info)})")
     known = writers.groups is None or info.st_gid in writers.groups
     if info.st_mode & stat.S_IWGRP and not known and not _is_owners_alone(info, file):
-        raise Untrusted(where, f"can be written by group {_group(info.st_gid)} ({described(info)})")
+        raise Untrusted(where, f"can be written by group {_group(info.st_gid)} ({describe_owner(info)})")
 
 
 def _check_owner(info: os.stat_result, where: str, users: frozenset[int]) -> None:
-    if problem := expected_owner(info, users):
+    if problem := find_owner_problem(info, users):
         raise Untrusted(where, problem)
 
 

@@ -22,10 +22,10 @@ from backends.errors import Refused, UnknownOutcome, Unreachable
 from backends.http_common import (
     UNENCODED,
     USER_AGENT,
-    authorities,
     authorization_header,
     format_http_error,
-    no_cookies,
+    load_authorities,
+    make_empty_cookies,
 )
 from backends.local_machine import base_environment, check_names, own_session
 from backends.secrets import load_secret
@@ -268,7 +268,7 @@ class WebHook(_ConfiguredHook):
         token = await load_secret(*places, f"{self.what}.token")
         if token is not None:
             headers["Authorization"] = authorization_header(token, f"{self.what}.token")
-        tls = await asyncio.to_thread(authorities)
+        tls = await asyncio.to_thread(load_authorities)
         started, status = time.monotonic(), 0
         try:
             async with (
@@ -276,7 +276,7 @@ class WebHook(_ConfiguredHook):
                 # Unlike a node, the server may well be behind the proxy that the environment names.
                 httpx.AsyncClient(
                     headers=headers,
-                    cookies=no_cookies(),
+                    cookies=make_empty_cookies(),
                     follow_redirects=False,
                     timeout=timeout,
                     verify=tls,

@@ -41,13 +41,13 @@ def authorization_header(secret: Secret, what: str) -> str:
     return f"Bearer {value}"
 
 
-def no_cookies() -> CookieJar:
+def make_empty_cookies() -> CookieJar:
     """Return a jar that keeps and sends no cookies: a server could fill it without end."""
     return CookieJar(DefaultCookiePolicy(netscape=False, rfc2965=False))
 
 
 @cache
-def authorities(ca_file: str = "") -> ssl.SSLContext:
+def load_authorities(ca_file: str = "") -> ssl.SSLContext:
     """Return the certificate authorities of a file or, without one, of the system.
 
     Reading them takes 20 ms of CPU, so all clients share the context.
@@ -89,7 +89,7 @@ async def read_body(target: str, reply: "httpx.Response", most_bytes: int) -> by
 
 def format_http_error(error: Exception) -> str:
     """Return the reason of an error, which is the innermost of the errors that httpx wraps around it."""
-    causes = list(_causes(error))
+    causes = list(_find_causes(error))
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"certificate: {cause.verify_message}"
@@ -103,7 +103,7 @@ def format_http_error(error: Exception) -> str:
     return text[:1].lower() + text[1:].rstrip(".")
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
+def _find_causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         if isinstance(error, BaseExceptionGroup):  # one for each address of a name

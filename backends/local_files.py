@@ -11,7 +11,14 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from backends.file_trust import Untrusted, Writers, described, expected_owner, is_teams, open_own_folder
+from backends.file_trust import (
+    Untrusted,
+    Writers,
+    describe_owner,
+    find_owner_problem,
+    is_teams,
+    open_own_folder,
+)
 
 _NEW = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAX_FILES_PER_NAME = 1000  # files of one name
@@ -56,7 +63,7 @@ def _open(path: Path, flags: int, folder: int) -> int:
             if not flags & os.O_CREAT:
                 raise
         except OSError as error:
-            raise _linked(path) if error.errno == errno.ELOOP else error from None
+            raise _link_error(path) if error.errno == errno.ELOOP else error from None
 
 
 def prepare_database(path: Path, *, create: bool) -> None:
@@ -133,7 +140,7 @@ def _check_replaceable(path: Path) -> None:
     except FileNotFoundError:
         return
     if stat.S_ISLNK(mode):
-        raise _linked(path)
+        raise _link_error(path)
     if not stat.S_ISREG(mode):
         raise Untrusted(str(path), "is not a regular file")
 
@@ -172,19 +179,19 @@ def _create(name: str, folder: int) -> None:
 
 def _check(info: os.stat_result, path: Path, folder: int) -> None:
     if stat.S_ISLNK(info.st_mode):
-        raise _linked(path)
+        raise _link_error(path)
     if not stat.S_ISREG(info.st_mode):
         raise Untrusted(str(path), "is not a regular file")
     if info.st_nlink > 1:
         raise Untrusted(str(path), "has another name too, a hard link, expected only this one")
-    problem = expected_owner(info, Writers.own().users or frozenset())
+    problem = find_owner_problem(info, Writers.own().users or frozenset())
     if problem and not is_teams(os.fstat(folder)):
         raise Untrusted(str(path), problem)
     if info.st_mode & stat.S_IWOTH:
-        raise Untrusted(str(path), f"can be written by everybody ({described(info)})")
+        raise Untrusted(str(path), f"can be written by everybody ({describe_owner(info)})")
 
 
-def _linked(path: Path) -> Untrusted:
+def _link_error(path: Path) -> Untrusted:
     return Untrusted(str(path), "is a symbolic link, expected the file itself")
 
 

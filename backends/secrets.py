@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from backends.errors import ConfigError
-from backends.file_trust import Writers, expected_owner
+from backends.file_trust import Writers, find_owner_problem
 from backends.local_machine import operator_environment, own_session
 
 COMMAND_TIMEOUT_S = 30.0  # a password manager may ask a human to unlock it
@@ -74,10 +74,10 @@ async def load_secret(env: str, file: str, command: str, what: str) -> Secret | 
         raise ConfigError("", what, f"more than one place for it ({keys}); keep one")
     key = what + given[0]
     if env:
-        return _checked(_from_environment(env, key), key)
+        return _check(_from_environment(env, key), key)
     if file:
-        return _checked(await asyncio.to_thread(_from_file, file, key), key)
-    return _checked(await _from_command(command, key), key)
+        return _check(await asyncio.to_thread(_from_file, file, key), key)
+    return _check(await _from_command(command, key), key)
 
 
 def redact(text: str) -> str:
@@ -87,7 +87,7 @@ def redact(text: str) -> str:
     return _IN_URL.sub("***@", _AUTHORIZATION.sub(r"\1***", text))
 
 
-def _checked(value: str, key: str) -> Secret:
+def _check(value: str, key: str) -> Secret:
     value = value.removesuffix("\n").removesuffix("\r")
     if not value:
         raise ConfigError("", key, "the secret is empty")
@@ -108,7 +108,7 @@ def _from_file(name: str, key: str) -> str:
         with path.open(encoding="utf-8") as stream:
             info = os.fstat(stream.fileno())
             mode = stat.S_IMODE(info.st_mode)
-            if problem := expected_owner(info, Writers.own().users or frozenset()):
+            if problem := find_owner_problem(info, Writers.own().users or frozenset()):
                 raise ConfigError("", key, f"{path} {problem}")
             if mode & 0o077:
                 problem = f"{path} can be read by others (mode {mode:04o}); run: chmod 600 {path}"

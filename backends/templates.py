@@ -179,23 +179,23 @@ _NODE = _HERE | {"service"}
 _INSTALL = _NODE | {"version"}
 
 
-def _meta(names: frozenset[str], *, in_shell: bool = False) -> msgspec.Meta:
+def _describe_names(names: frozenset[str], *, in_shell: bool = False) -> msgspec.Meta:
     return msgspec.Meta(extra={"placeholders": Placeholders(names, in_shell)})
 
 
-ServiceName = Annotated[str, _meta(_HERE)]
-NodeText = Annotated[str, _meta(_NODE)]
-NodeShell = Annotated[str, _meta(_NODE, in_shell=True)]
-InstallText = Annotated[str, _meta(_INSTALL)]
-InstallShell = Annotated[str, _meta(_INSTALL, in_shell=True)]
-InstallTable = Annotated[dict[str, Any], _meta(_INSTALL, in_shell=True)]
-CreateShell = Annotated[str, _meta(_INSTALL | {"name", "image"}, in_shell=True)]
-NoText = Annotated[str, _meta(frozenset(), in_shell=True)]
+ServiceName = Annotated[str, _describe_names(_HERE)]
+NodeText = Annotated[str, _describe_names(_NODE)]
+NodeShell = Annotated[str, _describe_names(_NODE, in_shell=True)]
+InstallText = Annotated[str, _describe_names(_INSTALL)]
+InstallShell = Annotated[str, _describe_names(_INSTALL, in_shell=True)]
+InstallTable = Annotated[dict[str, Any], _describe_names(_INSTALL, in_shell=True)]
+CreateShell = Annotated[str, _describe_names(_INSTALL | {"name", "image"}, in_shell=True)]
+NoText = Annotated[str, _describe_names(frozenset(), in_shell=True)]
 """Text that is no template, though it stands where one could be expected: a prefix, options."""
 
-HostText = Annotated[str, _meta(frozenset({"host"}))]
-AppKey = Annotated[str, _meta(frozenset({"app"}))]
-NodeKey = Annotated[str, _meta(frozenset({"app", "node"}))]
+HostText = Annotated[str, _describe_names(frozenset({"host"}))]
+AppKey = Annotated[str, _describe_names(frozenset({"app"}))]
+NodeKey = Annotated[str, _describe_names(frozenset({"app", "node"}))]
 
 _SHELL_NAME = re.compile(PLACEHOLDER.pattern, re.ASCII | re.IGNORECASE)
 _BRACES = re.compile(r"\$?\{+[^{}]{0,80}\}*|\}")
@@ -241,12 +241,12 @@ def wrong_placeholder(template: str, allowed: Placeholders) -> str:
     if allowed.in_shell:
         for match in _SHELL_NAME.finditer(template):
             name = match[1]
-            if name not in allowed.names and (name in NAMES or _meant(name, NAMES | allowed.names)):
-                return _words(match[0], name, allowed)
+            if name not in allowed.names and (name in NAMES or _guess_name(name, NAMES | allowed.names)):
+                return _describe_problem(match[0], name, allowed)
         return ""
     rest = PLACEHOLDER.sub(lambda match: "" if match[1] in allowed.names else match[0], template)
     left = _BRACES.search(rest)
-    return _words(left[0], left[0].strip("${} "), allowed) if left else ""
+    return _describe_problem(left[0], left[0].strip("${} "), allowed) if left else ""
 
 
 @functools.cache
@@ -261,15 +261,15 @@ def _templates(kind: type[msgspec.Struct]) -> dict[str, Placeholders]:
     return found
 
 
-def _words(found: str, name: str, allowed: Placeholders) -> str:
-    meant = _meant(name, allowed.names)
+def _describe_problem(found: str, name: str, allowed: Placeholders) -> str:
+    meant = _guess_name(name, allowed.names)
     why = "which has no value here" if name in NAMES and found == f"{{{name}}}" else "which is not defined"
     hint = f"did you mean {{{meant}}}? " if meant else ""
     names = ", ".join(f"{{{known}}}" for known in sorted(allowed.names))
     return f"found {found}, {why}; {hint}expected {f'one of: {names}' if names else 'a text without names'}"
 
 
-def _meant(name: str, names: frozenset[str]) -> str:
+def _guess_name(name: str, names: frozenset[str]) -> str:
     """Return the name that was probably meant; empty when none is close."""
     lower = name.lower()
     if lower not in names and _MEANT.get(lower) in names:

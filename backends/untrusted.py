@@ -191,7 +191,7 @@ def decode(value: bytes, kind: type[T]) -> T:
         raise ValueError(f"cannot be understood: {shorten(str(error), MAX_SHOWN_CHARS)}") from None
 
 
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     """Quote a text of somebody else's within a message of ours."""
     return shorten(ascii(text), MAX_SHOWN_CHARS)
 
@@ -199,7 +199,7 @@ def quoted(text: str) -> str:
 def check_printable(what: str, text: str) -> None:
     """Raise ValueError for a text that could move a cursor, or reorder what stands beside it."""
     if not text.isprintable():
-        raise ValueError(f"{what}: found {quoted(text)}, expected printable characters")
+        raise ValueError(f"{what}: found {quote(text)}, expected printable characters")
 
 
 def check_amounts(value: object) -> None:

@@ -77,7 +77,7 @@ def decode_entries(body: bytes, what: str) -> list[Entry]:
         raise UnreadableReply(NAME, f"{what}: the answer is not UTF-8 text: {error.reason}") from None
 
 
-def checked_answer(answer: Any, kind: Any, what: str) -> Any:
+def convert_answer(answer: Any, kind: Any, what: str) -> Any:
     """Convert what py-consul has decoded to this type. Raises UnreadableReply, as `decode_entries` does."""
     try:
         return msgspec.convert(answer, kind)
@@ -101,9 +101,9 @@ def describe_error(what: str, error: Exception, settings: ConsulSettings, *, tok
 
     said = f"{str(error).strip():.{MAX_ANSWER_CHARS}}" or type(error).__name__
     if isinstance(error, consul.ACLPermissionDenied):
-        return PermissionDenied(NAME, f"{what}: permission denied; {_denied(said, token)} ({said})")
+        return PermissionDenied(NAME, f"{what}: permission denied; {_describe_denial(said, token)} ({said})")
     if not isinstance(error, consul.ConsulException):
-        return Unreachable(NAME, f"{what}: {_unreachable(error, said, settings)}")
+        return Unreachable(NAME, f"{what}: {_describe_failure(error, said, settings)}")
     if isinstance(error, consul.ACLDisabled):
         return Refused(NAME, f"{what}: a token was given, and the agent has no ACLs ({said})")
     if "Namespaces are a Consul Enterprise feature" in said:
@@ -115,7 +115,7 @@ def describe_error(what: str, error: Exception, settings: ConsulSettings, *, tok
     return Refused(NAME, f"{what}: {said}")
 
 
-def _denied(said: str, token: bool) -> str:
+def _describe_denial(said: str, token: bool) -> str:
     if not token:
         return "no token is given: see token_env, token_file and token_command"
     if "ACL not found" in said:
@@ -124,7 +124,7 @@ def _denied(said: str, token: bool) -> str:
     return "the token lacks a policy for it"
 
 
-def _unreachable(error: Exception, said: str, settings: ConsulSettings) -> str:
+def _describe_failure(error: Exception, said: str, settings: ConsulSettings) -> str:
     import httpx
 
     where = settings.address

@@ -94,7 +94,7 @@ async def find_sockets(consul: Consul, source: ConsulBalancers, app: str) -> dic
         if pair is None:
             raise ConfigError("", "load_balancers.key", f"there is no key {where!r} in Consul")
         what = f"key {where} in Consul"
-        hosts = _hosts(_decoded(pair.value, what), app, what)
+        hosts = _hosts(_decode(pair.value, what), app, what)
     if not hosts:
         raise ConfigError("", "load_balancers", f"{what} names no load balancer")
     for name in hosts:
@@ -139,7 +139,7 @@ def runtime_address(source: ConsulBalancers, host: str, what: str, table: str) -
     )
 
 
-def _decoded(value: bytes, what: str) -> Any:
+def _decode(value: bytes, what: str) -> Any:
     try:
         text = value.decode().strip()
     except UnicodeDecodeError:
@@ -160,7 +160,7 @@ def _hosts(value: Any, app: str, what: str) -> Mapping[str, str]:
     if isinstance(value, str):
         value = value.replace(",", " ").split()
     if isinstance(value, list) and all(isinstance(host, str) for host in value):
-        value = {_short(host): host for host in value}
+        value = {_name_of(host): host for host in value}
     if not isinstance(value, dict) or not all(isinstance(host, str) for host in value.values()):
         raise ConfigError("", what, f"has nothing for {app!r} that is {_EXPECTED}")
     return value
@@ -174,6 +174,6 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _short(host: str) -> str:
+def _name_of(host: str) -> str:
     """Return a name for a load balancer that has none, which is its host."""
     return host.partition("://")[2].partition("/")[0] if "://" in host else host

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
 from backends.command import WIRE, log_exchange
-from backends.consul.answers import Entry, KeyValue, checked_answer, decode_entries, describe_error
+from backends.consul.answers import Entry, KeyValue, convert_answer, decode_entries, describe_error
 from backends.consul.settings import NAME, ConsulSettings
 from backends.errors import Unreachable, UnreadableReply
 
@@ -60,7 +60,7 @@ class Consul:
 
     async def leader(self) -> str:
         """Return the server that leads now. Raises Unreachable also without a leader."""
-        found: str = checked_answer(
+        found: str = convert_answer(
             await self._call("the leader", lambda api: api.status.leader()), str, "the leader"
         )
         if not found:
@@ -105,24 +105,26 @@ class Consul:
         what = f"key {key}"
         after, found = await self._read(
             what,
-            lambda api, **block: api.kv.get(_quoted(key), consistency="consistent", **block),
+            lambda api, **block: api.kv.get(_quote_key(key), consistency="consistent", **block),
             index,
             wait,
         )
-        pair: KeyValue | None = checked_answer(found, KeyValue | None, what)
-        return after, None if pair is None else _pair(pair)
+        pair: KeyValue | None = convert_answer(found, KeyValue | None, what)
+        return after, None if pair is None else _build_pair(pair)
 
     async def list(self, prefix: str, index: int = 0, wait: float = 0) -> tuple[int, list[Pair]]:
         """Read all keys with a prefix, in their order; the index is that of `services`."""
         what = f"keys {prefix}"
         after, found = await self._read(
             what,
-            lambda api, **block: api.kv.get(_quoted(prefix), recurse=True, consistency="consistent", **block),
+            lambda api, **block: api.kv.get(
+                _quote_key(prefix), recurse=True, consistency="consistent", **block
+            ),
             index,
             wait,
         )
-        pairs: list[KeyValue] = checked_answer(found, list[KeyValue] | None, what) or []
-        return after, [_pair(pair) for pair in pairs]
+        pairs: list[KeyValue] = convert_answer(found, list[KeyValue] | None, what) or []
+        return after, [_build_pair(pair) for pair in pairs]
 
     async def put(
         self, key: str, value: bytes, *, cas: int | None = None, acquire: str = "", release: str = ""
@@ -139,13 +141,13 @@ class Consul:
         done = await self._call(
             f"set {key}",
             lambda api: api.kv.put(
-                _quoted(key), value, cas=cas, acquire=acquire or None, release=release or None
+                _quote_key(key), value, cas=cas, acquire=acquire or None, release=release or None
             ),
         )
         return bool(done)
 
     async def delete(self, key: str, *, recurse: bool = False) -> None:
-        await self._call(f"delete {key}", lambda api: api.kv.delete(_quoted(key), recurse=recurse or None))
+        await self._call(f"delete {key}", lambda api: api.kv.delete(_quote_key(key), recurse=recurse or None))
 
     async def begin_session(self, name: str, ttl: int, lock_delay: int) -> str:
         """Create a session that ends unless it is renewed in time; its locks are released then.
@@ -161,7 +163,7 @@ class Consul:
             # By default a session ends when its agent is unhealthy: in a cluster seconds after it hangs.
             lambda api: api.session.create(name, checks=[], lock_delay=lock_delay, ttl=ttl),
         )
-        session: str = checked_answer(created, str, what)
+        session: str = convert_answer(created, str, what)
         return session
 
     async def renew_session(self, session: str) -> bool:
@@ -237,10 +239,10 @@ class Consul:
             return self._api
 
 
-def _quoted(key: str) -> str:
+def _quote_key(key: str) -> str:
     """Quote a key as part of a path, which py-consul takes as it is."""
     return quote(key, safe="/")
 
 
-def _pair(found: KeyValue) -> Pair:
+def _build_pair(found: KeyValue) -> Pair:
     return Pair(found.key, found.value or b"", found.modify_index, found.lock_index, found.session)

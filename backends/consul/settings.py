@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from backends.consul.signing import Signer, checked_key
+from backends.consul.signing import Signer, check_key
 from backends.errors import ConfigError
 from backends.secrets import Secret, load_secret
 from backends.templates import NodeKey, fill_plain
@@ -115,7 +115,7 @@ class ConsulSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
         key = await load_secret(*places, "consul.signing_key")
         if key is None:
             return None
-        return Signer(checked_key(key, "consul.signing_key"), f"{self.prefix}/{application}")
+        return Signer(check_key(key, "consul.signing_key"), f"{self.prefix}/{application}")
 
     def tls(self) -> ssl.SSLContext | bool:
         """Return what httpx calls `verify`. Raises ConfigError for a file that cannot be used."""
@@ -129,21 +129,21 @@ class ConsulSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
                 # This fails unless the file is a certificate at all.
                 ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
                 key, file = "client_key", self.client_key
-                context.load_cert_chain(self.client_cert, file, _no_password)
+                context.load_cert_chain(self.client_cert, file, _refuse_password)
         except OSError as error:  # an SSLError is one
-            raise ConfigError("", f"consul.{key}", f"{file} {_unfit(key, error)}") from None
+            raise ConfigError("", f"consul.{key}", f"{file} {_describe_file_problem(key, error)}") from None
         if not self.verify_tls:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         return context
 
 
-def _no_password() -> str:
+def _refuse_password() -> str:
     """Refuse to ask for a password: OpenSSL would do so on the terminal, in the middle of the console."""
     raise OSError(None, "is encrypted, and its password cannot be asked for")
 
 
-def _unfit(key: str, error: OSError) -> str:
+def _describe_file_problem(key: str, error: OSError) -> str:
     """Return why a file cannot be used; OpenSSL's own words are "PEM lib"."""
     if not isinstance(error, ssl.SSLError):
         return f"cannot be used: {error.strerror or error}"

@@ -48,7 +48,7 @@ class Signer:
     """Signs the values of one application.
 
     Attributes:
-        key: at least `MIN_KEY_BYTES` bytes; see `checked_key`.
+        key: at least `MIN_KEY_BYTES` bytes; see `check_key`.
         scope: of the values, such as "rolldeck/shop": the prefix of all keys, and the application.
     """
 
@@ -87,7 +87,7 @@ def open_value(signer: Signer | None, kind: Kind, value: bytes, bound: str = "")
     return Opened(content, verified=not doubt, doubt=doubt)
 
 
-def checked_key(key: Secret, name: str) -> Secret:
+def check_key(key: Secret, name: str) -> Secret:
     """Return the same key. Raises ConfigError if it could be guessed."""
     length = len(key.reveal().encode())
     if length < MIN_KEY_BYTES:

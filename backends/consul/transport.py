@@ -13,7 +13,7 @@ from consul.api.health import Health
 from consul.callback import CB
 
 from backends.consul.settings import NAME, ConsulSettings
-from backends.http_common import UNENCODED, no_cookies, read_body
+from backends.http_common import UNENCODED, make_empty_cookies, read_body
 
 if TYPE_CHECKING:
     import httpx  # brings click and rich with it where they are: when it is needed
@@ -97,10 +97,10 @@ class _Undecoded:
         self._get = api.http.get
 
     def get(self, _: Callback, path: str, params: Params = None, headers: Any = None) -> Any:
-        return self._get(_undecoded, path, params, headers=headers, raw=True)
+        return self._get(_read_undecoded, path, params, headers=headers, raw=True)
 
 
-def _undecoded(response: consul.base.Response) -> tuple[str, bytes]:
+def _read_undecoded(response: consul.base.Response) -> tuple[str, bytes]:
     body: bytes = CB.binary()(response)  # raises what py-consul raises for a status of failure
     if "X-Consul-Index" not in response.headers:
         raise consul.ConsulException("the answer has no X-Consul-Index: is this Consul?")
@@ -125,7 +125,7 @@ class Api(consul.base.Consul):  # type: ignore[misc]
             verify=settings.tls(),
             trust_env=False,  # a proxy that the environment names is not for an agent
             headers=UNENCODED,
-            cookies=no_cookies(),
+            cookies=make_empty_cookies(),
             limits=httpx.Limits(max_connections=16),
         )
         return Http(client, settings.timeout, settings.namespace)

@@ -9,7 +9,7 @@ from itertools import repeat
 from operator import attrgetter
 from typing import NamedTuple, TypeVar, overload
 
-from backends.haproxy.join import ENDINGS, FAILURES, RESPONSES, counted
+from backends.haproxy.join import ENDINGS, FAILURES, RESPONSES, build_counters
 from backends.model import RequestCounters, Server
 
 Name = tuple[str, str]
@@ -110,7 +110,7 @@ def read(header: Sequence[str], body: str, wanted: Wanted) -> Rows | None:
     Returns:
         None when the header or any row is unusual: a field that is missing, or is no number.
     """
-    pattern = _pattern(tuple(header), wanted)
+    pattern = _compile_pattern(tuple(header), wanted)
     if pattern is None:
         return None
     lines = body.removesuffix("\n").split("\n") if body else []
@@ -127,20 +127,20 @@ def read(header: Sequence[str], body: str, wanted: Wanted) -> Rows | None:
     return Rows(tuple(header), lines, found) if len(found) == len(lines) else None
 
 
-def fits(header: tuple[str, ...], wanted: Wanted) -> bool:
+def can_read(header: tuple[str, ...], wanted: Wanted) -> bool:
     """Return whether what is wanted can be read from rows with this header."""
-    return _pattern(header, wanted) is not None
+    return _compile_pattern(header, wanted) is not None
 
 
 def read_one(header: tuple[str, ...], line: str, wanted: Wanted) -> tuple[str, ...]:
     """Read what is wanted from one row. Raises ValueError when the row is unusual."""
-    pattern = _pattern(header, wanted)
+    pattern = _compile_pattern(header, wanted)
     if pattern is None or (found := pattern.match(line)) is None:
         raise ValueError(line)
     return found.groups()
 
 
-def joined(tables: Collection[Rows | None]) -> Rows | None:
+def join_tables(tables: Collection[Rows | None]) -> Rows | None:
     """Join tables one after the other; return None when one is missing, or their headers differ."""
     found_tables = [table for table in tables if table is not None]
     if len({table.header for table in found_tables}) != 1 or len(found_tables) != len(tables):
@@ -152,7 +152,7 @@ def joined(tables: Collection[Rows | None]) -> Rows | None:
 
 
 @lru_cache(maxsize=16)
-def _pattern(header: tuple[str, ...], wanted: Wanted) -> re.Pattern[str] | None:
+def _compile_pattern(header: tuple[str, ...], wanted: Wanted) -> re.Pattern[str] | None:
     """Return a pattern for a row up to the last field of interest.
 
     It is possessive, as nothing has to be tried twice. It is None when the header has the
@@ -183,9 +183,9 @@ MAX_SINGLE_ROWS = 500  # rows that are read one by one; a reader of more wants a
 _WANTED = Wanted(",", (("scur",), ("stot",), FAILURES, RESPONSES, ENDINGS, ("rtime",)), frozenset())
 
 
-def readable(header: tuple[str, ...]) -> bool:
+def has_all_counters(header: tuple[str, ...]) -> bool:
     """Return whether rows with this header have all counters."""
-    return fits(header, _WANTED)
+    return can_read(header, _WANTED)
 
 
 class Counts(NamedTuple):
@@ -220,14 +220,14 @@ class Counters:
         if index not in self._known:
             if len(self._known) >= MAX_SINGLE_ROWS:
                 return self._read_all()[index]
-            self._known[index] = _counts(read_one(self._header, self._lines[index], _WANTED))
+            self._known[index] = _build_counts(read_one(self._header, self._lines[index], _WANTED))
         return self._known[index]
 
     def _read_all(self) -> list[Counts]:
         rows = read(self._header, "\n".join(self._lines), _WANTED)
         if rows is None:
             raise ValueError("rows that were not checked")
-        self._all, self._lines, self._known = [_counts(line) for line in rows.wanted], [], {}
+        self._all, self._lines, self._known = [_build_counts(line) for line in rows.wanted], [], {}
         return self._all
 
 
@@ -251,10 +251,10 @@ class Counter(Sequence[T]):
         return self._pick(self._counters.of(range(len(self))[index]))
 
 
-def _counts(cells: Sequence[str]) -> Counts:
+def _build_counts(cells: Sequence[str]) -> Counts:
     scur, stot, failures, responses, endings, time = cells
     texts = [scur, stot, *failures.split(","), *responses.split(","), *endings.split(",")]
-    found = counted(
+    found = build_counters(
         [int(text) if text else 0 for text in texts], http=texts[10] != "", has_total=texts[12] != ""
     )
     return Counts(found, int(time) if time and found.total else None)

@@ -63,8 +63,10 @@ async def read_facts(
     if read_file is None or not (config_file or ask_config_files):
         return HaproxyFacts(unseen="HAProxy's configuration file is on a machine we cannot read")
     try:
-        paths = [config_file] if config_file or not ask_config_files else _paths(await ask_config_files())
-        if problem := "" if config_file else _problem(paths):
+        paths = (
+            [config_file] if config_file or not ask_config_files else _parse_paths(await ask_config_files())
+        )
+        if problem := "" if config_file else _find_problem(paths):
             return HaproxyFacts(unseen=shorten(problem, _MAX_PROBLEM))
         async with asyncio.timeout(timeout_s):
             text = await _read_all(paths, read_file)
@@ -108,13 +110,13 @@ def _parse(text: str) -> ConfigFile:
     return parse_config(text)
 
 
-def _paths(reply: str) -> list[str]:
+def _parse_paths(reply: str) -> list[str]:
     """Read the paths in ``HAPROXY_CFGFILES=/etc/haproxy/haproxy.cfg;/etc/haproxy/more.cfg``."""
     _, _, value = reply.strip().partition("=")
     return [path for path in value.split(";", MAX_FILES) if path]
 
 
-def _problem(paths: list[str]) -> str:
+def _find_problem(paths: list[str]) -> str:
     """Return what is wrong with the paths that HAProxy names; empty when nothing is."""
     if not paths:
         return "HAProxy names no configuration file; set `config_file`"

@@ -30,7 +30,7 @@ _MEANINGS = {" ": " ", "\\": "\\", "#": "#", "'": "'", '"': '"', "n": "\n", "r":
 
 def read_lines(text: str, keywords: Collection[str]) -> Iterator[list[str]]:
     """Yield the words of each line that begins with one of the keywords, in a time linear in the length."""
-    pattern = _pattern(frozenset(keywords))
+    pattern = _compile_pattern(frozenset(keywords))
     begin = 0
     while begin < len(text):
         # In pieces: nothing else can run in the process while one is being matched. Where a piece ends within
@@ -72,7 +72,7 @@ def split_line(line: str) -> list[str]:
 
 
 @lru_cache(maxsize=4)
-def _pattern(keywords: frozenset[str]) -> re.Pattern[str]:
+def _compile_pattern(keywords: frozenset[str]) -> re.Pattern[str]:
     """Return a pattern for lines whose first word is a keyword, or with a quote or backslash may be one."""
     known = "|".join(map(re.escape, sorted(keywords)))
     first = rf"(?:{known})(?![^ \t\v\f\r\n#])|[^ \t\v\f\r\n#\"'\\]*+[\"'\\]"
@@ -88,13 +88,13 @@ def _split_plain(line: str) -> list[str]:
 def _unquote(match: re.Match[str]) -> str:
     kind, text = match.lastgroup, match[0]
     if kind == "weak":
-        return _ESCAPE.sub(lambda found: _meaning(found[1], dollar=True), match["weak"])
+        return _ESCAPE.sub(lambda found: _unescape(found[1], dollar=True), match["weak"])
     if kind == "escape":
-        return _meaning(text[1:], dollar=False)
+        return _unescape(text[1:], dollar=False)
     return match["strong"] if kind == "strong" else text
 
 
-def _meaning(escaped: str, *, dollar: bool) -> str:
+def _unescape(escaped: str, *, dollar: bool) -> str:
     if escaped[:1] == "x" and len(escaped) == 3:
         return chr(int(escaped[1:], 16))
     if escaped == "$" and dollar:
@@ -174,7 +174,8 @@ def parse_config(text: str) -> ConfigFile:
             _read_line(reading, words)
     with_servers = [proxy for proxy in reading.proxies if proxy.servers]
     return ConfigFile(
-        state_file=bool(with_servers) and all(_loads(proxy, reading.global_file) for proxy in with_servers),
+        state_file=bool(with_servers)
+        and all(_loads_state(proxy, reading.global_file) for proxy in with_servers),
         shutdown_on_marked_down=frozenset(proxy.name for proxy in with_servers if proxy.cuts),
         relative_ports=frozenset(
             (proxy.name, server) for proxy in with_servers for server in proxy.relative_ports
@@ -184,7 +185,7 @@ def parse_config(text: str) -> ConfigFile:
             for proxy in with_servers
             if proxy.resolvers
         },
-        persistence={proxy.name: _persistence(proxy) for proxy in with_servers if proxy.keeps},
+        persistence={proxy.name: _build_persistence(proxy) for proxy in with_servers if proxy.keeps},
         all_backups=frozenset(proxy.name for proxy in with_servers if proxy.all_backups),
     )
 
@@ -219,7 +220,7 @@ def _read_line(reading: _Reading, words: list[str]) -> None:
             if "resolvers" in words[1:-1]:
                 section.resolvers |= {words[words.index("resolvers", 1) + 1]}
         case ["hold", "obsolete", text, *_] if section.kind == "resolvers":
-            reading.hold_obsolete_s[section.name] = _seconds(text)
+            reading.hold_obsolete_s[section.name] = _parse_seconds(text)
         case ["option", "allbackups", *_]:
             section.all_backups = True
         case ["no", "option", "allbackups", *_]:
@@ -251,17 +252,17 @@ def _keep(section: _Section, by: str) -> None:
         section.keeps = (*section.keeps, by)
 
 
-def _persistence(proxy: _Section) -> Persistence:
+def _build_persistence(proxy: _Section) -> Persistence:
     forced = "option persist" if proxy.persist else "force-persist" if proxy.force_persist else ""
     return Persistence(proxy.keeps, forced)
 
 
-def _loads(proxy: _Section, global_file: bool) -> bool:
+def _loads_state(proxy: _Section, global_file: bool) -> bool:
     # "local" without a name reads a file that is called like the backend
     return proxy.load == "local" or (proxy.load == "global" and global_file)
 
 
-def _seconds(text: str) -> float:
+def _parse_seconds(text: str) -> float:
     """Read a time as HAProxy writes it, in milliseconds without a unit; 0 for what is none."""
     match = _TIME.fullmatch(text)
     return int(match[1]) * _UNITS[match[2] or "ms"] if match else 0.0

@@ -17,11 +17,11 @@ from backends.haproxy.columns import (
     Counters,
     Rows,
     Wanted,
-    joined,
+    has_all_counters,
+    join_tables,
     read,
-    readable,
 )
-from backends.haproxy.join import ENDINGS, FAILURES, RESPONSES, backend, server
+from backends.haproxy.join import ENDINGS, FAILURES, RESPONSES, build_backend, build_server
 from backends.haproxy.parse import (
     BACKEND_ROW,
     MAX_NAME_CHARS,
@@ -32,7 +32,7 @@ from backends.haproxy.parse import (
     Row,
     check_size,
 )
-from backends.haproxy.slots import FIELDS, Line, empty_slots, line_of, may_be_empty
+from backends.haproxy.slots import FIELDS, Line, build_line, find_empty_slots, may_be_empty
 from backends.model import Backend, Operational, Server
 
 _STAT = Wanted(
@@ -89,8 +89,11 @@ class _Tables:
 
     def row(self, index: int) -> Row:
         """Return all fields of one server, from both tables."""
-        state = _row(self.state_header, self.state[index].split(_STATE.separator), STATE_FIELDS)
-        return {**state, **_row(self.stat_header, self.stat[index].split(_STAT.separator), STAT_FIELDS)}
+        state = _pick_fields(self.state_header, self.state[index].split(_STATE.separator), STATE_FIELDS)
+        return {
+            **state,
+            **_pick_fields(self.stat_header, self.stat[index].split(_STAT.separator), STAT_FIELDS),
+        }
 
 
 class Servers(Columnar):
@@ -119,7 +122,7 @@ class Servers(Columnar):
         index = range(len(self))[index]
         if index not in self._built:
             row = self._tables.row(index)
-            built = server(self._instance, row, row)
+            built = build_server(self._instance, row, row)
             self._built[index] = replace(built, empty_slot=True) if index in self._empty else built
         return self._built[index]
 
@@ -137,18 +140,18 @@ def fast_join(
     """
     for text in (*stats, *states):
         check_size(instance, text)
-    stat = joined([_stat_rows(text) for text in stats])
-    state = joined([_state_rows(text) for text in states])
+    stat = join_tables([_stat_rows(text) for text in stats])
+    state = join_tables([_state_rows(text) for text in states])
     if stat is None or state is None:
         return None
-    stat, others = _apart(stat)
+    stat, others = _take_out_others(stat)
     if len(stat.lines) != len(state.lines):
         return None
-    empty = _empty(state)
-    columns = _columns(stat, state, empty)
+    empty = _find_empty(state)
+    columns = _build_columns(stat, state, empty)
     if columns is None:
         return None
-    backends = tuple(backend(instance, row) for row in others if row["type"] == BACKEND_ROW)
+    backends = tuple(build_backend(instance, row) for row in others if row["type"] == BACKEND_ROW)
     tables = _Tables(stat.header, stat.lines, state.header, state.lines)
     return backends, Servers(instance, tables, columns, empty)
 
@@ -170,31 +173,31 @@ def _state_rows(text: str) -> Rows | None:
     return read(header, body, _STATE)
 
 
-def _apart(stat: Rows) -> tuple[Rows, list[Row]]:
+def _take_out_others(stat: Rows) -> tuple[Rows, list[Row]]:
     """Take out the few rows that are no servers."""
     others = [index for index, row in enumerate(stat.wanted) if row[_TYPE] != SERVER_ROW]
     lines = [stat.lines[index].split(_STAT.separator) for index in others]
-    rows = [_row(stat.header, cells, STAT_FIELDS) for cells in lines]
+    rows = [_pick_fields(stat.header, cells, STAT_FIELDS) for cells in lines]
     for index in reversed(others):
         del stat.lines[index], stat.wanted[index]
     return stat, rows
 
 
-def _row(header: tuple[str, ...], cells: list[str], names: tuple[str, ...]) -> Row:
+def _pick_fields(header: tuple[str, ...], cells: list[str], names: tuple[str, ...]) -> Row:
     """Return the named fields of a row; those that this HAProxy does not have are empty."""
-    present, absent = _places(header, names)
+    present, absent = _locate_fields(header, names)
     return {**{name: cells[place] for name, place in present}, **dict.fromkeys(absent, "")}
 
 
 @lru_cache(maxsize=16)
-def _places(
+def _locate_fields(
     header: tuple[str, ...], names: tuple[str, ...]
 ) -> tuple[tuple[tuple[str, int], ...], tuple[str, ...]]:
     present = tuple((name, header.index(name)) for name in names if name in header)
     return present, tuple(name for name in names if name not in header)
 
 
-def _empty(state: Rows) -> frozenset[int]:
+def _find_empty(state: Rows) -> frozenset[int]:
     """Return the indexes of empty slots; this costs next to nothing while no server is in maintenance."""
     admins = [row[_STATES] for row in state.wanted]
     out = {admin for admin in set(admins) if may_be_empty(int(admin.split(_STATE.separator)[1]))}
@@ -202,16 +205,16 @@ def _empty(state: Rows) -> frozenset[int]:
         return frozenset()
 
     def line(text: str) -> Line:
-        row = _row(state.header, text.split(_STATE.separator), FIELDS)
-        return line_of(row["be_id"], row)
+        row = _pick_fields(state.header, text.split(_STATE.separator), FIELDS)
+        return build_line(row["be_id"], row)
 
     lines = {at: line(state.lines[at]) for at, admin in enumerate(admins) if admin in out}
-    return empty_slots(lines, lambda: map(line, state.lines))
+    return find_empty_slots(lines, lambda: map(line, state.lines))
 
 
-def _columns(stat: Rows, state: Rows, empty: frozenset[int]) -> Columns | None:
+def _build_columns(stat: Rows, state: Rows, empty: frozenset[int]) -> Columns | None:
     """Build the columns; None when the tables do not have the same servers, or not all that is counted."""
-    if not stat.wanted or not readable(stat.header):
+    if not stat.wanted or not has_all_counters(stat.header):
         return None
     backends, names, sessions, status, iid, sid, throttle, *rest = zip(*stat.wanted, strict=True)
     tracked, _, check, health = rest

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from backends.errors import UnreadableReply
-from backends.haproxy.parse import BACKEND_ROW, MAX_TEXT_CHARS, SERVER_ROW, Row, number
-from backends.haproxy.slots import empty_among, line_of
+from backends.haproxy.parse import BACKEND_ROW, MAX_TEXT_CHARS, SERVER_ROW, Row, parse_number
+from backends.haproxy.slots import build_line, find_empty_among
 from backends.model import Admin, Backend, Operational, RequestCounters, Server, ServerRef
 from backends.text import shorten
 
@@ -30,7 +30,7 @@ def join(
     Raises:
         UnreadableReply: they do not speak of the same servers, as when one was added in between.
     """
-    backends = tuple(backend(instance, row) for row in stat if row["type"] == BACKEND_ROW)
+    backends = tuple(build_backend(instance, row) for row in stat if row["type"] == BACKEND_ROW)
     rows = {(row["iid"], row["sid"]): row for row in stat if row["type"] == SERVER_ROW}
     shown = {row["iid"] for row in stat}
     # A backend that `show stat` does not show is HAProxy's own: 2.2 has one called MASTER.
@@ -49,14 +49,14 @@ def servers_of(instance: str, rows: Sequence[tuple[Row, Row]]) -> tuple[Server, 
     Raises:
         UnreadableReply: a field is not the number it should be.
     """
-    servers = [server(instance, row, state) for row, state in rows]
-    empty = empty_among([line_of(row["iid"], state) for row, state in rows])
+    servers = [build_server(instance, row, state) for row, state in rows]
+    empty = find_empty_among([build_line(row["iid"], state) for row, state in rows])
     for at in empty:
         servers[at] = replace(servers[at], empty_slot=True)
     return tuple(servers)
 
 
-def backend(instance: str, row: Row) -> Backend:
+def build_backend(instance: str, row: Row) -> Backend:
     """Build a backend from its own row of `show stat`.
 
     Raises:
@@ -64,21 +64,21 @@ def backend(instance: str, row: Row) -> Backend:
     """
     name = row["pxname"]
     try:
-        found = counters(row)
+        found = read_counters(row)
     except ValueError as error:
         raise UnreadableReply(instance, f"the row of backend {name}: {error}") from None
     found = found._replace(doubtful_aborts=row[SINCE_3_2] != "")
-    return Backend(name, _text(row["mode"]), _text(row["algo"]), _text(row["cookie"]), found)
+    return Backend(name, _shorten(row["mode"]), _shorten(row["algo"]), _shorten(row["cookie"]), found)
 
 
-def counters(row: Row) -> RequestCounters:
+def read_counters(row: Row) -> RequestCounters:
     """Read the counters of any row. Raises ValueError for a field that is no number."""
     names = ("scur", "stot", *FAILURES, *RESPONSES, *ENDINGS)
     http, has_total = row["hrsp_5xx"] != "", row["req_tot"] != ""
-    return counted([number(row[name] or "0") for name in names], http=http, has_total=has_total)
+    return build_counters([parse_number(row[name] or "0") for name in names], http=http, has_total=has_total)
 
 
-def counted(numbers: Sequence[int], *, http: bool, has_total: bool) -> RequestCounters:
+def build_counters(numbers: Sequence[int], *, http: bool, has_total: bool) -> RequestCounters:
     """Build the counters from the cells of one row.
 
     Args:
@@ -106,72 +106,72 @@ def counted(numbers: Sequence[int], *, http: bool, has_total: bool) -> RequestCo
     )
 
 
-def server(instance: str, row: Row, state: Row) -> Server:
+def build_server(instance: str, row: Row, state: Row) -> Server:
     """Build a server from its row of `show stat` and its row of `show servers state`.
 
     Raises:
         UnreadableReply: a field is not the number it should be.
     """
     try:
-        return _server(instance, row, state)
+        return _build_server(instance, row, state)
     except ValueError as error:
         name = f"{row['pxname']}/{row['svname']}"
         raise UnreadableReply(instance, f"the row of {name}: {error}") from None
 
 
-def _server(instance: str, row: Row, state: Row) -> Server:
-    admin = number(state["srv_admin_state"])
+def _build_server(instance: str, row: Row, state: Row) -> Server:
+    admin = parse_number(state["srv_admin_state"])
     if admin < 0:
         raise ValueError(f"srv_admin_state {admin} is not a bit field")
-    agent_state = number(state["srv_agent_state"])
-    total = number(row["stot"] or "0")  # an empty field of the CSV is one that does not apply
+    agent_state = parse_number(state["srv_agent_state"])
+    total = parse_number(row["stot"] or "0")  # an empty field of the CSV is one that does not apply
     return Server(
         ref=ServerRef(instance, row["pxname"], row["svname"]),
-        address=_given(state["srv_addr"]),
-        port=_port(state["srv_port"]),
+        address=_read_optional_text(state["srv_addr"]),
+        port=_read_port(state["srv_port"]),
         admin=Admin(admin),
-        operational=Operational(number(state["srv_op_state"])),
-        status=_text(row["status"]),
-        weight=number(state["srv_uweight"]),
-        initial_weight=number(state["srv_iweight"]),
-        effective_weight=number(row["weight"]),
-        has_checks=number(state["srv_check_state"]) & _CHECK_RUNS == _CHECK_RUNS,
-        check_status=_text(row["check_status"].removeprefix("* ")),  # the mark of a check under way
-        check_health=number(row["check_health"] or "0"),
-        check_rise=number(row["check_rise"] or "0"),
-        check_fall=number(row["check_fall"] or "0"),
-        check_code=_text(row["check_code"]),
-        check_duration=number(row["check_duration"]) if row["check_duration"] else None,
-        check_failures=number(row["chkfail"] or "0"),
-        last_check=_text(row["last_chk"] or row["check_desc"]),
+        operational=Operational(parse_number(state["srv_op_state"])),
+        status=_shorten(row["status"]),
+        weight=parse_number(state["srv_uweight"]),
+        initial_weight=parse_number(state["srv_iweight"]),
+        effective_weight=parse_number(row["weight"]),
+        has_checks=parse_number(state["srv_check_state"]) & _CHECK_RUNS == _CHECK_RUNS,
+        check_status=_shorten(row["check_status"].removeprefix("* ")),  # the mark of a check under way
+        check_health=parse_number(row["check_health"] or "0"),
+        check_rise=parse_number(row["check_rise"] or "0"),
+        check_fall=parse_number(row["check_fall"] or "0"),
+        check_code=_shorten(row["check_code"]),
+        check_duration=parse_number(row["check_duration"]) if row["check_duration"] else None,
+        check_failures=parse_number(row["chkfail"] or "0"),
+        last_check=_shorten(row["last_chk"] or row["check_desc"]),
         agent=agent_state & _CHECK_RUNS == _CHECK_RUNS,
         agent_configured=bool(agent_state & _CONFIGURED),
-        agent_status=_text(row["agent_status"].removeprefix("* ")),
-        last_agent=_text(row["last_agt"]),
-        track_target=_text(row["tracked"]),
+        agent_status=_shorten(row["agent_status"].removeprefix("* ")),
+        last_agent=_shorten(row["last_agt"]),
+        track_target=_shorten(row["tracked"]),
         backup=row["bck"] not in ("", "0"),
-        cookie=_text(row["cookie"]),
-        sessions=number(row["scur"]),
-        queue=number(row["qcur"]),
-        throttle=number(row["throttle"]) if row["throttle"] else None,
-        last_change=number(row["lastchg"] or "0"),
-        counters=counters(row),
-        response_time=number(row["rtime"]) if total and row["rtime"] else None,
-        host_name=_given(state["srv_fqdn"]),
-        srv_record=_given(state["srvrecord"]),
+        cookie=_shorten(row["cookie"]),
+        sessions=parse_number(row["scur"]),
+        queue=parse_number(row["qcur"]),
+        throttle=parse_number(row["throttle"]) if row["throttle"] else None,
+        last_change=parse_number(row["lastchg"] or "0"),
+        counters=read_counters(row),
+        response_time=parse_number(row["rtime"]) if total and row["rtime"] else None,
+        host_name=_read_optional_text(state["srv_fqdn"]),
+        srv_record=_read_optional_text(state["srvrecord"]),
     )
 
 
-def _port(text: str) -> int:
+def _read_port(text: str) -> int:
     """Read a port; 0 for none, and for an offset, which HAProxy adds to the client's port each time."""
-    port = number(text)  # -1280 is written as 4294966016
+    port = parse_number(text)  # -1280 is written as 4294966016
     return port if 0 <= port <= _LAST_PORT else 0
 
 
-def _given(text: str) -> str:
+def _read_optional_text(text: str) -> str:
     """Read a text of `show servers state`, which writes a dash for nothing."""
-    return "" if text == "-" else _text(text)
+    return "" if text == "-" else _shorten(text)
 
 
-def _text(text: str) -> str:
+def _shorten(text: str) -> str:
     return shorten(text, MAX_TEXT_CHARS)

@@ -60,30 +60,30 @@ def split_replies(instance: str, text: str, count: int) -> list[str]:
         if words in _REFUSALS:
             raise Refused(instance, words)
     if replies.pop().strip("\n") or len(replies) != count:
-        raise _unclear(instance, f"{count} complete replies", text)
+        raise _not_understood(instance, f"{count} complete replies", text)
     return replies
 
 
 def parse_info(instance: str, text: str) -> Info:
     """Parse `show info`: lines of ``Name: value``."""
     if len(text) > _MAX_INFO_CHARS:
-        raise _unclear(instance, f"`show info` of at most {_MAX_INFO_CHARS:,} characters", text)
+        raise _not_understood(instance, f"`show info` of at most {_MAX_INFO_CHARS:,} characters", text)
     fields = dict(line.split(": ", 1) for line in text.split("\n") if ": " in line)
     try:
         return Info(
             instance=instance,
             version=shorten(fields["Version"], MAX_NAME_CHARS),
-            pid=number(fields["Pid"]),
-            uptime=number(fields["Uptime_sec"]),
-            stopping=number(fields["Stopping"]) != 0,
+            pid=parse_number(fields["Pid"]),
+            uptime=parse_number(fields["Uptime_sec"]),
+            stopping=parse_number(fields["Stopping"]) != 0,
             node=shorten(fields.get("node", ""), MAX_NAME_CHARS),
-            processes=number(fields.get("Nbproc", "1")),
-            process=number(fields.get("Process_num", "1")),
+            processes=parse_number(fields.get("Nbproc", "1")),
+            process=parse_number(fields.get("Process_num", "1")),
         )
     except KeyError as error:
-        raise _unclear(instance, f"`show info` with {error.args[0]}", text) from None
+        raise _not_understood(instance, f"`show info` with {error.args[0]}", text) from None
     except ValueError as error:
-        raise _unclear(instance, f"numbers in `show info` ({error})", text) from None
+        raise _not_understood(instance, f"numbers in `show info` ({error})", text) from None
 
 
 def parse_level(instance: str, text: str) -> Level:
@@ -91,7 +91,7 @@ def parse_level(instance: str, text: str) -> Level:
     try:
         return Level[text[:_MAX_REFUSAL_CHARS].strip().upper()]
     except KeyError:
-        raise _unclear(instance, "admin, operator or user", text) from None
+        raise _not_understood(instance, "admin, operator or user", text) from None
 
 
 def parse_stat(instance: str, text: str) -> list[dict[str, str]]:
@@ -101,17 +101,17 @@ def parse_stat(instance: str, text: str) -> list[dict[str, str]]:
         One mapping for each row with all of `STAT_FIELDS`; those this HAProxy has not are empty.
     """
     if not text.startswith("# pxname,"):
-        raise _unclear(instance, "the CSV of `show stat`", text)
+        raise _not_understood(instance, "the CSV of `show stat`", text)
     check_size(instance, text)
     first, _, body = text[2:].partition("\n")
     header = first.split(",")
     missing = [name for name in STAT_NEEDED if name not in header]
     if missing:
-        raise _unclear(instance, f"columns {', '.join(missing)}", text)
+        raise _not_understood(instance, f"columns {', '.join(missing)}", text)
     present = {name: header.index(name) for name in STAT_FIELDS if name in header}
     absent = {name: "" for name in STAT_FIELDS if name not in header}
     pick = itemgetter(*present.values())
-    rows = _csv_rows(instance, body, len(header), max(present.values()) + 1)
+    rows = _parse_csv(instance, body, len(header), max(present.values()) + 1)
     result = [dict(zip(present, pick(row), strict=True), **absent) for row in rows]
     for row in result:
         _check_names(instance, row["pxname"], row["svname"])
@@ -123,16 +123,16 @@ def parse_servers_state(instance: str, text: str) -> list[dict[str, str]]:
     check_size(instance, text)
     lines = text.rstrip("\n").split("\n")
     if lines[:1] != ["1"] or len(lines) < 2 or not lines[1].startswith("# "):
-        raise _unclear(instance, "format 1 of `show servers state`", text)
+        raise _not_understood(instance, "format 1 of `show servers state`", text)
     header = lines[1][2:].split()
     missing = [name for name in STATE_FIELDS if name not in header]
     if missing:
-        raise _unclear(instance, f"columns {', '.join(missing)}", text)
+        raise _not_understood(instance, f"columns {', '.join(missing)}", text)
     result = []
     for line in lines[2:]:
         row = line.split(" ")
         if len(row) != len(header):
-            raise _unclear(instance, f"{len(header)} columns in each row", line)
+            raise _not_understood(instance, f"{len(header)} columns in each row", line)
         result.append(dict(zip(header, row, strict=True)))
         _check_names(instance, result[-1]["be_name"], result[-1]["srv_name"])
     return result
@@ -148,12 +148,12 @@ def check_size(instance: str, text: str) -> None:
         raise UnreadableReply(instance, f"a table of more than {MAX_ROWS:,} rows")
     longest = max(text.split("\n"), key=len)
     if len(longest) > MAX_ROW_CHARS:
-        raise _unclear(instance, f"rows of at most {MAX_ROW_CHARS:,} characters", longest)
+        raise _not_understood(instance, f"rows of at most {MAX_ROW_CHARS:,} characters", longest)
     if text[: 2 * MAX_ROW_CHARS].partition("\n")[0].count(",") >= MAX_COLUMNS:
-        raise _unclear(instance, f"at most {MAX_COLUMNS:,} columns", text)
+        raise _not_understood(instance, f"at most {MAX_COLUMNS:,} columns", text)
 
 
-def number(text: str) -> int:
+def parse_number(text: str) -> int:
     """Read a whole number as HAProxy writes it. Raises ValueError for anything else that `int` would take."""
     digits = text.removeprefix("-")
     if not (digits.isascii() and digits.isdigit() and len(digits) <= _MAX_DIGITS):
@@ -164,10 +164,10 @@ def number(text: str) -> int:
 def _check_names(instance: str, *names: str) -> None:
     for name in names:
         if len(name) > MAX_NAME_CHARS:
-            raise _unclear(instance, f"names of at most {MAX_NAME_CHARS} characters", name)
+            raise _not_understood(instance, f"names of at most {MAX_NAME_CHARS} characters", name)
 
 
-def _csv_rows(instance: str, text: str, width: int, leading: int) -> list[list[str]]:
+def _parse_csv(instance: str, text: str, width: int, leading: int) -> list[list[str]]:
     """Return the rows, each with at least its leading fields, after a check of the width of all of them."""
     if '"' not in text:  # nearly always; and of 200 columns only the first 100 are of interest
         lines = [line for line in text.split("\n") if line]
@@ -177,13 +177,13 @@ def _csv_rows(instance: str, text: str, width: int, leading: int) -> list[list[s
         try:
             rows = [row for row in csv.reader(io.StringIO(text), strict=True) if row]
         except csv.Error as error:
-            raise _unclear(instance, f"CSV ({error})", text) from None
+            raise _not_understood(instance, f"CSV ({error})", text) from None
         odd = [",".join(row) for row in rows if len(row) != width]
     if odd:
-        raise _unclear(instance, f"{width} columns in each row", odd[0])
+        raise _not_understood(instance, f"{width} columns in each row", odd[0])
     return rows
 
 
-def _unclear(instance: str, expected: str, text: str) -> UnreadableReply:
+def _not_understood(instance: str, expected: str, text: str) -> UnreadableReply:
     found = f"{text[:120]!r}" + (f"… ({len(text):,} characters)" if len(text) > 120 else "")
     return UnreadableReply(instance, f"expected {expected}, got {found}")

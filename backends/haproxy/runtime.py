@@ -11,7 +11,7 @@ from backends.haproxy.columns import Name
 from backends.haproxy.config_facts import HaproxyFacts, ReadFile, read_facts, read_local
 from backends.haproxy.fast_parse import fast_join
 from backends.haproxy.join import join
-from backends.haproxy.sessions import parse_sessions, read_older_sessions, sessions_end
+from backends.haproxy.sessions import is_complete, parse_sessions, read_older_sessions
 from backends.haproxy.transport import Opener, Transport, WriteReply, read_complete, write_complete
 from backends.model import NEEDS_ADMIN, Backend, Server, ServerRef, Sessions, Snapshot
 from backends.text import absent, run_beside
@@ -130,7 +130,7 @@ class Runtime:
             UnsafeCommand: a name that will not be sent.
         """
         ref = ServerRef(self._name, backend, server)
-        text = await self._transport.read(self._line([commands.sessions(ref)]), sessions_end)
+        text = await self._transport.read(self._line([commands.sessions(ref)]), is_complete)
         return await run_beside(len(text), parse_sessions, ref, text, limit)
 
     async def older_sessions(self, backends: Sequence[str] = ()) -> Mapping[Name, int] | None:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from backends.errors import BackendError, PermissionDenied, Refused, UnreadableReply
 from backends.haproxy import commands
 from backends.haproxy.columns import Name
-from backends.haproxy.parse import MAX_NAME_CHARS, SERVER_ROW, number, parse_stat
+from backends.haproxy.parse import MAX_NAME_CHARS, SERVER_ROW, parse_number, parse_stat
 from backends.model import ServerRef, Sessions, Stream
 from backends.text import shorten
 
@@ -22,7 +22,7 @@ MAX_SESSIONS = 500_000
 _REFUSALS = ("No such backend.", "No such server.")
 
 
-def sessions_end(received: bytes | bytearray) -> bool:
+def is_complete(received: bytes | bytearray) -> bool:
     """Return whether these bytes are a whole reply: lines and an empty one, or without sessions only that."""
     return received == b"\n" or received.endswith(b"\n\n")
 
@@ -51,8 +51,8 @@ def parse_sessions(ref: ServerRef, text: str, limit: int) -> Sessions:
         raise UnreadableReply(ref.instance, f"`show sess` with more than {MAX_SESSIONS:,} lines")
     mark = f" be={ref.backend} srv={ref.server} "
     lines = [line for line in text.split("\n") if mark in line]
-    oldest = heapq.nlargest(limit, lines, key=_rank)
-    return Sessions(len(lines), tuple(_stream(ref, line) for line in oldest))
+    oldest = heapq.nlargest(limit, lines, key=_sort_key)
+    return Sessions(len(lines), tuple(_parse_stream(ref, line) for line in oldest))
 
 
 def count_sessions(instance: str, text: str) -> Counter[Name]:
@@ -62,31 +62,31 @@ def count_sessions(instance: str, text: str) -> Counter[Name]:
     return Counter((match[1], match[2]) for match in _PLACE.finditer(text))
 
 
-def _rank(line: str) -> int:
-    age = _age(line)
+def _sort_key(line: str) -> int:
+    age = _parse_age(line)
     return -1 if age is None else age
 
 
-def _stream(ref: ServerRef, line: str) -> Stream:
+def _parse_stream(ref: ServerRef, line: str) -> Stream:
     match = _LINE.match(line)
     if match is None:
         raise UnreadableReply(ref.instance, f"expected a line of `show sess`, got {line[:120]!r}")
-    limits = [_seconds(text) for text in _SILENCE.findall(line)]
+    limits = [_parse_seconds(text) for text in _SILENCE.findall(line)]
     return Stream(
         ref=ref,
         client=shorten(match["client"], MAX_NAME_CHARS),
         frontend=shorten(match["frontend"], MAX_NAME_CHARS),
-        age=_age(line),
+        age=_parse_age(line),
         silence_left=min((limit for limit in limits if limit is not None), default=None),
     )
 
 
-def _age(line: str) -> int | None:
+def _parse_age(line: str) -> int | None:
     found = _AGE.search(line)
-    return _seconds(found[1]) if found else None
+    return _parse_seconds(found[1]) if found else None
 
 
-def _seconds(text: str) -> int | None:
+def _parse_seconds(text: str) -> int | None:
     """Read a time such as ``3s``, ``2m5s`` or ``1d4h``; None for ``?`` and everything else."""
     match = _TIME.fullmatch(text)
     if match is None or not text:
@@ -114,7 +114,7 @@ def parse_old_workers(instance: str, text: str) -> tuple[int, ...]:
             break
         if words := line.split(maxsplit=1):
             try:
-                pids.append(number(words[0]))
+                pids.append(parse_number(words[0]))
             except ValueError as error:
                 raise UnreadableReply(instance, f"`show proc`: {error}") from None
     return tuple(pids[:_MAX_WORKERS])
@@ -150,7 +150,10 @@ async def _read_worker(instance: str, pid: int, ask: Ask) -> Counter[Name]:
         return count_sessions(instance, await ask(commands.of_worker(pid, commands.all_sessions())))
     try:
         return Counter(
-            {(row["pxname"], row["svname"]): number(row["scur"]) + number(row["qcur"]) for row in servers}
+            {
+                (row["pxname"], row["svname"]): parse_number(row["scur"]) + parse_number(row["qcur"])
+                for row in servers
+            }
         )
     except ValueError as error:
         raise UnreadableReply(instance, f"the statistics of worker {pid}: {error}") from None

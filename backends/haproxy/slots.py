@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from backends.haproxy.parse import Row, number
+from backends.haproxy.parse import Row, parse_number
 from backends.model import Admin
 
 _NONE = frozenset(("", "-"))  # also of a unix socket
@@ -35,9 +35,9 @@ class Line(NamedTuple):
     srv_record: str
 
 
-def line_of(backend: str, state: Row) -> Line:
+def build_line(backend: str, state: Row) -> Line:
     """Build a line from its row of `show servers state`. Raises ValueError for a state that is no number."""
-    admin, address, port = number(state["srv_admin_state"]), state["srv_addr"], state["srv_port"]
+    admin, address, port = parse_number(state["srv_admin_state"]), state["srv_addr"], state["srv_port"]
     return Line(backend, admin, address, port, state["srv_fqdn"], state["srvrecord"])
 
 
@@ -46,12 +46,14 @@ def may_be_empty(admin: int) -> bool:
     return bool(admin & _OUT)
 
 
-def empty_among(lines: Sequence[Line]) -> frozenset[int]:
+def find_empty_among(lines: Sequence[Line]) -> frozenset[int]:
     """Return the indexes of the empty slots among all lines of one load balancer."""
-    return empty_slots({at: line for at, line in enumerate(lines) if may_be_empty(line.admin)}, lambda: lines)
+    return find_empty_slots(
+        {at: line for at, line in enumerate(lines) if may_be_empty(line.admin)}, lambda: lines
+    )
 
 
-def empty_slots(out: Mapping[int, Line], all_lines: Callable[[], Iterable[Line]]) -> frozenset[int]:
+def find_empty_slots(out: Mapping[int, Line], all_lines: Callable[[], Iterable[Line]]) -> frozenset[int]:
     """Return which of these lines are empty slots.
 
     A line of its own is none, whatever its state: it is a server that name resolution, or somebody, keeps
@@ -63,21 +65,21 @@ def empty_slots(out: Mapping[int, Line], all_lines: Callable[[], Iterable[Line]]
         out: the lines that `may_be_empty`, by any number.
         all_lines: all of that load balancer; called only when those that are out do not tell.
     """
-    places = Counter(_place(line) for line in out.values() if _is_disabled(line))
-    unresolved = [source for line in out.values() if _is_unresolved(line) and (source := _source(line))]
+    places = Counter(_endpoint_of(line) for line in out.values() if _is_disabled(line))
+    unresolved = [source for line in out.values() if _is_unresolved(line) and (source := _source_of(line))]
     sources = Counter(unresolved)
     alone = {source for source, count in sources.items() if count == 1}
-    shared = sources.keys() - alone | _with_twins(alone, all_lines)
+    shared = sources.keys() - alone | _find_shared_sources(alone, all_lines)
     local = {line.backend for line in out.values() if _is_disabled(line) and _is_loopback(line.address)}
-    remote = _with_other_machines(local, all_lines)
+    remote = _find_remote_backends(local, all_lines)
 
     def is_empty(line: Line) -> bool:
-        if _is_disabled(line) and places[_place(line)] > 1:
+        if _is_disabled(line) and places[_endpoint_of(line)] > 1:
             return True
         if _is_disabled(line) and _is_loopback(line.address):
             return line.backend in remote
         if _is_unresolved(line):
-            source = _source(line)
+            source = _source_of(line)
             never_had_one = _is_configured_out(line) and line.address in _NONE
             return source is None or source in shared or never_had_one
         return line.address in _ANY
@@ -85,11 +87,11 @@ def empty_slots(out: Mapping[int, Line], all_lines: Callable[[], Iterable[Line]]
     return frozenset(number for number, line in out.items() if is_empty(line))
 
 
-def _with_twins(alone: set[Source], all_lines: Callable[[], Iterable[Line]]) -> set[Source]:
+def _find_shared_sources(alone: set[Source], all_lines: Callable[[], Iterable[Line]]) -> set[Source]:
     """Return the sources from which another line comes too; this looks no further than it has to."""
     counts: Counter[Source] = Counter()
     left, found = set(alone), set[Source]()
-    for source in map(_source, all_lines()) if alone else ():
+    for source in map(_source_of, all_lines()) if alone else ():
         if source in left:
             counts[source] += 1
             if counts[source] > 1:
@@ -100,7 +102,7 @@ def _with_twins(alone: set[Source], all_lines: Callable[[], Iterable[Line]]) -> 
     return found
 
 
-def _with_other_machines(backends: set[str], all_lines: Callable[[], Iterable[Line]]) -> set[str]:
+def _find_remote_backends(backends: set[str], all_lines: Callable[[], Iterable[Line]]) -> set[str]:
     """Return those of these backends that have a line at another machine's address."""
     lines = all_lines() if backends else ()
     return {line.backend for line in lines if line.backend in backends and _is_elsewhere(line.address)}
@@ -127,11 +129,11 @@ def _is_configured_out(line: Line) -> bool:
     return line.admin & _DISABLED == _DISABLED
 
 
-def _place(line: Line) -> tuple[str, str, str]:
+def _endpoint_of(line: Line) -> tuple[str, str, str]:
     return line.backend, line.address, line.port
 
 
-def _source(line: Line) -> Source | None:
+def _source_of(line: Line) -> Source | None:
     """Return what fills a line; None where that is hidden, and for a line with an address of its own."""
     if line.srv_record not in _NONE:
         return line.backend, line.srv_record

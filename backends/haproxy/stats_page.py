@@ -13,10 +13,10 @@ from backends.command import log_exchange
 from backends.errors import PermissionDenied, Refused, Unreachable, UnreadableReply
 from backends.haproxy.address import HaproxySettings
 from backends.haproxy.config_facts import HaproxyFacts
-from backends.haproxy.join import backend, servers_of
+from backends.haproxy.join import build_backend, servers_of
 from backends.haproxy.parse import BACKEND_ROW, SERVER_ROW, Row, parse_stat
 from backends.haproxy.transport import MAX_READ_REPLY_BYTES
-from backends.http_common import UNENCODED, authorities, no_cookies, read_body
+from backends.http_common import UNENCODED, load_authorities, make_empty_cookies, read_body
 from backends.model import Admin, Info, Level, Operational, Snapshot
 from backends.secrets import load_secret
 from backends.text import absent, decode, run_beside
@@ -64,7 +64,7 @@ class StatsPage:
             raise UnreadableReply(self._name, f"{self._url}: the page was cut off")
         every = parse_stat(self._name, text)
         rows = [row for row in every if not backends or row["pxname"] in backends]
-        found = tuple(backend(self._name, row) for row in rows if row["type"] == BACKEND_ROW)
+        found = tuple(build_backend(self._name, row) for row in rows if row["type"] == BACKEND_ROW)
         missing = [name for name in backends if name not in {backend.name for backend in found}]
         if missing:
             known = list(dict.fromkeys(row["pxname"] for row in every if row["type"] == BACKEND_ROW))
@@ -135,9 +135,9 @@ class StatsPage:
         return httpx.AsyncClient(
             auth=self._auth,
             headers=UNENCODED,
-            cookies=no_cookies(),
+            cookies=make_empty_cookies(),
             timeout=self._settings.timeout,
-            verify=authorities(),
+            verify=load_authorities(),
         )
 
     def _judge(self, response: "httpx.Response") -> None:

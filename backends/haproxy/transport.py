@@ -173,7 +173,9 @@ class Transport:
                 if not record:
                     log_exchange(self.name, line, received, answered, seconds)
                 elif self.listener is not None:
-                    self.listener(CommandFinished(self.name, line, _recorded(received), answered, seconds))
+                    self.listener(
+                        CommandFinished(self.name, line, _format_reply(received), answered, seconds)
+                    )
         return await run_beside(len(received), decode, received)
 
     async def _converse(
@@ -195,7 +197,7 @@ class Transport:
         except BackendError:
             raise
         except Exception as error:
-            raise lost(self.name, f"connection lost: {_words(error)}") from error
+            raise lost(self.name, f"connection lost: {_format_error(error)}") from error
         finally:
             await _close(writer)
 
@@ -223,7 +225,7 @@ class Transport:
         except BackendError:
             raise
         except Exception as error:
-            raise Unreachable(self.name, f"{self._where()}: {_words(error)}") from error
+            raise Unreachable(self.name, f"{self._where()}: {_format_error(error)}") from error
 
     async def _open(self) -> tuple[ByteReader, ByteWriter]:
         match self.address:
@@ -245,7 +247,7 @@ class Transport:
                 return f"{path} on {host}"
 
 
-def _recorded(received: bytearray) -> str:
+def _format_reply(received: bytearray) -> str:
     """Return a reply for the transcript, with its length and a mark where it is cut."""
     if len(received) <= MAX_RECORDED_BYTES:
         return received.decode(errors="replace")
@@ -260,7 +262,7 @@ async def _close(writer: ByteWriter) -> None:
             await writer.wait_closed()
 
 
-def _words(error: Exception) -> str:
+def _format_error(error: Exception) -> str:
     """Return the plain reason, such as "No such file or directory", without number and file name."""
     if isinstance(error, OSError) and error.errno and error.errno > 0:
         return os.strerror(error.errno)

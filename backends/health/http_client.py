@@ -16,10 +16,10 @@ from backends.hosts.execution import format_output, query
 from backends.http_common import (
     UNENCODED,
     USER_AGENT,
-    authorities,
     authorization_header,
     format_http_error,
-    no_cookies,
+    load_authorities,
+    make_empty_cookies,
     read_body,
 )
 from backends.protocols import Host
@@ -132,7 +132,7 @@ class WebClient:
             verify=await asyncio.to_thread(self._verify),
             headers=headers,
             trust_env=False,
-            cookies=no_cookies(),
+            cookies=make_empty_cookies(),
             timeout=settings.timeout,  # of each part; `fetch` bounds the whole
             limits=httpx.Limits(max_connections=_MAX_CONNECTIONS, max_keepalive_connections=0),
         )
@@ -147,7 +147,7 @@ class WebClient:
         if not self._settings.verify_tls:
             return False
         try:
-            return authorities(self._settings.ca_file)
+            return load_authorities(self._settings.ca_file)
         except OSError as error:  # an SSLError is one
             problem = f"cannot use {self._settings.ca_file}: {error.strerror or error}"
             raise ConfigError("", f"{self._what}.ca_file", problem) from error

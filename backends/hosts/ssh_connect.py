@@ -137,7 +137,7 @@ class _Login(asyncssh.SSHClient):
             raise Unreachable(self._target, self._about_silence()) from error
         except (OSError, ValueError, asyncssh.Error) as error:
             during = " during login" if self._connected else ""
-            raise Unreachable(self._target, f"{self._where}: {_reason(error)}{during}") from error
+            raise Unreachable(self._target, f"{self._where}: {_format_error(error)}{during}") from error
 
     def _known_hosts(self) -> KnownHosts:
         return without_revoked(read_known_hosts(self._route.known_hosts), self._route.revoked)
@@ -197,7 +197,7 @@ class _Login(asyncssh.SSHClient):
         return shlex.join([*argv, hop.host, "true"])
 
 
-def _reason(error: Exception) -> str:
+def _format_error(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno:
         # asyncio's own words for a refused connection are "Connect call failed"; those of the
         # resolver have negative numbers.

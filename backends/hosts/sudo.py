@@ -104,10 +104,10 @@ def wants_password(listing: str, command: str) -> bool:
     head, _, rules = listing.partition("may run the following commands")
     if not rules or listing.startswith("root\n") or "!authenticate" in head or "noninteractive" in head:
         return False
-    return not any(_may_be_meant(rule, command) for rule in _without_password(rules))
+    return not any(_may_be_meant(rule, command) for rule in _find_passwordless(rules))
 
 
-def _without_password(rules: str) -> Iterator[str]:
+def _find_passwordless(rules: str) -> Iterator[str]:
     """Yield the commands of rules with NOPASSWD; a long line goes on in lines that are indented more."""
     for rule in re.split(r"\n    (?=\()", rules):
         for part in rule.split("NOPASSWD:")[1:]:
@@ -157,7 +157,7 @@ _SPECIAL = re.compile(r"[,:=\\#*?\[\]!^]")
 _UNWRITTEN = re.compile(r"[\n\t]|(?<= ) |^ | $")  # has no place in a line of sudoers, or would be left out
 
 
-def rule(user: str, call: SudoCall, path: str, patterns: Mapping[str, str]) -> str:
+def build_rule(user: str, call: SudoCall, path: str, patterns: Mapping[str, str]) -> str:
     """Return the line that lets a user run this, and nothing else, without a password.
 
     Args:
@@ -178,34 +178,34 @@ def rule(user: str, call: SudoCall, path: str, patterns: Mapping[str, str]) -> s
 
 
 def _path(path: str) -> str:
-    return _escaped(path).replace(" ", "\\ ")
+    return _escape(path).replace(" ", "\\ ")
 
 
 def _arguments(text: str, patterns: Mapping[str, str]) -> str:
-    known = {value: pattern for value, pattern in patterns.items() if _standing_alone(value).search(text)}
+    known = {value: pattern for value, pattern in patterns.items() if _compile_standalone(value).search(text)}
     if not text:
         return '""'  # none at all; nothing here would mean any
     if not known:
-        return _escaped(text)
+        return _escape(text)
     values = sorted(known, key=len, reverse=True)
-    parts = re.split("(" + "|".join(_standing_alone(value).pattern for value in values) + ")", text)
-    pattern = f"^{''.join(known.get(part) or _as_pattern(part) for part in parts)}$"
+    parts = re.split("(" + "|".join(_compile_standalone(value).pattern for value in values) + ")", text)
+    pattern = f"^{''.join(known.get(part) or _build_pattern(part) for part in parts)}$"
     if len(pattern) > MAX_PATTERN_CHARS:
         raise ValueError(f"its rule would have {len(pattern)} characters, and sudo takes {MAX_PATTERN_CHARS}")
     return pattern
 
 
-def _standing_alone(value: str) -> re.Pattern[str]:
+def _compile_standalone(value: str) -> re.Pattern[str]:
     """Return a pattern of a value that is no part of a longer word; a package's name may end before it."""
     return re.compile(rf"(?<![A-Za-z0-9.+~_]){re.escape(value)}(?![A-Za-z0-9+~_-])")
 
 
-def _as_pattern(text: str) -> str:
+def _build_pattern(text: str) -> str:
     escaped = re.sub(r"[.\[\]{}()*+?^$|\\]", r"\\\g<0>", text)
     return re.sub(r"[#\n\t]", ".", escaped)  # `#` would begin a comment, whatever stands before it
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     """Escape text for a command of sudoers; a backslash is read once more as that of a wildcard."""
     escaped = _SPECIAL.sub(lambda found: "\\\\\\\\" if found[0] == "\\" else f"\\{found[0]}", text)
     return _UNWRITTEN.sub("?", escaped)

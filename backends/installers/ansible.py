@@ -24,7 +24,7 @@ _RECAP = re.compile(r"^PLAY RECAP \*")
 _MESSAGES = ("msg", "module_stderr", "stderr", "stdout")  # of a task's result: where the reason is looked for
 
 
-def listed_hosts(text: str) -> frozenset[str] | None:
+def parse_hosts(text: str) -> frozenset[str] | None:
     """Return the hosts of all plays together; None when this is no list of hosts."""
     found: set[str] = set()
     indent: int | None = None  # of the heading that the hosts stand under
@@ -39,7 +39,7 @@ def listed_hosts(text: str) -> frozenset[str] | None:
     return frozenset(found) if is_list else None
 
 
-def stated_error(text: str) -> str:
+def find_error(text: str) -> str:
     """Return the beginning of its last error on one line, for people only; empty where there is none.
 
     What follows the beginning says at length which lines of a file may be meant.
@@ -49,7 +49,7 @@ def stated_error(text: str) -> str:
     return shorten(f"{mark.strip()} {'; '.join(lines)}", MAX_DETAIL_CHARS) if mark else ""
 
 
-def failed_task(text: str) -> str:
+def find_failed_task(text: str) -> str:
     """Return the last task that failed and why on one line, for people only; empty where there is none."""
     lines = text.splitlines()
     failures = [index for index, line in enumerate(lines) if _FAILURE.match(line)]
@@ -57,11 +57,11 @@ def failed_task(text: str) -> str:
         return ""
     task = next((found[1] for line in reversed(lines[: failures[-1]]) if (found := _TASK.match(line))), "")
     end = next((index for index, line in enumerate(lines) if _RECAP.match(line)), len(lines))
-    reason = _reason(lines[_first_of_task(failures, lines) : end])
+    reason = _find_reason(lines[_find_first_of_task(failures, lines) : end])
     return f"task {shorten(task, MAX_DETAIL_CHARS)!r}: {reason}" if task else reason
 
 
-def _first_of_task(failures: Sequence[int], lines: Sequence[str]) -> int:
+def _find_first_of_task(failures: Sequence[int], lines: Sequence[str]) -> int:
     """Return the first failure of the task that failed last: a loop's item fails before the loop itself."""
     first = failures[-1]
     for index in reversed(failures):
@@ -71,7 +71,7 @@ def _first_of_task(failures: Sequence[int], lines: Sequence[str]) -> int:
     return first
 
 
-def _reason(lines: Sequence[str]) -> str:
+def _find_reason(lines: Sequence[str]) -> str:
     """Return the message and the output of a failure's result; its last lines when it has no result."""
     _, _, result = lines[0].partition(" => ")
     try:
@@ -129,11 +129,11 @@ class AnsibleInstall(CommandSequence, kw_only=True, frozen=True, tag="ansible"):
 
     def read_availability(self, result: CommandResult, values: Mapping[str, str]) -> Availability:
         if not result.ok:
-            reason = stated_error(result.stderr) or format_output(result)
+            reason = find_error(result.stderr) or format_output(result)
             problem = f"`ansible-playbook --list-hosts` fails: {reason}"
             return Availability(Presence.NOT_THERE, problem)
         limit = self._one_host(values)
-        hosts = listed_hosts(result.stdout)
+        hosts = parse_hosts(result.stdout)
         if hosts is not None and not hosts:
             problem = f"no play of the playbook is for a host of the limit {limit!r}"
             return Availability(Presence.NOT_THERE, problem)
@@ -149,7 +149,7 @@ class AnsibleInstall(CommandSequence, kw_only=True, frozen=True, tag="ansible"):
         return "Ansible cannot tell which versions there are; its playbook and its inventory can be read"
 
     def failure_words(self, result: CommandResult) -> str:
-        said = failed_task(result.stdout) or stated_error(result.stderr)
+        said = find_failed_task(result.stdout) or find_error(result.stderr)
         return said or super().failure_words(result)
 
     def _playbook(self, values: Mapping[str, str], *more: str) -> Command:

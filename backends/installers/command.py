@@ -102,7 +102,7 @@ class SymlinkInstall(CommandSequence, kw_only=True, frozen=True, tag="symlink"):
         check_link("link", self.link)
 
     def install_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
-        return (Command.shell(switch(self._release(values), fill_plain(self.link, values))),)
+        return (Command.shell(switch_script(self._release(values), fill_plain(self.link, values))),)
 
     def prefetch_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
         return (Command.shell(fill(self.prefetch, values)),) if self.prefetch else ()
@@ -149,7 +149,7 @@ class SymlinkInstall(CommandSequence, kw_only=True, frozen=True, tag="symlink"):
         return posixpath.join(fill_plain(self.releases, values), values["version"])
 
 
-def switch(release: str, link: str) -> str:
+def switch_script(release: str, link: str) -> str:
     """Return a shell script that lets the link point to the release, if that exists.
 
     rename(2) replaces the link in one step, so that there is never a moment without one; `mv -T`

@@ -242,9 +242,9 @@ def project_obstacles(
         expected = f"install.command names the project {options.projects[-1]}"
         found.append(f"the container {name} is of the project {_text(project)}, but {expected}")
     folder = labels.get(_FOLDER, "")
-    found += _lost(name, "-f", _paths(labels.get(_FILES, ""), folder), options.files)
-    variables = [path for path in _paths(labels.get(_VARIABLES, ""), folder) if _base(path) != ".env"]
-    found += _lost(name, "--env-file", variables, options.variables)
+    found += _find_lost_files(name, "-f", _paths(labels.get(_FILES, ""), folder), options.files)
+    variables = [path for path in _paths(labels.get(_VARIABLES, ""), folder) if _base_name(path) != ".env"]
+    found += _find_lost_files(name, "--env-file", variables, options.variables)
     return tuple(found)
 
 
@@ -265,9 +265,11 @@ def replica_obstacle(name: str, service: str, names: Sequence[str]) -> str:
     )
 
 
-def _lost(name: str, option: str, made_from: Sequence[str], named: Sequence[str]) -> tuple[str, ...]:
+def _find_lost_files(
+    name: str, option: str, made_from: Sequence[str], named: Sequence[str]
+) -> tuple[str, ...]:
     # By their last part: one of the two may have been called by a link, or from another folder.
-    missing = Counter(map(_base, made_from)) - Counter(map(_base, named))
+    missing = Counter(map(_base_name, made_from)) - Counter(map(_base_name, named))
     if not missing:
         return ()
     options = " ".join(f"{option} {shlex.quote(path)}" for path in made_from)
@@ -282,7 +284,7 @@ def _paths(label: str, folder: str) -> tuple[str, ...]:
     return tuple(posixpath.join(folder, path) for path in label.split(",") if path)
 
 
-def _base(path: str) -> str:
+def _base_name(path: str) -> str:
     return posixpath.basename(path)
 
 

@@ -78,7 +78,7 @@ class AptInstall(CommandSequence, kw_only=True, frozen=True, tag="apt"):
             changed = datetime.fromtimestamp(int(result.stdout), UTC) if result.ok else None
         except (ValueError, OverflowError, OSError):
             return ""
-        return f"apt last changed the lists at {_in_words(changed)}" if changed else ""
+        return f"apt last changed the lists at {_format_time(changed)}" if changed else ""
 
     def _settings_options(self) -> tuple[str, ...]:
         """Return the options that say where apt's settings and lists are; apt-cache knows no others."""
@@ -158,7 +158,7 @@ class DnfInstall(CommandSequence, kw_only=True, frozen=True, tag="dnf"):
             return ""
         if not result.ok or not times:
             return ""
-        return f"dnf fetched that at {_in_words(min(times))}" + (" or later" if len(times) > 1 else "")
+        return f"dnf fetched that at {_format_time(min(times))}" + (" or later" if len(times) > 1 else "")
 
     def _install(self, version: str, *options: str) -> Command:
         # Otherwise the version that is read back could never equal the wanted one.
@@ -169,5 +169,5 @@ class DnfInstall(CommandSequence, kw_only=True, frozen=True, tag="dnf"):
         return Command(("dnf", "install", "-y", *more, *options, f"{self.package}-{version}"))
 
 
-def _in_words(at: datetime) -> str:
+def _format_time(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M} UTC"

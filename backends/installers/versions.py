@@ -57,7 +57,7 @@ class CommandVersion(TaggedSettings, kw_only=True, frozen=True, tag="command"):
         return Command.shell(fill(self.run, values))
 
     def read(self, result: CommandResult) -> str | None:
-        return _found(result, _successful(result), self.pattern)
+        return _pick_version(result, _check_success(result), self.pattern)
 
 
 class FileVersion(TaggedSettings, kw_only=True, frozen=True, tag="file"):
@@ -71,12 +71,12 @@ class FileVersion(TaggedSettings, kw_only=True, frozen=True, tag="file"):
 
     def command(self, values: Mapping[str, str]) -> Command:
         path = fill_plain(self.path, values)
-        return _in_english("head", "-c", str(_MAX_FILE_BYTES), "--", path)
+        return _untranslated_command("head", "-c", str(_MAX_FILE_BYTES), "--", path)
 
     def read(self, result: CommandResult) -> str | None:
         if _no_such_file(result):
             return None
-        return _found(result, _successful(result), self.pattern)
+        return _pick_version(result, _check_success(result), self.pattern)
 
 
 class SymlinkVersion(TaggedSettings, kw_only=True, frozen=True, tag="symlink"):
@@ -94,7 +94,7 @@ class SymlinkVersion(TaggedSettings, kw_only=True, frozen=True, tag="symlink"):
 
     def command(self, values: Mapping[str, str]) -> Command:
         # -v because readlink says nothing otherwise, and "not a link" differs from "not there"
-        return _in_english("readlink", "-v", "--", fill_plain(self.path, values))
+        return _untranslated_command("readlink", "-v", "--", fill_plain(self.path, values))
 
     def read(self, result: CommandResult) -> str | None:
         if _no_such_file(result):
@@ -103,7 +103,7 @@ class SymlinkVersion(TaggedSettings, kw_only=True, frozen=True, tag="symlink"):
             raise UnreadableReply(
                 result.target, f"installed version: there is no link: {format_output(result)}"
             )
-        return _found(result, PurePosixPath(_successful(result).strip()).name, self.pattern)
+        return _pick_version(result, PurePosixPath(_check_success(result).strip()).name, self.pattern)
 
 
 class DpkgVersion(TaggedSettings, kw_only=True, frozen=True, tag="dpkg"):
@@ -116,13 +116,15 @@ class DpkgVersion(TaggedSettings, kw_only=True, frozen=True, tag="dpkg"):
 
     def command(self, values: Mapping[str, str]) -> Command:
         show = r"--showformat=${db:Status-Status} ${Version}\n"
-        return _in_english("dpkg-query", "-W", show, "--", self.package)
+        return _untranslated_command("dpkg-query", "-W", show, "--", self.package)
 
     def read(self, result: CommandResult) -> str | None:
         if result.exit_status == 1 and "no packages found matching" in result.stderr:
             return None
-        lines = [line.split() for line in _successful(result).splitlines()]
-        return _only(result, [line[1] for line in lines if line[:1] == ["installed"] and line[1:]])
+        lines = [line.split() for line in _check_success(result).splitlines()]
+        return _pick_only_version(
+            result, [line[1] for line in lines if line[:1] == ["installed"] and line[1:]]
+        )
 
 
 class RpmVersion(TaggedSettings, kw_only=True, frozen=True, tag="rpm"):
@@ -133,12 +135,12 @@ class RpmVersion(TaggedSettings, kw_only=True, frozen=True, tag="rpm"):
 
     def command(self, values: Mapping[str, str]) -> Command:
         show = r"%{VERSION}-%{RELEASE}\n" if self.release else r"%{VERSION}\n"
-        return _in_english("rpm", "-q", "--queryformat", show, "--", self.package)
+        return _untranslated_command("rpm", "-q", "--queryformat", show, "--", self.package)
 
     def read(self, result: CommandResult) -> str | None:
         if result.exit_status == 1 and "is not installed" in result.stdout:
             return None
-        return _only(result, _successful(result).split())
+        return _pick_only_version(result, _check_success(result).split())
 
 
 class ContainerVersion(TaggedSettings, kw_only=True, frozen=True, tag="container"):
@@ -162,11 +164,11 @@ class ContainerVersion(TaggedSettings, kw_only=True, frozen=True, tag="container
     def read(self, result: CommandResult) -> str | None:
         if is_absent(result):
             return None
-        image = _successful(result).strip()
+        image = _check_success(result).strip()
         tag = image_tag(image)
         if not tag:
             raise UnreadableReply(result.target, f"image {image!r} has no tag to read a version from")
-        return _found(result, tag, "")
+        return _pick_version(result, tag, "")
 
 
 VersionSettings = CommandVersion | FileVersion | SymlinkVersion | DpkgVersion | RpmVersion | ContainerVersion
@@ -213,7 +215,7 @@ def check_link(key: str, path: str) -> None:
         raise ValueError(f"`{key}`: found {path!r}, expected the link itself, without a slash at its end")
 
 
-def _in_english(*argv: str) -> Command:
+def _untranslated_command(*argv: str) -> Command:
     """Return a command whose output is not translated, as "not installed" is recognised by its text."""
     return Command(("env", "LC_ALL=C", *argv))
 
@@ -223,14 +225,14 @@ def _no_such_file(result: CommandResult) -> bool:
     return result.exit_status == 1 and _NO_SUCH_FILE.search(result.stderr[-_MAX_OUTPUT_CHARS:]) is not None
 
 
-def _successful(result: CommandResult) -> str:
+def _check_success(result: CommandResult) -> str:
     if not result.ok:
         problem = f"installed version: exit status {result.exit_status}: {format_output(result)}"
         raise UnreadableReply(result.target, problem)
     return result.stdout
 
 
-def _found(result: CommandResult, text: str, pattern: str) -> str:
+def _pick_version(result: CommandResult, text: str, pattern: str) -> str:
     """Return the version in `text`, by the pattern or as the first line that is not empty."""
     if pattern:
         try:
@@ -252,14 +254,14 @@ def _found(result: CommandResult, text: str, pattern: str) -> str:
         raise UnreadableReply(result.target, f"installed version: {error.problem}{hint}") from None
 
 
-def _only(result: CommandResult, versions: list[str]) -> str | None:
+def _pick_only_version(result: CommandResult, versions: list[str]) -> str | None:
     """Return the one version, on which several architectures of a package must agree."""
     if not versions:
         return None
     if len(set(versions)) > 1:
         found = ", ".join(sorted(set(versions)))
         raise UnreadableReply(result.target, f"several versions are installed: {found}")
-    return _found(result, versions[0], "")
+    return _pick_version(result, versions[0], "")
 
 
 MAX_OTHER_VERSIONS = 20  # versions that are kept of what a node lists

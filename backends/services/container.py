@@ -125,13 +125,13 @@ class ContainerService:
         commands = {"stop": self.stop_command(), "start": self.start_command()}
         refused = await command_obstacles(self._host, commands, track=True)
         creation = await self._creation()
-        doubt = doubt_of_start(creation) if self._recreated is False else ""
+        doubt = start_problem(creation) if self._recreated is False else ""
         return (*filter(None, [doubt, await self._keeper(creation)]), *refused)
 
     async def caveats(self) -> tuple[str, ...]:
         """See `ServiceManager.caveats`."""
         creation = await self._creation()
-        doubt = doubt_of_start(creation) if self._recreated is None else ""
+        doubt = start_problem(creation) if self._recreated is None else ""
         return tuple(filter(None, [doubt, reboot_caveat(creation) if creation else ""]))
 
     async def last_lines(self) -> tuple[str, ...]:
@@ -193,7 +193,7 @@ class InspectedCreation(msgspec.Struct, frozen=True, rename="pascal"):
     labels: dict[str, str] | None = None
 
 
-def doubt_of_start(creation: InspectedCreation | None) -> str:
+def start_problem(creation: InspectedCreation | None) -> str:
     """Return why a start may find no container; empty if nothing suggests that."""
     if creation is None:
         return "the container does not exist, and only a container installer would create it"
@@ -264,11 +264,11 @@ def state_of(state: InspectedState, *, unpause: str = "", waits: bool = True) ->
     Raises:
         ValueError: a status that is not known here.
     """
-    doubt = _doubt(state, waits=waits)
+    doubt = _health_problem(state, waits=waits)
     return ServiceState(
-        activity=Activity.CHANGING if doubt else _activity(state),
+        activity=Activity.CHANGING if doubt else _activity_of(state),
         pid=state.pid if state.pid > 0 else None,
-        detail=shorten(_detail(state, doubt), MAX_DETAIL_CHARS),
+        detail=shorten(_describe_state(state, doubt), MAX_DETAIL_CHARS),
         retrying=state.status == "restarting",
         stopping=state.status in ("removing", "stopping"),
         unwatched=f"it is paused, which `{unpause}` ends" if unpause and state.status == "paused" else "",
@@ -276,7 +276,7 @@ def state_of(state: InspectedState, *, unpause: str = "", waits: bool = True) ->
     )
 
 
-def _doubt(state: InspectedState, *, waits: bool) -> str:
+def _health_problem(state: InspectedState, *, waits: bool) -> str:
     """Return why the container's own health check keeps it from being up; empty if it does not."""
     if state.health is None or state.status != "running":
         return ""
@@ -296,7 +296,7 @@ def _last_output(health: InspectedHealth) -> str:
     return f": exit status {last.exit_code}" if last.exit_code else ""
 
 
-def _activity(state: InspectedState) -> Activity:
+def _activity_of(state: InspectedState) -> Activity:
     if state.status == "running":
         return Activity.RUNNING
     if state.status in _CHANGING:
@@ -309,7 +309,7 @@ def _activity(state: InspectedState) -> Activity:
     return Activity.FAILED if failed else Activity.STOPPED
 
 
-def _detail(state: InspectedState, doubt: str) -> str:
+def _describe_state(state: InspectedState, doubt: str) -> str:
     parts = [state.status]
     if state.status in ("exited", "stopped", "restarting"):
         parts.append(f"exit status {state.exit_code}")

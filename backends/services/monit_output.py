@@ -27,7 +27,7 @@ class MonitControl:
 
 def parse_control(text: str, name: str) -> MonitControl | None:
     """Find one service; None when it is not there. Monit ignores case in names."""
-    blocks = list(_blocks(text))
+    blocks = list(_split_services(text))
     wanted = name.casefold()
     own = next((fields for found, fields in blocks if found.casefold() == wanted), None)
     if own is None:
@@ -49,7 +49,7 @@ def parse_control(text: str, name: str) -> MonitControl | None:
     )
 
 
-def _blocks(text: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+def _split_services(text: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """Yield the name of each service with its fields; what comes before the first one has no name."""
     name: str = ""
     fields: list[tuple[str, str]] = []
@@ -101,10 +101,10 @@ def parse_status(text: str, name: str) -> MonitStatus | None:
             inside = header["name"].casefold() == name.casefold()
         elif inside and (field := _FIELD.fullmatch(line.rstrip())):
             fields.setdefault(field["key"], field["value"])
-    return _status(fields) if "status" in fields else None
+    return _build_status(fields) if "status" in fields else None
 
 
-def _status(fields: dict[str, str]) -> MonitStatus:
+def _build_status(fields: dict[str, str]) -> MonitStatus:
     status, pending = fields["status"], ""
     if match := _PENDING.fullmatch(status):
         status, pending = match["status"], match["action"]
@@ -128,8 +128,8 @@ def state_of(target: str, status: MonitStatus, monitor: str = "monit monitor") -
     Raises:
         UnreadableReply: a status that is not known here.
     """
-    said = _said(status)
-    activity = _activity(status, said)
+    said = _split_status(status)
+    activity = _activity_of(status, said)
     if activity is None:
         raise UnreadableReply(target, f"monit says {status.text!r}")
     return ServiceState(
@@ -146,11 +146,11 @@ def state_of(target: str, status: MonitStatus, monitor: str = "monit monitor") -
     )
 
 
-def _said(status: MonitStatus) -> set[str]:
+def _split_status(status: MonitStatus) -> set[str]:
     return {part.strip().lower() for part in status.status.split("|")}
 
 
-def _activity(status: MonitStatus, said: set[str]) -> Activity | None:
+def _activity_of(status: MonitStatus, said: set[str]) -> Activity | None:
     absent = bool(said & {"does not exist", "data access error"})
     if status.pending or said & _UNSEEN:
         return Activity.CHANGING

@@ -127,13 +127,13 @@ def state_of(shown: Mapping[str, str]) -> ServiceState:
     return ServiceState(
         activity=activity,
         pid=parse_pid(shown.get("MainPID", "")),
-        detail=shorten(_detail(shown), MAX_DETAIL_CHARS),
+        detail=shorten(_describe_state(shown), MAX_DETAIL_CHARS),
         retrying=retrying,
         stopping=shown["ActiveState"] == "deactivating",
     )
 
 
-def _detail(shown: Mapping[str, str]) -> str:
+def _describe_state(shown: Mapping[str, str]) -> str:
     parts = [f"{shown['ActiveState']} ({shown.get('SubState', '')})"]
     if shown.get("Result", "success") not in ("", "success"):
         parts.append(f"result {shown['Result']}")
@@ -162,7 +162,7 @@ _PORT = re.compile(r"(?:.*:)?([0-9]+) \((?:Stream|SequentialPacket)\)")  # 127.0
 def related_units(shown: Mapping[str, str]) -> tuple[str, ...]:
     """Return the units that start this one or stop with it; of targets only those that uphold it."""
     others = " ".join(shown.get(key, "") for key in ("TriggeredBy", *_STOPS_WITH)).split()
-    names = [*upholding(shown), *(name for name in others if not name.endswith((".target", ".slice")))]
+    names = [*upholding_units(shown), *(name for name in others if not name.endswith((".target", ".slice")))]
     return tuple(dict.fromkeys(name for name in names if is_unit_name(name)))[:MAX_RELATED_UNITS]
 
 
@@ -171,7 +171,7 @@ def is_unit_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-def upholding(shown: Mapping[str, str]) -> tuple[str, ...]:
+def upholding_units(shown: Mapping[str, str]) -> tuple[str, ...]:
     """Return the units that name this one in `Upholds=`."""
     return tuple(shown.get("UpheldBy", "").split())
 
@@ -179,9 +179,9 @@ def upholding(shown: Mapping[str, str]) -> tuple[str, ...]:
 def upheld_obstacles(name: str, shown: Mapping[str, str], units: Sequence[Properties]) -> tuple[str, ...]:
     """Return the units that make systemd start a service again once it is stopped."""
     return tuple(
-        f"{_id(unit)} upholds {name} (Upholds=): systemd would start it again as soon as it is stopped"
+        f"{_id_of(unit)} upholds {name} (Upholds=): systemd would start it again as soon as it is stopped"
         for unit in units
-        if _is_active(unit) and _id(unit) in upholding(shown)
+        if _is_active(unit) and _id_of(unit) in upholding_units(shown)
     )
 
 
@@ -208,7 +208,7 @@ def socket_obstacles(name: str, port: str, units: Sequence[Properties]) -> tuple
         units: as `parse_units` reads them.
     """
     return tuple(
-        f"{_id(unit)} keeps port {held} open while {name} is stopped, and starts it again at the next"
+        f"{_id_of(unit)} keeps port {held} open while {name} is stopped, and starts it again at the next"
         " connection: no rollout could see it stop"
         for unit in units
         if _is_active(unit) and (held := _held_port(unit, port))
@@ -219,9 +219,9 @@ def relation_caveats(shown: Mapping[str, str], units: Sequence[Properties], port
     """Return what else starts the service, and what else stops with it."""
     triggers = set(shown.get("TriggeredBy", "").split())
     active = [unit for unit in units if _is_active(unit)]
-    starting = [_id(unit) for unit in active if _id(unit) in triggers and not _held_port(unit, port)]
-    starters = triggers.union(upholding(shown))
-    stopping = [_id(unit) for unit in active if _id(unit) not in starters]
+    starting = [_id_of(unit) for unit in active if _id_of(unit) in triggers and not _held_port(unit, port)]
+    starters = triggers.union(upholding_units(shown))
+    stopping = [_id_of(unit) for unit in active if _id_of(unit) not in starters]
     found = [
         f"{trigger} starts its unit too, also while it is stopped for an upgrade" for trigger in starting
     ]
@@ -240,7 +240,7 @@ def _held_port(unit: Properties, port: str) -> str:
     return next((held for held in ports if not port or held == port), "")
 
 
-def _id(unit: Properties) -> str:
+def _id_of(unit: Properties) -> str:
     return unit.get("Id", ("",))[0]
 
 

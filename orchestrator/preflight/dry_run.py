@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from backends.errors import BackendError, ConfigError, RolldeckError, UnreadableReply
 from backends.hosts.command_host import CommandHost
 from backends.hosts.execution import Rehearsed, rehearsing
-from backends.hosts.sudo import rule
+from backends.hosts.sudo import build_rule
 from backends.templates import VERSION_PATTERN
 from orchestrator.engine.step_context import DryRunContext, step_commands
 from orchestrator.node import Node
@@ -110,7 +110,7 @@ async def _rules(
             path = call.program if call.program.startswith("/") else await host.find_program(call.program)
             if not path:
                 raise UnreadableReply(host.name, f"sudo is asked to run {call.program}, which is not there")
-            yield rule(user, call, path, patterns)
+            yield build_rule(user, call, path, patterns)
         except ValueError as error:
             yield UnreadableReply(host.name, f"{host.render(rehearsed.command)}: {error}")
         except UnreadableReply as error:

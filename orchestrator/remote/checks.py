@@ -10,7 +10,7 @@ import msgspec
 from backends.errors import ConfigError
 from backends.model import AdminState, ServerRef
 from backends.templates import check_host, check_value, check_version
-from backends.untrusted import check_amounts, check_printable, quoted
+from backends.untrusted import check_amounts, check_printable, quote
 from orchestrator.engine.final_state import back_unseen
 from orchestrator.events import events
 from orchestrator.events.events import Record
@@ -53,7 +53,7 @@ def check_header(header: RolloutHeader) -> frozenset[str]:
     for node in header.plan.nodes:
         if not _is_version(node.wanted):
             raise ValueError(
-                f"node {node.node} has target version {quoted(node.wanted)}, which is not a version"
+                f"node {node.node} has target version {quote(node.wanted)}, which is not a version"
             )
     for name, endpoint in header.plan.places.items():
         _check_inert("a node", name)
@@ -88,7 +88,7 @@ def check_record(header: RolloutHeader, names: Collection[str], record: Record) 
 
 def _check_start(header: RolloutHeader, names: Collection[str], event: events.RolloutStarted) -> None:
     if event.application != header.application:
-        raise ValueError(f"it is of application {quoted(event.application)}")
+        raise ValueError(f"it is of application {quote(event.application)}")
     nodes = frozenset(event.nodes)
     if not nodes <= frozenset(names) or not nodes.issuperset(
         name for batch in event.batches for name in batch
@@ -98,9 +98,9 @@ def _check_start(header: RolloutHeader, names: Collection[str], event: events.Ro
 
 def _check_node_start(names: Collection[str], event: events.NodeStarted) -> None:
     if event.node not in names:
-        raise ValueError(f"node {quoted(event.node)} is not in its plan")
+        raise ValueError(f"node {quote(event.node)} is not in its plan")
     if not _is_version(event.version):
-        raise ValueError(f"found {quoted(event.version)}, which is not a version")
+        raise ValueError(f"found {quote(event.version)}, which is not a version")
     for original in event.originals:
         _check_original(original)
 
@@ -120,7 +120,7 @@ def _check_original(original: OriginalStateRecord) -> None:
     for name in (original.instance, original.backend, original.server):
         check_printable("a server", name)
     if original.admin not in list(AdminState):
-        raise ValueError(f"found state {quoted(original.admin)}, expected {', '.join(AdminState)}")
+        raise ValueError(f"found state {quote(original.admin)}, expected {', '.join(AdminState)}")
     if not 0 <= original.weight <= MAX_WEIGHT:
         raise ValueError(f"found weight {original.weight}, expected 0 to {MAX_WEIGHT}")
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from backends.haproxy import parse
 from backends.haproxy.fast_parse import fast_join
 from backends.haproxy.join import join
-from backends.haproxy.sessions import parse_sessions, sessions_end
+from backends.haproxy.sessions import is_complete, parse_sessions
 from backends.haproxy.transport import WriteReply, read_complete, write_complete
 from backends.model import ServerRef
 from tests.fuzz.harness import bounded, fuzzed
@@ -81,7 +81,7 @@ def test_where_replies_end(text: str, count: int) -> None:
     bounded(lambda: parse.split_replies("lb1", text, count), len(text))
     bounded(lambda: read_complete(sent, count), len(text))
     bounded(lambda: write_complete(sent, count), len(text))
-    bounded(lambda: sessions_end(sent), len(text))
+    bounded(lambda: is_complete(sent), len(text))
     bounded(lambda: WriteReply.parse(text).words, len(text))
 
 

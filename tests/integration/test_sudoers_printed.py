@@ -12,7 +12,7 @@ from backends.errors import RolldeckError, UnreadableReply
 from backends.hosts.ports import NodeConnections, NodePort
 from backends.hosts.ssh import SshHost
 from backends.hosts.ssh_settings import SshSettings
-from backends.hosts.sudo import SudoCall, rule
+from backends.hosts.sudo import SudoCall, build_rule
 from backends.installers.command import CommandInstall
 from backends.installers.versions import FileVersion
 from backends.kinds import make_installer
@@ -115,10 +115,10 @@ async def test_a_rule_means_its_own_arguments_alone() -> None:
     with open_folder() as place:
         calls = [SudoCall("env", ("true", *arguments)) for arguments in AWKWARD]
         bare = SudoCall("/usr/bin/id", ())
-        rules = [rule(NAME, call, "/usr/bin/env", {}) for call in calls]
-        rules += [rule(NAME, bare, "/usr/bin/id", {})]
+        rules = [build_rule(NAME, call, "/usr/bin/env", {}) for call in calls]
+        rules += [build_rule(NAME, bare, "/usr/bin/id", {})]
         version = SudoCall("/usr/bin/expr", ("x\n+", "shop=1.5.0", "#,:=\\", "(a|b)"))
-        rules += [rule(NAME, version, "/usr/bin/expr", {"1.5.0": VERSION_PATTERN})]
+        rules += [build_rule(NAME, version, "/usr/bin/expr", {"1.5.0": VERSION_PATTERN})]
         with machine_with_sudo(place / "m", "") as sshd:
             accept(place / "m" / "sudoers", "\n".join(rules) + "\n")
             host = SshHost("web1", sshd.alias, SshSettings(config=str(sshd.ssh_config)))

@@ -9,7 +9,7 @@ from backends.command import CommandFinished
 from backends.errors import MAX_PROBLEM, BackendError, UnknownOutcome, UnreadableReply
 from backends.haproxy import commands
 from backends.haproxy.address import HaproxySettings
-from backends.haproxy.parse import MAX_NAME_CHARS, MAX_TEXT_CHARS, number
+from backends.haproxy.parse import MAX_NAME_CHARS, MAX_TEXT_CHARS, parse_number
 from backends.haproxy.runtime import Runtime
 from backends.haproxy.transport import MAX_RECORDED_BYTES, WriteReply
 from backends.model import ServerRef
@@ -133,4 +133,4 @@ async def test_a_session_without_measure_is_shown_in_short(tmp_path: Path, old: 
 )
 def test_only_whole_numbers_are_numbers(text: str) -> None:
     with pytest.raises(ValueError, match="is not a whole number"):
-        number(text)
+        parse_number(text)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from backends.errors import PermissionDenied, Refused, UnreadableReply
 from backends.haproxy import commands
 from backends.haproxy.address import HaproxySettings
-from backends.haproxy.sessions import parse_sessions, sessions_end
+from backends.haproxy.sessions import is_complete, parse_sessions
 from backends.haproxy.stats_page import StatsPage
 from backends.model import ServerRef, Sessions
 
@@ -69,13 +69,13 @@ def test_a_reply_that_is_cut_anywhere_is_known(version: str) -> None:
     for length in range(0, len(text), 7):
         with pytest.raises(UnreadableReply):
             parse_sessions(WEB1, text[:length], 50)
-        assert not sessions_end(text[:length].encode())
-    assert sessions_end(text.encode())
+        assert not is_complete(text[:length].encode())
+    assert is_complete(text.encode())
 
 
 def test_without_any_3_2_says_nothing() -> None:
     assert parse_sessions(WEB1, "\n", 50) == Sessions(0, ())
-    assert sessions_end(b"\n")
+    assert is_complete(b"\n")
 
 
 @pytest.mark.parametrize(

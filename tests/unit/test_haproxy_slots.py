@@ -2,7 +2,7 @@
 
 import pytest
 
-from backends.haproxy.slots import Line, empty_among
+from backends.haproxy.slots import Line, find_empty_among
 
 NONE, RESOLUTION, DISABLED = 0, 32, 5
 SRV, HOST = ("-", "_web._tcp.test"), ("web.test", "-")
@@ -54,4 +54,4 @@ FULL = line(NONE, "10.0.0.1", ("n1.test", SRV[1]))
     ],
 )
 def test_a_slot_is_empty_when_nothing_has_filled_it(lines: list[Line], empty: set[int]) -> None:
-    assert empty_among(lines) == empty
+    assert find_empty_among(lines) == empty

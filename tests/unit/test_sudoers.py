@@ -10,7 +10,7 @@ from backends.command import Command
 from backends.errors import UnreadableReply
 from backends.hosts.execution import execute, query, rehearsing
 from backends.hosts.local import LocalHost
-from backends.hosts.sudo import MAX_PATTERN_CHARS, SudoCall, rule, sudo_call
+from backends.hosts.sudo import MAX_PATTERN_CHARS, SudoCall, build_rule, sudo_call
 from backends.templates import VERSION_PATTERN
 
 ALL = ("sudo", "-n", "--")
@@ -54,7 +54,7 @@ def test_no_sudo(script: str) -> None:
 
 def test_a_version_within_another_word_is_not_left_open() -> None:
     call = SudoCall("get", ("shop=1.5", "lib1.5", "1.5-2", "v/1.5/x"))
-    line = rule("ann", call, "/bin/get", {"1.5": VERSION_PATTERN})
+    line = build_rule("ann", call, "/bin/get", {"1.5": VERSION_PATTERN})
     assert line == (
         f"ann ALL=(root) NOPASSWD: /bin/get ^shop={VERSION_PATTERN} lib1\\.5 1\\.5-2 v/{VERSION_PATTERN}/x$"
     )
@@ -62,7 +62,7 @@ def test_a_version_within_another_word_is_not_left_open() -> None:
 
 def test_a_rule_that_sudo_would_not_take_is_an_error() -> None:
     with pytest.raises(ValueError, match=f"sudo takes {MAX_PATTERN_CHARS}"):
-        rule("ann", SudoCall("get", ("1.5", "x" * 1024)), "/bin/get", {"1.5": VERSION_PATTERN})
+        build_rule("ann", SudoCall("get", ("1.5", "x" * 1024)), "/bin/get", {"1.5": VERSION_PATTERN})
 
 
 async def test_a_rehearsal_looks_and_changes_nothing(tmp_path: Path) -> None:
@@ -123,11 +123,11 @@ def host_with(folder: Path) -> LocalHost:
 
 @pytest.mark.parametrize("text", ["a, ALL", "a\nann ALL=(ALL) ALL", "a # b", "a:b=c", "a\\", "^a|b$"])
 def test_an_argument_is_never_more_than_that(text: str) -> None:
-    line = rule("ann", SudoCall("tail", (text,)), "/usr/bin/tail", {})
+    line = build_rule("ann", SudoCall("tail", (text,)), "/usr/bin/tail", {})
     rest = line.removeprefix("ann ALL=(root) NOPASSWD: /usr/bin/tail ")
     assert re.fullmatch(r"(\\.|[^,:=#*\n\\^])*", rest), rest
 
 
 def test_a_path_with_a_blank_is_one_path() -> None:
-    line = rule("ann", SudoCall("/opt/my app/ctl", ()), "/opt/my app/ctl", {})
+    line = build_rule("ann", SudoCall("/opt/my app/ctl", ()), "/opt/my app/ctl", {})
     assert line == r'ann ALL=(root) NOPASSWD: /opt/my\ app/ctl ""'
