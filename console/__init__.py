@@ -1,1 +1,1 @@
-"""What starts: the command line, the configuration, the session, the demo."""
+"""The entry points and front ends: command line, Textual console, HTML report, configuration and demo."""

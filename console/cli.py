@@ -1,4 +1,4 @@
-"""The script `rolldeck`: owns the exit code, and turns every known error into one clear line."""
+"""The entry point of `rolldeck`: it owns the exit code, and turns every known error into one clear line."""
 
 import gc
 import io
@@ -10,11 +10,11 @@ from console.exit_codes import ExitCode
 from console.interrupts import interrupts
 from console.terminal.background_writer import write_in_background
 
-_GARBAGE = 50_000  # new objects until Python looks for cycles; at its own 700 that takes a seventh of the CPU
+_GC_THRESHOLD = 50_000  # new objects until Python looks for cycles; its own 700 cost a seventh of the CPU
 
 
-class _Said(logging.Handler):
-    """Says what libraries warn of: by itself Python makes them wait for standard error, with tracebacks."""
+class _WarningHandler(logging.Handler):
+    """Logging handler that prints warnings of libraries through the background writer, without tracebacks."""
 
     def emit(self, record: logging.LogRecord) -> None:
         from console.terminal.output import clean, say
@@ -25,16 +25,16 @@ class _Said(logging.Handler):
 
 
 def main() -> None:
-    """Run the command line. Everything else is imported once signals are caught: that takes a while."""
+    """Run the command line. All other imports wait until signals are caught, because they take a while."""
     interrupts.catch()
-    gc.set_threshold(_GARBAGE)
+    gc.set_threshold(_GC_THRESHOLD)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # An arrow that the locale does not know is no reason to end a rollout half way.
+            # An arrow that the locale cannot encode is no reason to end a rollout halfway.
             stream.reconfigure(errors="backslashreplace")
-    logging.lastResort = _Said(logging.WARNING)
+    logging.lastResort = _WarningHandler(logging.WARNING)
     with write_in_background(lambda: interrupts.late) as writer:
-        # All that it takes to say how it ended: a signal amid an import leaves half a module for good.
+        # Everything that the final message needs: a signal during an import leaves half a module behind.
         from console.command_line import cli
         from console.errors import report_error
         from console.terminal.output import results_lost
@@ -50,8 +50,8 @@ def main() -> None:
     if code == ExitCode.HEALTHY and results_lost():
         code = ExitCode.DEGRADED
     if not writer.finished:
-        # Python's own end would wait for the streams that the writer still holds.
+        # Python's normal exit would wait for the streams that the writer still holds.
         logging.shutdown()
         os._exit(code)
-    gc.freeze()  # else Python's own end searches through all that there is
+    gc.freeze()  # or Python would search all objects for cycles at its exit
     sys.exit(code)

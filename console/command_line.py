@@ -1,4 +1,4 @@
-"""The command line. Each command is imported only when it runs: `--help` and completion stay quick."""
+"""The command line. A command is imported only when it runs, so that `--help` and completion stay quick."""
 
 import importlib
 import logging
@@ -30,7 +30,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 
 
 class LazyGroup(click.Group):
-    """Knows the commands by name; imports the module of one when it is asked for."""
+    """Group that knows its commands by name and imports the module of a command when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)

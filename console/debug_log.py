@@ -1,7 +1,7 @@
-"""The log: every event of a session as a line of JSON, in a file that is rotated. For whoever looks later.
+"""The log file: every event of a session as a line of JSON, rotated by size.
 
-Lines are made and written in a thread of their own, so that a slow disk holds up nothing; and a log that
-cannot be written says so once and stops nothing. (The journal is another thing: without it nothing is done.)
+Lines are formatted and written in a thread of their own, so that a slow disk delays nothing. A log that
+cannot be written is reported once and stops nothing. (The journal is different: without it, nothing is done.)
 """
 
 import asyncio
@@ -35,8 +35,8 @@ class LogSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fiel
     """The `[log]` table."""
 
     path: str = ""  # default: rolldeck.log in the XDG state folder
-    max_bytes: int = 10_000_000  # of one file; then it is kept as rolldeck.log.1, and a new one begun
-    backup_count: int = 5  # of those that are full
+    max_bytes: int = 10_000_000  # of one file, which then becomes rolldeck.log.1
+    backup_count: int = 5  # full files that are kept
 
     def __post_init__(self) -> None:
         if self.max_bytes < 10_000:
@@ -46,18 +46,18 @@ class LogSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fiel
 
 
 class Log:
-    """Of one session, from when it is made until `close`. The wire is in it when `WIRE` is enabled."""
+    """The log of one session, written until `close`; it has the wire traffic while `WIRE` is enabled."""
 
     def __init__(self, settings: LogSettings, application: str, bus: EventBus) -> None:
         """Open the file and begin to write.
 
         Args:
             settings: where, and how much.
-            application: of the session; it stands in every line.
-            bus: its events are written; it gets a note when they cannot be written any more.
+            application: of the session; every line has it.
+            bus: its events are written; it gets a note once they cannot be written.
 
         Raises:
-            ConfigError: nobody knows where the file is, see `log_path`.
+            ConfigError: the folder of the file is unknown; see `log_path`.
         """
         self._bus = bus
         self._loop = asyncio.get_running_loop()
@@ -78,7 +78,7 @@ class Log:
         WIRE.addHandler(self._queue)
 
     async def close(self) -> None:
-        """Write what is still to be written."""
+        """Write what is pending, and close the file."""
         self._unsubscribe()
         WIRE.removeHandler(self._queue)
         await asyncio.to_thread(self._listener.stop)
@@ -101,14 +101,14 @@ class Log:
 
 
 class _UnpreparedQueueHandler(QueueHandler):
-    """Hands on the values as they are: they are frozen, and making text of them is the thread's work."""
+    """Queue handler that passes records on as they are: they are frozen, and the thread formats them."""
 
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
         return record
 
 
 class _JsonFormatter(logging.Formatter):
-    """One JSON object for each event, or exchange on the wire."""
+    """Formats each event, or exchange on the wire, as one JSON object."""
 
     def __init__(self, application: str) -> None:
         super().__init__()
@@ -131,10 +131,10 @@ class _JsonFormatter(logging.Formatter):
 
 
 class _LogFile(RotatingFileHandler):
-    """Readable for its owner only, and shared with other processes: each may rotate it, one at a time.
+    """A log file that only its owner can read, and that several processes may write and rotate.
 
-    Only who rotates it takes a lock, on the file itself, and nobody waits for it: lines are appended, and
-    what is written while another process rotates is in the first backup. Why no library does all this:
+    Only the process that rotates takes a lock, on the file itself, and no process waits for it: lines are
+    appended, and those written during a rotation end up in the first backup. Why no library does this:
     docs/adr/0009-own-log-rotation.md.
     """
 
@@ -143,7 +143,7 @@ class _LogFile(RotatingFileHandler):
 
         Args:
             settings: where, and how much.
-            report: called in the thread that writes, with what has gone wrong.
+            report: called in the writing thread with what has gone wrong.
         """
         super().__init__(
             log_path(settings.path),
@@ -156,7 +156,7 @@ class _LogFile(RotatingFileHandler):
         self._report = report
 
     def begin(self) -> None:
-        """Open it. Raises OSError."""
+        """Open the file. Raises OSError."""
         self.stream = self._open()
 
     def _open(self) -> TextIOWrapper:
@@ -171,7 +171,7 @@ class _LogFile(RotatingFileHandler):
         return self._lock(self.stream)
 
     def _lock(self, stream: TextIOWrapper) -> bool:
-        """Whether it is ours to rotate: not while another process does, nor when one just has."""
+        """Return whether to rotate now: not while another process does, nor right after one has."""
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -184,7 +184,7 @@ class _LogFile(RotatingFileHandler):
         return False
 
     def doRollover(self) -> None:  # noqa: N802 - the name is logging's
-        """Holds the lock, which ends when its file is closed, until all files have their new names."""
+        """Rotate the files; the lock is held until all of them have their new names."""
         lock = os.dup(self.stream.fileno()) if self.stream else None
         try:
             super().doRollover()
@@ -198,20 +198,20 @@ class _LogFile(RotatingFileHandler):
         self.stream = self._open()
 
     def _is_in_place(self, stream: TextIOWrapper) -> bool:
-        """Not so when another process has rotated it, or somebody has removed it."""
+        """Return whether this is still the file at its path; it may have been rotated or removed."""
         try:
             return os.path.samestat(os.stat(self.baseFilename), os.fstat(stream.fileno()))
         except FileNotFoundError:
             return False
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
-        """Instead of a traceback on standard error."""
+        """Report the error instead of printing a traceback to standard error."""
         error = sys.exc_info()[1]
         self._report(getattr(error, "strerror", None) or type(error).__name__)
 
 
 def _redact_all(value: Any) -> Any:
-    """A copy without secrets: of text, and of all that is in lists and tables."""
+    """Return a copy without secrets of a text, or of all texts in lists and tables."""
     match value:
         case str():
             return redact(value).encode(errors="backslashreplace").decode()  # JSON knows no lone surrogates

@@ -1,4 +1,4 @@
-"""From an exception to words and an exit code: no traceback reaches an operator."""
+"""The message and the exit code of every exception: no traceback reaches an operator."""
 
 import io
 import tempfile
@@ -20,7 +20,7 @@ MAX_SHOWN_ERRORS = 50  # of a configuration
 
 
 def report_error(error: BaseException) -> int:
-    """Say what went wrong on standard error; returns what to exit with."""
+    """Print what went wrong to standard error, and return the exit code."""
     match error:
         # click itself writes the help, to standard output.
         case OSError() if _raising_module(error) == "click.utils":
@@ -67,7 +67,7 @@ def _say_config_errors(errors: Sequence[ConfigError]) -> None:
 
 
 def _raising_module(error: BaseException) -> str:
-    """The name of the module."""
+    """Return the name of the module that raised the error."""
     frames = list(traceback.walk_tb(error.__traceback__))
     return str(frames[-1][0].f_globals.get("__name__", "")) if frames else ""
 
@@ -84,7 +84,7 @@ def _report_defect(error: BaseException) -> ExitCode:
 
 
 def _write_traceback(error: BaseException) -> str:
-    """Where the traceback has been written, without locals: they could hold secrets."""
+    """Write the traceback to a file, without locals, which could hold secrets, and say where it is."""
     text = visible_lines("".join(traceback.format_exception(error))).encode()
     try:
         with tempfile.NamedTemporaryFile(prefix="rolldeck-defect-", suffix=".txt", delete=False) as report:

@@ -1,14 +1,14 @@
-"""Exit codes: 0 is healthy; every other one comes with words on what is out of rotation."""
+"""The exit codes. Every code but 0 comes with a message that names what is out of rotation."""
 
 import enum
 
 
 class ExitCode(enum.IntEnum):
-    """What `rolldeck` exits with."""
+    """An exit code of `rolldeck`."""
 
-    HEALTHY = 0  # done; everything that belongs there is in rotation
+    HEALTHY = 0  # done; all nodes that belong in rotation are in it
     DEGRADED = 1  # stopped by a failure, or something is not in rotation, or cannot be read or written
     USAGE = 2  # the command line or the configuration is wrong; no changes made
-    REFUSED = 3  # preflight or the capacity guard said no; no changes made
-    ABORTED = 4  # ended by a person or a signal
-    DEFECT = 70  # a defect in Rolldeck itself (EX_SOFTWARE of sysexits.h)
+    REFUSED = 3  # refused by preflight or the capacity guard; no changes made
+    ABORTED = 4  # ended by the operator or a signal
+    DEFECT = 70  # a bug in Rolldeck itself (EX_SOFTWARE of sysexits.h)

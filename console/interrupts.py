@@ -1,7 +1,7 @@
-"""SIGINT, SIGTERM and SIGHUP, from the first moment of a process to its last.
+"""The handling of SIGINT, SIGTERM and SIGHUP, from the start of the process to its end.
 
-Whatever is being done, a signal ends it with exit code 4 and words, and one too many replaces neither. Those
-of Python and of the system are there at no moment: one ends with a traceback, the other without a word.
+At every moment a signal ends the work with exit code 4 and a message, and a further signal replaces neither.
+The handlers of Python and of the system never apply: one prints a traceback, the other nothing at all.
 """
 
 import contextlib
@@ -17,33 +17,33 @@ from console.exit_codes import ExitCode
 
 T = TypeVar("T")
 Listener = Callable[[str], None]
-"""Is told why everything is to end; called between any two lines of the main thread."""
+"""Called with the reason for the end, between any two lines of the main thread."""
 
 TERMINAL_GONE = "the terminal was closed"
 REASONS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: TERMINAL_GONE}
-FORCE_EXIT_DELAY_S = 5.0  # from a signal that has nothing left to stop to the end by force
+FORCE_EXIT_DELAY_S = 5.0  # from a signal while only closing is left to the forced exit
 
 
 class Interrupts:
-    """What a signal does now. There is one for the process, `interrupts`.
+    """The current reaction to signals. There is one instance for the process, `interrupts`.
 
     Attributes:
-        late: one came when all was said or on its way: nothing need be waited for any more.
+        late: a signal came when everything was printed or about to be: nothing has to be waited for.
     """
 
     def __init__(self) -> None:
         self.late = False
         self._listener: Listener | None = None
-        self._early: bool | None = None  # one came before `begin`; None once that was called
-        self._ending = False  # all is said or on its way, and only closing is left
+        self._early: bool | None = None  # a signal came before `begin`; None once that was called
+        self._ending = False  # everything is printed or about to be, and only closing is left
         self._forced = False
 
     def catch(self) -> None:
-        """From now on signals come here.
+        """Catch the signals from now on.
 
-        An ignored SIGHUP stays so: whoever starts us with `nohup` wants the work to go on when the terminal
-        has gone. An ignored SIGINT does not: that is what a shell does for `&` without being asked, and an
-        abort is always accepted.
+        An ignored SIGHUP stays ignored: `nohup` means that the work goes on without the terminal. An ignored
+        SIGINT does not: a shell ignores it for every `&` without being asked, and an abort is always
+        accepted.
         """
         self._early = False
         for number in REASONS:
@@ -51,34 +51,34 @@ class Interrupts:
                 signal.signal(number, self._received)
 
     def begin(self) -> None:
-        """From now on the first signal without a listener raises KeyboardInterrupt; an early one now."""
+        """From now on, a first signal without a listener raises KeyboardInterrupt; an early one does now."""
         early, self._early = self._early, None
         if early:
             self.end()
             raise KeyboardInterrupt
 
     def ignore(self) -> None:
-        """For good: the exit code is known."""
+        """Ignore all signals for the rest of the process: the exit code is known."""
         for number in REASONS:
             signal.signal(number, signal.SIG_IGN)
 
     def end(self) -> None:
-        """Only closing is left: a signal stops nothing, but closing may not take for ever then."""
+        """Note that only closing is left: a signal stops nothing any more, but limits the time of closing."""
         self._ending = True
 
     def end_late(self) -> None:
-        """As `end`, for a signal that came when all was said already."""
+        """Do as `end`, for a signal that came when everything had been printed."""
         self.late = True
         self.end()
 
     @property
     def listener(self) -> Listener | None:
-        """Where signals go now."""
+        """The listener that gets signals now."""
         return self._listener
 
     @contextlib.contextmanager
     def listening(self, listener: Listener) -> Iterator[None]:
-        """Within it signals go there."""
+        """Send signals to this listener while the context is open."""
         before, self._listener = self._listener, listener
         try:
             yield
@@ -86,7 +86,7 @@ class Interrupts:
             self._listener = before
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
-        """As `asyncio.run`; a signal cancels `main`, once, and ends as KeyboardInterrupt."""
+        """Run as `asyncio.run` does; a signal cancels `main`, once, and becomes a KeyboardInterrupt."""
         import asyncio
 
         async def cancellable() -> T:
@@ -132,7 +132,7 @@ class Interrupts:
 
 
 def _exit() -> None:
-    """Something does not close, and somebody wants an end: nothing waits any more, this writing neither."""
+    """Exit although something does not close: nothing is waited for, not even this message."""
     with contextlib.suppress(OSError, ValueError):
         if select.select([], [2], [], 0)[1]:
             os.write(2, b"rolldeck: aborted, although not everything could be closed\n")

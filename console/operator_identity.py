@@ -1,4 +1,4 @@
-"""Who works here: the operator's name, and the SSH key or certificate with which they logged in."""
+"""The operator's identity: the user name, and the SSH key or certificate of the login."""
 
 import base64
 import binascii
@@ -17,9 +17,9 @@ from orchestrator.events.actor import Actor, Via
 
 
 def current_operator(via: Via) -> Actor:
-    """Who works here, as `user@machine`: under `sudo` the user who called it, with the uid that it gave.
+    """Return the operator as `user@machine`; under `sudo`, the user who called it.
 
-    The name is what the environment says, and can be set by whoever works here; the uid is the kernel's.
+    The name comes from the environment, which the operator can set; the uid comes from the kernel.
     """
     try:
         name = os.environ.get("SUDO_USER") or getpass.getuser()
@@ -31,12 +31,12 @@ def current_operator(via: Via) -> Actor:
 
 @functools.cache
 def _read_credential_once(path: str) -> str:
-    """Read once: sshd removes the file when the login ends, and a rollout may go on after that."""
+    """Read the file only once: sshd removes it at logout, and a rollout may outlive the login."""
     return ssh_credential(path)
 
 
-MAX_FILE_BYTES = 65_536  # bytes of the file; sshd writes a few hundred for each key
-MAX_KEY_ID_CHARS = 100  # characters of a certificate's id that are kept
+MAX_FILE_BYTES = 65_536  # sshd writes a few hundred for each key
+MAX_KEY_ID_CHARS = 100  # of a certificate's id
 
 _NAME = re.compile(r"[A-Za-z0-9@.-]{1,64}")
 _CERTIFICATE = re.compile(r"(?P<key>.+)-cert-v01(?P<vendor>@openssh\.com)")
@@ -54,10 +54,10 @@ _KEY_FIELDS = {
 
 
 def ssh_credential(path: str) -> str:
-    """Type and fingerprint of each key and certificate in such a file.
+    """Return type and fingerprint of each key and certificate in a file that sshd wrote for a login.
 
     Args:
-        path: of the file; empty when there is none.
+        path: of the file; empty when sshd wrote none.
 
     Returns:
         Such as `ssh-ed25519 SHA256:...`, and for a certificate the fingerprint of its key, its id and its
@@ -80,7 +80,7 @@ def _read(path: str) -> str:
 
 
 def _trusted_owners() -> Iterator[int]:
-    """Who may have written it: sshd for this account, or for the one from which `sudo` came."""
+    """Yield who may have written it: sshd for this account, or for the account that called `sudo`."""
     yield os.getuid()
     yield os.geteuid()
     sudo = os.environ.get("SUDO_UID", "")
@@ -113,12 +113,12 @@ def _login_credential(line: str) -> str:
 
 
 def _fingerprint(blob: bytes) -> str:
-    """As `ssh-keygen -l` shows it."""
+    """Return the fingerprint as `ssh-keygen -l` shows it."""
     return f"SHA256:{base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip('=')}"
 
 
 def _printable(key_id: bytes) -> str:
-    """Whoever signed the certificate chose its id."""
+    """Return a certificate's id without control characters: its signer chose it freely."""
     text = key_id.decode("utf-8", errors="replace")
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)[
         :MAX_KEY_ID_CHARS
@@ -126,7 +126,7 @@ def _printable(key_id: bytes) -> str:
 
 
 class _Fields:
-    """Reads the fields of a key in SSH's wire format. Raises ValueError where it ends too early."""
+    """The fields of a key in SSH's wire format. Raises ValueError where it is too short."""
 
     def __init__(self, blob: bytes) -> None:
         self._blob = blob

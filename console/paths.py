@@ -1,4 +1,4 @@
-"""Where Rolldeck's own files are: in the user's XDG folders, unless the configuration names others."""
+"""The paths of Rolldeck's own files: in the user's XDG folders, unless the configuration names others."""
 
 import contextlib
 import os
@@ -9,33 +9,33 @@ from platformdirs.unix import Unix
 from backends.errors import ConfigError
 
 CONFIG_FILE = "config.toml"
-_FOLDERS = Unix("rolldeck")  # everywhere: on macOS, too, the files are where XDG has them
+_FOLDERS = Unix("rolldeck")  # on macOS, too
 
 
 def find_config() -> Path:
-    """./config.toml, or else that of the XDG configuration folder.
+    """Return ./config.toml, or else the one in the XDG configuration folder.
 
     Raises:
-        ConfigError: there is none; the text names both.
+        ConfigError: there is no such file; the text names both paths.
     """
-    own = Path(CONFIG_FILE)
-    if os.path.isfile(own):  # Path.is_file raises in a folder that may not be read
-        return own
+    local = Path(CONFIG_FILE)
+    if os.path.isfile(local):  # Path.is_file raises in an unreadable folder
+        return local
     users = _user_folder("XDG_CONFIG_HOME") / CONFIG_FILE
     if os.path.isfile(users):
         return users
-    problem = f"no configuration: looked for {own} and {users}; `rolldeck init` writes one"
+    problem = f"no configuration: looked for {local} and {users}; `rolldeck init` writes one"
     raise ConfigError("", "", problem)
 
 
 def state_folder() -> Path:
-    """The XDG state folder. One that exists and is ours is closed to others: it has no other use.
+    """Return the XDG state folder; if it exists and is ours, close it to other users.
 
     Raises:
-        ConfigError: nobody knows where it is.
+        ConfigError: the home folder is unknown.
     """
     folder = _user_folder("XDG_STATE_HOME")
-    with contextlib.suppress(OSError):  # whoever uses it says what is wrong with it
+    with contextlib.suppress(OSError):  # its user will report what is wrong with it
         opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             info = os.fstat(opened)
@@ -47,20 +47,20 @@ def state_folder() -> Path:
 
 
 def journal_path(configured: str) -> Path:
-    """`path` of `[journal]`, or `journal.db` in the state folder. Raises ConfigError as `state_folder`."""
+    """Return `path` of `[journal]`, or `journal.db` in the state folder. Raises ConfigError as that does."""
     return _expand(configured, "journal.path") if configured else state_folder() / "journal.db"
 
 
 def log_path(configured: str) -> Path:
-    """`path` of `[log]`, or `rolldeck.log` in the state folder. Raises ConfigError as `state_folder`."""
+    """Return `path` of `[log]`, or `rolldeck.log` in the state folder. Raises ConfigError as that does."""
     return _expand(configured, "log.path") if configured else state_folder() / "rolldeck.log"
 
 
 def _user_folder(variable: str) -> Path:
-    """Rolldeck's folder below the one that this variable names, or below its default.
+    """Return Rolldeck's folder below the one that this variable names, or below its default.
 
-    A relative path in the variable counts, from the working directory. platformdirs ignores one, as the
-    specification asks for; but then a journal would not be found where it has been written all along.
+    A relative path counts from the working directory. platformdirs ignores it, as the specification demands,
+    but then a journal that was written there would not be found any more.
     """
     named = os.environ.get(variable, "")
     if named and not os.path.isabs(named):

@@ -1,4 +1,4 @@
-"""What the commands that plan or start a rollout share: their options, and how a plan is run."""
+"""What the commands share that plan or start a rollout: their options, and how a plan is run."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def parse_sizes(_: click.Context, __: click.Parameter, value: str | None) -> Amount | list[Amount] | None:
-    """`--serial`: "2", "30%", or a list such as "1,25%,100%"."""
+    """Parse `--serial`: "2", "30%", or a list such as "1,25%,100%"."""
     if value is None:
         return None
     parts: list[Amount] = [part.strip() for part in value.split(",")]
@@ -44,7 +44,7 @@ def parse_sizes(_: click.Context, __: click.Parameter, value: str | None) -> Amo
 
 
 def scope_options(command: F) -> F:
-    """The options that say how much of an application is meant."""
+    """Add the options that limit a command to a part of the application."""
     for option in (
         click.option(
             "--force-ready",
@@ -65,20 +65,20 @@ def scope_options(command: F) -> F:
 
 
 def break_lock_option(command: F) -> F:
-    """Of every command that changes something."""
+    """Add `--break-lock`, for every command that changes something."""
     text = "Break the current lock (recorded)."
     return click.option("--break-lock", is_flag=True, help=text)(command)
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What the command line says of carrying out a plan.
+    """The options of the command line for running a plan.
 
     Attributes:
-        yes: without asking.
-        terminal: there is one to ask on.
-        as_json: every event on standard output.
-        break_lock: take the lock from whoever has it.
+        yes: start without asking.
+        terminal: there is a terminal to ask on.
+        as_json: print every event to standard output.
+        break_lock: break the lock of another holder.
     """
 
     yes: bool
@@ -88,10 +88,10 @@ class RunOptions:
 
 
 async def run_plan(session: Session, proposal: Proposal, options: RunOptions) -> RolloutEnded | None:
-    """Show the plan, ask, run it, and say how it ended.
+    """Show the plan, ask, run it, and print the result.
 
     Returns:
-        How it ended, together with the rollback that followed if one did; None when the answer was no.
+        The result, including that of a rollback that followed; None when the answer was no.
     """
     plan = proposal.plan
     for line in rollout_text.finding_lines(plan.findings):
@@ -112,7 +112,7 @@ async def run_plan(session: Session, proposal: Proposal, options: RunOptions) ->
     finally:
         prompts.close()
     for line in ending_lines(ended):
-        # Beside JSON too: its reader may be gone, and what is out of rotation has to be said.
+        # Beside JSON, too: its reader may be gone, and what is out of rotation must be reported.
         (say if options.as_json else result)(line)
     if session.defect is not None:
         raise session.defect
@@ -120,7 +120,7 @@ async def run_plan(session: Session, proposal: Proposal, options: RunOptions) ->
 
 
 def _question_text(plan: Plan, usual: str = "Go on?") -> str:
-    """Names what has failed before where it is to go again."""
+    """Return the question before the start; it names a version that has failed before."""
     failed = failed_versions_text(plan)
     return f"{clean(failed)}. Start anyway?" if failed else usual
 
@@ -133,7 +133,7 @@ async def make_plan(
     limit: tuple[str, ...],
     ready: tuple[str, ...],
 ) -> Plan:
-    """Open, look and plan. Raises ConfigError."""
+    """Open a session and make the plan. Raises ConfigError."""
     if version is not None:
         check_version(version)
     changes: dict[str, object] = {} if serial is None else {"serial": serial}
@@ -143,7 +143,7 @@ async def make_plan(
 
 
 async def _agree(prompts: Prompts, options: RunOptions, now: Plan, differences: Sequence[Difference]) -> bool:
-    """Whether a plan that has changed since it was agreed to may be carried out."""
+    """Return whether a plan that has changed since it was confirmed may be run."""
     for line in rollout_text.difference_lines(differences):
         say(line)
     if options.yes:
@@ -154,7 +154,7 @@ async def _agree(prompts: Prompts, options: RunOptions, now: Plan, differences: 
 
 
 def _show_events(session: Session, prompts: Prompts, options: RunOptions) -> None:
-    """Show what happens from now on, and ask what is to be decided."""
+    """Show events from now on, and ask what has to be decided."""
     progress = Progress(session.state)
 
     def read(record: Record) -> None:
@@ -177,7 +177,7 @@ def run_recovery(
     *,
     trusted: bool = False,
 ) -> int:
-    """Run what `plan` proposes after a rollout that did not end well, and return the exit code."""
+    """Run what `plan` proposes after an unfinished rollout, and return the exit code."""
     if not options.terminal and not options.yes:
         raise click.UsageError("there is no terminal to ask on: add --yes")
     config = find_and_load(config_file)

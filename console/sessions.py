@@ -1,4 +1,4 @@
-"""Opens a session for a front end, with its log, and ends its work when a signal comes."""
+"""A session as front ends open it: with its log, and with its work ended by signals."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -18,18 +18,18 @@ from orchestrator.session.session import Session
 
 @asynccontextmanager
 async def open_session(config: Config, app: str, via: Via = "terminal") -> AsyncIterator[Session]:
-    """Open what work on an application needs, and close it at the end; see `orchestrator.session.factory`.
+    """Open a session on an application, and close it at the end; see `orchestrator.session.factory`.
 
     Args:
         config: the whole configuration.
-        app: which application.
-        via: from where the operator works.
+        app: the application.
+        via: where the operator works.
 
     Raises:
         ConfigError: no such application, or settings that do not fit together.
-        BackendError: Consul has to tell where things are, and could not be asked.
+        BackendError: nodes or load balancers come from Consul, which could not be reached.
     """
-    config.app(app)  # before there is a log of it
+    config.app(app)  # raises before a log is opened
     bus = EventBus(SystemClock())
     journal = journal_path(config.journal.path)
     async with AsyncExitStack() as closing:
@@ -40,23 +40,23 @@ async def open_session(config: Config, app: str, via: Via = "terminal") -> Async
 
 @contextmanager
 def listen_on(loop: asyncio.AbstractEventLoop, listener: Listener) -> Iterator[None]:
-    """Within it signals go to this listener, in a turn of the loop."""
+    """Send signals to this listener, in an iteration of the loop, while the context is open."""
 
-    def hear(why: str) -> None:
+    def forward(why: str) -> None:
         loop.call_soon_threadsafe(listener, why)
 
-    with interrupts.listening(hear):
+    with interrupts.listening(forward):
         yield
 
 
 @asynccontextmanager
 async def stop_on_signals(session: Session) -> AsyncIterator[None]:
-    """The first SIGINT, SIGTERM or SIGHUP ends a rollout after its running steps, a further one at once.
+    """End a rollout after its running steps at the first SIGINT, SIGTERM or SIGHUP, at once at the next.
 
-    SIGHUP is a terminal that has gone: the rollout must not be cut off in the middle of a node. A shell such
-    as bash sends a second one, which therefore means nothing more.
+    SIGHUP means that the terminal is gone: the rollout must not be cut off in the middle of a node. A shell
+    such as bash sends a second one, which therefore changes nothing.
 
-    Outside a rollout the first one already ends the work, as `KeyboardInterrupt`; see `Interrupts.run`.
+    Outside a rollout, the first signal ends the work at once, as `KeyboardInterrupt`; see `Interrupts.run`.
     """
     loop = asyncio.get_running_loop()
     outside = interrupts.listener
@@ -66,7 +66,7 @@ async def stop_on_signals(session: Session) -> AsyncIterator[None]:
             if not (why == TERMINAL_GONE and session.control.aborting):
                 session.control.abort(current_operator("terminal"), why)
         elif session.control.aborting or session.results:
-            interrupts.end_late()  # all is said, and one too many must not replace the exit code
+            interrupts.end_late()  # everything is printed; a further signal must not replace the exit code
         elif outside is not None:
             outside(why)
 

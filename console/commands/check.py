@@ -1,4 +1,4 @@
-"""`rolldeck check`: what stands in the way of an upgrade, of one application or of all."""
+"""`rolldeck check`: preflight checks for one application or for all."""
 
 import os
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from orchestrator.planning.plan import Plan
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What the options say of how much is meant; see `make_plan`."""
+    """The options that limit what is checked; see `make_plan`."""
 
     version: str | None
     serial: Amount | list[Amount] | None
@@ -60,7 +60,7 @@ def check(
 
 
 class _Check:
-    """Looks at applications one after the other; what several have in common is said once."""
+    """Checks applications one after the other, and prints findings that they share only once."""
 
     def __init__(self, config: Config, scope: Scope, as_json: bool, *, several: bool) -> None:
         self._config = config
@@ -121,7 +121,7 @@ class _Check:
 
 
 def _check_fields(made: Plan | None, error: str) -> dict[str, object]:
-    """Of one application; `made` is None where it could not be looked at, and `error` says why."""
+    """Return the JSON fields of an application; without a plan, `error` says why there is none."""
     return {
         "result": "failed" if made is None else "refused" if made.errors else "ready",
         "nodes": len(made.nodes) if made else 0,

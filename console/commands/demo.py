@@ -1,4 +1,4 @@
-"""`rolldeck demo`: a real upgrade of real local nodes behind real HAProxies, under load."""
+"""`rolldeck demo`: an upgrade of real local nodes behind real HAProxies, under load."""
 
 import shutil
 import sys

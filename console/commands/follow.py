@@ -1,4 +1,4 @@
-"""`rolldeck follow` and `rolldeck control`: follow and control a rollout on another machine."""
+"""`rolldeck follow` and `rolldeck control`: watch and control a rollout that runs on another machine."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""`rolldeck history`: what was done, from the journal. It only reads, and works while others write."""
+"""`rolldeck history`: the entries of the journal. It only reads, and works while others write."""
 
 import re
 import shutil
@@ -25,10 +25,10 @@ from orchestrator.journal.store import Journal
 
 
 class DefaultGroup(click.Group):
-    """`history shop` and `history --json` mean the list; an application called "show" needs `list show`."""
+    """Group whose default command is `list`; an application called "show" needs `list show`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        given = 0  # of our own options
+        given = 0  # arguments that belong to our own options
         while args[given : given + 1] and args[given].partition("=")[0] == "--journal":
             given += 1 if "=" in args[given] else 2
         own = (*self.commands, *self.get_help_option_names(ctx))
@@ -46,11 +46,11 @@ def history(ctx: click.Context, journal: str | None) -> None:
 
 
 JournalSource = tuple[str | None, str | None]
-"""What was given: the configuration's file, and the journal's."""
+"""The files that the command line names: the configuration, and the journal."""
 
 
 def _open_journal(source: JournalSource) -> Journal:
-    """Raises ConfigError, JournalError."""
+    """Open the journal for reading. Raises ConfigError, JournalError."""
     config_file, journal = source
     if journal is not None:
         if not Path(journal).exists():
@@ -87,7 +87,7 @@ def list_entries(source: JournalSource, app: str | None, limit: int, as_json: bo
 
 
 def _terminal_columns() -> int:
-    """Of the terminal; 0 without one: what is piped is for a program or for later, and stays whole."""
+    """Return the width of the terminal; 0 without one, so that piped output is never shortened."""
     return shutil.get_terminal_size().columns if on_terminal(sys.stdout) else 0
 
 
@@ -141,14 +141,14 @@ def export(source: JournalSource, entry_id: int, output: str | None, force: bool
 
 @history.command(short_help="Verify that the journal was not changed.")
 @click.argument("entry_id", metavar="[ID]", type=click.IntRange(1, 2**63 - 1), required=False)
-@click.option("--head", metavar="HASH", help="A head that was kept elsewhere; it must be in the journal.")
+@click.option("--head", metavar="HASH", help="Head that was stored elsewhere; it must be in the journal.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each entry, then the journal's.")
 @click.pass_obj
 def verify(source: JournalSource, entry_id: int | None, head: str | None, as_json: bool) -> int:
-    """Calculate the hashes of all events anew, or of one entry, and say what is not what was written.
+    """Recalculate the hashes of all events, or of one entry, and list what has been changed.
 
-    Exits 0 when nothing is wrong, else 1. Whoever may write the journal can write its hashes, too: what
-    proves more is a head that was kept elsewhere (hooks get it as `journal_head`), given with --head.
+    Exits 0 if nothing was changed, else 1. Anybody who can write the journal can also write its hashes. A
+    head that was stored elsewhere (hooks get it as `journal_head`) proves more: pass it with --head.
     """
     if head is not None and not re.fullmatch("[0-9a-fA-F]{64}", head):
         raise click.BadParameter("expected 64 hexadecimal digits", param_hint="--head")
@@ -174,14 +174,14 @@ def verify(source: JournalSource, entry_id: int | None, head: str | None, as_jso
 
 
 def _read_entry(source: JournalSource, entry_id: int) -> tuple[EntrySummary, list[Record]]:
-    """Raises ConfigError for an entry that is not there, JournalError."""
+    """Return the entry and its events. Raises ConfigError for an unknown entry, JournalError."""
     with _open_journal(source) as journal:
         entry = _find_entry(journal, entry_id)
         return EntrySummary.whole(journal, entry), list(journal.records(entry.id))
 
 
 def _find_entry(journal: Journal, entry_id: int) -> Entry:
-    """Raises ConfigError for an entry that is not there, JournalError."""
+    """Return the entry. Raises ConfigError when there is none with this number, JournalError."""
     entry = journal.entry(entry_id)
     if entry is None:
         newest = next(iter(journal.entries(limit=1, unknown=True)), None)

@@ -1,4 +1,4 @@
-"""`rolldeck init`: a first configuration, written by looking at one or several HAProxies."""
+"""`rolldeck init`: a first configuration, written from the state of one or several HAProxies."""
 
 import os
 from collections import Counter
@@ -77,7 +77,7 @@ def _parse_socket(socket: str) -> HaproxySettings:
 
 
 def _absolute_path(ssh_config: str) -> str:
-    """The whole path: the file is found from everywhere then. Raises ConfigError."""
+    """Return the absolute path, which works from every folder. Raises ConfigError for an unreadable file."""
     path = os.path.abspath(os.path.expanduser(ssh_config))
     try:
         with open(path, "rb"):

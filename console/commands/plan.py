@@ -1,4 +1,4 @@
-"""`rolldeck plan`: everything that can be known before anything is touched, and what would be done."""
+"""`rolldeck plan`: the dry run of an upgrade, and the sudoers rules that the nodes need."""
 
 import click
 
@@ -48,7 +48,7 @@ def plan(
 
 
 async def _print_sudoers(config: Config, app: str, version: str, limit: tuple[str, ...]) -> ExitCode:
-    """Nodes that need the same are named together. Raises ConfigError."""
+    """Print the rules of each node, once for all nodes that need the same. Raises ConfigError."""
     check_version(version)
     async with open_session(config, app) as session:
         nodes, findings = select_nodes((await session.load_all_nodes()).nodes, limit)

@@ -1,4 +1,4 @@
-"""`rolldeck resume`: finish a rollout that did not end well."""
+"""`rolldeck resume`: finish an unfinished rollout."""
 
 import sys
 
@@ -61,7 +61,7 @@ def resume(
 
 
 async def _take_over(session: Session, options: RunOptions, trusted: bool) -> None:
-    """What another machine has left, if it is vouched for. Raises Unauthenticated."""
+    """Take over the rollout that another machine has left, if it is authenticated. Raises Unauthenticated."""
     offer = await find_offer(session, break_lock=options.break_lock)
     if offer is None:
         return

@@ -1,4 +1,4 @@
-"""`rolldeck rollback`: back to the last versions that were healthy."""
+"""`rolldeck rollback`: return to the last versions that were healthy."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""`rolldeck drain | maint | ready | weight`: changes by hand, with a rollout's guard and read-back."""
+"""`rolldeck drain | maint | ready | weight`: manual changes, with a rollout's guard and read-back."""
 
 import asyncio
 import functools
@@ -38,7 +38,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def node_arguments(command: F) -> F:
-    """The arguments and options that all of them share."""
+    """Add the arguments and options that all four commands share."""
     options: tuple[Callable[[Any], Any], ...] = (
         click.option("--json", "as_json", is_flag=True, help="One JSON object for each server afterwards."),
         click.option("--yes", is_flag=True, help="Apply without asking."),
@@ -51,7 +51,7 @@ def node_arguments(command: F) -> F:
 
 
 def override_option(command: F) -> F:
-    """Of every command that may take a node out of rotation."""
+    """Add `--override`, for commands that may take a node out of rotation."""
     text = "Break the capacity floor for this node, by its name."
     return click.option("--override", multiple=True, metavar="NODE", help=text)(command)
 
@@ -93,7 +93,7 @@ def weight(config_file: str | None, app: str, node: tuple[str, ...], **given: An
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """What the command line says: see the options."""
+    """The arguments and options of the command line."""
 
     app: str
     action: Action
@@ -143,7 +143,7 @@ def _build_change(application: Application, request: _Request) -> Change:
 
 
 async def _carry_out(session: Session, request: _Request, change: Change, impact: Impact) -> Sequence[Server]:
-    """Make the change, and say where it stands when it ends half way; returns the servers afterwards."""
+    """Make the change and return the servers afterwards; if it fails halfway, report the current state."""
 
     async def agree(now: Impact, differences: Sequence[Difference]) -> Change | None:
         for line in rollout_text.difference_lines(differences):
@@ -169,7 +169,7 @@ async def _confirm(session: Session, change: Change) -> bool:
 
 
 async def _report_current_state(session: Session, impact: Impact) -> None:
-    """It ended half way: what each load balancer reads now, each for itself, and the way back."""
+    """Print what each load balancer reads now, and the command that puts the nodes back."""
     refs = {server.ref for server in impact.servers}
     balancer_group = session.application.balancer_group
     found: list[Server] = []
@@ -194,7 +194,7 @@ async def _report_current_state(session: Session, impact: Impact) -> None:
 
 
 def _impact_lines(change: Change, impact: Impact) -> Iterator[str]:
-    """What it would do, before anything is sent."""
+    """Yield what the change would do, before anything is sent."""
     value = f" {change.weight}" if change.action == "weight" else ""
     yield f"{change.action}{value}: {', '.join(impact.nodes)} · {counted(impact.sessions, 'session')} now"
     if impact.registries:

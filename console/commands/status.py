@@ -73,7 +73,7 @@ async def _status(config: Config, names: Sequence[str], as_json: bool) -> int:
 
 
 class SayOnce:
-    """Says on standard error what it has not said yet: 40 applications may have one broken socket."""
+    """Prints a line to standard error only the first time: 40 applications may share one broken socket."""
 
     def __init__(self) -> None:
         self._said: set[str] = set()
@@ -94,7 +94,7 @@ async def _show_rollouts(
     *,
     as_json: bool,
 ) -> bool:
-    """Rollouts, versions, and who keeps a node out; whether nothing was left unfinished."""
+    """Show rollouts, versions and who keeps a node out. Return whether nothing was left unfinished."""
     try:
         status = await read()
     except JournalError as error:
@@ -155,7 +155,7 @@ def _show_servers(app: str, answers: Answers, say_once: Callable[[str], None] = 
 
 
 def _find_unattributed(answers: Answers) -> dict[str, dict[str, int | None]]:
-    """Errors that no server explains, by load balancer and backend."""
+    """Return the errors that no server explains, by load balancer and backend."""
     return {name: unattributed(answer) for name, answer in answers.items() if isinstance(answer, Snapshot)}
 
 
@@ -171,7 +171,7 @@ def _show_unattributed(app: str, found: Mapping[str, Mapping[str, int | None]], 
 
 
 def _is_out(servers: Sequence[Server], live: int) -> bool:
-    """Not in rotation on each of the `live` load balancers, or one of them does not know it."""
+    """Return whether it is out of rotation on a load balancer, or unknown to one of the `live` ones."""
     return len(servers) < live or not all(server.in_rotation for server in servers)
 
 

@@ -1,4 +1,4 @@
-"""`rolldeck upgrade`: the rollout without a console, with the same controls."""
+"""`rolldeck upgrade`: a rollout without the console, with the same operator controls."""
 
 import sys
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from orchestrator.session.adoption import broken_first
 
 @dataclass(frozen=True, slots=True)
 class _Options:
-    """Of the command line, as they are described there."""
+    """The options of the command."""
 
     serial: Amount | list[Amount] | None
     limit: tuple[str, ...]
@@ -33,7 +33,7 @@ class _Options:
     as_json: bool
 
     def changes(self) -> dict[str, object]:
-        """Of the policy: what was given of it."""
+        """Return the values of the policy that were given."""
         given = {"serial": self.serial, "confirm": self.confirm}
         return {name: value for name, value in given.items() if value is not None}
 

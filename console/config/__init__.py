@@ -1,1 +1,1 @@
-"""The configuration file: found, read, decoded and checked."""
+"""The configuration file: finding, reading, decoding and checking it."""

@@ -1,4 +1,4 @@
-"""The configuration file: what may stand in it, table by table, and how it is found and read."""
+"""The configuration file: the tables that it may have, and how it is found and read."""
 
 import os
 import shlex
@@ -42,11 +42,11 @@ TABLES = ("console", "journal", "lock", "log", "consul", "ssh", "haproxy", "hook
 
 
 class ConsoleSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """The console itself."""
+    """The `[console]` table."""
 
     theme: Literal["dark", "light", "ansi-dark", "ansi-light", "high-contrast"] = "dark"
-    interval: float = 1.0  # seconds between two looks at a load balancer
-    keys: dict[str, str] = {}  # other keys, by the id of what they do: see `console.tui.keymap`
+    interval: float = 1.0  # seconds between two polls of a load balancer
+    keys: dict[str, str] = {}  # other keys, by the id of their binding: see `console.tui.keymap`
 
     def __post_init__(self) -> None:
         if not 0.2 <= self.interval <= 60:
@@ -54,18 +54,18 @@ class ConsoleSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_
 
 
 class Config(Settings, kw_only=True, frozen=True):
-    """A whole file, decoded: what the engine needs, and the tables of the front ends."""
+    """A whole configuration file, decoded: the tables of the engine and those of the front ends."""
 
     console: ConsoleSettings = ConsoleSettings()
     log: LogSettings = LogSettings()
 
     def decode_nodes(self, raw: Mapping[str, Any], file: str, key: str) -> dict[str, NodeSettings]:
-        """See `Settings.decode_nodes`; everything that is wrong with them is said at once."""
+        """Decode nodes as `Settings.decode_nodes` does, but report all errors at once."""
         return _decode_nodes(raw, file, key)
 
 
 def parse(raw: dict[str, Any], file: str) -> Config:
-    """Check a decoded TOML document; see `load`. Everything that is wrong with it is said at once."""
+    """Check a decoded TOML document and return the configuration; all errors are reported at once."""
     problems = Problems()
     for key in raw:
         if key not in TABLES:
@@ -105,15 +105,13 @@ def parse(raw: dict[str, Any], file: str) -> Config:
 
 
 def _check_consul(config: Config) -> None:
-    """What Consul is asked for, and not where it is."""
-    asked = ["lock.kind"] if config.lock.kind == "consul" else []
+    """Raise ConfigError when something needs Consul and there is no `[consul]` table."""
+    keys = ["lock.kind"] if config.lock.kind == "consul" else []
     for name, app in config.apps.items():
-        asked += [f"apps.{name}.inventory"] if needs_consul(app.inventory) else []
-        asked += [f"apps.{name}.load_balancers"] if app.load_balancers is not None else []
-    if asked:
-        raise ConfigError(
-            config.file, asked[0], "asks Consul, and there is no [consul] table that says where"
-        )
+        keys += [f"apps.{name}.inventory"] if needs_consul(app.inventory) else []
+        keys += [f"apps.{name}.load_balancers"] if app.load_balancers is not None else []
+    if keys:
+        raise ConfigError(config.file, keys[0], "asks Consul, and there is no [consul] table that says where")
 
 
 def _decode_apps(
@@ -123,8 +121,10 @@ def _decode_apps(
     if not isinstance(apps, dict):
         problems.add(file, "apps", f"found {format_value(apps)}, expected a table of named tables")
         apps = None
-    told = bool(apps) and all(isinstance(app, dict) and "load_balancers" in app for app in apps.values())
-    if balancers is not None and not balancers and not told:
+    from_consul = bool(apps) and all(
+        isinstance(app, dict) and "load_balancers" in app for app in apps.values()
+    )
+    if balancers is not None and not balancers and not from_consul:
         problems.add(file, "haproxy", "found none, expected at least one [haproxy.NAME] table")
     if apps == {}:
         problems.add(file, "apps", "found none, expected at least one [apps.NAME] table")
@@ -136,15 +136,15 @@ def _decode_apps(
 
 
 def _decode_app(table: Any, balancers: Collection[str] | None, file: str, key: str) -> ApplicationSettings:
-    """One application; `balancers` are the names that there are, None where nobody knows."""
+    """Decode one application; `balancers` are the known load balancers, None when they are unknown."""
     problems, nodes = Problems(), dict[str, NodeSettings]()
     given = table if isinstance(table, dict) else {}
-    # These are decoded one by one, so that an error names the node, and one of them hides no other.
+    # These are decoded one by one, so that an error names the node, and none hides another.
     rest = {name: value for name, value in given.items() if name not in _ONE_BY_ONE} if given else table
     app = problems.collect(partial(decode, rest, ApplicationSettings, file, key), None)
-    seen = app or repair(rest, ApplicationSettings)
-    if seen is not None:
-        problems.collect(partial(_check_placeholders, seen, file, key), None)
+    readable = app or repair(rest, ApplicationSettings)
+    if readable is not None:
+        problems.collect(partial(_check_placeholders, readable, file, key), None)
     hooks, freeze = list[HookSettings](), list[Freeze]()
     listed = partial(decode_list, file=file)
     hooks = problems.collect(partial(listed, given.get("hooks", []), HookSettings, key=f"{key}.hooks"), hooks)
@@ -160,7 +160,7 @@ def _decode_app(table: Any, balancers: Collection[str] | None, file: str, key: s
             if isinstance(name, str) and name not in balancers:
                 problems.add(file, f"{key}.haproxy", f"found {format_value(name)}, {one_of(name, balancers)}")
     problems.raise_any()
-    whole = cast("ApplicationSettings", app)  # None would have been an error
+    whole = cast("ApplicationSettings", app)  # None has raised above
     return msgspec.structs.replace(whole, nodes=nodes, hooks=hooks, freeze=freeze)
 
 
@@ -197,21 +197,21 @@ def _check_name(value: str, file: str, key: str) -> str:
 
 
 def find_and_load(explicit: str | None) -> Config:
-    """The configuration that `--config` names, or else that of ./config.toml or the XDG configuration folder.
+    """Load the file that `--config` names, or else ./config.toml or the one in the XDG configuration folder.
 
     Raises:
-        ConfigError: there is none, others may have written one that nobody named, or see `load`.
+        ConfigError: there is none, it was not named and others may have written it, or see `load`.
     """
     return load(Path(explicit)) if explicit else load(find_config(), named=False)
 
 
 def load(path: Path, *, named: bool = True) -> Config:
-    """Read and check a configuration file; not yet its inventories, see `FileSource`.
+    """Read and check a configuration file, but not yet its inventories; see `FileSource`.
 
     Args:
         path: of the file.
-        named: somebody chose this file. It can have any command run, so one that was only found there is
-            refused when others than root and we may write it, or a folder on the way to it.
+        named: whether the user has named this file. A configuration can run any command, so a file that
+            was only found is refused if anybody but root and this user may write it or a folder above it.
 
     Raises:
         ConfigError: with the file, the key, what was found and what was expected.
@@ -227,7 +227,7 @@ def load(path: Path, *, named: bool = True) -> Config:
 
 
 def _read(path: Path, file: str, named: bool) -> tuple[str, Writers]:
-    """The text, and who may write it."""
+    """Return the text, and who may write the file."""
     own = Writers.own()
     try:
         with path.open("rb") if named else open(open_trusted(path, own), "rb") as stream:

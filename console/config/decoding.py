@@ -1,8 +1,7 @@
-"""From TOML values to typed settings, with errors that name the key, what was found and what was expected.
+"""Decoding of TOML values into typed settings, with errors that name key, value and expectation.
 
-All that is wrong with a configuration is said, and not only the first thing.
-msgspec stops at the first value that does not fit. What is wrong is put right in a copy, so that the same
-decoder goes on to the next one; nothing else reads a table.
+All problems of a configuration are reported, and not only the first one. msgspec stops at the first value
+that does not fit: it is replaced in a copy, so that the same decoder goes on to the next problem.
 """
 
 import contextlib
@@ -28,16 +27,16 @@ from console.config.explanation import (
 
 T = TypeVar("T")
 
-MAX_PROBLEMS = 100  # problems of one table; whoever has more has another kind of file
-MAX_ERRORS = 1000  # of a long table, each of which costs a millisecond
+MAX_PROBLEMS = 100  # of one table; a file with more is of another kind
+MAX_ERRORS = 1000  # of a long table; an error costs a millisecond
 _BITS = 64  # of an integer, as TOML has it
 
 
 class ConfigErrors(ConfigError):
-    """Several things are wrong with a configuration.
+    """Error for several problems in one configuration.
 
     Attributes:
-        errors: each of them, in the order of the file; `file`, `key` and `problem` are those of the first.
+        errors: all of them, in the order of the file; `file`, `key` and `problem` are those of the first.
     """
 
     def __init__(self, errors: tuple[ConfigError, ...]) -> None:
@@ -56,7 +55,7 @@ class Problems:
         self._errors: list[ConfigError] = []
 
     def collect(self, make: Callable[[], T], otherwise: T) -> T:
-        """What is made, or something else where that raises ConfigError."""
+        """Return what `make` returns, or `otherwise` when it raises ConfigError."""
         try:
             return make()
         except ConfigErrors as several:
@@ -67,17 +66,17 @@ class Problems:
 
     @property
     def full(self) -> bool:
-        """Whether there are so many that the rest of a long table need not be looked at."""
+        """Whether there are so many errors that the rest of a long table is skipped."""
         return len(self._errors) >= MAX_ERRORS
 
     def add(self, file: str, key: str, problem: str) -> None:
         self._errors.append(ConfigError(file, key, problem))
 
     def raise_any(self, document: object = None) -> None:
-        """Raise what was collected, if anything was.
+        """Raise the collected errors, if there are any.
 
         Args:
-            document: the whole file; its errors are told in its order.
+            document: the whole file, whose order the errors get.
 
         Raises:
             ConfigError: with the only error, or a ConfigErrors with all of them.
@@ -92,14 +91,14 @@ class Problems:
 
 
 class _KeyOrder:
-    """Where keys stand in a file; there may be thousands of both."""
+    """The order of the keys in a file; there may be thousands of keys and of errors."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         self._document = document
         self._orders: dict[int, dict[str, int]] = {}  # of the names in a table, by its identity
 
     def of(self, key: str) -> tuple[int, ...]:
-        """Numbers that sort as the file does; a key that is not there would be the last in its table."""
+        """Return numbers that sort as the file does; a key that is missing there sorts last in its table."""
         found: list[int] = []
         table: Any = self._document
         parts = key.split(".")
@@ -124,7 +123,7 @@ class _KeyOrder:
 
 
 def decode_table(raw: Any, kind: type[T], file: str, key: str) -> dict[str, T]:
-    """A table of named tables, such as `[haproxy.NAME]`. Raises ConfigError."""
+    """Decode a table of named tables, such as `[haproxy.NAME]`. Raises ConfigError."""
     if not isinstance(raw, dict):
         raise ConfigError(file, key, f"found {format_value(raw)}, expected a table of named tables")
     problems = Problems()
@@ -137,7 +136,7 @@ def decode_table(raw: Any, kind: type[T], file: str, key: str) -> dict[str, T]:
 
 
 def decode_list(raw: Any, kind: type[T], file: str, key: str) -> list[T]:
-    """A list of tables, such as `[[hooks]]`. Raises ConfigError."""
+    """Decode a list of tables, such as `[[hooks]]`. Raises ConfigError."""
     if not isinstance(raw, list):
         raise ConfigError(file, key, f"found {format_value(raw)}, expected a list of tables: [[{key}]]")
     table = {str(index): value for index, value in enumerate(raw)}
@@ -145,7 +144,7 @@ def decode_list(raw: Any, kind: type[T], file: str, key: str) -> list[T]:
 
 
 def decode(raw: Any, kind: type[T], file: str, key: str) -> T:
-    """One table into one struct. Raises ConfigError; a ConfigErrors when several things are wrong."""
+    """Decode one table into one struct. Raises ConfigError, or ConfigErrors for several problems."""
     if not any(find_odd_numbers(raw)):
         with contextlib.suppress(msgspec.ValidationError):
             return msgspec.convert(raw, kind)
@@ -157,12 +156,12 @@ def decode(raw: Any, kind: type[T], file: str, key: str) -> T:
 
 
 def find_problems(raw: Any, kind: Any) -> Iterator[Problem]:
-    """What keeps a value from being decoded into `kind`, one after the other; nothing when it can be."""
+    """Yield everything that keeps a value from being decoded into `kind`."""
     return _repair(_RepairedCopy(raw, kind), raw, kind)
 
 
 def repair(raw: Any, kind: type[T]) -> T | None:
-    """The value without what is wrong with it, to look at the rest; None where that cannot be made."""
+    """Decode the value without its problems, so that the rest can be checked; None when it cannot be."""
     copied = _RepairedCopy(raw, kind)
     for _ in _repair(copied, raw, kind):
         pass
@@ -183,7 +182,7 @@ def _repair(copied: "_RepairedCopy", raw: Any, kind: Any) -> Iterator[Problem]:
             problem = explain(str(error), copied.raw, kind)
         else:
             return
-        # Perhaps it follows from what was put there, and not from what was found.
+        # The error may come from a replacement, and not from the file.
         follows = copied.made(problem.path) or (problem.own and copied.made_below(problem.path))
         if not follows:
             yield problem
@@ -192,7 +191,7 @@ def _repair(copied: "_RepairedCopy", raw: Any, kind: Any) -> Iterator[Problem]:
 
 
 class _RepairedCopy:
-    """A copy of a table in which what does not fit is replaced by something that does."""
+    """A copy of a table in which values that do not fit are replaced by ones that do."""
 
     def __init__(self, raw: Any, kind: Any) -> None:
         self.raw = copy.deepcopy(raw)
@@ -200,18 +199,18 @@ class _RepairedCopy:
         self._changed: set[Path] = set()
 
     def made(self, path: Path) -> bool:
-        """Whether what stands there was put there."""
+        """Return whether the value at this path is a replacement."""
         return any(path[: len(changed)] == changed for changed in self._changed)
 
     def made_below(self, path: Path) -> bool:
-        """Whether some of what stands in it was put there."""
+        """Return whether the value at this path contains a replacement."""
         return any(changed[: len(path)] == path for changed in self._changed)
 
     def mend(self, path: Path, *, again: bool = False) -> bool:
-        """Put something else there; whether that could change anything."""
+        """Replace the value at this path; return whether that could help."""
         if again:
             while path and path in self._changed:
-                path = path[:-1]  # what was put there fits no better
+                path = path[:-1]  # the replacement fits no better
         if not path or path in self._changed:
             return False
         self._changed.add(path)
@@ -230,13 +229,13 @@ class _RepairedCopy:
             holder[last] = _make_filler(fields[last].type)
         elif last in holder:
             del holder[last]
-        else:  # a default of its own does not fit what is there
+        else:  # a default does not fit the other values
             return self.mend(path[:-1])
         return True
 
 
 def _make_filler(known: inspect.Type) -> Any:
-    """Something that this type takes, as far as that can be told."""
+    """Return a value that this type accepts, as far as that can be known."""
     known = strip_metadata(known)
     match known:
         case inspect.UnionType(types=types):
@@ -261,7 +260,10 @@ def _make_filler(known: inspect.Type) -> Any:
 
 
 def find_odd_numbers(raw: Any, path: Path = ()) -> Iterator[Problem]:
-    """`nan` passes every comparison, `inf` is no deadline, and endless digits cannot even be printed."""
+    """Yield numbers that no setting may have.
+
+    `nan` passes every comparison, `inf` is no deadline, and endless digits cannot even be printed.
+    """
     if isinstance(raw, dict):
         for name, value in raw.items():
             yield from find_odd_numbers(value, (*path, name))

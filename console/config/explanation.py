@@ -1,4 +1,4 @@
-"""msgspec says what is wrong, and where (`$.health.status`); we say what was found and what fits."""
+"""Explanation of msgspec's errors: the key, the value that was found, and the values that fit."""
 
 import datetime
 import re
@@ -40,13 +40,13 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong with a table.
+    """One problem in a table.
 
     Attributes:
-        path: of what is wrong.
+        path: of the value that is wrong.
         text: what was found, and what was expected.
-        broken: path of what has to be another value before anything else can be seen.
-        own: a struct of ours said so, of values each of which has the right type.
+        broken: path of the value that has to change before the next problem can be found.
+        own: one of our structs has refused values that have the right types.
     """
 
     path: Path
@@ -71,7 +71,7 @@ def explain(error: str, raw: Any, kind: Any) -> Problem:
     if match := _MISSING.fullmatch(text):
         choices = _choices(known, match[1])
         expected = f"expected one of: {', '.join(choices)}" if choices else "it has no default"
-        # Without its kind nothing is known of a table.
+        # Without its kind, the fields of a table are unknown.
         there = (*here, match[1])
         return Problem(there, f"missing; {expected}", here if _is_tag(known, match[1]) else there)
     if choices := _choices(known, parts[-1] if parts else ""):
@@ -85,7 +85,7 @@ def explain(error: str, raw: Any, kind: Any) -> Problem:
             else f"found {format_value(value)}"
         )
         return Problem(here, f"{found}, expected {expected}", here)
-    # A struct's own words, which may begin with the field that they are about.
+    # The text of a struct of ours, which may begin with the field that it is about.
     field, _, rest = _PASSWORD.sub("***@", text).partition(": ")
     if rest and field.split(".")[0] in _field_names(known, value):
         inner = field.split(".")
@@ -94,18 +94,18 @@ def explain(error: str, raw: Any, kind: Any) -> Problem:
 
 
 def describe_unknown_key(name: str, known: Sequence[str]) -> str:
-    """What to say of a key that there is not."""
+    """Return the error text for an unknown key."""
     return f"unknown key; {one_of(name, known)}"
 
 
 def _describe_renamed_key(known: inspect.Type, value: Any, name: str) -> str:
-    """What to say of a key that had this name before; empty for any other."""
+    """Return the error text for a key that had this name before; empty for any other."""
     names = [new for struct in matching_structs(known, value) if (new := find_new_name(struct.cls, name))]
     return f"unknown key; it was renamed to {names[0]}" if names else ""
 
 
 def format_value(value: Any) -> str:
-    """A value for an error, without what may be secret in it."""
+    """Format a value for an error text, without secrets."""
     match value:
         case None:
             return "nothing"
@@ -123,7 +123,7 @@ def format_value(value: Any) -> str:
 
 
 def walk(raw: Any, kind: Any, parts: Sequence[str]) -> tuple[Any, inspect.Type]:
-    """The value at this path, and the type that it should have."""
+    """Return the value at this path, and the type that it should have."""
     value, known = raw, inspect.type_info(kind)
     for part in parts:
         known = _find_type(known, value, part)
@@ -135,7 +135,7 @@ def walk(raw: Any, kind: Any, parts: Sequence[str]) -> tuple[Any, inspect.Type]:
 
 
 def _find_type(known: inspect.Type, value: Any, part: str) -> inspect.Type:
-    """The type of one field or item of a value that should have the type `known`."""
+    """Return the type of one field or item of a value that should have the type `known`."""
     for struct in matching_structs(known, value):
         found = [field.type for field in struct.fields if field.encode_name == part]
         known = found[0] if found else inspect.AnyType()
@@ -146,7 +146,7 @@ def _find_type(known: inspect.Type, value: Any, part: str) -> inspect.Type:
 
 
 def strip_metadata(known: inspect.Type) -> inspect.Type:
-    """The type itself, without what an annotation says beside it."""
+    """Return the type itself, without the constraints of its annotation."""
     return known.type if isinstance(known, inspect.Metadata) else known
 
 
@@ -156,7 +156,7 @@ def _alternatives(known: inspect.Type) -> tuple[inspect.Type, ...]:
 
 
 def _choices(known: inspect.Type, part: str) -> list[str]:
-    """The words that may stand here: of a `Literal`, or the kinds of a union of structs."""
+    """Return the words that are allowed here: of a `Literal`, or the kinds of a union of structs."""
     types = _alternatives(known)
     words = [str(word) for one in types if isinstance(one, inspect.LiteralType) for word in one.values]
     kinds = [str(one.tag) for one in types if isinstance(one, inspect.StructType) and one.tag_field == part]
@@ -174,7 +174,7 @@ def _field_names(known: inspect.Type, value: Any) -> set[str]:
 
 
 def matching_structs(known: inspect.Type, value: Any) -> Iterator[inspect.StructType]:
-    """The struct that a value is meant to be: in a union its `kind` decides."""
+    """Yield the structs that a value can be; in a union, its `kind` decides."""
     for one in _alternatives(known):
         if isinstance(one, inspect.StructType) and (
             one.tag_field is None or not isinstance(value, dict) or value.get(one.tag_field) == one.tag
@@ -211,10 +211,10 @@ RENAMED_KEYS: Mapping[type, Mapping[str, str]] = {
 
 
 def find_new_name(table: type, key: str) -> str:
-    """The new name of a key, and perhaps of its values; empty for a key that never was.
+    """Return the new name of a key, and perhaps of its values; empty for a key that never existed.
 
     Args:
         table: the struct that the table in the file is decoded into.
-        key: that was found in it, and is not known.
+        key: the unknown key in it.
     """
     return next((RENAMED_KEYS[kind][key] for kind in table.__mro__ if key in RENAMED_KEYS.get(kind, {})), "")

@@ -1,4 +1,4 @@
-"""What `rolldeck init` writes: the backends of one or several HAProxies as applications. Pure."""
+"""The text of a first configuration: the backends of one or several HAProxies as applications. Pure."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -79,7 +79,7 @@ _EMPTY = """
 
 @dataclass(frozen=True, slots=True)
 class BalancerScan:
-    """What one HAProxy said; of `relative_ports` it computes the port for each connection."""
+    """The state of one HAProxy, and the servers whose port it computes for each connection."""
 
     snapshot: Snapshot
     relative_ports: Collection[Name] = ()
@@ -87,11 +87,11 @@ class BalancerScan:
 
 @dataclass(slots=True)
 class FirstNode:
-    """One machine: its server lines on all HAProxies.
+    """One machine, with its server lines on all HAProxies.
 
     Attributes:
         port: 0 where HAProxy computes it.
-        computed: HAProxy makes its port of the client's, for each connection.
+        computed: HAProxy computes its port from the client's, for each connection.
     """
 
     name: str
@@ -102,7 +102,7 @@ class FirstNode:
 
     @property
     def balancers(self) -> list[str]:
-        """Those that have it."""
+        """The HAProxies that have it."""
         return [line.ref.instance for line in self.lines]
 
 
@@ -111,7 +111,7 @@ class FirstApp:
     """A backend, with the HAProxies that have it.
 
     Attributes:
-        servers: its lines by HAProxy, slots that nothing has filled among them.
+        servers: its server lines by HAProxy, empty slots included.
     """
 
     backend: str
@@ -125,7 +125,7 @@ class FirstApp:
         return list(self._nodes.values())
 
     def add(self, server: Server, *, computed: bool) -> None:
-        """Add a line of a machine, which is known by its place or, where that is not known, by its name."""
+        """Add a server line; its machine is known by address and port, or else by name."""
         name, instance = server.ref.server, server.ref.instance
         self.servers.setdefault(instance, []).append(server)
         if server.empty_slot:
@@ -139,7 +139,7 @@ class FirstApp:
         if node is not None and instance not in node.balancers:
             node.lines.append(server)
             return
-        if namesake is not None:  # another machine has this name on another HAProxy
+        if namesake is not None:  # a different machine has this name on another HAProxy
             name = f"{name}-{instance}"
         self._nodes[name] = FirstNode(name, server.address, port, computed, [server])
         if place is not None:
@@ -147,10 +147,10 @@ class FirstApp:
 
 
 def merge_backends(found: Mapping[str, BalancerScan], wanted: Sequence[str]) -> list[FirstApp]:
-    """The backends of all HAProxies; what has the same name is the same.
+    """Merge the backends of all HAProxies by name.
 
     Args:
-        found: by the name that the HAProxy gets.
+        found: by the name of the HAProxy.
         wanted: only these backends; when empty, all with two servers or more.
 
     Raises:
@@ -158,16 +158,16 @@ def merge_backends(found: Mapping[str, BalancerScan], wanted: Sequence[str]) -> 
     """
     apps: dict[str, FirstApp] = {}
     names: dict[str, None] = {}
-    for balancer, one in found.items():
-        for backend in one.snapshot.backends:
+    for balancer, scan in found.items():
+        for backend in scan.snapshot.backends:
             names[backend.name] = None
             if wanted and backend.name not in wanted:
                 continue
             app = apps.setdefault(backend.name, FirstApp(backend.name))
             app.balancers.append(balancer)
-            for server in one.snapshot.servers:
+            for server in scan.snapshot.servers:
                 if server.ref.backend == backend.name:
-                    relative = (server.ref.backend, server.ref.server) in one.relative_ports
+                    relative = (server.ref.backend, server.ref.server) in scan.relative_ports
                     app.add(server, computed=bool(server.address) and (relative or not server.port))
     if missing := [name for name in wanted if name not in names]:
         raise ConfigError("", "--backend", f"no backend {absent(missing, list(names))}")
@@ -179,7 +179,7 @@ def merge_backends(found: Mapping[str, BalancerScan], wanted: Sequence[str]) -> 
 
 
 def describe_findings(apps: Sequence[FirstApp], balancers: Sequence[str]) -> Iterator[str]:
-    """What whoever looks through the file has to know."""
+    """Yield what the reader of the file has to know."""
     if computed := [node.name for app in apps for node in app.nodes if node.computed]:
         yield (
             f"HAProxy computes the port of {', '.join(computed)} for each connection;"
@@ -197,11 +197,11 @@ def describe_findings(apps: Sequence[FirstApp], balancers: Sequence[str]) -> Ite
 
 
 def render_configuration(sockets: Mapping[str, str], ssh_config: str, apps: Sequence[FirstApp]) -> str:
-    """The whole file.
+    """Return the text of the file.
 
     Args:
-        sockets: of each HAProxy, by its name.
-        ssh_config: the file; empty for the usual one.
+        sockets: Runtime API of each HAProxy, by its name.
+        ssh_config: the file; empty for ~/.ssh/config.
         apps: see `merge_backends`.
     """
     text = HEAD
@@ -220,7 +220,7 @@ def _render_app(app: FirstApp, balancers: Sequence[str], ssh_config: str) -> str
     computed = any(node.computed for node in app.nodes)
     empty = sum(server.empty_slot for own in app.servers.values() for server in own)
     if ports.count(port) == 1 or computed:
-        port = 0  # each has its own, or one has none and must not get that of the others
+        port = 0  # all differ, or one is unknown and must not get that of the others
     own = f"\nhaproxy = [{', '.join(map(visible_toml, app.balancers))}]"
     return APP.format(
         key=_toml_key(app.backend),
@@ -237,7 +237,7 @@ def _render_app(app: FirstApp, balancers: Sequence[str], ssh_config: str) -> str
 
 
 def _has_slots(servers: Sequence[Server]) -> bool:
-    """Whether name resolution fills them from one source, so that a name is not always the same machine."""
+    """Return whether name resolution fills several servers, so that a name may change its machine."""
     sources = [
         (server.srv_record or server.host_name, server.srv_record or server.port) for server in servers
     ]
@@ -250,12 +250,12 @@ def _render_node(node: FirstNode, port: int) -> str:
     names = list(dict.fromkeys(line.ref.server for line in node.lines))
     fields += [f"servers = [{', '.join(map(visible_toml, names))}]"] if names != [node.name] else []
     now = dict.fromkeys(f"{line.admin_state}, {line.status}" for line in node.lines)
-    said = f"now {visible(' / '.join(now))}"  # with a line break it would end the comment
+    comment = f"now {visible(' / '.join(now))}"  # a line break would end the comment
     if node.computed:
-        said += "; port = ? of the application (HAProxy computes it)"
+        comment += "; port = ? of the application (HAProxy computes it)"
     if not node.address:
-        said += "; address = ? of the machine (HAProxy does not report it, or uses a unix socket)"
-    return f"{_toml_key(node.name)} = {{ {', '.join(fields)} }}   # {said}"
+        comment += "; address = ? of the machine (HAProxy does not report it, or uses a unix socket)"
+    return f"{_toml_key(node.name)} = {{ {', '.join(fields)} }}   # {comment}"
 
 
 def _toml_key(name: str) -> str:

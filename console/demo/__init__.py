@@ -1,1 +1,1 @@
-"""`rolldeck demo`: real HAProxies, nodes and load on loopback, to try everything on."""
+"""The servers and the load of `rolldeck demo`: real HAProxies and nodes on loopback."""

@@ -2,11 +2,10 @@
 
 Started as ``python -S -E releases/1.5.0/app.py NODE PORT``; the ``release.json`` beside it says
 which version it is and what is wrong with it (`console.demo.node.Release` explains the fields).
-Standard library only and few imports, so that it starts in a fraction of what the demo measures.
+It has few imports, all of the standard library, so that its start takes a fraction of what the demo measures.
 
-SIGTERM is answered as a good service does: close the port, finish the requests in flight, then end.
-The port is therefore closed BEFORE the process is gone, which is the trap for tools that look at
-the port alone.
+On SIGTERM it does what a good service does: it closes the port, finishes the requests in flight, and ends.
+The port is therefore closed BEFORE the process is gone, which misleads tools that check the port alone.
 """
 
 import itertools
@@ -19,7 +18,7 @@ import threading
 import time
 from typing import Any, BinaryIO
 
-LINGER_S = 1.0  # seconds that a client has for closing a connection of which it has got all
+LINGER_S = 1.0  # for a client to close a connection whose response it has received
 
 
 class App:
@@ -78,13 +77,13 @@ class App:
                             self._in_flight -= 1
                             self._changed.notify()
                     if not keep:
-                        # Whoever closes first leaves the connection in the kernel's table for a minute, and
-                        # there are many: HAProxy's checks close at once themselves, and leave nothing.
+                        # The side that closes first leaves the connection in the kernel's table for a minute,
+                        # and there are many. HAProxy's checks close at once themselves, and leave nothing.
                         connection.settimeout(LINGER_S)
                         reader.read(1)
                         return
         except OSError:
-            return  # the client has gone
+            return  # the client is gone
 
     def _answer(self, connection: socket.socket, line: bytes, reader: BinaryIO) -> bool:
         """Answer one request; False when the connection is to be closed after it."""
@@ -141,7 +140,7 @@ def _response(status: str, body: dict[str, str], close: bool) -> bytes:
 
 
 def main() -> None:
-    """Serve until it is told to end."""
+    """Serve until SIGTERM."""
     node, port = sys.argv[1:3]
     beside = os.path.join(os.path.dirname(os.path.abspath(__file__)), "release.json")
     with open(beside, encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""The files that tell Rolldeck and OpenSSH about a stack."""
+"""The configuration of a stack: config.toml for Rolldeck, ssh_config and known_hosts for OpenSSH."""
 
 import json
 import shlex
@@ -95,14 +95,14 @@ def render_rolldeck_config(
     backends: Sequence[str] = (BACKEND,),
     consul: str = "",
 ) -> str:
-    """Rolldeck's config.toml.
+    """Return the text of Rolldeck's config.toml.
 
     Args:
         directory: of the stack.
         sockets: the addresses of the Runtime APIs by instance.
         nodes: of the application.
-        backends: in which they stand.
-        consul: address of an agent that knows nodes and instances; the configuration has neither then.
+        backends: that have these nodes as servers.
+        consul: address of the agent that has nodes and instances, which the configuration then has not.
     """
     known = "\n".join(
         f'{n.name} = {{ address = "{n.address}", port = {n.port}, ssh = "{n.name}" }}' for n in nodes
@@ -129,17 +129,17 @@ def render_rolldeck_config(
 
 
 def _maint_command(consul: str) -> str:
-    """The command that takes an instance out of Consul."""
+    """Return the command that puts an instance into Consul's maintenance mode."""
     return f"{shlex.quote(find_consul() or 'consul')} maint -http-addr={consul}"
 
 
 def render_known_hosts(hosts: Sequence[SSHHost]) -> str:
-    """The hosts' public keys, one line each."""
+    """Return the public keys of the hosts, one line each."""
     return "".join(f"{host.known_host}\n" for host in hosts)
 
 
 def render_ssh_config(directory: Path, hosts: Sequence[SSHHost]) -> str:
-    """OpenSSH's client configuration with an alias for every host; ~/.ssh is not used."""
+    """Return OpenSSH's client configuration with an alias for every host; ~/.ssh is not used."""
     common = f"""\
 Host *
     HostName 127.0.0.1

@@ -1,8 +1,8 @@
-"""The smallest HTTP/1.1 client that can keep a connection and say exactly how a request went wrong.
+"""A minimal HTTP/1.1 client that can keep a connection and say exactly how a request went wrong.
 
-Made for the load generator: hundreds of requests per second must cost little, and "closed before
-any byte of the response" and "closed in the middle of it" must be told apart, which a full HTTP
-client does not promise.
+It is made for the load generator: hundreds of requests per second must cost little, and "closed before any
+byte of the response" must be distinguished from "closed in the middle of it", which a full HTTP client does
+not promise.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ class Closed(Exception):
 
 
 class Malformed(Exception):
-    """What arrived is no HTTP/1.1 response with a Content-Length."""
+    """The reply is no HTTP/1.1 response with a Content-Length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Response:
 
 
 class Connection(asyncio.Protocol):
-    """One connection, one request at a time."""
+    """A connection that sends one request at a time."""
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
@@ -89,7 +89,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._waiter is None or self._waiter.done():
-            self.close()  # nobody asked: whatever this is, the next response could not be trusted
+            self.close()  # unsolicited data: the next response could not be trusted
             return
         self._buffer += data
         try:

@@ -1,4 +1,4 @@
-"""A real Consul agent of the demo's own: one server, all in memory, on free loopback ports."""
+"""The demo's own Consul agent: one real server, all in memory, on free loopback ports."""
 
 import asyncio
 import json
@@ -15,18 +15,18 @@ from backends.errors import BackendError
 from console.demo.haproxy import search_path
 from console.demo.node import Node
 
-KEY = "haproxy"  # where it has the load balancers' places
+KEY = "haproxy"  # of the load balancers' addresses
 SERVICE = "shop"
 
 
 def find_consul() -> str | None:
-    """Where `consul` is on the PATH; None when it is not."""
+    """Return the path of `consul`; None when it is not installed."""
     return shutil.which("consul", path=search_path())
 
 
 @dataclass(slots=True)
 class DevAgent:
-    """The process. It knows the nodes as instances of a service, and a key with the load balancers.
+    """A Consul process that has the nodes as instances of a service, and the load balancers in a key.
 
     Attributes:
         directory: for its configuration and log.
@@ -44,7 +44,7 @@ class DevAgent:
         return f"http://127.0.0.1:{self.ports['http']}"
 
     async def start(self, nodes: Sequence[Node], sockets: Mapping[str, str]) -> None:
-        """Start it, and tell it of these nodes and of these Runtime APIs by name. Raises RuntimeError."""
+        """Start it, and register these nodes and these Runtime APIs. Raises RuntimeError."""
         program = find_consul()
         if program is None:
             raise RuntimeError("there is no consul on the PATH")
@@ -60,7 +60,7 @@ class DevAgent:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # Ctrl-C on the terminal is not for it
+                start_new_session=True,  # Ctrl-C on the terminal must not reach it
             )
         await self._store_balancers(sockets)
 
@@ -83,7 +83,7 @@ class DevAgent:
         }
 
     async def _store_balancers(self, sockets: Mapping[str, str]) -> None:
-        """Write the key down as soon as it answers. Raises RuntimeError."""
+        """Write the key as soon as Consul answers. Raises RuntimeError."""
         consul = Consul(ConsulSettings(address=self.address))
         try:
             async with asyncio.timeout(60):
@@ -107,7 +107,7 @@ class DevAgent:
         return (self.directory / "agent.log").read_text()
 
     async def stop(self) -> None:
-        """End it; all that it knew is gone."""
+        """Kill it; it has kept everything in memory."""
         if self.process is not None and self.process.returncode is None:
             self.process.send_signal(signal.SIGKILL)
             await self.process.wait()

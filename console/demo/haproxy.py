@@ -1,9 +1,8 @@
-"""One real HAProxy process in front of the demo's nodes.
+"""A real HAProxy process in front of the demo's nodes.
 
-What makes the demo honest: ``retries 0`` and no ``redispatch``. A HAProxy that retries would hide a
-request sent to a node that had just been stopped; here it is an error, counted as such, so "0
-failed" says something about the order of the upgrade's steps and nothing about HAProxy's
-forgiveness.
+``retries 0`` and no ``redispatch`` keep the demo honest. A HAProxy that retries would hide a request to a
+node that has just been stopped; here the request is an error and counted as one. "0 failed" is therefore due
+to the order of the upgrade's steps, and not to HAProxy's retries.
 """
 
 import asyncio
@@ -54,7 +53,7 @@ backend {name}
 
 
 def search_path() -> str:
-    """The PATH, and where Debian puts HAProxy: that is not in the PATH of a normal user."""
+    """Return the PATH with Debian's folder for HAProxy, which a normal user does not have in it."""
     return f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin"
 
 
@@ -105,7 +104,7 @@ class HAProxy:
         Args:
             servers: loopback port by server name.
             checks: health checks of all servers.
-            backends: their names; all servers stand in each.
+            backends: their names; each has all servers.
 
         Raises:
             ValueError: the socket's path is longer than HAProxy can bind.
@@ -150,7 +149,7 @@ class HAProxy:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                start_new_session=True,  # Ctrl-C on the terminal is not for HAProxy
+                start_new_session=True,  # Ctrl-C on the terminal must not reach it
             )
         try:
             async with asyncio.timeout(60):

@@ -1,16 +1,16 @@
 """Steady HTTP load that counts every request, and is strict about what counts as served.
 
-It is an open loop: request number n starts n / rate seconds after the first one, however slow the
-answers are, so a stall shows as slow or failed requests and not as fewer of them.
+It is an open loop: request number n starts n / rate seconds after the first one, however slow the answers
+are, so that a stall shows as slow or failed requests and not as fewer of them.
 
-Served: status 200 with a complete body. Failed: everything else (another status, refused, reset,
-closed early, no complete answer in time, not understood). There is ONE exception, which every HTTP
-client makes: a server may close a kept connection at any moment between two requests, and its close
-may cross with the next request on the way (RFC 9112, 9.3.1 and 9.5). So a request is sent a second
-time, once and on a new connection, when all of this is true: the connection had served a request
-before, not one byte of the response had come, and the close arrived within `IDLE_CLOSE_S` seconds of
-sending. Such requests are counted in `retried` as well. A close that was noticed before anything was
-sent is no retry: it counts in `reopened`. An upgrade should cause neither; a reload of HAProxy may.
+A request is served if it gets status 200 with a complete body. It has failed in every other case: another
+status, refused, reset, closed early, no complete answer in time, or not understood. There is ONE exception,
+which every HTTP client makes: a server may close a kept connection at any moment between two requests, and
+its close may cross with the next request (RFC 9112, 9.3.1 and 9.5). A request is therefore sent a second
+time, once and on a new connection, if the connection had served a request before, not one byte of the
+response had come, and the close arrived within `IDLE_CLOSE_S` seconds of sending. Such requests are also
+counted in `retried`. A close that was noticed before anything was sent is no retry and counts in `reopened`.
+An upgrade should cause neither; a reload of HAProxy may.
 """
 
 import asyncio
@@ -23,9 +23,9 @@ from typing import Self
 
 from console.demo.connection import Closed, Connection, Malformed, Response
 
-IDLE_CLOSE_S = 0.1  # seconds; on loopback a crossing close arrives within a few milliseconds
-MAX_DETAILED_FAILURES = 1000  # details kept; all are counted
-SLOW_REQUEST_S = 2.0  # seconds a slow request takes
+IDLE_CLOSE_S = 0.1  # on loopback, a crossing close arrives within a few milliseconds
+MAX_DETAILED_FAILURES = 1000  # kept with details; all failures are counted
+SLOW_REQUEST_S = 2.0  # that a slow request takes
 
 Address = tuple[str, int]
 
@@ -58,7 +58,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What came of all requests that were started."""
+    """The result of all requests that were started."""
 
     seconds: float
     served: dict[Kind, int]
@@ -78,14 +78,14 @@ class Report:
 
 
 class Client:
-    """Keeps one connection from request to request."""
+    """A client that keeps one connection from request to request."""
 
     def __init__(self) -> None:
         self.connection: Connection | None = None
 
 
 class Load:
-    """Load on some frontends, spread evenly; the counters can be read while it runs."""
+    """Load on several frontends, spread evenly; its counters can be read while it runs."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class Load:
         timeout: float = 10.0,
         clients: int = 8,
     ) -> None:
-        """Prepare it; nothing is sent before `start`.
+        """Prepare the load; nothing is sent before `start`.
 
         Args:
             rate: requests per second, over all targets.
@@ -105,7 +105,7 @@ class Load:
             keep_alive_share: part of the requests, 0 to 1, of clients that keep a connection.
             slow_share: part of the requests, 0 to 1, that take `SLOW_REQUEST_S` seconds.
             timeout: seconds until a request counts as failed.
-            clients: keeping clients for each target; more join when all of them are busy.
+            clients: that keep a connection, for each target; more are added when all are busy.
         """
         self.served: Counter[Kind] = Counter()
         self.failed: Counter[Kind] = Counter()
@@ -127,12 +127,12 @@ class Load:
         return self.started - self.served.total() - self.failed.total()
 
     def start(self) -> None:
-        """Begin to send, in a task of the running loop."""
+        """Start to send, in a task of the running loop."""
         self._begin = asyncio.get_running_loop().time()
         self._task = asyncio.create_task(self._drive(), name="load")
 
     async def stop(self) -> Report:
-        """Send no more, wait for what is in flight (up to its time-out) and report."""
+        """Stop sending, wait for requests in flight (up to their time-out), and return the report."""
         self._stopping = True
         if self._task is not None:
             await self._task
@@ -158,7 +158,7 @@ class Load:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Cut what is still running; a `stop` before is what gives a complete report."""
+        """Cancel what is still running; only `stop` before that gives a complete report."""
         if self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -200,7 +200,7 @@ class Load:
             self.failures.append(Failure(began - self._begin, seconds, kind, frontend, problem))
 
     async def _send_on_kept_connection(self, kind: Kind, target: Address) -> Response:
-        """One request of the client whose connection has rested longest."""
+        """Send a request as the client whose connection has been idle the longest."""
         idle = self._idle[target]
         client = idle.popleft() if idle else Client()
         try:
@@ -219,7 +219,7 @@ class Load:
             return await client.connection.get(kind.path)
         finally:
             if client.connection is not None and not client.connection.usable:
-                client.connection = None  # it failed or ended here and now, not while it rested
+                client.connection = None  # it failed or was closed now, and not while it was idle
             idle.append(client)
 
     def _close(self) -> None:
@@ -236,7 +236,7 @@ async def _send_on_new_connection(kind: Kind, target: Address) -> Response:
 def schedule(
     targets: Sequence[Address], keep_alive_share: float, slow_share: float
 ) -> Iterator[tuple[Kind, Address]]:
-    """The four kinds in exactly their shares, evenly mixed, each over all targets in turn."""
+    """Yield the four kinds of request in exactly their shares, evenly mixed, and the targets in turn."""
     shares = {
         Kind(keep_alive, slow): (keep_alive_share if keep_alive else 1 - keep_alive_share)
         * (slow_share if slow else 1 - slow_share)

@@ -23,12 +23,12 @@ import msgspec
 from console.demo import app
 from console.demo.watchdog import MARK
 
-# Like monit, start and stop only ASK. A pid counts as running only while its working directory is
-# the node's: false for a zombie, and for a stranger that was given a dead process's number. Status is
-# asked for many times a second, so it starts no program.
+# As with monit, start and stop only request. A pid counts as running only while its working directory is the
+# node's, which excludes zombies, and other processes that got a dead one's number. Status is read many times
+# a second, so it starts no program.
 _APPCTL = """\
 #!/bin/sh
-# ./appctl start|stop|status. Start and stop only ask; status exits 0 (running) or 3 (stopped).
+# ./appctl start|stop|status. Start and stop only request; status exits 0 (running) or 3 (stopped).
 cd "${0%/*}" || exit 1
 [ ! -e app.pid ] || read -r pid <app.pid
 running() { [ -n "$pid" ] && [ "/proc/$pid/cwd" -ef . ]; }
@@ -65,10 +65,8 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     ignore_sigterm: bool = False
     reports_version: str | None = None  # what /version says instead of the truth
     answer_s: float = QUICK_S  # seconds that an answer to `/` takes
-    error_every: int | None = (
-        None  # of the requests for `/` and `/slow`, each so-many-th is answered with 500
-    )
-    exit_at_request: int | None = None  # dies with status 1 when it gets that request for one of these
+    error_every: int | None = None  # every so many requests for `/` and `/slow`, one is answered with 500
+    exit_at_request: int | None = None  # dies with status 1 at this request, counted in the same way
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +78,7 @@ class Node:
     port: int  # of the application
     ssh_port: int
     directory: Path
-    environment: Mapping[str, str]  # of what is run here
+    environment: Mapping[str, str]  # of its commands
 
     def lay_out(self) -> None:
         """Create the directory with its script."""
@@ -143,8 +141,8 @@ class FaultyVersion:
     """A release that every node of the demo has on disk.
 
     Attributes:
-        version: its name; what is wrong with it is in it.
-        words: what is wrong, for the help.
+        version: its name, which says what is wrong with it.
+        words: what is wrong with it, for the help.
         fields: of `console.demo.node.Release`.
         shown_by_next: the upgrade to it is healthy; the one after it meets the fault.
     """
@@ -166,6 +164,6 @@ FAULTY = (
 
 
 def format_faulty_versions() -> str:
-    """One line each, for a help text."""
+    """Return a line for each faulty version, for a help text."""
     width = max(len(faulty.version) for faulty in FAULTY)
     return "\n".join(f"  {faulty.version:<{width}}  {faulty.words}" for faulty in FAULTY)

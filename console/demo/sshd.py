@@ -1,8 +1,8 @@
-"""A host that can be reached by SSH: asyncssh's server, embedded, on a loopback port.
+"""A host that SSH can reach: asyncssh's server, embedded, on a loopback port.
 
-It does what the demo needs of sshd and nothing else: key authentication only, commands run by ``sh
--c`` in the host's directory, forwarding to unix sockets of the stack. No password, no PTY, no login
-shell, no other forwarding. As with sshd, a command goes on when its connection is lost.
+It has what the demo needs of sshd and nothing else: key authentication, commands run by ``sh -c`` in the
+host's directory, and forwarding to the unix sockets of the stack. There are no passwords, no PTY, no login
+shell and no other forwarding. As with sshd, a command goes on when its connection is lost.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _CIPHER = "aes128-gcm@openssh.com"  # loopback needs none, and this one takes th
 
 @dataclass(slots=True)
 class SSHHost:
-    """One host: its alias in ssh_config, where its commands run, and its server while up."""
+    """A host: its alias in ssh_config, where its commands run, and its server while it is up."""
 
     name: str
     port: int
@@ -62,7 +62,7 @@ class SSHHost:
         host = self
 
         class Session(asyncssh.SSHServer):
-            """Everything not overridden is refused: that is asyncssh's default."""
+            """Session that refuses whatever is not overridden here, which is asyncssh's default."""
 
             def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
                 self._connection = conn
@@ -90,7 +90,7 @@ class SSHHost:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,  # the terminal's Ctrl-C is not for the node's commands
+            start_new_session=True,  # Ctrl-C on the terminal must not reach the node's commands
         )
         feeding = asyncio.create_task(_feed(process, child))
         await asyncio.gather(
@@ -104,7 +104,7 @@ class SSHHost:
             process.exit_with_signal(signal.Signals(-status).name.removeprefix("SIG"))
 
     def drop(self) -> None:
-        """Cut every connection without a word, as a network does. Commands go on."""
+        """Cut every connection without a message, as a broken network does. Commands go on."""
         for connection in tuple(self._connections):
             connection.abort()
 
@@ -135,7 +135,7 @@ async def _feed(process: "asyncssh.SSHServerProcess[bytes]", child: asyncio.subp
 
 
 async def _copy(source: asyncio.StreamReader | None, target: "asyncssh.SSHWriter[bytes]") -> None:
-    """Pass output on; without a connection it is thrown away, and the command goes on."""
+    """Pass output on; without a connection it is discarded, and the command goes on."""
     while source is not None and (data := await source.read(_BLOCK)):
         try:
             target.write(data)

@@ -32,17 +32,18 @@ _PORTS = range(10_000, 32_000)  # below Linux's ephemeral range: no outgoing con
 
 
 class ReservedPorts:
-    """Ports that nobody else is given until they are released.
+    """Ports that no other process is given until they are released.
 
-    Each is bound and never listens: it reads as closed, a server that sets SO_REUSEADDR (as ours, HAProxy,
-    sshd, Consul and Monit do) can listen on it, and nobody else is given it while that server is stopped.
+    Each port is bound but not listened on, so it appears closed. A server that sets SO_REUSEADDR (as ours,
+    HAProxy, sshd, Consul and Monit do) can listen on it, and no other process gets it while that server is
+    down.
     """
 
     def __init__(self) -> None:
         self._sockets: list[socket.socket] = []
 
     def reserve(self) -> int:
-        """A port that was free. Raises OSError when none is found."""
+        """Reserve a free port and return it. Raises OSError when none is found."""
         for port in random.sample(_PORTS, 200):
             with socket.socket() as probe:  # without SO_REUSEADDR: fails when anybody has it
                 try:
@@ -57,7 +58,7 @@ class ReservedPorts:
         raise OSError("no free loopback port found")
 
     def release(self) -> None:
-        """Give all of them back."""
+        """Release all of them."""
         while self._sockets:
             self._sockets.pop().close()
 
@@ -67,9 +68,9 @@ Transport = Literal["unix", "tcp", "ssh"]
 
 
 class Stack:
-    """An asynchronous context manager: inside it, everything runs and every server is UP.
+    """Asynchronous context manager in which all servers of the demo run and are UP.
 
-    What is in it are class attributes, for a subclass to set.
+    What the stack consists of is in class attributes, for a subclass to set.
 
     Attributes:
         node_count: how many nodes.
@@ -80,9 +81,9 @@ class Stack:
         directory: where everything is.
         nodes: by name, ``web1`` and so on.
         instances: the HAProxies by name, ``lb1`` and so on.
-        backends: their names; all nodes stand in each.
+        backends: their names; each has all nodes.
         ssh_hosts: SSH servers by alias: one for each node, and one for each HAProxy's machine.
-        config_path: Rolldeck's configuration for this world.
+        config_path: Rolldeck's configuration for this stack.
     """
 
     node_count = 4
@@ -93,12 +94,12 @@ class Stack:
     backends: Sequence[str] = (BACKEND,)
 
     def __init__(self, directory: Path, *, transport: Transport = "unix", consul: bool = False) -> None:
-        """Plan the world; nothing is written or started before `async with`.
+        """Plan the stack; nothing is written or started before `async with`.
 
         Args:
-            directory: an empty or missing directory; short, for the sockets in it.
-            transport: how the configuration tells Rolldeck to reach the Runtime API.
-            consul: a Consul agent knows nodes and HAProxies, and has the lock.
+            directory: an empty or missing directory with a short path, because of the sockets in it.
+            transport: how Rolldeck is to reach the Runtime API.
+            consul: run a Consul agent that has nodes, HAProxies and the lock.
         """
         self.directory = directory.resolve()
         self.config_path = self.directory / "config.toml"
@@ -231,12 +232,12 @@ class Stack:
                     await asyncio.sleep(0.02)
 
     def add_faulty_releases(self) -> None:
-        """Put those of `console.demo.node` on every node."""
+        """Add the releases of `FAULTY` to every node."""
         for faulty in FAULTY:
             self.add_release(faulty.version, **faulty.fields)
 
     def add_release(self, version: str, **fields: Any) -> None:
-        """Put a further release on every node.
+        """Add a release to every node.
 
         Args:
             version: its version.

@@ -1,8 +1,7 @@
-"""Ends everything that belongs to a stack, whatever became of the stack itself.
+"""The watchdog of a stack: it ends all of its processes, whatever happens to the stack itself.
 
-Every process of a stack carries the stack's directory in the environment variable `MARK`, and so
-does all that such a process starts, however detached. `sweep` ends them by that mark (Linux: it
-reads /proc).
+Every process of a stack has the stack's directory in the environment variable `MARK`, and so has every
+process that it starts, however detached. `sweep` finds them by this mark (on Linux, in /proc) and kills them.
 
 As a program, ``python -S -E watchdog.py DIRECTORY`` waits for the end of its standard input and
 then sweeps. The stack holds the other end of that pipe and never writes: the kernel closes it when
@@ -19,7 +18,7 @@ MARK = "ROLLDECK_STACK"
 
 
 def find_processes(directory: str) -> list[int]:
-    """Process ids of what belongs to the stack in this directory; zombies are not listed."""
+    """Return the ids of all processes of the stack in this directory, without zombies."""
     wanted = f"{MARK}={directory}".encode()
     return [
         int(name)
@@ -32,12 +31,12 @@ def _environment(pid: str) -> bytes:
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
             return file.read()
-    except OSError:  # it has ended, or is another user's: none of ours
+    except OSError:  # it has ended, or belongs to another user
         return b""
 
 
 def sweep(directory: str, timeout: float = 5.0) -> None:
-    """Kill until two looks in a row, 20 ms apart, find nothing: a process may start another meanwhile.
+    """Kill processes until two searches in a row, 20 ms apart, find none: one may start another meanwhile.
 
     Args:
         directory: the stack's directory, exactly as its processes carry it.

@@ -1,1 +1,1 @@
-"""One entry of the journal as a single HTML file that needs nothing else."""
+"""The HTML report: one entry of the journal as a single file that needs nothing else."""

@@ -48,12 +48,12 @@ _TICKS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_40
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """What took its time: a step, or a pause.
+    """A bar of the chart: a step, or a pause.
 
     Attributes:
         kind: the step, "other" for a step of no known name, or "paused".
-        idle: whether there was nothing to do meanwhile; it is drawn paler.
-        title: shown while the pointer is on it.
+        idle: whether it was only waiting, which is drawn paler.
+        title: shown while the pointer is on the bar.
     """
 
     kind: str
@@ -85,7 +85,7 @@ class Label:
 
 
 class Gantt:
-    """The chart, in units of its own: it grows and shrinks as a whole."""
+    """The chart, in units of its own, so that it scales as a whole."""
 
     width: ClassVar = 1100
     names_width: ClassVar = 150  # for the names of the nodes, on the left
@@ -93,7 +93,7 @@ class Gantt:
     bar_height: ClassVar = 14
 
     def __init__(self, timeline: Timeline) -> None:
-        """Of a timeline in which at least one step was begun."""
+        """Lay out a timeline in which at least one step has started."""
         self._timeline = timeline
         self._began = min(timeline.state.began or timeline.spans[0].began, timeline.spans[0].began)
         self._seconds = max(timeline.last_at - self._began, 0.001)
@@ -106,7 +106,7 @@ class Gantt:
         self.waited = any(span.waited for span in timeline.spans)
 
     def ticks(self) -> Iterator[Label]:
-        """The lines of the grid: at most eleven, with their times."""
+        """Yield the lines of the grid with their times, at most eleven."""
         step_s = next((tick for tick in _TICKS_S if self._seconds / tick <= 10), self._seconds / 10)
         for number in range(int(self._seconds / step_s) + 1):
             x = self._x(self._began + number * step_s)
@@ -118,7 +118,7 @@ class Gantt:
             yield Label(self.names_width - 10, y + self.bar_height - 2, short, node)
 
     def steps(self) -> Iterator[Bar]:
-        """A drain that waited for sessions is paler; so is what came after a verification: the bake."""
+        """Yield a bar for each step; drains that waited for sessions, and bake time, are paler."""
         for span in self._timeline.spans:
             y, ended = self._rows[span.node], span.ended or self._timeline.last_at
             title = f"{span.step} {format_duration(span.seconds)}: {span.detail}".removesuffix(": ")
@@ -144,7 +144,7 @@ class Gantt:
                 yield self._mark("failed", span.node, span.ended or self._timeline.last_at, title)
 
     def _questions(self) -> Iterator[Mark]:
-        """About nodes; without those that a failure has raised, because its cross stands there."""
+        """Yield a mark for each question about a node, unless the cross of a failure stands there."""
         failed = {(span.node, span.ended) for span in self._timeline.spans if span.result == "failed"}
         for record in self._timeline.notes:
             event = record.event
@@ -171,7 +171,7 @@ _MOMENT_CLASSES = {
 
 
 def render_report(summary: EntrySummary, records: Sequence[Record]) -> str:
-    """The whole file.
+    """Return the whole file.
 
     Args:
         summary: of the entry.
@@ -250,8 +250,8 @@ def _environment() -> Environment:
 
 
 def _make_visible(value: object) -> object:
-    """What each printed value passes through before it is escaped; what a macro made has been through it.
+    """Make a value harmless before it is escaped; the result of a macro has been through this already.
 
-    So text from outside is made harmless twice: no terminal or editor obeys it, and it is no markup.
+    Text from outside is thus made harmless twice: it controls no terminal or editor, and it is no markup.
     """
     return value if isinstance(value, Markup) else clean(str(value))
