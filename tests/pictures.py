@@ -38,7 +38,7 @@ async def take(folder: Path) -> None:
             await session.versions.read(session.application.nodes)
             app = Console(session, watch)
             async with asyncio.TaskGroup() as group:
-                beside = [group.create_task(each) for each in (watch.run(), _traffic(stack))]
+                beside = [group.create_task(work) for work in (watch.run(), _traffic(stack))]
                 async with app.run_test(size=SIZE, notifications=True) as pilot:
                     await _visit(Driver(app, pilot, console_stack))
                 for task in beside:
@@ -60,8 +60,8 @@ async def _traffic(stack: Stack) -> None:
                 reports.append(await wave.stop())
     finally:
         reports.append(await steady.stop())
-        served = sum(each.total_served for each in reports)
-        say(f"{served} requests served, {sum(each.total_failed for each in reports)} failed")
+        served = sum(report.total_served for report in reports)
+        say(f"{served} requests served, {sum(report.total_failed for report in reports)} failed")
 
 
 async def _visit(at: Driver) -> None:

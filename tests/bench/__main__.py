@@ -18,7 +18,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=2.0, help="of `console`: how long memory is watched")
     given = parser.parse_args()
     if given.what == "upgrades":
-        chosen = tuple(each for each in TRANSPORTS if given.transport in (None, each))
+        chosen = tuple(transport for transport in TRANSPORTS if given.transport in (None, transport))
         return 0 if upgrades.measure(given.runs, chosen) else 1
     good = [
         measure()

@@ -194,7 +194,7 @@ def _memory(terminal: Terminal, minutes: float) -> bool:
     by_minute: dict[int, list[float]] = {}
     for at, megabytes in samples:
         by_minute.setdefault(int(at), []).append(megabytes)
-    medians = [(float(minute), statistics.median(each)) for minute, each in by_minute.items()]
+    medians = [(float(minute), statistics.median(sizes)) for minute, sizes in by_minute.items()]
     half = medians[len(medians) // 2 :]
     slope = statistics.linear_regression(*zip(*half, strict=True)).slope if len(half) > 1 else 0.0
     result(

@@ -123,7 +123,8 @@ async def _changes(agent: Agent) -> bool:
     consul, bus = Consul(ConsulSettings(address=agent.address, timeout=30)), EventBus(SystemClock())
     found = (await instances(consul, ConsulService(service="shop")))[1]
     places = [
-        SimpleNamespace(name=name, addresses={each.address}, port=each.port) for name, each in found.items()
+        SimpleNamespace(name=name, addresses={instance.address}, port=instance.port)
+        for name, instance in found.items()
     ]
     nodes = cast("tuple[Node, ...]", tuple(places))
     clock, source = SystemClock(), ConsulSource(consul, ConsulService(service="shop"))
@@ -146,8 +147,8 @@ async def _changes(agent: Agent) -> bool:
             await client.put("/v1/catalog/deregister", json={"Node": f"web{MANY:05d}"})
             await asyncio.sleep(1)  # that is looked at too
             longest.append(stalls[0])
-    for each in tasks:
-        each.cancel()
+    for task in tasks:
+        task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     await consul.close()
     stall = statistics.median(longest)

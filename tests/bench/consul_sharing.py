@@ -42,7 +42,7 @@ def measure() -> bool:
         result("sharing: there is no consul on the PATH of this machine, so it was not measured")
         return True
     seen = asyncio.run(_sharing())
-    freed = [asyncio.run(_killing(each)) for each in (DEFAULTS, SHORTEST)]
+    freed = [asyncio.run(_killing(settings)) for settings in (DEFAULTS, SHORTEST)]
     return seen and all(freed)
 
 
@@ -59,7 +59,7 @@ async def _sharing() -> bool:
                 late += [second[seq][0] - at for seq, (at, _) in first.items() if seq in second]
                 unseen += Counter(kind for seq, (_, kind) in first.items() if seq not in second)
     ranked = sorted(late)
-    missed = sum(each > LATE_TARGET for each in late)
+    missed = sum(seconds > LATE_TARGET for seconds in late)
     result(
         f"events of {len(ROLLOUTS)} rollouts that another machine sees: {len(late)}, later than who works"
         f" by median {statistics.median(late):.3f} s, p95 {ranked[int(0.95 * len(ranked))]:.3f} s,"
@@ -119,7 +119,7 @@ async def _killing(settings: LockSettings) -> bool:
                 took.append(time.perf_counter() - begun)
     result(
         f"after a SIGKILL of its holder another machine has the lock (ttl {settings.ttl} s, of these"
-        f" {settings.lock_delay} s of delay) within {', '.join(f'{each:.1f} s' for each in took)},"
+        f" {settings.lock_delay} s of delay) within {', '.join(f'{seconds:.1f} s' for seconds in took)},"
         f" target {settings.ttl} s"
     )
     return max(took) <= settings.ttl

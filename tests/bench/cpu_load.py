@@ -23,7 +23,7 @@ class CpuLoad:
 
 def load(seconds: float, *pids: int) -> CpuLoad:
     """Wait so long, and see what these processes took meanwhile."""
-    before, busy, begun = [_cpu(each) for each in pids], _busy(), time.perf_counter()
+    before, busy, begun = [_cpu(pid) for pid in pids], _busy(), time.perf_counter()
     time.sleep(seconds)
     took = time.perf_counter() - begun
     own = [100 * (_cpu(pid) - first) / took for pid, first in zip(pids, before, strict=True)]

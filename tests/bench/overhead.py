@@ -58,7 +58,7 @@ class Turn:
         between = self.total - sum(self.steps.values())
         return (
             self.node,
-            *(f"{each:.3f}" for each in (self.total, *unavoidable, self.added, *rest, between)),
+            *(f"{seconds:.3f}" for seconds in (self.total, *unavoidable, self.added, *rest, between)),
         )
 
 
@@ -79,9 +79,9 @@ async def overhead(transport: Transport, rate: float) -> bool:
         f"\n{transport}, {rate:g} requests/s"
         + (f": {report.total_served} served, {report.total_failed} failed" if report else "")
     )
-    for line in table(HEADER, [each.row for each in turns], right=HEADER[1:]):
+    for line in table(HEADER, [turn.row for turn in turns], right=HEADER[1:]):
         result(line)
-    worst = max(each.added for each in turns)
+    worst = max(turn.added for turn in turns)
     result(f"added to a node: at most {worst:.3f} s, target {TARGET} s")
     return worst < TARGET
 
@@ -112,7 +112,7 @@ def _turn(run: Run, name: str, moments: Moments, total: float) -> Turn:
     folder = moments.node.directory
     stopped = float((folder / "asked-to-stop").read_text())
     started = float((folder / "asked-to-start").read_text())
-    steps = [each for each in run.events if each["event"] == "step_done" and each["node"] == name]
+    steps = [event for event in run.events if event["event"] == "step_done" and event["node"] == name]
     return Turn(
         node=name,
         total=total,
@@ -120,13 +120,13 @@ def _turn(run: Run, name: str, moments: Moments, total: float) -> Turn:
         stop=moments.at["gone"] - stopped,
         start=moments.at["open"] - started,
         checks=moments.between("gated", "proven"),
-        steps={each["step"]: each["duration_s"] for each in steps},
+        steps={step["step"]: step["duration_s"] for step in steps},
     )
 
 
 def _time(run: Run, kind: str, node: str = "") -> float:
-    found: list[dict[str, Any]] = [each for each in run.events if each["event"] == kind]
-    return float(next(seconds_of(each) for each in found if not node or each["node"] == node))
+    found: list[dict[str, Any]] = [event for event in run.events if event["event"] == kind]
+    return float(next(seconds_of(event) for event in found if not node or event["node"] == node))
 
 
 def measure() -> bool:

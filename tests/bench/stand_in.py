@@ -79,8 +79,8 @@ def replies(ring: list[bytes]) -> Iterator[bytes]:
     """One for each poll, without end."""
     number = _FIRST
     while True:
-        for each in ring:
-            yield each.replace(_NOW, b"%d" % number).replace(_THEN, b"%d" % (number + 1))
+        for reply in ring:
+            yield reply.replace(_NOW, b"%d" % number).replace(_THEN, b"%d" % (number + 1))
         number += 1
 
 

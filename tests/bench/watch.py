@@ -40,12 +40,12 @@ class Seen:
 Phase = tuple[str, Callable[[Node, list[Seen]], bool]]
 
 PHASES: tuple[Phase, ...] = (
-    ("out", lambda _, seen: all(each.admin & (DRAIN | MAINT) for each in seen)),
-    ("empty", lambda _, seen: not any(each.sessions for each in seen)),
+    ("out", lambda _, seen: all(server.admin & (DRAIN | MAINT) for server in seen)),
+    ("empty", lambda _, seen: not any(server.sessions for server in seen)),
     ("gone", lambda node, _: node.pid is None),
     ("open", lambda node, _: _is_open(node)),
-    ("gated", lambda _, seen: all(each.admin == DRAIN for each in seen)),
-    ("proven", lambda _, seen: all(each.full_health for each in seen)),
+    ("gated", lambda _, seen: all(server.admin == DRAIN for server in seen)),
+    ("proven", lambda _, seen: all(server.full_health for server in seen)),
 )
 
 
@@ -58,7 +58,7 @@ class Watch:
 
     def __init__(self, stack: Stack) -> None:
         self.moments = {name: Moments(node) for name, node in stack.nodes.items()}
-        self._sockets = [each.socket for each in stack.instances.values()]
+        self._sockets = [instance.socket for instance in stack.instances.values()]
 
     def __enter__(self) -> "Watch":
         context = multiprocessing.get_context("spawn")
@@ -77,9 +77,9 @@ class Watch:
 def _watch(pipe: Connection, sockets: Sequence[Path], moments: dict[str, Moments]) -> None:
     pipe.send("begun")
     while not pipe.poll(PAUSE):
-        lines = [_servers(each) for each in sockets]
+        lines = [_servers(socket) for socket in sockets]
         for name, own in moments.items():
-            _advance(own, [each[name] for each in lines])
+            _advance(own, [servers[name] for servers in lines])
     pipe.send(moments)
 
 

@@ -66,11 +66,11 @@ def matches_snapshot(
 
     def compare(make: Callable[[], FrozenConsole], *acts: Act) -> bool:
         async def act(pilot: Pilot[str]) -> None:
-            for each in acts:
-                if isinstance(each, str):
-                    await pilot.press(each)
+            for act in acts:
+                if isinstance(act, str):
+                    await pilot.press(act)
                 else:
-                    await each(pilot)
+                    await act(pilot)
             for field in pilot.app.screen.query(Input):
                 field.cursor_blink = False
             await _wait_until_still(pilot)
@@ -93,7 +93,7 @@ def sees(*words: str) -> Act:
 
     async def wait(pilot: Pilot[str]) -> None:
         deadline = time.monotonic() + SEEN_WITHIN_S
-        while not all(each in read(pilot.app.screen) for each in words):
+        while not all(text in read(pilot.app.screen) for text in words):
             assert time.monotonic() < deadline, f"never saw {words} in:\n{read(pilot.app.screen)}"
             await asyncio.sleep(0.01)
 
@@ -104,7 +104,9 @@ def types(text: str) -> Act:
     """A key for each character."""
 
     async def press(pilot: Pilot[str]) -> None:
-        await pilot.press(*({".": "full_stop", " ": "space", "-": "minus"}.get(each, each) for each in text))
+        await pilot.press(
+            *({".": "full_stop", " ": "space", "-": "minus"}.get(character, character) for character in text)
+        )
 
     return press
 

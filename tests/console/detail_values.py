@@ -18,7 +18,7 @@ def instance(name: str = "lb1", *servers: Server, **changes: Any) -> BalancerVie
     """A live load balancer that has web1, unless others are given; two polls, a second apart."""
     servers = servers or (server("web1", name, sessions=2, requests=143, response_time=8),)
     columns = columns_of(servers)
-    before = columns_of([server(each.ref.server, name, each.ref.backend) for each in servers])
+    before = columns_of([server(ref.server, name, ref.backend) for ref in (shown.ref for shown in servers)])
     places = RowIndex(columns.names)
     rates = Rates().with_sample(places, NOW - 1.2, before).with_sample(places, NOW - 0.2, columns)
     fields: dict[str, Any] = {

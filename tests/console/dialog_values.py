@@ -35,10 +35,10 @@ def impact(*capacities: Capacity, nodes: tuple[str, ...] = ("web4",)) -> Impact:
 
 def plan(*findings: Finding, name: str = "web", count: int = 4) -> Plan:
     nodes = tuple(_planned(f"{name}{number}") for number in range(1, count + 1))
-    names = [each.name for each in nodes]
+    names = [node.name for node in nodes]
     cut = tuple(tuple(names[start : start + 2]) for start in range(0, count, 2))
     capacities = tuple(tuple(Capacity(lb, "shop", count, count - 2, 2) for lb in ("lb1", "lb2")) for _ in cut)
-    prefetch = tuple(PlannedCommand("install", each, f"curl -fsSO https://x/{each}") for each in names)
+    prefetch = tuple(PlannedCommand("install", name, f"curl -fsSO https://x/{name}") for name in names)
     return Plan("shop", "1.5.0", Policy(serial=2), nodes, cut, capacities, prefetch, findings)
 
 
@@ -58,7 +58,7 @@ def ended(*out: OutOfRotation, **changes: Any) -> RolloutEnded:
         "result": "degraded" if out else "healthy",
         "reason": "web3 failed at start" if out else "",
         "upgraded": ["web1", "web2"],
-        "failed": [each.node for each in out],
+        "failed": [node.node for node in out],
         "skipped": [],
         "interrupted": [],
         "pending": ["web4"],
@@ -114,7 +114,7 @@ async def open_dialog(
 async def type_in(pilot: Pilot[None], typed: str) -> None:
     """One key for each character."""
     names = {" ": "space", "%": "percent_sign", ",": "comma", ".": "full_stop", "-": "minus", "/": "slash"}
-    await pilot.press(*(names.get(each, each) for each in typed))
+    await pilot.press(*(names.get(character, character) for character in typed))
     await pilot.pause()
 
 
@@ -134,7 +134,7 @@ def cut_off(app: App[None], size: tuple[int, int] = (80, 24)) -> list[Widget]:
     """What can have the focus and is not all within the terminal."""
     whole = Region(0, 0, *size)
     return [
-        each
-        for each in app.screen.focus_chain
-        if not whole.contains_region(each.region) or not each.region.area
+        widget
+        for widget in app.screen.focus_chain
+        if not whole.contains_region(widget.region) or not widget.region.area
     ]

@@ -190,11 +190,11 @@ def session_of(scene: Frame) -> Session:
     """A session on nodes and load balancers that are as in the scene."""
     clock = FrozenClock()
     balancers = [FrozenBalancer(name, scene) for name in BALANCERS]
-    nodes = tuple(_node(each, number) for number, each in enumerate(scene.machines, 11))
+    nodes = tuple(_node(machine, number) for number, machine in enumerate(scene.machines, 11))
     application = Application("shop", nodes, BalancerGroup(balancers, (BACKEND,)), scene.policy)
     bus = EventBus(clock)
     session = Session(application, bus, work_log=blank_work_log(clock, bus), roll_back_after=roll_back_after)
-    session.versions.by_node = {each.name: each.version for each in scene.machines}
+    session.versions.by_node = {machine.name: machine.version for machine in scene.machines}
     return session
 
 
@@ -206,24 +206,24 @@ def view_of(scene: Frame, now: float) -> FleetView:
 def servers(scene: Frame, instance: str, look: int = 7) -> tuple[Server, ...]:
     """All machines as one load balancer sees them, at one of its last eight looks."""
     found = []
-    for number, each in enumerate(scene.machines, 11):
-        share = [rate // 2 + (rate % 2 if instance == "lb1" else 0) for rate in each.trend]
-        state = STATES[each.elsewhere.get(instance, each.state)]
+    for number, machine in enumerate(scene.machines, 11):
+        share = [rate // 2 + (rate % 2 if instance == "lb1" else 0) for rate in machine.trend]
+        state = STATES[machine.elsewhere.get(instance, machine.state)]
         fields: dict[str, object] = {
             "address": f"10.0.0.{number}",
-            "sessions": (each.sessions + (instance == "lb1")) // 2,
+            "sessions": (machine.sessions + (instance == "lb1")) // 2,
             "requests": 1_000_000 + sum(share[: look + 1]),
-            "errors_5xx": each.errors if look == 7 and instance == "lb1" else 0,
-            "response_time": each.response,
-            "last_change": each.since,
+            "errors_5xx": machine.errors if look == 7 and instance == "lb1" else 0,
+            "response_time": machine.response,
+            "last_change": machine.since,
         }
-        found.append(server(each.name, instance, BACKEND, **(fields | dict(state))))
+        found.append(server(machine.name, instance, BACKEND, **(fields | dict(state))))
     return tuple(found)
 
 
 def _instance(scene: Frame, name: str, now: float) -> BalancerView:
     looks = range(4, 8) if name == scene.reloaded else range(-1, 8)
-    places = RowIndex([(BACKEND, each.name) for each in scene.machines])
+    places = RowIndex([(BACKEND, machine.name) for machine in scene.machines])
     rates = Rates(places)
     for look in looks:
         rates = rates.with_sample(places, now - 7 + look, columns_of(servers(scene, name, look)))

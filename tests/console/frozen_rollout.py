@@ -33,7 +33,7 @@ FAILURE = "not healthy within 300 s, last seen: 503 Service Unavailable, expecte
 
 def halfway(third: str = "ready") -> Frame:
     """Two nodes have the new version; the third one is in this state."""
-    new = tuple(replace(each, version="1.5.0", since=95) for each in BUSY[:2])
+    new = tuple(replace(machine, version="1.5.0", since=95) for machine in BUSY[:2])
     idle = {"sessions": 7 if third == "drain" else 0, "trend": (144, 139, 60, 2, 0, 0, 0, 0), "since": 18}
     worked_on = BUSY[2] if third == "ready" else replace(BUSY[2], state=third, **idle)  # type: ignore[arg-type]
     return Frame((*new, worked_on, *BUSY[3:]))
@@ -52,7 +52,7 @@ class FrozenRollout:
         self.session.bus.subscribe(self._records.append)
         before = session_of(replace(CALM, policy=scene.policy))
         plan = asyncio.run(before.plan("1.5.0", changes={"confirm": confirm}))
-        names = [each.name for each in plan.nodes]
+        names = [node.name for node in plan.nodes]
         self.session.current_plan, self.session.activity.is_rolling = plan, True
         self.session.activity.control = RolloutControl(self._clock, self.session.bus, interactive=True)
         self._tell(
@@ -60,7 +60,7 @@ class FrozenRollout:
                 application="shop",
                 version="1.5.0",
                 nodes=names,
-                batches=[[each] for each in names],
+                batches=[[name] for name in names],
                 operator="ann@bastion",
                 before=dict.fromkeys(names, "1.4.2"),
             )
@@ -130,8 +130,8 @@ class _Asking(FrozenConsole):
         self._tasks: list[asyncio.Task[object]] = []
 
     def on_load(self) -> None:
-        for each in self._questions:
-            self._tasks.append(asyncio.create_task(self.session.control.request_decision(*each)))
+        for question in self._questions:
+            self._tasks.append(asyncio.create_task(self.session.control.request_decision(*question)))
 
 
 def _sent(name: str, step: Step) -> Sequence[tuple[str, str, str]]:

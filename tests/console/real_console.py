@@ -39,8 +39,8 @@ class ConsoleStack:
     @property
     def changes(self) -> list[tuple[str, str]]:
         """Load balancer and each command that was to change something there, oldest first."""
-        sent = [each.event for each in self.records if isinstance(each.event, CommandFinished)]
-        commands = [(each.target, each.command.rpartition("; ")[2]) for each in sent]
+        sent = [record.event for record in self.records if isinstance(record.event, CommandFinished)]
+        commands = [(event.target, event.command.rpartition("; ")[2]) for event in sent]
         return [(target, words) for target, words in commands if words.startswith(("set ", "disable "))]
 
     @property
@@ -108,7 +108,7 @@ class Driver:
     @property
     def main(self) -> MainScreen:
         """The main view, also when something lies over it."""
-        return next(each for each in self.app.screen_stack if isinstance(each, MainScreen))
+        return next(screen for screen in self.app.screen_stack if isinstance(screen, MainScreen))
 
     @property
     def text(self) -> str:
@@ -123,13 +123,13 @@ class Driver:
     @property
     def said(self) -> str:
         """What the notifications say that have not gone yet."""
-        return "\n".join(each.message for each in self.app._notifications)
+        return "\n".join(notification.message for notification in self.app._notifications)
 
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)
 
     async def type(self, text: str) -> None:
-        await self.pilot.press(*(_KEYS.get(each, each) for each in text))
+        await self.pilot.press(*(_KEYS.get(character, character) for character in text))
 
     async def until(self, is_true: Callable[[], object], seconds: float = 90) -> None:
         """Look again and again; fails with the screen when it is still not true after so many seconds."""
@@ -140,14 +140,14 @@ class Driver:
 
     async def sees(self, *words: str) -> None:
         """Wait until the screen in front says all of this."""
-        await self.until(lambda: all(each in self.text for each in words))
+        await self.until(lambda: all(text in self.text for text in words))
 
     async def asked(self, node: str, text: str) -> None:
         """Wait until the rollout asks this about a node."""
 
         def found() -> bool:
             questions = self.console_stack.session.control.questions
-            return any(each.subject == node and text in each.text for each in questions)
+            return any(question.subject == node and text in question.text for question in questions)
 
         await self.until(found)
 

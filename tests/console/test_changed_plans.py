@@ -22,7 +22,7 @@ async def test_a_plan_that_is_another_one_under_the_lock_is_shown_again(tmp_path
         await at.press("right", "enter")
         await at.result("healthy")
         assert await versions(here.stack) == dict.fromkeys(here.stack.nodes, NEW)
-        assert {own["web2"] for own in (await states(here.stack)).values()} == {State(0, 9)}
+        assert {servers["web2"] for servers in (await states(here.stack)).values()} == {State(0, 9)}
 
 
 async def test_who_does_not_agree_to_it_touches_nothing(tmp_path: Path) -> None:
@@ -53,4 +53,4 @@ async def test_an_impact_that_is_another_one_is_shown_again(tmp_path: Path) -> N
         await at.type("8")
         await at.press("enter", "enter")
         await at.until(lambda: "read back" in at.said)
-        assert {own["web1"] for own in (await states(here.stack)).values()} == {State(0, 8)}
+        assert {servers["web1"] for servers in (await states(here.stack)).values()} == {State(0, 8)}

@@ -10,7 +10,7 @@ from orchestrator.events.events import FreezeOverridden, NodeNote
 from orchestrator.locks.file import FileLock, Holder
 from orchestrator.planning.application import Freeze
 from tests.console.real_console import ConsoleStack, console_stack, drive
-from tests.support.rollouts import NEW, OLD, states, versions
+from tests.support.rollouts import NEW, OLD, admin_states, versions
 
 ANN = Holder(operator="ann@there", host="elsewhere", pid=1, since=0.0, what="upgrade to 1.4.9")
 BOB = msgspec.structs.replace(ANN, operator="bob@there")
@@ -45,7 +45,7 @@ async def test_a_freeze_is_named_kept_to_and_overridden(tmp_path: Path) -> None:
         await at.sees(f"shop → {NEW}", "year end", "Start")
         await at.press("right", "enter")
         await at.result("healthy")
-        [told] = [each.event for each in here.records if isinstance(each.event, FreezeOverridden)]
+        [told] = [record.event for record in here.records if isinstance(record.event, FreezeOverridden)]
         assert "year end" in told.reason
         assert await versions(here.stack) == {"web1": NEW, "web2": NEW}
 
@@ -80,8 +80,8 @@ async def test_somebody_elses_lock_is_named_left_and_taken_away(tmp_path: Path) 
         await at.press("right", "enter")
         await at.result("healthy")
         assert "the lock was broken by" in lock.lost_reason()
-        said = [each.event.text for each in here.records if isinstance(each.event, NodeNote)]
-        assert any("broke lock of bob@there" in each for each in said)
+        said = [record.event.text for record in here.records if isinstance(record.event, NodeNote)]
+        assert any("broke lock of bob@there" in text for text in said)
         assert await versions(here.stack) == {"web1": NEW, "web2": NEW}
-        assert {each.admin for own in (await states(here.stack)).values() for each in own.values()} == {0}
+        assert await admin_states(here.stack) == {0}
         await lock.release()

@@ -28,7 +28,7 @@ STARTED = RolloutStarted(
 
 
 def state(*events: AnyEvent) -> RolloutState:
-    return RolloutState.of(Record(number, 1.0, each) for number, each in enumerate((STARTED, *events), 1))
+    return RolloutState.of(Record(number, 1.0, event) for number, event in enumerate((STARTED, *events), 1))
 
 
 def asked(text: str, *choices: str, subject: str = "web1", number: int = 1) -> DecisionRequested:
@@ -114,7 +114,7 @@ def test_what_is_left_out_of_the_commands_is_counted() -> None:
     commands = [("web1", f"command {number}") for number in range(5)]
     assert shorten_commands(commands, 3, 80) == ["web1: command 0", "web1: command 1", "... and 3 more"]
     assert shorten_commands(commands[:3], 3, 80)[-1] == "web1: command 2"
-    assert all(cell_len(each) <= 10 for each in shorten_commands([("web1", "long " * 99)], 3, 10))
+    assert all(cell_len(line) <= 10 for line in shorten_commands([("web1", "long " * 99)], 3, 10))
 
 
 class Shell(App[None]):

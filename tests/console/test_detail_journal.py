@@ -27,7 +27,7 @@ def records(*events: AnyEvent) -> deque[Record]:
 
 
 def texts(journal: NodeJournal) -> list[str]:
-    return [each.text for each in journal.lines]
+    return [line.text for line in journal.lines]
 
 
 def test_what_concerns_the_node() -> None:

@@ -22,7 +22,7 @@ async def held(at: Driver, instance: str) -> AsyncIterator[list[str]]:
         writer.write(b"GET /slow?seconds=30 HTTP/1.1\r\nHost: shop\r\n\r\n")
         writers.append(writer)
     try:
-        yield ["{}:{}".format(*each.get_extra_info("sockname")) for each in writers]
+        yield ["{}:{}".format(*writer.get_extra_info("sockname")) for writer in writers]
     finally:
         for writer in writers:
             writer.close()
@@ -42,8 +42,8 @@ async def test_both_load_balancers_a_session_with_its_age_and_back(tmp_path: Pat
             await open_detail(at)
             await at.sees("lb1 ● live", "lb2 ● live", "✓ in rotation", "no administrative hold", "1.4.2")
             await at.sees("0 on lb1 · 1 on lb2")
-            await at.until(lambda: any(each in at.text for each in clients))
-            line = next(each for each in at.text.splitlines() if "127.0.0.1:" in each and "www" in each)
+            await at.until(lambda: any(client in at.text for client in clients))
+            line = next(line for line in at.text.splitlines() if "127.0.0.1:" in line and "www" in line)
             assert " lb2 " in line
             assert ":" in line.split()[0]  # its age
             await at.press("escape")
@@ -102,7 +102,7 @@ async def test_a_frozen_load_balancer_is_stale_here_and_keys_answer(tmp_path: Pa
             async with held(at, "lb2") as clients:  # those of the other are read all the same
                 await at.press("end")
                 view = screen.query_one(DetailView)
-                await at.until(lambda: any(each in at.text for each in clients))
+                await at.until(lambda: any(client in at.text for client in clients))
                 await at.until(lambda: view.scroll_offset.y == view.max_scroll_y > 0)
             await at.press("escape")
             await at.until(lambda: at.app.screen is at.main)

@@ -40,7 +40,7 @@ async def test_it_scrolls_and_what_is_read_stays_when_more_sessions_come() -> No
         await pilot.press(*["pagedown"] * 2)
         top = screen(app)[0]
         assert "line" in top
-        more = tuple(stream(90 - each, client=f"10.0.0.{each}:1") for each in range(30))
+        more = tuple(stream(90 - number, client=f"10.0.0.{number}:1") for number in range(30))
         view.show(detail(in_flight={LB1: read(*more)}, journal=tuple(map(said, range(61)))))
         await pilot.pause()
         assert screen(app)[0] == top

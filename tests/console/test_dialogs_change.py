@@ -98,7 +98,7 @@ async def test_several_nodes_need_all_names_in_any_order() -> None:
 async def test_a_weight_that_is_none_is_explained(typed: str) -> None:
     async with open_dialog(ChangeDialog("weight", impact(ALLOWED))) as (app, pilot):
         await type_in(pilot, typed)
-        assert any("expected a whole number from 0 to 256" in each for each in shown(app))
+        assert any("expected a whole number from 0 to 256" in line for line in shown(app))
         await pilot.press("enter", "right", "right", "enter")
         await pilot.pause()
     assert app.answers in ([], [None])

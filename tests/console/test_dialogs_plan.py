@@ -54,7 +54,7 @@ async def test_start_is_one_key_away_and_confirmed_by_another() -> None:
 async def test_errors_come_first_and_leave_no_way_to_start() -> None:
     async with open_dialog(PlanScreen(plan(INFO, WARNING, ERROR))) as (app, pilot):
         rows = shown(app)
-        marks = [each.strip()[0] for each in rows[3:6]]
+        marks = [row.strip()[0] for row in rows[3:6]]
         assert marks == ["✗", "!", "·"]
         assert "cannot start: 1 error" in "\n".join(rows)
         await pilot.press("right", "enter")
@@ -106,7 +106,7 @@ async def test_hostile_names_in_a_plan() -> None:
 async def test_a_result_names_what_is_out_and_the_way_back() -> None:
     async with open_dialog(ResultScreen(ended(out_of_rotation()))) as (app, pilot):
         text = "\n".join(shown(app))
-        for each in (
+        for words in (
             "✗ degraded · web3 failed at start · 2:05",
             "Out of rotation: web3",
             "shop/web3 on lb2: maint",
@@ -115,7 +115,7 @@ async def test_a_result_names_what_is_out_and_the_way_back() -> None:
             "on lb1: set server shop/web3 state ready",
             "[▸Close◂]",
         ):
-            assert each in text
+            assert words in text
         await pilot.press("y")
         assert app.clipboard.splitlines()[0] == "rolldeck ready shop web3"
         assert len(app.clipboard.splitlines()) == 4

@@ -15,8 +15,8 @@ def dialog(policy: Policy | None = None, now: str = "1.4.2 on 4 nodes") -> Upgra
 async def test_everything_is_in_sight(size: tuple[int, int]) -> None:
     async with open_dialog(dialog(), size) as (app, _):
         text = "\n".join(shown(app))
-        for each in ("Upgrade shop", "now: 1.4.2 on 4 nodes", "◉ automatic", "○ step by step", "[ Cancel ]"):
-            assert each in text
+        for words in ("Upgrade shop", "now: 1.4.2 on 4 nodes", "◉ automatic", "○ step by step", "[ Cancel ]"):
+            assert words in text
         assert cut_off(app, size) == []
 
 

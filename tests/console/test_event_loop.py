@@ -21,4 +21,4 @@ async def test_nodes_can_be_entered_while_the_console_runs(tmp_path: Path) -> No
         await Console(at.session, at.watch).run_async(headless=True, auto_pilot=look)
     (plan,) = plans
     assert plan.errors == ()
-    assert [each.installed for each in plan.nodes] == ["1.4.2", "1.4.2"], "read over SSH"
+    assert [node.installed for node in plan.nodes] == ["1.4.2", "1.4.2"], "read over SSH"

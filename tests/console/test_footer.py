@@ -82,12 +82,12 @@ async def test_what_is_not_possible_is_grey_and_other_words_can_be_given() -> No
         main = app.screen
         assert isinstance(main, Main)
         bar = main.query_one(KeyBar)
-        assert all(each.enabled for each in bar.keys)
+        assert all(key.enabled for key in bar.keys)
         main.off.add("drain")
         main.refresh_bindings()
         bar.relabel({"quit": "leave"})
         await pilot.pause()
-        assert [each.id for each in bar.keys if not each.enabled] == ["drain"]
+        assert [key.id for key in bar.keys if not key.enabled] == ["drain"]
         assert shown(bar) == "u upgrade  d drain  / filter  q leave"
         bar.relabel({})
         await pilot.pause()

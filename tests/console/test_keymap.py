@@ -43,10 +43,10 @@ def test_two_keys_can_be_exchanged() -> None:
 
 def test_every_key_has_a_name_and_an_explanation() -> None:
     for group in GROUPS:
-        for each in group:
-            if each is App:
+        for owner in group:
+            if owner is App:
                 continue
-            for binding in each.BINDINGS:
+            for binding in owner.BINDINGS:
                 assert not isinstance(binding, tuple)
                 assert binding.id, binding
                 assert binding.tooltip, binding

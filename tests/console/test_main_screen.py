@@ -113,7 +113,9 @@ async def test_what_never_becomes_healthy_is_retried_then_skipped(tmp_path: Path
         assert await admins(at, "web1") == {MAINT}  # what failed stays out
         first = here.session.control.questions[0].id
         await at.press("r")
-        await at.until(lambda: [each.id for each in here.session.control.questions] not in ([], [first]))
+        await at.until(
+            lambda: [question.id for question in here.session.control.questions] not in ([], [first])
+        )
         await at.press("s")
         await at.asked("web2", "verify failed")
         await at.press("a")
@@ -350,7 +352,7 @@ async def test_the_palette_knows_every_action_and_every_node(tmp_path: Path) -> 
         await at.until(lambda: "Drain web2?" in at.text)
         await at.press("escape")
         await at.until(lambda: at.app.screen is at.main)
-        titles = [each.title for each in at.app.get_system_commands(at.main)]
+        titles = [command.title for command in at.app.get_system_commands(at.main)]
         assert {"upgrade (u)", "filter (/)", "log (t)", "quit (q)", "Theme"} <= set(titles)
         assert "pause (p)" not in titles  # nothing to pause
 

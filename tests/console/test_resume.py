@@ -8,7 +8,7 @@ from orchestrator.engine.control import ABORT
 from orchestrator.events.actor import Actor
 from orchestrator.locks.file import FileLock, Holder
 from tests.console.real_console import console_stack, drive
-from tests.support.rollouts import NEW, OLD, states, versions
+from tests.support.rollouts import NEW, OLD, admin_states, versions
 
 SICK = "9.9.9"
 ANN = Holder(operator="ann@there", host="elsewhere", pid=1, since=0.0, what="upgrade to 1.4.9")
@@ -39,7 +39,7 @@ async def test_what_was_left_is_named_on_start_and_finished_by_keys(tmp_path: Pa
             await at.press("right", "enter")
             await at.result("healthy")
         assert await versions(here.stack) == {"web1": SICK, "web2": SICK}
-        assert {each.admin for own in (await states(here.stack)).values() for each in own.values()} == {0}
+        assert await admin_states(here.stack) == {0}
 
 
 async def test_back_to_the_versions_before_by_keys(tmp_path: Path) -> None:

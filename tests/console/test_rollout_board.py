@@ -167,7 +167,7 @@ def test_the_result_is_the_last_word(healthy: list[Record]) -> None:
 
 
 async def test_any_prefix_of_a_real_stream_can_be_shown(healthy: list[Record]) -> None:
-    records = [each for each in healthy if not isinstance(each.event, CommandFinished)]
+    records = [record for record in healthy if not isinstance(record.event, CommandFinished)]
     app = Shell()
     async with app.run_test(size=(80, 24)) as pilot:
         board, state = app.query_one(RolloutBoard), RolloutState()

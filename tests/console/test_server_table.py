@@ -247,8 +247,8 @@ async def test_a_long_note_takes_the_place_of_the_last_columns_as_far_as_it_must
 async def test_a_node_says_in_how_many_backends_it_is_when_their_names_do_not_fit() -> None:
     names = ("a, b", "api, shop", "api, assets, shop, www", "日本語, サーバー", "\x1b[2J, [red]")
     nodes = [
-        replace(ROW, key=node_key(f"web{at}"), backend=each, backend_count=each.count(",") + 1)
-        for at, each in enumerate(names)
+        replace(ROW, key=node_key(f"web{at}"), backend=backends, backend_count=backends.count(",") + 1)
+        for at, backends in enumerate(names)
     ]
     async with TableApp().run_test(size=(80, 24), notifications=True) as pilot:
         await shown(pilot, nodes)
@@ -313,7 +313,7 @@ async def test_numbers_of_any_size_keep_their_columns() -> None:
             table = await shown(pilot, [big, replace(small, key=("a", "b"))])
             first, second = table.render_line(1), table.render_line(2)
             assert "…" not in first.text
-            assert [each.cell_length for each in first] == [each.cell_length for each in second]
+            assert [segment.cell_length for segment in first] == [segment.cell_length for segment in second]
 
 
 async def test_resizing_keeps_the_cursor_in_sight_and_fills_the_width() -> None:
@@ -342,10 +342,12 @@ async def test_the_cursor_reads_without_colours(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("NO_COLOR", "1")
     async with TableApp().run_test(size=(80, 24), notifications=True) as pilot:
         table = await shown(pilot, servers(2))
-        cursor, other = ([each.style for each in table.render_line(y)] for y in (1, 2))
+        cursor, other = ([segment.style for segment in table.render_line(y)] for y in (1, 2))
         assert all(style is not None and style.reverse for style in cursor)
         assert not any(style is None or style.reverse for style in other)
 
 
 def test_each_key_can_be_remapped_and_explains_itself() -> None:
-    assert all(not isinstance(each, tuple) and each.id and each.tooltip for each in ServerTable.BINDINGS)
+    assert all(
+        not isinstance(binding, tuple) and binding.id and binding.tooltip for binding in ServerTable.BINDINGS
+    )

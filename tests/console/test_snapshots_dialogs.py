@@ -71,7 +71,7 @@ def test_weight(matches_snapshot: SnapshotCheck) -> None:
 
 
 def test_result_healthy(matches_snapshot: SnapshotCheck) -> None:
-    how = ended(upgraded=[each.name for each in BUSY], pending=[], duration_s=511.2)
+    how = ended(upgraded=[machine.name for machine in BUSY], pending=[], duration_s=511.2)
     assert matches_snapshot(lambda: FrozenConsole(CALM), shows(ResultScreen(how)), sees("✓ healthy"))
 
 

@@ -48,7 +48,7 @@ def screen(app: App[None]) -> list[str]:
 def words(transcript: Transcript) -> list[str]:
     """The text without times, and with single spaces."""
     lines = transcript.lines_as_text().splitlines()
-    return [re.sub(r"^\d\d:\d\d:\d\d ", "", re.sub(" +", " ", each)).strip() for each in lines]
+    return [re.sub(r"^\d\d:\d\d:\d\d ", "", re.sub(" +", " ", line)).strip() for line in lines]
 
 
 async def test_a_command_and_each_line_of_its_raw_reply() -> None:
@@ -65,7 +65,7 @@ async def test_a_command_and_each_line_of_its_raw_reply() -> None:
             "web1 drain lb1 ✗> set x",
             "< No such server.",
         ]
-        assert [each.split(" ", 1)[0] for each in screen(app)[:1]] == [
+        assert [line.split(" ", 1)[0] for line in screen(app)[:1]] == [
             transcript.lines_as_text().split(" ", 1)[0]
         ]
 
@@ -106,7 +106,7 @@ async def test_a_reason_that_is_only_repeated_is_told_once() -> None:
         transcript = feed(
             app, waiting("a", 9), waiting("a", 8), waiting("b", 7), waiting("a", 6), begun, waiting("a", 9)
         )
-        assert [each[-1] for each in words(transcript)] == ["a", "b", "a", "d", "a"]
+        assert [line[-1] for line in words(transcript)] == ["a", "b", "a", "d", "a"]
 
 
 async def test_long_lines_are_cut_on_the_screen_only() -> None:

@@ -64,17 +64,17 @@ class Results:
         return both
 
 
-def _line(each: Outcome) -> str:
-    words = "; ".join(each.problems) or "as promised"
+def _line(outcome: Outcome) -> str:
+    words = "; ".join(outcome.problems) or "as promised"
     return (
-        f"{each.fault:<38} {each.manager:<8} {each.step:<8} {each.ended:<9}"
-        f" {each.failed:>3} of {each.served} failed"
-        f"  out {','.join(each.out) or '-':<10} {each.recovered:<12} {words}  [{each.reason}]"
+        f"{outcome.fault:<38} {outcome.manager:<8} {outcome.step:<8} {outcome.ended:<9}"
+        f" {outcome.failed:>3} of {outcome.served} failed"
+        f"  out {','.join(outcome.out) or '-':<10} {outcome.recovered:<12} {words}  [{outcome.reason}]"
     )
 
 
 def kill(runs: int, seed: int, side_by_side: int, jobs: Executor) -> Kills:
-    """So many kills in all, divided among processes with a seed each."""
+    """So many kills in all, divided among processes with a seed outcome."""
     shares = [runs // side_by_side + (number < runs % side_by_side) for number in range(side_by_side)]
     killing = [
         jobs.submit(many_in_a_world, share, seed + number) for number, share in enumerate(shares) if share

@@ -51,7 +51,7 @@ async def kill_and_resume(stack: Stack, version: str, after: float) -> Outcome:
             if killed:
                 running.process.kill()
             run = await running.end()
-        steps = [each for each in run.events if each["event"] == "step_started"]
+        steps = [event for event in run.events if event["event"] == "step_started"]
         where = f"{steps[-1]['node']} {steps[-1]['step']}" if steps else NOTHING
         out = await _out(stack)
         named = (await rolldeck(stack, "status")).text
@@ -67,7 +67,7 @@ async def kill_and_resume(stack: Stack, version: str, after: float) -> Outcome:
     left = await _out(stack)
     if left:
         problems.append(f"left out of rotation: {left}")
-    if wrong := {name: each for name, each in (await versions(stack)).items() if each != version}:
+    if wrong := {name: runs for name, runs in (await versions(stack)).items() if runs != version}:
         problems.append(f"wrong version: {wrong}")
     return Outcome(after, killed, where, len(out), report.total_failed, len(left), tuple(problems))
 
@@ -76,9 +76,9 @@ async def _out(stack: Stack) -> list[str]:
     """Nodes that HAProxy itself says are drained or in maintenance anywhere."""
     found = {
         name
-        for own in (await states(stack)).values()
-        for name, each in own.items()
-        if each.admin or not each.weight
+        for servers in (await states(stack)).values()
+        for name, server in servers.items()
+        if server.admin or not server.weight
     }
     return sorted(found)
 
@@ -115,7 +115,7 @@ class Kills:
 
 
 async def many(stack: Stack, turns: tuple[str, str], runs: int, seed: int, longest: float = 6.0) -> Kills:
-    """Kill again and again, and say what came of each.
+    """Kill again and again, and say what came of outcome.
 
     Args:
         stack: the world.
@@ -129,16 +129,18 @@ async def many(stack: Stack, turns: tuple[str, str], runs: int, seed: int, longe
     for number in count():
         if sum(kills.places.values()) == runs:
             break
-        each = await kill_and_resume(stack, turns[number % 2], chosen.uniform(0, longest))
-        kills.bad += bool(each.problems)
-        kills.failed += each.failed
-        kills.left += each.left
-        if each.killed:
-            place = each.where.split()[-1] if each.where != NOTHING else "no step yet"
+        outcome = await kill_and_resume(stack, turns[number % 2], chosen.uniform(0, longest))
+        kills.bad += bool(outcome.problems)
+        kills.failed += outcome.failed
+        kills.left += outcome.left
+        if outcome.killed:
+            place = outcome.where.split()[-1] if outcome.where != NOTHING else "no step yet"
             kills.places[place] = kills.places.get(place, 0) + 1
-        words = "; ".join(each.problems) or "as promised"
-        where = each.where if each.killed else "had ended"
-        result(f"{sum(kills.places.values()):>4}  {each.after:5.2f} s  {where:<16} out {each.out}  {words}")
+        words = "; ".join(outcome.problems) or "as promised"
+        where = outcome.where if outcome.killed else "had ended"
+        result(
+            f"{sum(kills.places.values()):>4}  {outcome.after:5.2f} s  {where:<16} out {outcome.out}  {words}"
+        )
     told = ", ".join(f"{number} in {place}" for place, number in kills.places.items())
     result(f"{runs} kills, seed {seed}: {runs - kills.bad} as promised; {told}")
     return kills

@@ -107,7 +107,7 @@ def _ending(run: Run) -> tuple[str, str]:
 
 
 def _errors(run: Run) -> list[str]:
-    return [each["error"] for each in run.events if each["event"] == "node_failed"]
+    return [event["error"] for event in run.events if event["event"] == "node_failed"]
 
 
 async def _seen(world: Scene) -> Truths:
@@ -119,7 +119,14 @@ async def _seen(world: Scene) -> Truths:
 
 def _out(truth: Truths) -> list[str]:
     """Nodes that are not as they were before the rollout, as far as somebody decided it."""
-    return sorted({n for own in truth.values() for n, each in own.items() if each.admin or each.weight != 1})
+    return sorted(
+        {
+            n
+            for servers in truth.values()
+            for n, server in servers.items()
+            if server.admin or server.weight != 1
+        }
+    )
 
 
 async def _touched(world: Scene, truth: Truths) -> list[str]:
@@ -131,15 +138,15 @@ async def _touched(world: Scene, truth: Truths) -> list[str]:
 
 def _told_wrong(run: Run, truth: Truths) -> list[str]:
     """What the end says of the rotation, against what HAProxy says."""
-    told = {each["node"] for each in run.ended["out_of_rotation"]}
-    unhealthy = {n for own in truth.values() for n, each in own.items() if not each.in_rotation}
-    blind = {each.partition(":")[0] for each in run.ended["unreachable_balancers"]} & truth.keys()
+    told = {node["node"] for node in run.ended["out_of_rotation"]}
+    unhealthy = {n for servers in truth.values() for n, server in servers.items() if not server.in_rotation}
+    blind = {balancer.partition(":")[0] for balancer in run.ended["unreachable_balancers"]} & truth.keys()
     problems = [f"{node} is out, and nobody says so" for node in _out(truth) if node not in told]
     if not blind:
         problems += [f"{node} is said to be out, and is not" for node in sorted(told - unhealthy)]
-    for each in run.ended["out_of_rotation"]:
-        if not each["intentional"] and not each["commands"]:
-            problems.append(f"no way back is named for {each['node']}")
+    for out in run.ended["out_of_rotation"]:
+        if not out["intentional"] and not out["commands"]:
+            problems.append(f"no way back is named for {out['node']}")
     return problems
 
 
@@ -155,7 +162,9 @@ async def _unnamed(world: Scene, truth: Truths) -> list[str]:
 async def _versions_told_wrong(world: Scene, run: Run) -> list[str]:
     running = await versions(world.stack)
     wanted = dict.fromkeys(run.ended["upgraded"], NEW) | dict.fromkeys(run.ended["pending"], OLD)
-    return [f"{n} runs {running[n]}, not {each}" for n, each in wanted.items() if running[n] != each]
+    return [
+        f"{n} runs {running[n]}, not {expected}" for n, expected in wanted.items() if running[n] != expected
+    ]
 
 
 async def _status_wrong(world: Scene) -> list[str]:
@@ -164,14 +173,14 @@ async def _status_wrong(world: Scene) -> list[str]:
     truth = await world.truth()
     problems = []
     told: dict[tuple[str, str], dict[str, Any]] = {
-        (each["load_balancer"], each["server"]): each for each in said.events if each["kind"] == "server"
+        (row["load_balancer"], row["server"]): row for row in said.events if row["kind"] == "server"
     }
     words = {0: "ready", 1: "maint", 8: "drain"}
-    for instance, own in truth.items():
-        for node, each in own.items():
+    for instance, servers in truth.items():
+        for node, server in servers.items():
             seen = told.get((instance, node))
-            if seen is None or seen["admin"] != words.get(each.admin & 9, "?"):
-                problems.append(f"status says {seen} of {node} on {instance}, which is {each}")
+            if seen is None or seen["admin"] != words.get(server.admin & 9, "?"):
+                problems.append(f"status says {seen} of {node} on {instance}, which is {server}")
     return problems
 
 
@@ -187,7 +196,9 @@ async def _recover(world: Scene, fault: Fault, ended: str, problems: list[str]) 
 
 async def _not_back(world: Scene, version: str) -> list[str]:
     async def up() -> bool:
-        return all(each.in_rotation for own in (await world.truth()).values() for each in own.values())
+        return all(
+            server.in_rotation for servers in (await world.truth()).values() for server in servers.values()
+        )
 
     problems = []
     try:
@@ -195,13 +206,13 @@ async def _not_back(world: Scene, version: str) -> list[str]:
     except TimeoutError:
         problems.append(f"not all are back: {await world.truth()}")
     running = await versions(world.stack)
-    return problems + [f"{node} runs {each}" for node, each in running.items() if each != version]
+    return problems + [f"{node} runs {runs}" for node, runs in running.items() if runs != version]
 
 
 def _lost(report: Report, fault: Fault) -> list[str]:
     if not report.total_failed or fault.loses:
         return []
-    return [f"{report.total_failed} requests failed: {[each.problem for each in report.failures[:2]]}"]
+    return [f"{report.total_failed} requests failed: {[failure.problem for failure in report.failures[:2]]}"]
 
 
 def play_case(number: int, step: Step, manager: Manager) -> tuple[float, Outcome]:

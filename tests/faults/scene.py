@@ -92,11 +92,11 @@ def _sshd(stack: Stack, node: str) -> Iterator[Sshd]:
 
 def _use(stack: Stack, sshds: dict[str, Sshd]) -> None:
     """Lead every alias to its sshd; the strict known_hosts has exactly their keys."""
-    known = [line for each in sshds.values() for line in each.known_hosts.read_text().splitlines()]
+    known = [line for sshd in sshds.values() for line in sshd.known_hosts.read_text().splitlines()]
     (stack.directory / "known_hosts").write_text("\n".join(known) + "\n")
     hosts = "".join(
-        f"Host {name}\n    HostName 127.0.0.1\n    Port {each.port}\n    User {each.user}\n"
-        for name, each in sshds.items()
+        f"Host {name}\n    HostName 127.0.0.1\n    Port {sshd.port}\n    User {sshd.user}\n"
+        for name, sshd in sshds.items()
     )
     (stack.directory / "ssh_config").write_text(hosts)
     tune(stack, "ssh", connect_timeout=2, login_timeout=2, keepalive_interval=0.4, keepalive_count=2)

@@ -99,12 +99,12 @@ def _with(outcome: Outcome | None, by_commands: Outcome) -> str:
 
 
 def _losses(outcomes: Sequence[Outcome]) -> Iterator[str]:
-    played = {each.fault for each in outcomes}
+    played = {outcome.fault for outcome in outcomes}
     yield "Where requests may fail:"
     yield ""
     for fault in CASES:
         if fault.loses and fault.name in played:
-            lost = [each.failed for each in outcomes if each.fault == fault.name]
+            lost = [outcome.failed for outcome in outcomes if outcome.fault == fault.name]
             yield f"- {fault.name}: {fault.loses}; seen {min(lost)} to {max(lost)}."
 
 

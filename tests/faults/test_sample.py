@@ -58,14 +58,14 @@ def sample() -> list[tuple[Fault, Step]]:
     ]
 
 
-@pytest.mark.parametrize(("fault", "step"), sample(), ids=lambda each: getattr(each, "name", each))
+@pytest.mark.parametrize(("fault", "step"), sample(), ids=lambda value: getattr(value, "name", value))
 async def test_the_fault_is_survived(tmp_path: Path, fault: Fault, step: Step) -> None:
     outcome = await play(tmp_path / "s", fault, step, rate=40)
     assert outcome.problems == ()
 
 
 def test_the_sample_leaves_out_only_what_there_is() -> None:
-    assert {each.name for each in CASES} >= ELSEWHERE
+    assert {case.name for case in CASES} >= ELSEWHERE
 
 
 @pytest.mark.long  # test_recovery.py kills in each of the five steps

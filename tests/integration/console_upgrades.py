@@ -2,7 +2,7 @@
 
 from console.demo.load import Load
 from console.demo.stack import Stack
-from tests.support.rollouts import NEW, OLD, ROLLDECK, assert_nothing_failed, states
+from tests.support.rollouts import NEW, OLD, ROLLDECK, admin_states, assert_nothing_failed
 from tests.support.terminals import Terminal
 
 
@@ -25,4 +25,4 @@ async def upgrade_by_console(stack: Stack, slow_share: float = 0.02) -> None:
             await terminal.shows("✓ healthy", "everything is in rotation", seconds=120)
         report = await load.stop()
     assert_nothing_failed(report, at_least=100)
-    assert {state.admin for own in (await states(stack)).values() for state in own.values()} == {0}
+    assert await admin_states(stack) == {0}

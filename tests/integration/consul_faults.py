@@ -29,7 +29,9 @@ RENEWAL = "/v1/session/renew/"
 
 def moments(sample: Moment | None = None) -> pytest.MarkDecorator:
     """All moments of a node's turn; only the sample is one for `make test`."""
-    cases = [each if each == sample else pytest.param(each, marks=pytest.mark.long) for each in MOMENTS]
+    cases = [
+        moment if moment == sample else pytest.param(moment, marks=pytest.mark.long) for moment in MOMENTS
+    ]
     return pytest.mark.parametrize("moment", cases)
 
 
@@ -80,7 +82,7 @@ class Upgrade:
             [],
             [],
         )
-        assert not [each for each in run.sent if "web2" in each[0] or "/web2 " in each[1]]
+        assert not [command for command in run.sent if "web2" in command[0] or "/web2 " in command[1]]
         assert told(self.stack, run) == await out(self.stack) == {"lb1": set(), "lb2": set()}
         assert await versions(self.stack) == {"web1": NEW, "web2": OLD}
 
@@ -108,14 +110,14 @@ async def upgrade_at(stack: Stack, moment: Moment) -> AsyncIterator[Upgrade]:
 async def out(stack: Stack) -> dict[str, set[str]]:
     """Load balancers and the nodes that somebody has out there, as HAProxy says."""
     return {
-        balancer: {name for name, each in own.items() if each.admin or each.weight != 1}
-        for balancer, own in (await states(stack)).items()
+        balancer: {name for name, server in servers.items() if server.admin or server.weight != 1}
+        for balancer, servers in (await states(stack)).items()
     }
 
 
 def told(stack: Stack, run: Run) -> dict[str, set[str]]:
     """The same, as the end of the run says."""
-    places = [place for each in run.ended["out_of_rotation"] for place in each["servers"]]
+    places = [place for node in run.ended["out_of_rotation"] for place in node["servers"]]
     found: dict[str, set[str]] = {name: set() for name in stack.instances}
     for place in places:  # "shop/web1 on lb1: maint"
         server, _, rest = place.partition(" on ")

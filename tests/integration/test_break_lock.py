@@ -18,6 +18,7 @@ from tests.support.rollouts import (
     OLD,
     Run,
     State,
+    admin_states,
     assert_nothing_failed,
     rolldeck,
     say,
@@ -121,18 +122,20 @@ async def test_who_has_lost_the_lock_sends_nothing_more_and_names_its_node(place
         [out] = first.ended["out_of_rotation"]
         assert (out["node"], out["commands"][0]["text"]) == ("web1", "rolldeck ready shop web1")
         after = first.events[first.events.index(await _broken(first)) :]
-        assert not [each for each in after if each["event"] == "command_sending"]
+        assert not [event for event in after if event["event"] == "command_sending"]
         assert await admins(stack, "web1") == {MAINT}
         resumed = await rolldeck(stack, "resume", "shop", "--yes")
         assert resumed.code == 0, resumed.text
         assert await admins(stack, "web1") == {0}
-        assert {own["web2"].weight for own in (await states(stack)).values()} == {7}
+        assert {servers["web2"].weight for servers in (await states(stack)).values()} == {7}
 
 
 async def _broken(run: Run) -> dict[str, object]:
     """The first event after the lock was broken: the step that ran is not waited for any more."""
     return next(
-        each for each in run.events if each["event"] == "command_finished" and "no longer" in each["reply"]
+        event
+        for event in run.events
+        if event["event"] == "command_finished" and "no longer" in event["reply"]
     )
 
 
@@ -152,7 +155,7 @@ async def test_what_was_left_while_somebody_read_the_plan_is_no_original(place: 
         assert run.code == 0, run.text
         assert "out of rotation" not in run.out
         assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
-        assert {each.admin for own in (await states(stack)).values() for each in own.values()} == {0}
+        assert await admin_states(stack) == {0}
 
 
 async def test_without_agreement_to_the_other_plan_nothing_is_touched(place: Path) -> None:
@@ -195,4 +198,4 @@ async def test_a_weight_by_hand_does_not_hide_what_a_rollout_has_left(place: Pat
         run = await upgrade(stack)
         assert run.code == 0, run.text
         assert run.ended["out_of_rotation"] == []
-        assert {own["web1"] for own in (await states(stack)).values()} == {State(0, 7)}
+        assert {servers["web1"] for servers in (await states(stack)).values()} == {State(0, 7)}

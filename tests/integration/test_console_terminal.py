@@ -16,9 +16,9 @@ from tests.support.rollouts import (
     NEW,
     OLD,
     ROLLDECK,
+    admin_states,
     journalled,
     rolldeck,
-    states,
     tune,
     until,
     until_ended,
@@ -65,7 +65,7 @@ def slow_down_the_second(stack: Stack) -> None:
 
 async def upgraded(stack: Stack) -> bool:
     """By HAProxy and the nodes themselves: all is new, and in rotation."""
-    admins = {server.admin for own in (await states(stack)).values() for server in own.values()}
+    admins = await admin_states(stack)
     return await versions(stack) == dict.fromkeys(stack.nodes, NEW) and admins == {0}
 
 

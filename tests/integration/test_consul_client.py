@@ -36,7 +36,7 @@ async def test_keys_are_set_read_listed_and_deleted(consul: Consul) -> None:
     assert (pair.value, pair.session) == (b"1", "")
     assert await consul.put("a/b", "Größe\0".encode(), cas=pair.modified)
     await consul.put("a/c", b"")
-    assert [(each.key, each.value) for each in (await consul.list("a/"))[1]] == [
+    assert [(pair.key, pair.value) for pair in (await consul.list("a/"))[1]] == [
         ("a/b", "Größe\0".encode()),
         ("a/c", b""),
     ]
@@ -82,9 +82,9 @@ async def test_instances_of_a_service_with_their_checks(agent: Agent, consul: Co
     await agent.register("shop", "shop-1", 8080, Tags=["live"], Meta={"zone": "a"})
     await agent.register("shop", "shop-2", 8081, Tags=["test"])
     _, found = await consul.services("shop", [])
-    assert {each.service.identity for each in found} == {"shop-1", "shop-2"}
+    assert {instance.service.identity for instance in found} == {"shop-1", "shop-2"}
     _, live = await consul.services("shop", ["live"])
-    assert [each.service.meta for each in live] == [{"zone": "a"}]
+    assert [instance.service.meta for instance in live] == [{"zone": "a"}]
     assert (await consul.services("nothing", []))[1] == []
 
 
@@ -104,8 +104,8 @@ async def test_servers_without_a_leader_say_so_until_there_is_one_again(tmp_path
     async with three_servers(tmp_path) as agents:
         consul = Consul(ConsulSettings(address=agents[0].address, timeout=10))
         await consul.put("key", b"1")
-        for each in agents[1:]:
-            await each.kill()
+        for agent in agents[1:]:
+            await agent.kill()
 
         async def ask_again_and_again() -> None:
             while True:
@@ -114,8 +114,8 @@ async def test_servers_without_a_leader_say_so_until_there_is_one_again(tmp_path
 
         with pytest.raises(Unreachable, match=r"no leader|leadership lost|no answer|refused|rpc error"):
             await ask_again_and_again()
-        for each in agents[1:]:
-            await each.start()
+        for agent in agents[1:]:
+            await agent.start()
         await agents[1].ready()
         _, pair = await consul.get("key")
         assert pair is not None

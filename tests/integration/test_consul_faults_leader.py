@@ -54,7 +54,7 @@ async def given_up(server: Agent, node: str) -> None:
     async with asyncio.timeout(60):
         while True:
             checks = await server.ask("GET", f"/v1/health/node/{node}")
-            if any(each["CheckID"] == "serfHealth" and each["Status"] == "critical" for each in checks):
+            if any(check["CheckID"] == "serfHealth" and check["Status"] == "critical" for check in checks):
                 return
             await asyncio.sleep(0.1)
 
@@ -62,5 +62,5 @@ async def given_up(server: Agent, node: str) -> None:
 async def leader_and_other(agents: list[Agent]) -> tuple[Agent, Agent]:
     """The leader, and one that is not it."""
     address = await agents[0].ask("GET", "/v1/status/leader")
-    [leader] = [each for each in agents if address == f"127.0.0.1:{each.ports['server']}"]
-    return leader, next(each for each in agents if each is not leader)
+    [leader] = [agent for agent in agents if address == f"127.0.0.1:{agent.ports['server']}"]
+    return leader, next(agent for agent in agents if agent is not leader)

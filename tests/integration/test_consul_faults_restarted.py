@@ -76,10 +76,10 @@ async def assert_fenced(upgrade: Upgrade, run: Run, left: Left) -> None:
     assert (ended["upgraded"], ended["interrupted"], ended["pending"]) == ([], ["web1"], ["web2"])
     assert (ended["failed"], ended["unreachable_balancers"]) == ([], [])
     assert told(stack, run) == await out(stack) == {"lb1": {"web1"}, "lb2": {"web1"}}
-    for own in (await states(stack)).values():
-        assert own == {"web1": State(left.admin, 1), "web2": State(0, 1)}
+    for servers in (await states(stack)).values():
+        assert servers == {"web1": State(left.admin, 1), "web2": State(0, 1)}
     assert await versions(stack) == {"web1": left.running, "web2": OLD}
-    assert {name: each.installed for name, each in stack.nodes.items()} == {
+    assert {name: node.installed for name, node in stack.nodes.items()} == {
         "web1": left.installed,
         "web2": OLD,
     }
@@ -98,7 +98,7 @@ async def test_an_agent_that_comes_back_empty_has_ended_the_session(tmp_path: Pa
         run = await upgrade.end()
         assert await states(stack) == before
         assert not [
-            each for each in run.events if each["event"] == "command_sending" and seconds_of(each) > heard
+            event for event in run.events if event["event"] == "command_sending" and seconds_of(event) > heard
         ]
         if moment == "bake":  # it is in rotation, and nothing was to be sent any more
             await upgrade.assert_ended_after_the_node(run, ENDED)

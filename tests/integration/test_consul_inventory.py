@@ -30,7 +30,7 @@ async def register(agent: Agent, stack: Stack, node: str, like: str) -> None:
 
 
 def names(session: Session) -> list[str]:
-    return [each.name for each in session.application.nodes]
+    return [node.name for node in session.application.nodes]
 
 
 async def shows(session: Session, *wanted: str) -> None:
@@ -46,7 +46,7 @@ async def question(session: Session, subject: str) -> str:
     """Wait until somebody is asked about this; the question's id."""
 
     async def asked() -> bool:
-        return [each.subject for each in session.control.questions] == [subject]
+        return [question.subject for question in session.control.questions] == [subject]
 
     await until(asked, timeout=60)
     return session.control.questions[0].id
@@ -60,7 +60,7 @@ async def test_what_comes_and_goes_is_in_the_session_at_once_and_in_the_next_pla
             assert names(session) == ["web1", "web2"]
             await register(agent, stack, "web3", "web3")
             await shows(session, "web1", "web2", "web3")
-            assert [each.name for each in (await session.plan(NEW)).nodes] == ["web1", "web2", "web3"]
+            assert [node.name for node in (await session.plan(NEW)).nodes] == ["web1", "web2", "web3"]
             await deregister(agent, "web1")
             await shows(session, "web2", "web3")
             line = session.consul_status
@@ -72,7 +72,7 @@ async def test_what_comes_and_goes_is_in_the_session_at_once_and_in_the_next_pla
 
             async def lost() -> bool:
                 return "it may have lost its data" in "".join(
-                    each.text for each in (await session.plan(NEW)).findings
+                    finding.text for finding in (await session.plan(NEW)).findings
                 )
 
             await until(lost, timeout=30)
@@ -96,7 +96,7 @@ async def test_two_of_one_name_are_said_and_the_nodes_stay(tmp_path: Path) -> No
 
             async def said() -> bool:
                 return "are both 'web1' by 'meta:ssh'" in "".join(
-                    each.text for each in (await session.plan(NEW)).findings
+                    finding.text for finding in (await session.plan(NEW)).findings
                 )
 
             await until(said, timeout=30)
@@ -237,7 +237,7 @@ async def test_versions_are_written_and_what_consul_does_not_take_is_told(tmp_pa
 async def raw(agent: Agent) -> dict[str, str]:
     """What stands in the keys, decoded by Consul itself."""
     pairs = await agent.ask("GET", "/v1/kv/versions/shop?recurse=true")
-    return {each["Key"].rpartition("/")[2]: base64.b64decode(each["Value"]).decode() for each in pairs}
+    return {pair["Key"].rpartition("/")[2]: base64.b64decode(pair["Value"]).decode() for pair in pairs}
 
 
 async def test_without_the_shared_lock_that_of_this_machine_will_do_only_if_so_configured(

@@ -34,9 +34,11 @@ def follow(stack: Stack, agent: Agent, **settings: Any) -> None:
 
 async def in_maintenance(agent: Agent) -> dict[str, str]:
     """Nodes in maintenance in Consul, and why, as its servers say."""
-    checks = [each for entry in await agent.ask("GET", "/v1/health/service/shop") for each in entry["Checks"]]
+    checks = [
+        check for entry in await agent.ask("GET", "/v1/health/service/shop") for check in entry["Checks"]
+    ]
     prefix = "_service_maintenance:"
-    return {each["ServiceID"]: each["Notes"] for each in checks if each["CheckID"].startswith(prefix)}
+    return {check["ServiceID"]: check["Notes"] for check in checks if check["CheckID"].startswith(prefix)}
 
 
 async def set_by_human(agent: Agent, node: str) -> None:
@@ -75,7 +77,11 @@ async def test_a_node_is_out_in_consul_while_it_is_worked_on_and_what_a_human_se
         assert_nothing_failed(report)
         assert await in_maintenance(agent) == {"web2": HUMAN}
         assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
-        asked = [(each[0], each[1].split("-service=")[1]) for each in run.sent if "-service=" in each[1]]
+        asked = [
+            (command[0], command[1].split("-service=")[1])
+            for command in run.sent
+            if "-service=" in command[1]
+        ]
         assert asked == [
             ("web1", f"web1 {what}") for what in ("-enable '-reason=Rolldeck rollout'", "-disable")
         ]
@@ -116,15 +122,15 @@ async def test_a_check_of_consul_that_does_not_pass_keeps_a_node_out(tmp_path: P
         await set_check(agent, stack, "web1", "warning")
         run = await upgrade(stack)
         assert run.code == 1, run.text
-        [failed] = [each for each in run.events if each["event"] == "node_failed"]
+        [failed] = [event for event in run.events if event["event"] == "node_failed"]
         assert failed["step"] == "verify"
         assert "Consul: word is warning" in failed["error"]
         [out] = run.ended["out_of_rotation"]
         assert out["node"] == "web1"
         assert "Consul: maintenance" in out["servers"]
-        assert any(each["text"].endswith("-service=web1 -disable") for each in out["commands"])
-        for own in (await states(stack)).values():
-            assert {name: each.admin for name, each in own.items()} == {"web1": MAINT, "web2": 0}
+        assert any(command["text"].endswith("-service=web1 -disable") for command in out["commands"])
+        for servers in (await states(stack)).values():
+            assert {name: server.admin for name, server in servers.items()} == {"web1": MAINT, "web2": 0}
         assert await in_maintenance(agent) == {"web1": "Rolldeck rollout"}
 
         tune(stack, "apps.shop.inventory", require_consul_checks="warning")

@@ -26,20 +26,20 @@ TOKENS = (MASTER, WRONG)
 
 def holding(folder: Path, token: str) -> set[str]:
     """Files in a folder and below that have a token in them, in whatever they are made of."""
-    files = (each for each in folder.rglob("*") if each.is_file())
-    return {str(each.relative_to(folder)) for each in files if token.encode() in each.read_bytes()}
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)) for path in files if token.encode() in path.read_bytes()}
 
 
 async def values(agent: Agent) -> dict[str, bytes]:
     """All keys that Consul has."""
     found = await agent.ask("GET", "/v1/kv/?recurse=true")
-    return {each["Key"]: base64.b64decode(each["Value"] or "") for each in found}
+    return {pair["Key"]: base64.b64decode(pair["Value"] or "") for pair in found}
 
 
 async def debugged(stack: Stack, *arguments: str) -> Run:
     """Run with the wire in the log; what it prints is clean."""
     run = await rolldeck(stack, "--debug", *arguments)
-    assert not [each for each in TOKENS if each in run.text], run.text
+    assert not [token for token in TOKENS if token in run.text], run.text
     return run
 
 
@@ -90,7 +90,7 @@ async def test_a_whole_upgrade_shows_and_keeps_no_token(
         status = await debugged(stack, "status")
         assert "web1" in status.out
 
-        written = {str(each.relative_to(stack.directory)) for each in stack.directory.rglob("*")}
+        written = {str(path.relative_to(stack.directory)) for path in stack.directory.rglob("*")}
         assert {"journal.db", "journal.db-wal", "rolldeck.log", "rollout.html", "token"} <= written
         log = (stack.directory / "rolldeck.log").read_text()
         assert '"target":"consul"' in log  # the wire is in it
@@ -128,7 +128,7 @@ class Recording:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         line, *rest = (await reader.readuntil(b"\r\n\r\n")).decode().strip().split("\r\n")
-        headers = [(name.lower(), value.strip()) for name, _, value in (each.partition(":") for each in rest)]
+        headers = [(name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in rest)]
         length = int(dict(headers).get("content-length", 0))
         self.lines.append(line)
         self.headers.append(headers)

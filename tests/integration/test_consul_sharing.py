@@ -131,9 +131,9 @@ async def test_after_a_kill_another_machine_takes_it_over_with_its_originals(tmp
         assert_nothing_failed(report)
         assert "nothing to resume" in again.text
         assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
-        for own in (await states(stack)).values():
-            assert (own["web1"].admin, own["web1"].weight) == (0, 50)
-            assert own["web2"].admin == MAINT  # a human had it out
+        for servers in (await states(stack)).values():
+            assert (servers["web1"].admin, servers["web1"].weight) == (0, 50)
+            assert servers["web2"].admin == MAINT  # a human had it out
 
 
 async def test_a_holder_that_wakes_up_late_sends_nothing_any_more(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ async def test_a_holder_that_wakes_up_late_sends_nothing_any_more(tmp_path: Path
         assert run.code == 1, run.text
         assert "lock" in run.ended["reason"]
         assert [
-            each for each in run.events if each["event"] == "command_sending" and seconds_of(each) > woken
+            event for event in run.events if event["event"] == "command_sending" and seconds_of(event) > woken
         ] == []
         await asyncio.sleep(0.5)
         assert await states(stack) == before

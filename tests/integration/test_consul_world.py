@@ -8,10 +8,10 @@ from tests.support.held_steps import held
 from tests.support.rollouts import (
     NEW,
     OLD,
+    admin_states,
     assert_nothing_failed,
     rolldeck,
     started,
-    states,
     upgrade,
     versions,
 )
@@ -41,10 +41,10 @@ async def test_two_machines_on_one_consul_are_one_at_a_time(tmp_path: Path) -> N
             await running.event("step_started", node="web1", step="start")
             with elsewhere(stack):
                 for command in (["upgrade", "shop", "9.9.9"], ["weight", "shop", "web2", "--to", "7"]):
-                    each = await rolldeck(stack, *command, "--yes")
-                    assert each.code == 3, each.text
-                    assert f"process {running.process.pid} on " in each.text
-                    assert "upgrade to 1.5.0" in each.text
+                    refused = await rolldeck(stack, *command, "--yes")
+                    assert refused.code == 3, refused.text
+                    assert f"process {running.process.pid} on " in refused.text
+                    assert "upgrade to 1.5.0" in refused.text
             let_go()
             first = await running.end()
         assert first.code == 0, first.text
@@ -58,10 +58,10 @@ async def test_after_a_kill_the_same_machine_goes_on_at_once(tmp_path: Path) -> 
         await killed(stack)
         resumed = await rolldeck(stack, "resume", "shop", "--yes", "--json")
         assert resumed.code == 0, resumed.text
-        assert [each["fence"] for each in resumed.events if each["event"] == "lock_taken"] == [2]
+        assert [event["fence"] for event in resumed.events if event["event"] == "lock_taken"] == [2]
         assert "taken over from" not in resumed.text, "our own journal has it already"
-        said = [each["text"] for each in resumed.events if each["event"] == "node_note"]
-        assert any("took over stale lock of" in each for each in said)
+        said = [event["text"] for event in resumed.events if event["event"] == "node_note"]
+        assert any("took over stale lock of" in text for text in said)
         assert await versions(stack) == {"web1": NEW, "web2": NEW}
 
 
@@ -80,7 +80,7 @@ async def test_after_a_kill_another_machine_gets_the_lock_when_it_has_run_out(tm
         assert ended.code == 0, ended.text
         assert_nothing_failed(report)
         assert await versions(stack) == {"web1": NEW, "web2": NEW}
-        assert {each.admin for own in (await states(stack)).values() for each in own.values()} == {0}
+        assert await admin_states(stack) == {0}
 
 
 async def test_a_broken_lock_is_heard_at_once_and_nothing_is_sent_any_more(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ async def test_a_broken_lock_is_heard_at_once_and_nothing_is_sent_any_more(tmp_p
         [pair] = await agent.ask("GET", "/v1/kv/rolldeck/shop/lock")
         assert "Session" not in pair
         assert pair["LockIndex"] == 2
-        [taken] = [each for each in first.events if each["event"] == "lock_taken"]
+        [taken] = [event for event in first.events if event["event"] == "lock_taken"]
         assert taken["fence"] == 1
 
 

@@ -24,9 +24,9 @@ def logged(stack: Stack) -> list[dict[str, Any]]:
 async def test_an_upgrade_is_in_the_log_event_by_event(stack: Stack) -> None:
     run = await upgrade(stack)
     assert run.code == 0, run.text
-    told = [each["event"] for each in run.events if each["event"] != "waiting"]
-    assert [each["event"] for each in logged(stack) if each["event"] != "waiting"] == told
-    assert {each["application"] for each in logged(stack)} == {"shop"}
+    told = [event["event"] for event in run.events if event["event"] != "waiting"]
+    assert [entry["event"] for entry in logged(stack) if entry["event"] != "waiting"] == told
+    assert {entry["application"] for entry in logged(stack)} == {"shop"}
     assert "wire" not in told
 
 
@@ -36,13 +36,15 @@ async def test_debug_adds_the_wire_and_prints_none_of_it(stack: Stack) -> None:
     debugged = await rolldeck(stack, "--debug", "check", "shop", NEW)
     assert (debugged.out, debugged.err) == (plain.out, plain.err)
     wire = logged(stack)
-    assert {each["event"] for each in wire} == {"wire"}
-    assert all(len(each["reply"]) <= 4096 and len(each["command"]) <= 4096 for each in wire)
-    asked = [(each["target"], each["command"]) for each in wire]
+    assert {exchange["event"] for exchange in wire} == {"wire"}
+    assert all(len(exchange["reply"]) <= 4096 and len(exchange["command"]) <= 4096 for exchange in wire)
+    asked = [(exchange["target"], exchange["command"]) for exchange in wire]
     assert any(target == "lb1" and "show stat" in command for target, command in asked)
     assert any(target == "web1" and "readlink" in command for target, command in asked), asked
     [health, *_] = [
-        each for each in wire if each["command"].startswith("GET ") and "/health" in each["command"]
+        exchange
+        for exchange in wire
+        if exchange["command"].startswith("GET ") and "/health" in exchange["command"]
     ]
     assert health["ok"]
     assert health["reply"].startswith("200\n")

@@ -112,7 +112,7 @@ async def test_a_password_manager_works_with_agents_and_logins_and_gets_no_other
     parse(CONFIG, "config.toml")
     secret = await load_secret("", "", "env -0 | tr '\\0' '|'", "x.password")
     assert secret is not None
-    names = {each.split("=")[0] for each in secret.reveal().split("|")}
+    names = {part.split("=")[0] for part in secret.reveal().split("|")}
     assert names & TOKENS.keys() == TOKENS.keys() - {"CONSUL_HTTP_TOKEN", "STATS_PASSWORD"}
 
 

@@ -35,7 +35,7 @@ async def test_ready_that_is_interrupted_says_where_it_stands(tmp_path: Path) ->
             running.signal(signal.SIGINT)
             run = await running.end()
         assert run.code == 4
-        assert [each.split()[:4] for each in run.err.splitlines() if each.startswith("web1 ")] == [
+        assert [line.split()[:4] for line in run.err.splitlines() if line.startswith("web1 ")] == [
             ["web1", "shop", "lb1", "maint"],
             ["web1", "shop", "lb2", "maint"],
         ]
@@ -50,9 +50,9 @@ async def test_somebody_who_puts_a_node_back_while_it_starts_stops_the_rollout(t
             run = await running.end()
         assert run.code == 1
         assert run.ended["failed"] == ["web1"]
-        [failed] = [each for each in run.events if each["event"] == "node_failed"]
+        [failed] = [event for event in run.events if event["event"] == "node_failed"]
         assert "somebody changed it" in failed["error"]
-        assert {lb: own["web1"].admin for lb, own in (await states(stack)).items()} == {
+        assert {lb: servers["web1"].admin for lb, servers in (await states(stack)).items()} == {
             "lb1": MAINT,
             "lb2": MAINT,
         }

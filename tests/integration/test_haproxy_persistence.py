@@ -73,7 +73,7 @@ async def test_what_is_said_is_what_happens(tmp_path: Path, binary: Path) -> Non
         haproxy = await stack.enter_async_context(running_haproxy(tmp_path / "h", binary, sections))
         lb = Runtime("lb1", HaproxySettings(socket=f"unix://{haproxy.socket}"))
         findings = list(judge_persistence(await lb.snapshot(), await lb.facts(), Policy()))
-        said = {each.subject.removesuffix(" on lb1"): each.text for each in findings}
+        said = {finding.subject.removesuffix(" on lb1"): finding.text for finding in findings}
         for name, (_, expected) in BACKENDS.items():
             assert expected in said.get(name, "")
             own, cookie = await request(ports[name], "")

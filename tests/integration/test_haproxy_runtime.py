@@ -78,7 +78,7 @@ def runtime(
 
 async def server(lb: LoadBalancer, name: str, backend: str = "shop") -> Server:
     snapshot = await lb.snapshot([backend])
-    return next(each for each in snapshot.servers if each.ref.server == name)
+    return next(server for server in snapshot.servers if server.ref.server == name)
 
 
 async def until(
@@ -120,7 +120,7 @@ async def test_every_write_is_read_back(haproxy: RunningHaproxy, way: str) -> No
     assert snapshot.level is Level.ADMIN
     assert snapshot.info.pid == haproxy.worker
     assert not snapshot.info.stopping
-    assert [each.name for each in snapshot.backends] == ["shop", "fixed", "cut", "3scale", "front-too"]
+    assert [backend.name for backend in snapshot.backends] == ["shop", "fixed", "cut", "3scale", "front-too"]
     web1, web2, minded = ref("web1"), ref("web2"), ref("minded")
 
     await lb.write(commands.drain(web1))
@@ -158,7 +158,7 @@ async def test_what_was_sent_and_said_is_recorded(haproxy: RunningHaproxy) -> No
     with pytest.raises(Refused):
         await lb.write(commands.maint(ref("none")))
     number = "set severity-output number; "
-    assert [(each.command, each.reply, each.ok) for each in seen] == [
+    assert [(server.command, server.reply, server.ok) for server in seen] == [
         (number + "set server shop/web1 state maint", "\n\n", True),
         (number + "set server shop/none state maint", "\n[3]: No such server.\n\n", True),
     ]
@@ -253,9 +253,9 @@ async def test_words_of_its_configuration_are_read_as_haproxy_reads_them(
 
 async def test_backends_with_confusing_names(haproxy: RunningHaproxy) -> None:
     lb = runtime(haproxy.socket)
-    assert [each.ref for each in (await lb.snapshot(["3scale"])).servers] == [ref("web1", "3scale")]
+    assert [server.ref for server in (await lb.snapshot(["3scale"])).servers] == [ref("web1", "3scale")]
     both = await lb.snapshot(["front-too", "3scale"])  # a frontend has the same name
-    assert [each.ref.backend for each in both.servers] == ["3scale", "front-too"]
+    assert [server.ref.backend for server in both.servers] == ["3scale", "front-too"]
     assert (await server(lb, "BACKEND")).ref == ref("BACKEND")
     with pytest.raises(Refused, match=r"backend\. 3; there is: shop"):
         await lb.snapshot(["3"])  # the number of a proxy, not a name
@@ -265,9 +265,9 @@ async def test_large_tables_are_read_beside_the_loop_and_say_the_same(
     haproxy: RunningHaproxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lb = runtime(f"unix://{haproxy.socket}")
-    small = [each.ref for each in (await lb.snapshot()).servers]
+    small = [server.ref for server in (await lb.snapshot()).servers]
     monkeypatch.setattr("backends.text.MIN_BESIDE_LENGTH", 1)
-    assert small == [each.ref for each in (await lb.snapshot()).servers] != []
+    assert small == [server.ref for server in (await lb.snapshot()).servers] != []
     with pytest.raises(Refused, match=r"nowhere"):
         await lb.snapshot(["nowhere"])
 

@@ -9,9 +9,9 @@ from tests.support.monit_nodes import monit_nodes
 from tests.support.rollouts import (
     NEW,
     OLD,
+    admin_states,
     assert_nothing_failed,
     started,
-    states,
     stop_load,
     tune,
     versions,
@@ -43,11 +43,11 @@ async def test_before_the_drain_the_node_is_left_in_rotation(tmp_path: Path, pla
             assert_nothing_failed(report, at_least=20)
             assert (run.ended["upgraded"], run.ended["held"]) == (["web1"], ["web2"])
             assert (run.ended["pending"], run.ended["out_of_rotation"]) == (["web2", "web3"], [])
-            failed = next(each for each in run.events if each["event"] == "node_failed")
+            failed = next(event for event in run.events if event["event"] == "node_failed")
             assert failed["step"] == "drain"
             assert "left in rotation" in failed["error"]
             assert not [command for _, command in run.sent if "shop/web2" in command]
-            assert {each.admin for own in (await states(stack)).values() for each in own.values()} == {0}
+            assert await admin_states(stack) == {0}
             assert await versions(stack) == {"web1": NEW, "web2": OLD, "web3": OLD}
 
 
@@ -65,5 +65,5 @@ async def test_after_the_drain_the_node_goes_back_by_itself(tmp_path: Path, plac
             assert_nothing_failed(report, at_least=20)
             assert (run.ended["put_back"], run.ended["failed"]) == (["web1"], [])
             assert (run.ended["pending"], run.ended["out_of_rotation"]) == (["web2", "web3"], [])
-            assert {each.admin for own in (await states(stack)).values() for each in own.values()} == {0}
+            assert await admin_states(stack) == {0}
             assert await versions(stack) == dict.fromkeys(stack.nodes, OLD)

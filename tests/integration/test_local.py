@@ -102,22 +102,22 @@ async def test_a_tracked_command_is_told_while_it_runs() -> None:
     began: list[CommandStarted] = []
     said = asyncio.Event()
 
-    def record(each: CommandReport) -> None:
-        if isinstance(each, CommandStarted):
-            began.append(each)
+    def record(report: CommandReport) -> None:
+        if isinstance(report, CommandStarted):
+            began.append(report)
             said.set()
 
     host = LocalHost("here", prefix="env", listener=record)
     running = asyncio.create_task(host.run(Command(("sleep", "30")), track=True))
     async with asyncio.timeout(60):
         await said.wait()
-    [each] = began
-    assert (each.target, each.command) == ("here", "env sleep 30")
-    assert await host.alive(each.pid, each.started)
-    assert not await host.alive(each.pid, each.started - 1), "another process with its number is not it"
-    os.kill(each.pid, signal.SIGKILL)
+    [command] = began
+    assert (command.target, command.command) == ("here", "env sleep 30")
+    assert await host.alive(command.pid, command.started)
+    assert not await host.alive(command.pid, command.started - 1), "another process with its number is not it"
+    os.kill(command.pid, signal.SIGKILL)
     assert (await running).exit_status == 128 + signal.SIGKILL
-    assert not await host.alive(each.pid, each.started)
+    assert not await host.alive(command.pid, command.started)
 
 
 def is_of_the_kernel(pid: int) -> bool:

@@ -59,7 +59,7 @@ async def test_a_name_of_several_words(tmp_path: Path) -> None:
         transcript: list[CommandFinished] = []
         await service(monit, "My shop: front end", LocalHost("web1", listener=exchanges(transcript))).stop()
         await until(stopped)
-        assert [each.command for each in transcript] == [f"{monit.command} stop 'My shop: front end'"]
+        assert [command.command for command in transcript] == [f"{monit.command} stop 'My shop: front end'"]
         assert not await NodePort(HOST, monit.port).is_open()
         await named.start()
         await until(runs)

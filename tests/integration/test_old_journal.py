@@ -66,8 +66,10 @@ async def test_an_old_journal_is_shown_resumed_and_rolled_back(tmp_path: Path, n
         resumed = await rolldeck(stack, "resume", "shop", "--yes", "--json")
         assert resumed.code == 0, resumed.text
         assert await versions(stack) == {"web1": NEXT, "web2": NEXT}
-        for own in (await states(stack)).values():
-            assert (own["web1"].admin, own["web1"].weight) == (0, 50), "as it was before it was touched"
+        for servers in (await states(stack)).values():
+            assert (servers["web1"].admin, servers["web1"].weight) == (0, 50), (
+                "as it was before it was touched"
+            )
         back = await rolldeck(stack, "rollback", "shop", "--rollout", "3", "--yes")
         assert back.code == 0, back.text
         assert await versions(stack) == {"web1": NEW, "web2": NEW}, "with what it had resumed"

@@ -8,7 +8,17 @@ import pytest
 
 from console.demo.node import Release
 from console.demo.stack import Stack
-from tests.support.rollouts import NEW, OLD, rolldeck, started, states, tune, upgrade, versions, world
+from tests.support.rollouts import (
+    NEW,
+    OLD,
+    admin_states,
+    rolldeck,
+    started,
+    tune,
+    upgrade,
+    versions,
+    world,
+)
 
 pytestmark = pytest.mark.timeout(300)  # several rollouts each, on a busy machine
 
@@ -43,7 +53,7 @@ async def test_a_rollback_that_is_refused_hides_nothing(tmp_path: Path) -> None:
             await stack.instances["lb2"].kill()
             run = await running.end()
         assert run.code == 1, run.text
-        [refused] = [each for each in run.events if each["event"] == "rollback_refused"]
+        [refused] = [event for event in run.events if event["event"] == "rollback_refused"]
         assert "lb2: cannot be read" in refused["reason"]
         assert "the rollback was refused: lb2: cannot be read" in run.err
         assert "no changes made" not in run.err
@@ -100,5 +110,5 @@ async def test_after_a_node_was_brought_back_rollback_brings_back_the_others(tmp
         assert back.code == 0, back.text
         assert back.ended["rolled_back"] == ["web1"]
         assert await versions(stack) == dict.fromkeys(stack.nodes, OLD)
-        assert {each.admin for own in (await states(stack)).values() for each in own.values()} == {0}
+        assert await admin_states(stack) == {0}
         assert "nothing to resume" in (await rolldeck(stack, "resume", "shop", "--yes")).out

@@ -18,12 +18,12 @@ async def left_in_maintenance(stack: Stack) -> None:
         await running.event("step_started", node="web1", step="stop")
         running.signal(signal.SIGKILL)
         await running.end()
-    assert {own["web1"].admin for own in (await states(stack)).values()} == {MAINT}
+    assert {servers["web1"].admin for servers in (await states(stack)).values()} == {MAINT}
 
 
 async def admins(stack: Stack) -> dict[str, set[int]]:
     found = await states(stack)
-    return {node: {own[node].admin for own in found.values()} for node in stack.nodes}
+    return {node: {servers[node].admin for servers in found.values()} for node in stack.nodes}
 
 
 def assert_refused(run: Run) -> None:

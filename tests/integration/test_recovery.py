@@ -12,6 +12,7 @@ from tests.support.rollouts import (
     MAINT,
     NEW,
     OLD,
+    admin_states,
     assert_nothing_failed,
     rolldeck,
     say,
@@ -59,7 +60,7 @@ async def test_killed_in_any_step_and_resumed(place: Path, step: str) -> None:
         assert resumed.ended["result"] == "healthy"
         assert_nothing_failed(report)
         assert await versions(stack) == {"web1": NEW, "web2": NEW}
-        assert {each.admin for own in (await states(stack)).values() for each in own.values()} == {0}
+        assert await admin_states(stack) == {0}
         if step == "verify":
             again = await rolldeck(stack, "resume", "shop", "--yes")
             assert (again.code, again.text.strip()) == (0, "shop: nothing to resume")
@@ -118,9 +119,9 @@ async def test_originals_survive_the_kill(place: Path) -> None:
             await running.end()
         resumed = await rolldeck(stack, "resume", "shop", "--yes")
         assert resumed.code == 0, resumed.text
-        for own in (await states(stack)).values():
-            assert (own["web1"].admin, own["web1"].weight) == (0, 50)
-            assert own["web2"].admin == MAINT  # a human had it out
+        for servers in (await states(stack)).values():
+            assert (servers["web1"].admin, servers["web1"].weight) == (0, 50)
+            assert servers["web2"].admin == MAINT  # a human had it out
         assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
 
 
@@ -176,18 +177,18 @@ async def test_a_failure_rolls_back_what_the_policy_says(place: Path, how: str, 
             run = await upgrade(stack, NEW)
             report = await load.stop()
         assert run.code == 1, run.text  # it is not what was asked for, however well the way back went
-        assert [each["result"] for each in run.events if each["event"] == "rollout_ended"] == [
+        assert [event["result"] for event in run.events if event["event"] == "rollout_ended"] == [
             "degraded",
             "healthy",
         ]
         assert_nothing_failed(report)
         assert await versions(stack) == {"web1": expected, "web2": OLD, "web3": OLD}
-        assert {each.admin for own in (await states(stack)).values() for each in own.values()} == {0}
+        assert await admin_states(stack) == {0}
 
 
 @pytest.mark.parametrize(
     "step",
-    [each if each in ("stop", "verify") else pytest.param(each, marks=pytest.mark.long) for each in STEPS],
+    [step if step in ("stop", "verify") else pytest.param(step, marks=pytest.mark.long) for step in STEPS],
 )
 async def test_a_reload_in_any_step_is_undone(place: Path, step: str) -> None:
     async with world(place, port_check_from="node", nodes=2) as stack:
@@ -201,13 +202,15 @@ async def test_a_reload_in_any_step_is_undone(place: Path, step: str) -> None:
         assert run.ended["upgraded"] == ["web1", "web2"]
         assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
         told = [
-            each["text"] for each in run.events if each["event"] == "node_note" and "reloaded" in each["text"]
+            event["text"]
+            for event in run.events
+            if event["event"] == "node_note" and "reloaded" in event["text"]
         ]
         assert told
         assert told[0].startswith("lb1 was reloaded; ")
 
         async def all_ready() -> bool:
-            return {each.admin for own in (await states(stack)).values() for each in own.values()} == {0}
+            return await admin_states(stack) == {0}
 
         await until(all_ready)
 

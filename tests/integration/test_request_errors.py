@@ -103,7 +103,7 @@ class Stack:
                 counters = [row.counters for row in snapshot.servers] + [
                     row.counters for row in snapshot.backends
                 ]
-                if counters == last and not any(each.in_flight for each in counters):
+                if counters == last and not any(row.in_flight for row in counters):
                     return snapshot
                 last = counters
                 await asyncio.sleep(0.05)
@@ -188,7 +188,7 @@ async def test_errors_of_tcp_are_not_known(binary: Path, tmp_path: Path) -> None
         count.add(await it.settled())
         assert count.totals().unknown == {"tcp"}
         assert not any(
-            each.counters.http for each in (await it.snapshot()).servers if each.ref.backend == "tcp"
+            server.counters.http for server in (await it.snapshot()).servers if server.ref.backend == "tcp"
         )
 
 

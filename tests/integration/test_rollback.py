@@ -10,9 +10,9 @@ from tests.support.rollouts import (
     NEW,
     OLD,
     Run,
+    admin_states,
     assert_nothing_failed,
     rolldeck,
-    states,
     tune,
     upgrade,
     versions,
@@ -26,7 +26,7 @@ WORSE = "1.6.0"
 
 
 def ends(run: Run) -> list[dict[str, object]]:
-    return [each for each in run.events if each["event"] == "rollout_ended"]
+    return [event for event in run.events if event["event"] == "rollout_ended"]
 
 
 async def test_a_second_rollback_undoes_nothing_and_one_that_is_asked_for_undoes_it(tmp_path: Path) -> None:
@@ -35,8 +35,8 @@ async def test_a_second_rollback_undoes_nothing_and_one_that_is_asked_for_undoes
         back = await rolldeck(stack, "rollback", "shop", "--yes", "--json")
         assert back.code == 0, back.text
         assert (back.ended["rolled_back"], back.ended["upgraded"]) == (["web2", "web1"], [])
-        assert {each["event"] for each in back.events} >= {"node_rolled_back"}
-        assert not [each for each in back.events if each["event"] == "node_upgraded"]
+        assert {event["event"] for event in back.events} >= {"node_rolled_back"}
+        assert not [event for event in back.events if event["event"] == "node_upgraded"]
         async with Load(30, stack.frontends) as load:
             again = await rolldeck(stack, "rollback", "shop", "--yes")
             report = await load.stop()
@@ -77,7 +77,7 @@ async def test_two_failed_versions_lead_back_to_the_last_healthy_one(tmp_path: P
         assert back.code == 0, back.text
         assert back.ended["rolled_back"] == ["web1"]
         assert await versions(stack) == dict.fromkeys(stack.nodes, OLD)
-        assert {each.admin for own in (await states(stack)).values() for each in own.values()} == {0}
+        assert await admin_states(stack) == {0}
 
 
 @pytest.mark.long

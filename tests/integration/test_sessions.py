@@ -68,12 +68,12 @@ async def test_those_of_this_server_and_no_others(tmp_path: Path, binary: Path, 
         }[way]()
         found = await lb.sessions("shop", "web1", 50)
         assert found.total == 2
-        assert {each.client for each in found.oldest} == {clients[0], clients[2]}
-        for each in found.oldest:
-            assert (each.frontend, each.ref.backend, each.ref.server) == ("www", "shop", "web1")
-            assert each.age is not None
-            assert each.silence_left is not None
-            assert each.silence_left <= 10  # `timeout server`
+        assert {session.client for session in found.oldest} == {clients[0], clients[2]}
+        for session in found.oldest:
+            assert (session.frontend, session.ref.backend, session.ref.server) == ("www", "shop", "web1")
+            assert session.age is not None
+            assert session.silence_left is not None
+            assert session.silence_left <= 10  # `timeout server`
         (other,) = (await lb.sessions("other", "web1", 50)).oldest
         assert other.client == clients[1]
         assert await lb.sessions("shop", "web2", 50) == Sessions(0, ())

@@ -213,4 +213,4 @@ async def test_ready_is_not_advised_after_an_installation_that_failed(tmp_path: 
         stack.config_path.write_text(text)
         back = await rolldeck(stack, *out["rollback_command"].split()[1:], "--yes")
         assert back.code == 0, back.text
-        assert {own["web1"].admin for own in (await states(stack)).values()} == {0}
+        assert {servers["web1"].admin for servers in (await states(stack)).values()} == {0}

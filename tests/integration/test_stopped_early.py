@@ -17,9 +17,9 @@ from tests.support.rollouts import (
     OLD,
     Run,
     Running,
+    admin_states,
     send_signal,
     started,
-    states,
     tune,
     untouched,
     versions,
@@ -174,7 +174,7 @@ async def test_while_a_question_is_open(stack: Stack, number: signal.Signals, ap
         await operator.reads("take out web1?")
         await twice(operator.process, number, apart)
         assert_aborted(await operator.end())
-    assert {each.admin for own in (await states(stack)).values() for each in own.values()} == {0}
+    assert await admin_states(stack) == {0}
 
 
 @both
@@ -184,6 +184,6 @@ async def test_during_a_hook(stack: Stack, number: signal.Signals, apart: float)
     stack.config_path.write_text(f"{stack.config_path.read_text()}\n{hook}")
     run = await stopped(stack, *UPGRADE, number=number, apart=apart, at="hook")
     assert_aborted(run)
-    [ended] = [each for each in run.events if each["event"] == "rollout_ended"]
+    [ended] = [event for event in run.events if event["event"] == "rollout_ended"]
     assert (ended["result"], ended["pending"]) == ("aborted", ["web1", "web2"])
     assert not await asyncio.to_thread(lambda: Path(f"/proc/{file.read_text().strip()}").exists())

@@ -37,7 +37,7 @@ async def kill_while_web1_bakes(stack: Stack) -> None:
 
 def begun(events: list[dict[str, object]]) -> list[tuple[object, object]]:
     """Node and step of each that was begun."""
-    return [(each["node"], each["step"]) for each in events if each["event"] == "step_started"]
+    return [(event["node"], event["step"]) for event in events if event["event"] == "step_started"]
 
 
 async def test_a_node_killed_in_its_bake_is_taken_out_proven_and_baked_before_all_others(
@@ -78,8 +78,12 @@ async def test_a_bad_version_killed_in_its_bake_is_out_after_the_resume(
         assert UNPROVEN in resumed.err or "web1: left by rollout 1" in resumed.err
         assert begun(resumed.events)[0][0] == "web1"
         assert (resumed.ended["failed"], resumed.ended["upgraded"]) == (["web1"], [])
-        for own in (await states(stack)).values():
-            assert {name: each.admin for name, each in own.items()} == {"web1": MAINT, "web2": 0, "web3": 0}
+        for servers in (await states(stack)).values():
+            assert {name: server.admin for name, server in servers.items()} == {
+                "web1": MAINT,
+                "web2": 0,
+                "web3": 0,
+            }
         assert {name: await running_version(stack, name) for name in ("web2", "web3")} == {
             "web2": OLD,
             "web3": OLD,

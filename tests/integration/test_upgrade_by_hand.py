@@ -33,7 +33,7 @@ async def by_hand(stack: Stack, action: str, *arguments: str) -> list[tuple[int,
     """One change of web1 that must succeed; its state and weight on each load balancer afterwards."""
     run = await rolldeck(stack, action, "shop", "web1", "--yes", *arguments)
     assert run.code == 0, run.text
-    return [(own["web1"].admin, own["web1"].weight) for own in (await states(stack)).values()]
+    return [(servers["web1"].admin, servers["web1"].weight) for servers in (await states(stack)).values()]
 
 
 async def test_out_and_back_under_load(stack: Stack) -> None:
@@ -91,7 +91,7 @@ async def test_ready_refuses_a_dead_node_and_leaves_it_in_maintenance(stack: Sta
         report = await load.stop()
     assert run.code == 1, run.text
     assert_nothing_failed(report, at_least=100)
-    assert {own["web1"].admin for own in (await states(stack)).values()} == {MAINT}
+    assert {servers["web1"].admin for servers in (await states(stack)).values()} == {MAINT}
 
 
 async def test_status_says_what_is_out(stack: Stack) -> None:
@@ -100,10 +100,10 @@ async def test_status_says_what_is_out(stack: Stack) -> None:
     run = await rolldeck(stack, "status")
     assert run.code == 1
     assert "web1" in run.out.splitlines()[-1]
-    lines = [json.loads(each) for each in (await rolldeck(stack, "status", "--json")).out.splitlines()]
+    lines = [json.loads(line) for line in (await rolldeck(stack, "status", "--json")).out.splitlines()]
     out = [
-        (each["load_balancer"], each["server"])
-        for each in lines
-        if each["kind"] == "server" and not each["in_rotation"]
+        (row["load_balancer"], row["server"])
+        for row in lines
+        if row["kind"] == "server" and not row["in_rotation"]
     ]
     assert out == [("lb1", "web1")]

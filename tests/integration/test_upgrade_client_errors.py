@@ -62,12 +62,12 @@ async def stops_at_the_first_node(place: Path, fault: str, **options: str) -> No
             report = await load.stop()
         assert run.code == 1, run.text
         assert (run.ended["failed"], run.ended["pending"]) == (["web1"], ["web2"])
-        for own in (await states(stack)).values():
-            assert {name: each.admin for name, each in own.items()} == {"web1": MAINT, "web2": 0}
-        [failed] = [each for each in run.events if each["event"] == "node_failed"]
+        for servers in (await states(stack)).values():
+            assert {name: server.admin for name, server in servers.items()} == {"web1": MAINT, "web2": 0}
+        [failed] = [event for event in run.events if event["event"] == "node_failed"]
         assert failed["step"] == "verify"
         assert "clients saw" in failed["error"]
-        [traffic] = [each for each in run.events if each["event"] == "traffic"]
+        [traffic] = [event for event in run.events if event["event"] == "traffic"]
         assert traffic["errors"] > 0
         if fault == "does not answer":  # the last ones are still in flight when the rollout has ended
             assert traffic["errors"] <= report.total_failed

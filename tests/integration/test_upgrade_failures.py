@@ -14,6 +14,7 @@ from tests.support.rollouts import (
     MAINT,
     NEW,
     OLD,
+    admin_states,
     assert_nothing_failed,
     rolldeck,
     started,
@@ -38,8 +39,8 @@ async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
 
 
 async def assert_only_web1_is_out(stack: Stack) -> None:
-    for name, own in (await states(stack)).items():
-        assert {server: each.admin for server, each in own.items()} == {
+    for name, servers in (await states(stack)).items():
+        assert {name: server.admin for name, server in servers.items()} == {
             "web1": MAINT,
             "web2": 0,
         }, name
@@ -69,13 +70,13 @@ async def fails_at_web1(stack: Stack, strike: Callable[[], object] = lambda: Non
     assert (run.ended["upgraded"], run.ended["pending"]) == ([], ["web2"])
     [out] = run.ended["out_of_rotation"]
     assert (out["node"], out["intentional"]) == ("web1", False)
-    assert [each.partition(":")[0] for each in out["servers"]] == ["shop/web1 on lb1", "shop/web1 on lb2"]
+    assert [server.partition(":")[0] for server in out["servers"]] == ["shop/web1 on lb1", "shop/web1 on lb2"]
     assert out["commands"][0]["text"] == "rolldeck ready shop web1"
     assert {f"{name}: set server shop/web1 state ready" for name in stack.instances} <= set(
         command["text"] for command in out["commands"]
     )
     await assert_only_web1_is_out(stack)
-    failed: dict[str, Any] = next(each for each in run.events if each["event"] == "node_failed")
+    failed: dict[str, Any] = next(event for event in run.events if event["event"] == "node_failed")
     return failed
 
 
@@ -188,7 +189,7 @@ async def test_the_way_out_that_the_output_names(stack: Stack) -> None:
     assert way_back in failed.out
     back = await rolldeck(stack, *way_back.split()[1:], "--yes")
     assert back.code == 0, back.text
-    assert {each.admin for own in (await states(stack)).values() for each in own.values()} == {0}
+    assert await admin_states(stack) == {0}
     assert await versions(stack) == dict.fromkeys(stack.nodes, OLD)
 
 

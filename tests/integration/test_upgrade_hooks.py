@@ -30,8 +30,8 @@ def add_hook(stack: Stack, **settings: object) -> None:
 
 
 def fired(events: list[dict[str, Any]]) -> list[tuple[str, str, bool]]:
-    found = [each for each in events if each["event"] == "hook_fired"]
-    return [(each["moment"], each["node"], each["ok"]) for each in found]
+    found = [event for event in events if event["event"] == "hook_fired"]
+    return [(entry["moment"], entry["node"], entry["ok"]) for entry in found]
 
 
 async def test_a_start_hook_that_objects_touches_nothing(stack: Stack) -> None:
@@ -52,7 +52,7 @@ async def test_commands_are_told_of_a_whole_upgrade(stack: Stack) -> None:
     run = await upgrade(stack)
     assert run.code == 0, run.text
     heard = [json.loads(line) for line in told.read_text().splitlines()]
-    assert [(each["moment"], each["node"]) for each in heard] == [
+    assert [(payload["moment"], payload["node"]) for payload in heard] == [
         ("start", ""),
         ("node", "web1"),
         ("node", "web2"),
@@ -66,7 +66,7 @@ async def test_commands_are_told_of_a_whole_upgrade(stack: Stack) -> None:
         ("node", "web2", True),
         ("end", "", True),
     ]
-    assert [each["event"] for each in run.events[-2:]] == ["rollout_ended", "hook_fired"]
+    assert [event["event"] for event in run.events[-2:]] == ["rollout_ended", "hook_fired"]
 
 
 async def test_each_is_told_the_head_of_the_journal_and_a_changed_journal_has_another(stack: Stack) -> None:
@@ -75,7 +75,7 @@ async def test_each_is_told_the_head_of_the_journal_and_a_changed_journal_has_an
     run = await upgrade(stack)
     assert run.code == 0, run.text
     heads = [json.loads(line)["journal_head"] for line in told.read_text().splitlines()]
-    by_number = {each["seq"]: each["event"] for each in run.events}
+    by_number = {event["seq"]: event["event"] for event in run.events}
     found = []
     for head in heads:
         verified = await rolldeck(stack, "history", "verify", "--json", "--head", head)

@@ -15,6 +15,7 @@ from tests.support.rollouts import (
     MAINT,
     NEW,
     OLD,
+    admin_states,
     assert_nothing_failed,
     rolldeck,
     states,
@@ -43,7 +44,7 @@ async def managed(tmp_path: Path, manager: str, nodes: int = 2) -> AsyncIterator
 
 async def assert_upgraded(stack: Stack, version: str) -> None:
     assert await versions(stack) == dict.fromkeys(stack.nodes, version)
-    assert {state.admin for own in (await states(stack)).values() for state in own.values()} == {0}
+    assert await admin_states(stack) == {0}
 
 
 @needs_systemd

@@ -14,6 +14,7 @@ from tests.support.rollouts import (
     MAINT,
     NEW,
     OLD,
+    admin_states,
     assert_nothing_failed,
     rolldeck,
     states,
@@ -43,7 +44,7 @@ async def test_monit_over_openssh(tmp_path: Path, place: Path) -> None:
             assert run.code == 0, run.text
             assert_nothing_failed(report, at_least=100)
             assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
-            assert {each.admin for own in (await states(stack)).values() for each in own.values()} == {0}
+            assert await admin_states(stack) == {0}
             await a_start_that_is_pending_is_waited_for(stack)
             await what_monit_does_not_watch_is_said(stack)
     asked = [(where, command) for where, command in run.sent if "monit s" in command]

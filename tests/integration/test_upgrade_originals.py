@@ -16,6 +16,7 @@ from tests.support.rollouts import (
     NEW,
     Run,
     State,
+    admin_states,
     assert_nothing_failed,
     edit_haproxy,
     say,
@@ -67,7 +68,7 @@ async def test_states_and_weights_come_back_on_each_load_balancer(place: Path) -
         "web5": State(0, 1),
     }
     assert before["lb2"] == before["lb1"] | {"web4": State(0, 1)}
-    out = {each["node"]: (each["intentional"], each["commands"]) for each in run.ended["out_of_rotation"]}
+    out = {node["node"]: (node["intentional"], node["commands"]) for node in run.ended["out_of_rotation"]}
     assert out == {"web1": (True, []), "web3": (True, []), "web4": (True, [])}
 
 
@@ -76,13 +77,13 @@ async def test_ready_puts_back_what_a_human_had_out(place: Path) -> None:
         await say(stack, "set server shop/web1 state maint")
         run = await upgraded(stack, "--force-ready", "web1")
         assert run.ended["out_of_rotation"] == []
-        assert {each.admin for own in (await states(stack)).values() for each in own.values()} == {0}
+        assert await admin_states(stack) == {0}
 
 
 async def test_a_node_in_two_backends_under_two_names(place: Path) -> None:
     async with two_backends(place, "check inter 100ms") as stack:
         run = await upgraded(stack)
-        assert {each.admin for own in (await states(stack, "api")).values() for each in own.values()} == {0}
+        assert await admin_states(stack, "api") == {0}
     for state in ("drain", "maint", "ready"):
         for line in (f"set server shop/web1 state {state}", f"set server api/one state {state}"):
             assert sorted(where for where, sent in run.sent if sent == line) == ["lb1", "lb2"], line
@@ -91,7 +92,7 @@ async def test_a_node_in_two_backends_under_two_names(place: Path) -> None:
 async def test_servers_that_track_another(place: Path) -> None:
     async with two_backends(place, "track shop/{node}") as stack:
         run = await upgraded(stack)
-        assert {each.admin for own in (await states(stack, "api")).values() for each in own.values()} == {0}
+        assert await admin_states(stack, "api") == {0}
     assert not [sent for _, sent in run.sent if "api/one health" in sent], "HAProxy refuses that"
 
 
@@ -165,4 +166,4 @@ async def test_the_trap_that_the_gate_is_for(place: Path) -> None:
             await asyncio.sleep(0.5)
             report = await load.stop()
     assert report.total_failed > 0
-    assert {each.problem for each in report.failures} == {"503 Service Unavailable"}
+    assert {failure.problem for failure in report.failures} == {"503 Service Unavailable"}

@@ -68,8 +68,8 @@ async def assert_refused(stack: Stack, *words: str, arguments: tuple[str, ...] =
     run = await upgrade(stack, NEW, *arguments)
     assert run.code == 3, run.text
     assert "no changes made" in run.err
-    for each in words:
-        assert each in run.err, (each, run.err)
+    for text in words:
+        assert text in run.err, (text, run.err)
     assert run.out == "", "a rollout that never began has no events"
     assert (await untouched(stack), what_runs(stack)) == before
 
@@ -164,8 +164,8 @@ async def test_plan_shows_every_command_that_upgrade_sends(stack: Stack) -> None
     run = await upgrade(stack)
     assert run.code == 0, run.text
     for node in planned["nodes"]:
-        expected = [(each["target"], each["command"]) for each in node["commands"]]
-        writes = [each for each in run.sent if is_write(each[1]) and about(each, node["node"])]
+        expected = [(command["target"], command["command"]) for command in node["commands"]]
+        writes = [command for command in run.sent if is_write(command[1]) and about(command, node["node"])]
         assert sorted(writes) == sorted(expected)
 
 
@@ -215,8 +215,8 @@ async def test_a_version_that_is_nowhere_to_be_had(stack: Stack) -> None:
         assert f"web1, web2: {said}" in run.text, run.text
     planned = json.loads((await rolldeck(stack, "plan", "shop", "9.9.9", "--json")).out)
     found = [node["availability"] for node in planned["nodes"]]
-    assert {each["presence"] for each in found} == {"not_there"}
-    errors = [each["subject"] for each in planned["findings"] if each["severity"] == "error"]
+    assert {entry["presence"] for entry in found} == {"not_there"}
+    errors = [finding["subject"] for finding in planned["findings"] if finding["severity"] == "error"]
     assert errors == ["web1", "web2"]
     assert (await untouched(stack), what_runs(stack)) == before
 

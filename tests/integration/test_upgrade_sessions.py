@@ -56,7 +56,9 @@ async def test_a_session_that_outlives_the_deadline_is_finished_by_a_polite_stop
     request = await slow_request(stack, 10.0)
     run = await upgrade(stack, NEW, "--limit", "web1")
     assert run.code == 0, run.text
-    drained = next(each for each in run.events if each["event"] == "step_done" and each["step"] == "drain")
+    drained = next(
+        event for event in run.events if event["event"] == "step_done" and event["step"] == "drain"
+    )
     assert drained["detail"] == "forced to maintenance, 1 session left"
     assert (await request).status == 200, "the application ends what it has begun"
 
@@ -68,7 +70,7 @@ async def test_sessions_left_fail_keeps_the_old_version_running(stack: Stack) ->
     assert run.code == 1, run.text
     assert (run.ended["failed"], run.ended["put_back"]) == ([], ["web1"])  # it was never stopped
     assert run.ended["out_of_rotation"] == []
-    assert {each.admin for each in (await states(stack))["lb1"].values()} == {0}
+    assert {server.admin for server in (await states(stack))["lb1"].values()} == {0}
     assert (await request).status == 200
     assert (await versions(stack))["web1"] == OLD
 
@@ -81,8 +83,8 @@ async def test_sessions_left_shutdown_cuts_them_and_says_so(stack: Stack) -> Non
     [node] = [name for name in stack.nodes if await sessions(stack, name)]
     run = await upgrade(stack, NEW, "--limit", node)
     assert run.code == 0, run.text
-    notes = [each["text"] for each in run.events if each["event"] == "node_note"]
-    assert any("shut down (on_remaining_sessions)" in each for each in notes), notes
+    notes = [event["text"] for event in run.events if event["event"] == "node_note"]
+    assert any("shut down (on_remaining_sessions)" in note for note in notes), notes
     assert not (await reader.read()).endswith(b"0\r\n\r\n"), "the download is cut"
     writer.close()
 
@@ -99,7 +101,7 @@ async def test_clients_with_a_cookie_are_moved_by_maintenance(tmp_path: Path) ->
             run = await running.end()
             seen = await client
     assert run.code == 0, run.text
-    reasons = {each["reason"] for each in run.events if each["event"] == "waiting"}
+    reasons = {event["reason"] for event in run.events if event["event"] == "waiting"}
     assert "sessions: 1 on lb1" in reasons
     assert all(status == 200 for status, _ in seen)
     assert "web2" in [node for _, node in seen], "maintenance moves them"

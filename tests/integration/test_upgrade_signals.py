@@ -39,7 +39,7 @@ async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
 
 async def web1(stack: Stack) -> set[int]:
     """The administrative states of web1 on all load balancers."""
-    return {own["web1"].admin for own in (await states(stack)).values()}
+    return {servers["web1"].admin for servers in (await states(stack)).values()}
 
 
 async def interrupted(stack: Stack, kind: str, step: str, number: signal.Signals, times: int) -> Run:
@@ -61,10 +61,10 @@ async def interrupted(stack: Stack, kind: str, step: str, number: signal.Signals
 async def once_while_it_starts(stack: Stack, number: signal.Signals) -> Run:
     """It starts to the end and stays in maintenance."""
     run = await interrupted(stack, "step_started", "start", number, times=1)
-    done = [each["step"] for each in run.events if each["event"] == "step_done"]
+    done = [event["step"] for event in run.events if event["event"] == "step_done"]
     assert done == ["drain", "stop", "install", "start"]
-    [begun] = [each for each in run.events if each["event"] == "rollout_started"]
-    [asked] = [each for each in run.events if each["event"] == "abort_requested"]
+    [begun] = [event for event in run.events if event["event"] == "rollout_started"]
+    [asked] = [event for event in run.events if event["event"] == "abort_requested"]
     for event in (begun, asked):
         assert (event["via"], event["uid"]) == ("terminal", os.getuid())
     assert await web1(stack) == {MAINT}
@@ -98,9 +98,9 @@ async def test_a_terminal_that_goes_does_so_once_however_often_it_is_told(stack:
     tune(stack, "apps.shop.rollout", start_timeout=30)
     stack.add_release(NEW, start_delay=2.0)
     run = await interrupted(stack, "step_started", "start", signal.SIGHUP, times=2)
-    [request] = [each for each in run.events if each["event"] == "abort_requested"]
+    [request] = [event for event in run.events if event["event"] == "abort_requested"]
     assert not request["immediate"]
-    done = [each["step"] for each in run.events if each["event"] == "step_done"]
+    done = [event["step"] for event in run.events if event["event"] == "step_done"]
     assert done == ["drain", "stop", "install", "start"]
 
 
@@ -109,7 +109,7 @@ async def test_twice_ends_at_once(stack: Stack, number: signal.Signals) -> None:
     tune(stack, "apps.shop.rollout", start_timeout=60)
     stack.add_release(NEW, start_delay=60.0)
     run = await interrupted(stack, "step_started", "start", number, times=2)
-    requests = [each["immediate"] for each in run.events if each["event"] == "abort_requested"]
+    requests = [event["immediate"] for event in run.events if event["event"] == "abort_requested"]
     assert requests == [False, True]
     assert await web1(stack) == {MAINT}
     [out] = run.ended["out_of_rotation"]

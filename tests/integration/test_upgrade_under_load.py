@@ -9,10 +9,10 @@ from console.demo.load import Kind, Load
 from console.demo.stack import Stack
 from tests.support.rollouts import (
     NEW,
+    admin_states,
     assert_nothing_failed,
     edit_haproxy,
     rolldeck,
-    states,
     until,
     upgrade,
     versions,
@@ -40,16 +40,16 @@ async def upgraded_under_load(stack: Stack, *arguments: str, rate: float = RATE)
     assert sorted(run.ended["upgraded"]) == list(stack.nodes)
     assert run.ended["out_of_rotation"] == []
     assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
-    assert {each.admin for own in (await states(stack)).values() for each in own.values()} == {0}
+    assert await admin_states(stack) == {0}
     return run.events
 
 
 async def test_four_nodes_behind_two_haproxies(place: Path) -> None:
     async with world(place, port_check_from="node", transport="ssh") as stack:
         events = await upgraded_under_load(stack, rate=200)
-    order = [each["node"] for each in events if each["event"] == "node_upgraded"]
+    order = [event["node"] for event in events if event["event"] == "node_upgraded"]
     assert order == ["web1", "web2", "web3", "web4"]
-    done = [each["step"] for each in events if each["event"] == "step_done" and each["node"] == "web1"]
+    done = [event["step"] for event in events if event["event"] == "step_done" and event["node"] == "web1"]
     assert done == ["drain", "stop", "install", "start", "verify"]
 
 
@@ -68,12 +68,13 @@ async def test_every_version_of_haproxy(place: Path, binary: Path) -> None:
 async def test_a_batch_of_two_works_side_by_side(place: Path) -> None:
     async with world(place, instances=1) as stack:
         events = await upgraded_under_load(stack, "--serial", "2")
-    batches = [each["nodes"] for each in events if each["event"] == "batch_started"]
+    batches = [event["nodes"] for event in events if event["event"] == "batch_started"]
     assert batches == [["web1", "web2"], ["web3", "web4"]]
     moments = [
-        (each["event"], each["node"])
-        for each in events
-        if each["event"] == "node_upgraded" or (each["event"] == "step_started" and each["step"] == "drain")
+        (event["event"], event["node"])
+        for event in events
+        if event["event"] == "node_upgraded"
+        or (event["event"] == "step_started" and event["step"] == "drain")
     ]
     assert sorted(moments[:2]) == [("step_started", "web1"), ("step_started", "web2")]
 
@@ -86,16 +87,18 @@ async def test_slow_start_is_waited_for(place: Path) -> None:
     async with world(place, nodes=2, instances=1, backend_lines=["default-server slowstart 1s"]) as stack:
         await until(lambda: nothing_ramps(stack))  # the capacity that a plan counts on
         events = await upgraded_under_load(stack)
-    reasons = [each["reason"] for each in events if each["event"] == "waiting"]
-    assert any("slow start at" in each for each in reasons), reasons
+    reasons = [event["reason"] for event in events if event["event"] == "waiting"]
+    assert any("slow start at" in reason for reason in reasons), reasons
 
 
 async def test_servers_without_checks_go_by_their_own_health(place: Path) -> None:
     async with world(place, nodes=2, instances=1) as stack:
         await edit_haproxy(stack, lambda text: text.replace("default-server check", "default-server"))
         events = await upgraded_under_load(stack)
-    sent = [each["command"] for each in events if each["event"] == "command_finished"]
-    assert not any("health" in each for each in sent if each.startswith("set server")), "it never recovers"
+    sent = [event["command"] for event in events if event["event"] == "command_finished"]
+    assert not any("health" in command for command in sent if command.startswith("set server")), (
+        "it never recovers"
+    )
 
 
 async def test_a_second_run_has_nothing_to_do(place: Path) -> None:

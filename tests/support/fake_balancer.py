@@ -98,7 +98,7 @@ class FakeBalancer:
     def seen(self, backends: Sequence[str] = ()) -> Snapshot:
         if self.down:
             raise Unreachable(self.name, "connection refused")
-        shown = [each for each in self.servers.values() if not backends or each.ref.backend in backends]
+        shown = [server for server in self.servers.values() if not backends or server.ref.backend in backends]
         return Snapshot(
             info=Info(
                 self.name,
@@ -111,14 +111,14 @@ class FakeBalancer:
             level=self.level,
             backends=tuple(
                 Backend(name, "http", self.algorithm, self.cookie, self._counted(name))
-                for name in dict.fromkeys(each.ref.backend for each in shown)
+                for name in dict.fromkeys(server.ref.backend for server in shown)
             ),
-            servers=tuple(each.seen() for each in shown),
+            servers=tuple(server.seen() for server in shown),
         )
 
     def _counted(self, backend: str) -> RequestCounters:
         """Of the row of a backend: what clients were told, by its servers or by HAProxy."""
-        rows = [each.counters for each in self.servers.values() if each.ref.backend == backend]
+        rows = [server.counters for server in self.servers.values() if server.ref.backend == backend]
         told = sum(row.answered_5xx + row.broken // 2 for row in rows)
         return RequestCounters(
             total=sum(row.total for row in rows) + self.own_5xx,
@@ -159,7 +159,7 @@ class FakeBalancer:
         for line in command.split("; "):
             if not self.deaf:
                 self._carry_out(line)
-        taking = sum(each.seen().receives_traffic for each in self.servers.values())
+        taking = sum(server.seen().receives_traffic for server in self.servers.values())
         self.moves.append(Move(now, command, before, self.in_rotation(), taking))
         self.listener(CommandFinished(self.name, command, "\n", True, 0.001))
 
@@ -185,4 +185,4 @@ class FakeBalancer:
         return await self.faults.around("facts", lambda: self.config)
 
     def in_rotation(self) -> int:
-        return sum(each.seen().in_rotation for each in self.servers.values())
+        return sum(server.seen().in_rotation for server in self.servers.values())

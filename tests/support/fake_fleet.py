@@ -52,7 +52,7 @@ class World:
             balancer.begin()
         self.balancer_group = BalancerGroup(tuple(self.balancers.values()), (BACKEND,))
         self.application = Application(
-            "shop", tuple(_node(each) for each in self.nodes.values()), self.balancer_group, self.policy
+            "shop", tuple(_node(node) for node in self.nodes.values()), self.balancer_group, self.policy
         )
         self.rollout: Rollout | None = None
 
@@ -66,27 +66,27 @@ class World:
         return [self.server(name, instance) for instance in self.balancers]
 
     def admin(self, name: str) -> list[AdminState]:
-        return [each.seen().admin_state for each in self.servers(name)]
+        return [server.seen().admin_state for server in self.servers(name)]
 
     def sent(self, name: str = "") -> list[str]:
         """What all load balancers were told (of one node), in order on each of them."""
-        lines = [line for each in self.balancers.values() for _, line in each.sent]
+        lines = [line for balancer in self.balancers.values() for _, line in balancer.sent]
         return [line for line in lines if f"{BACKEND}/{name}" in line]
 
     def events(self, kind: type[E]) -> list[E]:
-        return [each.event for each in self.records if isinstance(each.event, kind)]
+        return [record.event for record in self.records if isinstance(record.event, kind)]
 
     def touched(self) -> bool:
         """Whether anything at all was asked of anybody."""
-        return bool(self.sent()) or any(each.asked for each in self.nodes.values())
+        return bool(self.sent()) or any(node.asked for node in self.nodes.values())
 
     def context(self, name: str = "web1", wanted: str | None = "2.0") -> StepContext:
         """What a step of this node is given, with its servers as they are now."""
         lines = self.servers(name)
         return StepContext(
-            node=next(each for each in self.application.nodes if each.name == name),
-            refs=tuple(each.ref for each in lines),
-            originals={each.ref: OriginalState.of(each.seen()) for each in lines},
+            node=next(node for node in self.application.nodes if node.name == name),
+            refs=tuple(line.ref for line in lines),
+            originals={line.ref: OriginalState.of(line.seen()) for line in lines},
             wanted=wanted,
             balancer_group=self.balancer_group,
             policy=self.policy,
@@ -137,7 +137,11 @@ class World:
         found: list[str] = []
 
         def look() -> bool:
-            found[:] = [each.id for each in self.control.questions if not subject or each.subject == subject]
+            found[:] = [
+                question.id
+                for question in self.control.questions
+                if not subject or question.subject == subject
+            ]
             return bool(found)
 
         await self.until(look)
@@ -146,7 +150,7 @@ class World:
 
 def steps(world: World, name: str) -> list[str]:
     """The steps that this node has begun, in order."""
-    return [each.step for each in world.events(StepStarted) if each.node == name]
+    return [event.step for event in world.events(StepStarted) if event.node == name]
 
 
 async def answer(world: World, choice: str, subject: str = "", times: int = 1) -> None:

@@ -243,4 +243,4 @@ class FakeHealth:
 
 
 def names(nodes: Iterable[FakeNode]) -> list[str]:
-    return [each.name for each in nodes]
+    return [node.name for node in nodes]

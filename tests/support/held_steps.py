@@ -33,7 +33,7 @@ async def held(stack: Stack, moment: Moment) -> AsyncIterator[Callable[[], None]
 
     Begin no load before: round robin gives each node one of the sessions that hold a drain.
     """
-    timeouts = (f"{each}_timeout" for each in ("drain", "stop", "install", "start", "verify"))
+    timeouts = (f"{step}_timeout" for step in ("drain", "stop", "install", "start", "verify"))
     tune(stack, "apps.shop.rollout", **dict.fromkeys(timeouts, PATIENCE))
     barrier = stack.directory / "barrier"
     barrier.touch()

@@ -83,7 +83,7 @@ def use_monit_over(stack: Stack, sshds: dict[str, Sshd]) -> None:
         path = f"{node.directory}/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         head = head.replace(old, f'ssh = "{sshds[name].alias}", prefix = "env PATH={path}"')
     ssh_config = stack.directory / "openssh_config"
-    ssh_config.write_text("".join(each.ssh_config.read_text() for each in sshds.values()))
+    ssh_config.write_text("".join(sshd.ssh_config.read_text() for sshd in sshds.values()))
     _, haproxy, tail = head.partition("[haproxy.")
     ssh = f'[ssh]\nconfig = "{ssh_config}"\n\n'
     stack.config_path.write_text(ssh + haproxy + tail + SECTIONS.format(directory=stack.directory) + rest)

@@ -60,9 +60,9 @@ def tune(stack: Stack, table: str, **values: object) -> None:
     """Set keys of one table of the stack's config.toml; strings, numbers and lists."""
     head, _, rest = stack.config_path.read_text().partition(f"[{table}]\n")
     own, separator, tail = rest.partition("\n[")
-    lines = [each for each in own.splitlines() if each.split(" = ")[0] not in values]
+    lines = [line for line in own.splitlines() if line.split(" = ")[0] not in values]
     lines += [f"{key} = {json.dumps(value)}" for key, value in values.items()]
-    text = "\n".join(each for each in lines if each)
+    text = "\n".join(line for line in lines if line)
     stack.config_path.write_text(f"{head}[{table}]\n{text}\n{separator}{tail}")
 
 
@@ -98,9 +98,9 @@ class Run:
     @property
     def sent(self) -> list[tuple[str, str]]:
         """Load balancer or node, and each command that was sent to it."""
-        sent = [each for each in self.events if each["event"] == "command_finished"]
+        sent = [event for event in self.events if event["event"] == "command_finished"]
         return [
-            (each["target"], each["command"].removeprefix("set severity-output number; ")) for each in sent
+            (event["target"], event["command"].removeprefix("set severity-output number; ")) for event in sent
         ]
 
 
@@ -224,6 +224,13 @@ async def states(stack: Stack, backend: str = "shop") -> dict[str, dict[str, Sta
     }
 
 
+async def admin_states(stack: Stack, backend: str = "shop") -> set[int]:
+    """Every administrative state that any server has on any load balancer; {0} when all are ready."""
+    return {
+        server.admin for servers in (await states(stack, backend)).values() for server in servers.values()
+    }
+
+
 async def untouched(stack: Stack) -> dict[str, list[dict[str, str]]]:
     """All of `show servers state` that does not move by itself: neither age nor what checks do."""
     moving = ("srv_time_since_last_change", "srv_check_")
@@ -280,7 +287,9 @@ async def until_up(stack: Stack, *backends: str) -> None:
     """Wait until every server of these backends is in rotation on every load balancer."""
 
     async def up() -> bool:
-        return all([set((await statuses(stack, each)).values()) <= {"UP", "no check"} for each in backends])
+        return all(
+            [set((await statuses(stack, backend)).values()) <= {"UP", "no check"} for backend in backends]
+        )
 
     await until(up)
 

@@ -150,14 +150,14 @@ class Agent:
 @asynccontextmanager
 async def _running(*agents: Agent) -> AsyncIterator[None]:
     try:
-        for each in agents:
-            await each.start()
-        for each in agents:
-            await each.ready()
+        for agent in agents:
+            await agent.start()
+        for agent in agents:
+            await agent.ready()
         yield
     finally:
-        for each in agents:
-            await each.kill()
+        for agent in agents:
+            await agent.kill()
 
 
 @asynccontextmanager
@@ -176,11 +176,11 @@ async def running_consul(
 async def three_servers(folder: Path) -> AsyncIterator[list[Agent]]:
     """Three servers that elect a leader."""
     ports = [_ports() for _ in range(3)]
-    joins = [f"-retry-join=127.0.0.1:{each['serf_lan']}" for each in ports]
+    joins = [f"-retry-join=127.0.0.1:{own['serf_lan']}" for own in ports]
     agents = [
         Agent(
             folder / f"consul{number}",
-            each,
+            own,
             [
                 "-server",
                 "-bootstrap-expect=3",
@@ -190,7 +190,7 @@ async def three_servers(folder: Path) -> AsyncIterator[list[Agent]]:
                 *joins,
             ],
         )
-        for number, each in enumerate(ports)
+        for number, own in enumerate(ports)
     ]
     async with _running(*agents):
         yield agents
@@ -199,7 +199,7 @@ async def three_servers(folder: Path) -> AsyncIterator[list[Agent]]:
 @asynccontextmanager
 async def client_of(servers: Sequence[Agent], folder: Path) -> AsyncIterator[Agent]:
     """An agent that is no server, as each machine has one."""
-    joins = [f"-retry-join=127.0.0.1:{each.ports['serf_lan']}" for each in servers]
+    joins = [f"-retry-join=127.0.0.1:{server.ports['serf_lan']}" for server in servers]
     agent = Agent(folder / "client", _ports(), ["-node=client", f"-data-dir={folder}/client-data", *joins])
     async with _running(agent):
         yield agent
