@@ -212,11 +212,11 @@ class _LastLine(asyncio.Protocol):
     """Keeps the end of a command's standard error."""
 
     def __init__(self) -> None:
-        self._kept = b""
+        self._end = b""
         self._ended = asyncio.Event()
 
     def data_received(self, data: bytes) -> None:
-        self._kept = (self._kept + data)[-MAX_ERROR_BYTES:]
+        self._end = (self._end + data)[-MAX_ERROR_BYTES:]
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._ended.set()
@@ -226,7 +226,7 @@ class _LastLine(asyncio.Protocol):
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LINGER_S):
                 await self._ended.wait()
-        lines = self._kept.decode(errors="replace").strip().splitlines()
+        lines = self._end.decode(errors="replace").strip().splitlines()
         return lines[-1].strip() if lines else ""
 
 
@@ -264,8 +264,8 @@ class WebHook(_ConfiguredHook):
 
         headers = {"User-Agent": USER_AGENT, "Content-Type": "application/json", **UNENCODED}
         settings, timeout = self.settings, self.settings.timeout
-        places = (settings.token_env, settings.token_file, settings.token_command)
-        token = await load_secret(*places, f"{self.what}.token")
+        sources = (settings.token_env, settings.token_file, settings.token_command)
+        token = await load_secret(*sources, f"{self.what}.token")
         if token is not None:
             headers["Authorization"] = authorization_header(token, f"{self.what}.token")
         tls = await asyncio.to_thread(load_authorities)

@@ -110,15 +110,15 @@ def write_private(path: Path, content: bytes, *, replace: bool) -> None:
     if replace:
         _check_replaceable(path)
     # A name that nobody can have taken before us, in a folder that others may write too.
-    place = path.with_name(f".{path.name[:200]}.{secrets.token_hex(8)}") if replace else path
-    file = os.open(place, os.O_WRONLY | _NEW, 0o600)
+    target = path.with_name(f".{path.name[:200]}.{secrets.token_hex(8)}") if replace else path
+    file = os.open(target, os.O_WRONLY | _NEW, 0o600)
     try:
         with open(file, "wb") as stream:
             stream.write(content)
         if replace:
-            os.replace(place, path)
+            os.replace(target, path)
     except BaseException:
-        os.unlink(place)
+        os.unlink(target)
         raise
 
 

@@ -65,8 +65,8 @@ async def load_secret(env: str, file: str, command: str, what: str) -> Secret | 
     Raises:
         ConfigError: more than one place, nothing there, or a file that others can read.
     """
-    places = {"_env": env, "_file": file, "_command": command}
-    given = [suffix for suffix, value in places.items() if value]
+    sources = {"_env": env, "_file": file, "_command": command}
+    given = [suffix for suffix, value in sources.items() if value]
     if not given:
         return None
     if len(given) > 1:

@@ -230,10 +230,10 @@ def wrong_placeholders(settings: msgspec.Struct, key: str) -> Iterator[tuple[str
             continue
         table = isinstance(value, dict)
         texts = {f"{here}.{item}": text for item, text in value.items()} if table else {here: value}
-        for place, text in texts.items():
+        for path, text in texts.items():
             problem = wrong_placeholder(text, allowed[field]) if isinstance(text, str) else ""
             if problem:
-                yield place, problem
+                yield path, problem
 
 
 def wrong_placeholder(template: str, allowed: Placeholders) -> str:
@@ -245,8 +245,8 @@ def wrong_placeholder(template: str, allowed: Placeholders) -> str:
                 return _describe_problem(match[0], name, allowed)
         return ""
     rest = PLACEHOLDER.sub(lambda match: "" if match[1] in allowed.names else match[0], template)
-    left = _BRACES.search(rest)
-    return _describe_problem(left[0], left[0].strip("${} "), allowed) if left else ""
+    unfilled = _BRACES.search(rest)
+    return _describe_problem(unfilled[0], unfilled[0].strip("${} "), allowed) if unfilled else ""
 
 
 @functools.cache

@@ -99,48 +99,50 @@ def describe_error(what: str, error: Exception, settings: ConsulSettings, *, tok
     """
     import consul
 
-    said = f"{str(error).strip():.{MAX_ANSWER_CHARS}}" or type(error).__name__
+    message = f"{str(error).strip():.{MAX_ANSWER_CHARS}}" or type(error).__name__
     if isinstance(error, consul.ACLPermissionDenied):
-        return PermissionDenied(NAME, f"{what}: permission denied; {_describe_denial(said, token)} ({said})")
+        return PermissionDenied(
+            NAME, f"{what}: permission denied; {_describe_denial(message, token)} ({message})"
+        )
     if not isinstance(error, consul.ConsulException):
-        return Unreachable(NAME, f"{what}: {_describe_failure(error, said, settings)}")
+        return Unreachable(NAME, f"{what}: {_describe_failure(error, message, settings)}")
     if isinstance(error, consul.ACLDisabled):
-        return Refused(NAME, f"{what}: a token was given, and the agent has no ACLs ({said})")
-    if "Namespaces are a Consul Enterprise feature" in said:
-        return Refused(NAME, f"{what}: this Consul has no namespaces; leave `namespace` out ({said})")
-    if "No cluster leader" in said:
+        return Refused(NAME, f"{what}: a token was given, and the agent has no ACLs ({message})")
+    if "Namespaces are a Consul Enterprise feature" in message:
+        return Refused(NAME, f"{what}: this Consul has no namespaces; leave `namespace` out ({message})")
+    if "No cluster leader" in message:
         return Unreachable(NAME, f"{what}: the servers have no leader at the moment")
-    if said.startswith("5"):
-        return Unreachable(NAME, f"{what}: {said}")
-    return Refused(NAME, f"{what}: {said}")
+    if message.startswith("5"):
+        return Unreachable(NAME, f"{what}: {message}")
+    return Refused(NAME, f"{what}: {message}")
 
 
-def _describe_denial(said: str, token: bool) -> str:
+def _describe_denial(message: str, token: bool) -> str:
     if not token:
         return "no token is given: see token_env, token_file and token_command"
-    if "ACL not found" in said:
+    if "ACL not found" in message:
         where = f"token_env, token_file, token_command or {TOKEN_ENV}"
         return f"Consul does not know the token, which {where} gives"
     return "the token lacks a policy for it"
 
 
-def _describe_failure(error: Exception, said: str, settings: ConsulSettings) -> str:
+def _describe_failure(error: Exception, message: str, settings: ConsulSettings) -> str:
     import httpx
 
     where = settings.address
     if isinstance(error, httpx.TimeoutException):
         return f"no answer from {where} within {settings.timeout:g} s"
-    if "CERTIFICATE_VERIFY_FAILED" in said:
-        look = "the host in `address`" if "match" in said else "ca_file"
-        return f"{where} is not trusted: {said}; see {look}"
-    if "WRONG_VERSION_NUMBER" in said:
-        return f"{where} cannot be reached: {said}; does it speak http?"
+    if "CERTIFICATE_VERIFY_FAILED" in message:
+        look = "the host in `address`" if "match" in message else "ca_file"
+        return f"{where} is not trusted: {message}; see {look}"
+    if "WRONG_VERSION_NUMBER" in message:
+        return f"{where} cannot be reached: {message}; does it speak http?"
     if isinstance(error, httpx.ConnectError):
-        return f"{where} cannot be reached: {said}"
+        return f"{where} cannot be reached: {message}"
     if settings.scheme == "https" and isinstance(
         error, ssl.SSLError | httpx.NetworkError | httpx.ProtocolError
     ):
         # An agent that refuses who asks says so after its own handshake, or only closes the connection.
         look = "does it trust client_cert?" if settings.client_cert else "does it want a client_cert?"
-        return f"{where} has ended the connection: {said}; {look}"
-    return f"{where}: {said}"
+        return f"{where} has ended the connection: {message}; {look}"
+    return f"{where}: {message}"

@@ -184,11 +184,11 @@ class Consul:
     ) -> tuple[int, T]:
         """Read now or after the next change, and return the index for the next call too."""
         block = {"index": index, "wait": f"{wait:g}s"} if index else {}
-        said, found = await self._call(what, lambda api: call(api, **block))
+        index_text, found = await self._call(what, lambda api: call(api, **block))
         try:
-            after = int(said)
+            after = int(index_text)
         except ValueError as error:
-            raise UnreadableReply(NAME, f"{what}: an index that is no number: {said!r}") from error
+            raise UnreadableReply(NAME, f"{what}: an index that is no number: {index_text!r}") from error
         if after < index or not after:  # a restored or new server begins to count again
             # The next request will not block, and the caller may go on for ever.
             await asyncio.sleep(INDEX_RESET_PAUSE_S)
@@ -203,31 +203,31 @@ class Consul:
         passing: tuple[type[Exception], ...] = (),
     ) -> T:
         api = await self._open()
-        begun = time.monotonic()
+        started = time.monotonic()
         import consul
         import httpx
 
-        said, ok = "", False
+        reply, ok = "", False
         try:
             result = await call(api)
             ok = True
             if WIRE.isEnabledFor(logging.DEBUG):  # of thousands of instances it takes as long as reading them
-                said = f"{result!r:.200}"
+                reply = f"{result!r:.200}"
             return result
         except passing:
             raise
         except (httpx.HTTPError, ssl.SSLError, consul.ConsulException) as error:
-            said = str(error)
+            reply = str(error)
             raise describe_error(what, error, self._settings, token=bool(api.token)) from None
         except (
             ValueError,
             AttributeError,
             RecursionError,
         ) as error:  # py-consul's, of JSON that is none of Consul's
-            said = repr(error)
+            reply = repr(error)
             raise UnreadableReply(NAME, f"{what}: the answer is not understood") from None
         finally:
-            log_exchange(NAME, what, said, ok, time.monotonic() - begun)
+            log_exchange(NAME, what, reply, ok, time.monotonic() - started)
 
     async def _open(self) -> "Api":
         async with self._opening:

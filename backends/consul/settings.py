@@ -111,8 +111,8 @@ class ConsulSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
         Raises:
             ConfigError: more than one place for the key is given, there is nothing there, or it is too short.
         """
-        places = (self.signing_key_env, self.signing_key_file, self.signing_key_command)
-        key = await load_secret(*places, "consul.signing_key")
+        sources = (self.signing_key_env, self.signing_key_file, self.signing_key_command)
+        key = await load_secret(*sources, "consul.signing_key")
         if key is None:
             return None
         return Signer(check_key(key, "consul.signing_key"), f"{self.prefix}/{application}")

@@ -49,16 +49,16 @@ def parse_address(text: str) -> Address:
     Raises:
         ValueError: the text says what was found and what was expected.
     """
-    shown = f"{text[:MAX_ADDRESS_CHARS]!r}"
+    quoted = f"{text[:MAX_ADDRESS_CHARS]!r}"
     if len(text) > MAX_ADDRESS_CHARS or not text.isprintable():  # `urlsplit` would pass over line breaks
-        raise ValueError(f"{shown}: expected {FORMS}, at most {MAX_ADDRESS_CHARS} printable characters")
+        raise ValueError(f"{quoted}: expected {FORMS}, at most {MAX_ADDRESS_CHARS} printable characters")
     url = _split(text)
     if url.query or url.fragment or url.password is not None:
-        raise ValueError(f"{shown}: expected {FORMS}, with nothing more in it")
+        raise ValueError(f"{quoted}: expected {FORMS}, with nothing more in it")
     try:
         port = url_port(url)
     except NotInert as error:
-        raise ValueError(f"{shown}: {error}") from None
+        raise ValueError(f"{quoted}: {error}") from None
     match url.scheme:
         case "unix" if not url.netloc and url.path.startswith("/"):
             return UnixAddress(url.path)
@@ -67,7 +67,7 @@ def parse_address(text: str) -> Address:
         case "ssh" if url.hostname and len(url.path) > 1:
             user = check_inert(url.username) if url.username else ""
             return SshAddress(user, check_inert(url_host(url)), port or 0, url.path)
-    raise ValueError(f"{shown}: expected {FORMS}")
+    raise ValueError(f"{quoted}: expected {FORMS}")
 
 
 def _split(text: str) -> SplitResult:

@@ -165,13 +165,13 @@ def _compile_pattern(header: tuple[str, ...], wanted: Wanted) -> re.Pattern[str]
             return None
         begins.add(at)
         ends.add(at + len(run) - 1)
-    last = max(place for place, name in enumerate(header) if place in ends or name in wanted.numbers)
+    last = max(index for index, name in enumerate(header) if index in ends or name in wanted.numbers)
     text = f"[^{wanted.separator}\n]*+"
     fields = []
-    for place, name in enumerate(header[: last + 1]):
+    for index, name in enumerate(header[: last + 1]):
         least = 0 if name in wanted.optional else 1
         field = f"[0-9]{{{least},18}}+" if name in wanted.numbers else text
-        fields.append("(" * (place in begins) + field + ")" * (place in ends))
+        fields.append("(" * (index in begins) + field + ")" * (index in ends))
     rest = f"{wanted.separator}[^\n]*+" if last + 1 < len(header) else ""
     return re.compile(f"^{wanted.separator.join(fields)}{rest}$", re.MULTILINE)
 

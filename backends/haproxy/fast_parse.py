@@ -186,7 +186,7 @@ def _take_out_others(stat: Rows) -> tuple[Rows, list[Row]]:
 def _pick_fields(header: tuple[str, ...], cells: list[str], names: tuple[str, ...]) -> Row:
     """Return the named fields of a row; those that this HAProxy does not have are empty."""
     present, absent = _locate_fields(header, names)
-    return {**{name: cells[place] for name, place in present}, **dict.fromkeys(absent, "")}
+    return {**{name: cells[at] for name, at in present}, **dict.fromkeys(absent, "")}
 
 
 @lru_cache(maxsize=16)

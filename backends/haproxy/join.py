@@ -32,9 +32,9 @@ def join(
     """
     backends = tuple(build_backend(instance, row) for row in stat if row["type"] == BACKEND_ROW)
     rows = {(row["iid"], row["sid"]): row for row in stat if row["type"] == SERVER_ROW}
-    shown = {row["iid"] for row in stat}
+    proxy_ids = {row["iid"] for row in stat}
     # A backend that `show stat` does not show is HAProxy's own: 2.2 has one called MASTER.
-    states = {(row["be_id"], row["srv_id"]): row for row in state if row["be_id"] in shown}
+    states = {(row["be_id"], row["srv_id"]): row for row in state if row["be_id"] in proxy_ids}
     if rows.keys() != states.keys():
         odd = rows.keys() ^ states.keys()
         names = [rows[key]["svname"] if key in rows else states[key]["srv_name"] for key in odd]

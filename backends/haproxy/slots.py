@@ -65,7 +65,7 @@ def find_empty_slots(out: Mapping[int, Line], all_lines: Callable[[], Iterable[L
         out: the lines that `may_be_empty`, by any number.
         all_lines: all of that load balancer; called only when those that are out do not tell.
     """
-    places = Counter(_endpoint_of(line) for line in out.values() if _is_disabled(line))
+    endpoints = Counter(_endpoint_of(line) for line in out.values() if _is_disabled(line))
     unresolved = [source for line in out.values() if _is_unresolved(line) and (source := _source_of(line))]
     sources = Counter(unresolved)
     alone = {source for source, count in sources.items() if count == 1}
@@ -74,7 +74,7 @@ def find_empty_slots(out: Mapping[int, Line], all_lines: Callable[[], Iterable[L
     remote = _find_remote_backends(local, all_lines)
 
     def is_empty(line: Line) -> bool:
-        if _is_disabled(line) and places[_endpoint_of(line)] > 1:
+        if _is_disabled(line) and endpoints[_endpoint_of(line)] > 1:
             return True
         if _is_disabled(line) and _is_loopback(line.address):
             return line.backend in remote
@@ -90,14 +90,14 @@ def find_empty_slots(out: Mapping[int, Line], all_lines: Callable[[], Iterable[L
 def _find_shared_sources(alone: set[Source], all_lines: Callable[[], Iterable[Line]]) -> set[Source]:
     """Return the sources from which another line comes too; this looks no further than it has to."""
     counts: Counter[Source] = Counter()
-    left, found = set(alone), set[Source]()
+    remaining, found = set(alone), set[Source]()
     for source in map(_source_of, all_lines()) if alone else ():
-        if source in left:
+        if source in remaining:
             counts[source] += 1
             if counts[source] > 1:
-                left.discard(source)
+                remaining.discard(source)
                 found.add(source)
-                if not left:
+                if not remaining:
                     break
     return found
 

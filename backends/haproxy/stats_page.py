@@ -94,7 +94,7 @@ class StatsPage:
         import httpx
 
         await self._load_password()
-        begun, received, whole = time.monotonic(), bytearray(), False
+        started, received, whole = time.monotonic(), bytearray(), False
         try:
             # httpx's own time-out starts again with each byte that arrives
             async with asyncio.timeout(2 * self._settings.timeout):
@@ -108,7 +108,7 @@ class StatsPage:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Unreachable(self._name, f"{self._url}: {error}") from error
         finally:
-            log_exchange(self._name, f"GET {self._url}", received, whole, time.monotonic() - begun)
+            log_exchange(self._name, f"GET {self._url}", received, whole, time.monotonic() - started)
         return await run_beside(len(received), decode, received)
 
     async def _receive(self) -> bytearray:
@@ -143,8 +143,8 @@ class StatsPage:
     def _judge(self, response: "httpx.Response") -> None:
         status = response.status_code
         if status in (401, 403):
-            asked = "user name or password refused" if self._settings.username else "asks for a login"
-            raise PermissionDenied(self._name, f"{self._url}: {asked} (HTTP {status})")
+            refusal = "user name or password refused" if self._settings.username else "asks for a login"
+            raise PermissionDenied(self._name, f"{self._url}: {refusal} (HTTP {status})")
         if status != 200:
             raise UnreadableReply(self._name, f"{self._url}: HTTP {status} instead of the page")
 

@@ -69,12 +69,12 @@ class WebClient:
         import httpx
 
         client = await self._opened()
-        begun = time.monotonic()
-        said = "(no whole reply)"
+        started = time.monotonic()
+        reply = "(no whole reply)"
         try:
             async with asyncio.timeout(self._settings.timeout):
                 page = await self._get(client, url)
-            said = f"{page.status}\n{page.body}"
+            reply = f"{page.status}\n{page.body}"
             return page
         except (TimeoutError, httpx.TimeoutException):
             problem = f"timed out after {self._settings.timeout:g} s"
@@ -87,7 +87,7 @@ class WebClient:
             request = "\n".join(
                 (f"GET {url}", *(f"{name}: {value}" for name, value in client.headers.items()))
             )
-            log_exchange(url, request, said, said[:1].isdigit(), time.monotonic() - begun)
+            log_exchange(url, request, reply, reply[:1].isdigit(), time.monotonic() - started)
 
     async def _get(self, client: "httpx.AsyncClient", url: str) -> Page:
         """Get a page, and follow redirects here: httpx would read all of their bodies, even endless ones."""

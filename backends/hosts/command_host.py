@@ -138,19 +138,19 @@ class CommandHost(ABC):
         if record and self._listener:
             self._listener(CommandSending(self._name, line))
         capture = self._capture(track, limit)
-        begun = time.monotonic()
+        started_s = time.monotonic()
         try:
             async with self._telling(track and record, line, capture):
                 await self._execute(self._argv(command, track), capture, timeout)
         except BackendError as error:
-            self._record(record, line, error.problem, False, begun)
+            self._record(record, line, error.problem, False, started_s)
             raise
         except asyncio.CancelledError:
-            self._record(record, line, "(no longer waited for; it may still be running)", False, begun)
+            self._record(record, line, "(no longer waited for; it may still be running)", False, started_s)
             raise
-        result = self._result(line, capture, begun)
+        result = self._result(line, capture, started_s)
         cut = f"… ({capture.received:,} bytes, of which the rest was left out)" if result.truncated else ""
-        self._record(record, line, f"{result.stdout}{result.stderr}{cut}", result.ok, begun)
+        self._record(record, line, f"{result.stdout}{result.stderr}{cut}", result.ok, started_s)
         return result
 
     async def alive(self, pid: int, started: int = 0) -> bool:
@@ -206,10 +206,10 @@ class CommandHost(ABC):
 
     async def _query(self, argv: Sequence[str]) -> CommandResult:
         """Run this as it is, without sudo and prefix; never recorded."""
-        capture, begun = self._capture(False, self._max_output), time.monotonic()
+        capture, started_s = self._capture(False, self._max_output), time.monotonic()
         await self._execute(argv, capture, SUDO_TIMEOUT_S)
         line = shlex.join(argv)
-        result = self._result(line, capture, begun)
+        result = self._result(line, capture, started_s)
         log_exchange(self._name, line, f"{result.stdout}{result.stderr}", result.ok, result.seconds)
         return result
 
@@ -272,7 +272,7 @@ class CommandHost(ABC):
                 problem += f"; its last line: {line[0]}"
             raise UnknownOutcome(self._name, problem, pid=capture.pid, started=capture.started)
 
-    def _result(self, line: str, capture: Capture, begun: float) -> CommandResult:
+    def _result(self, line: str, capture: Capture, started_s: float) -> CommandResult:
         assert capture.exit_status is not None  # noqa: S101 - _execute raises otherwise
         return CommandResult(
             target=self._name,
@@ -280,12 +280,12 @@ class CommandHost(ABC):
             exit_status=capture.exit_status,
             stdout=capture.stdout,
             stderr=capture.stderr,
-            seconds=time.monotonic() - begun,
+            seconds=time.monotonic() - started_s,
             truncated=capture.truncated,
         )
 
-    def _record(self, wanted: bool, line: str, reply: str, ok: bool, begun: float) -> None:
-        seconds = time.monotonic() - begun
+    def _record(self, wanted: bool, line: str, reply: str, ok: bool, started_s: float) -> None:
+        seconds = time.monotonic() - started_s
         if not wanted:
             log_exchange(self._name, line, reply, ok, seconds)
         elif self._listener:

@@ -62,18 +62,18 @@ def explain(offered: OfferedKey, files: Sequence[str], add_command: str, *, keep
             f", and set `known_hosts = {json.dumps(USER_FILES[0])}` in [ssh], because UserKnownHostsFile of"
             " the ssh configuration keeps no keys"
         )
-    shown = f"{offered.key.get_algorithm()} {offered.key.get_fingerprint()}"
+    key_text = f"{offered.key.get_algorithm()} {offered.key.get_fingerprint()}"
     conflict = _conflict(offered, files)
     if conflict is None:
         return (
-            f"the host key of {offered.pattern} is not known: it offers {shown}, and it is not in "
+            f"the host key of {offered.pattern} is not known: it offers {key_text}, and it is not in "
             f"{' or '.join(files) or 'any file'}; compare that with the host's own "
             f"(ssh-keygen -l) and add it: {add_command}"
         )
     file, line, known = conflict
     forget = shlex.join(("ssh-keygen", "-R", offered.pattern, "-f", file))
     return (
-        f"the host key of {offered.pattern} HAS CHANGED: it offers {shown}, but {file} line {line} "
+        f"the host key of {offered.pattern} HAS CHANGED: it offers {key_text}, but {file} line {line} "
         f"says {known.get_algorithm()} {known.get_fingerprint()}; somebody may be intercepting it. "
         f"If the host was reinstalled, forget the old key: {forget}; then add the new: {add_command}"
     )

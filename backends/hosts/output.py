@@ -42,7 +42,7 @@ class Capture:
         self._streams = (bytearray(), bytearray())
         self._over = asyncio.Event()
         self._closed = asyncio.Event()
-        self._told = asyncio.Event()
+        self._pid_known = asyncio.Event()
 
     @property
     def received(self) -> int:
@@ -102,12 +102,12 @@ class Capture:
 
     async def wait_for_pid(self) -> None:
         """Wait until it has said its process id."""
-        await self._told.wait()
+        await self._pid_known.wait()
 
     def _look_for_pid(self, stream: bytearray) -> None:
         if found := _PID_LINE.search(stream, self._line):
             self.pid, self.started = int(found[1]), int(found[2] or 0)
-            self._told.set()
+            self._pid_known.set()
             del stream[found.start() : found.end()]
         self._line = stream.rfind(b"\n", self._line) + 1 or self._line
-        self._tracking = not self._told.is_set() and len(stream) < _MAX_PREAMBLE_BYTES
+        self._tracking = not self._pid_known.is_set() and len(stream) < _MAX_PREAMBLE_BYTES

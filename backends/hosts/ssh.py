@@ -168,7 +168,7 @@ class SshHost(CommandHost):
                 self._attempts += 1
             return self._link
 
-    async def _why_no_socket(self, path: str, said: str) -> BackendError:
+    async def _why_no_socket(self, path: str, message: str) -> BackendError:
         """Find out why a socket could not be opened, which sshd does not report."""
         quoted = shlex.quote(path)
         script = f"test -e {quoted} || echo missing; test -w {quoted} || echo denied"
@@ -176,16 +176,16 @@ class SshHost(CommandHost):
         try:
             await self._start_and_await(f"sh -c {shlex.quote(script)}", capture, 10)
         except (Unreachable, UnknownOutcome):
-            return Unreachable(self._name, f"{path}: {said}")
+            return Unreachable(self._name, f"{path}: {message}")
         match capture.stdout.split():
             case []:
                 problem = "nothing listens there, or sshd forbids it (AllowStreamLocalForwarding)"
                 return Unreachable(self._name, f"{path}: {problem}")
             case ["denied"]:
-                return PermissionDenied(self._name, f"{path}: permission denied ({said})")
+                return PermissionDenied(self._name, f"{path}: permission denied ({message})")
             case ["missing", *_]:
-                return Unreachable(self._name, f"{path}: no such socket ({said})")
-        return Refused(self._name, f"{path}: {said}")
+                return Unreachable(self._name, f"{path}: no such socket ({message})")
+        return Refused(self._name, f"{path}: {message}")
 
 
 class _NotStarted(Exception):

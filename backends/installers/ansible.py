@@ -79,8 +79,8 @@ def _find_reason(lines: Sequence[str]) -> str:
     except msgspec.DecodeError:
         return shorten("; ".join(line.strip() for line in last_lines("\n".join(lines))), MAX_DETAIL_CHARS)
     texts = (fields.get(name) for name in _MESSAGES)
-    said = dict.fromkeys("; ".join(last_lines(text)) for text in texts if isinstance(text, str))
-    return shorten("; ".join(text for text in said if text), MAX_DETAIL_CHARS) or "(no message)"
+    messages = dict.fromkeys("; ".join(last_lines(text)) for text in texts if isinstance(text, str))
+    return shorten("; ".join(text for text in messages if text), MAX_DETAIL_CHARS) or "(no message)"
 
 
 _ONE_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@%+=-]*")
@@ -140,8 +140,8 @@ class AnsibleInstall(CommandSequence, kw_only=True, frozen=True, tag="ansible"):
         others = sorted((hosts or frozenset()) - _CONSOLE)
         # Of a pattern of the operator's own, more than one host may well be wanted.
         if len(others) > 1 and _ONE_VALUE.fullmatch(self.limit):
-            shown = ", ".join(others[:_MAX_SHOWN_HOSTS]) + (", …" if len(others) > _MAX_SHOWN_HOSTS else "")
-            problem = f"the limit {limit!r} is {len(others)} hosts for Ansible ({shown}); expected one"
+            names = ", ".join(others[:_MAX_SHOWN_HOSTS]) + (", …" if len(others) > _MAX_SHOWN_HOSTS else "")
+            problem = f"the limit {limit!r} is {len(others)} hosts for Ansible ({names}); expected one"
             return Availability(Presence.NOT_THERE, problem)
         return Availability(Presence.NOT_KNOWN, self.availability_unknown(), any_version=True)
 
@@ -149,8 +149,8 @@ class AnsibleInstall(CommandSequence, kw_only=True, frozen=True, tag="ansible"):
         return "Ansible cannot tell which versions there are; its playbook and its inventory can be read"
 
     def failure_words(self, result: CommandResult) -> str:
-        said = find_failed_task(result.stdout) or find_error(result.stderr)
-        return said or super().failure_words(result)
+        reason = find_failed_task(result.stdout) or find_error(result.stderr)
+        return reason or super().failure_words(result)
 
     def _playbook(self, values: Mapping[str, str], *more: str) -> Command:
         argv = ("env", "ANSIBLE_NOCOLOR=1", "ansible-playbook", *more, *self._arguments(values))

@@ -52,13 +52,15 @@ class CommandInstall(CommandSequence, kw_only=True, frozen=True, tag="command"):
             return Availability(Presence.NOT_KNOWN, f"`exists` was not run: {format_output(result)}")
         if status.strip() == "0":
             return THERE
-        said = format_output(replace(result, stdout=before))
+        output = format_output(replace(result, stdout=before))
         if status.strip() == "1":
-            return Availability(Presence.NOT_THERE, f"`exists` says so: {said}")
+            return Availability(Presence.NOT_THERE, f"`exists` says so: {output}")
         if status.strip() == _TIMEOUT_EXIT_STATUS:
             return Availability(Presence.NOT_KNOWN, f"`exists` did not end within {EXISTS_TIMEOUT_S} s")
         expected = "expected 0 (it can be had) or 1 (it cannot)"
-        return Availability(Presence.NOT_KNOWN, f"`exists`: exit status {status.strip()}, {expected}: {said}")
+        return Availability(
+            Presence.NOT_KNOWN, f"`exists`: exit status {status.strip()}, {expected}: {output}"
+        )
 
     def availability_unknown(self) -> str:
         return "no `exists` command is configured in its install table"

@@ -82,11 +82,11 @@ class Image:
         registry = await _query(host, command)
         if registry.ok:
             return THERE
-        said = format_output(registry)
-        if _REGISTRY_HAS_NONE.search(said):
-            missing = f"neither the node nor the registry has the image: {said}"
+        output = format_output(registry)
+        if _REGISTRY_HAS_NONE.search(output):
+            missing = f"neither the node nor the registry has the image: {output}"
             return Availability(Presence.NOT_THERE, missing, others)
-        return Availability(Presence.NOT_KNOWN, f"the registry could not be asked: {said}", others)
+        return Availability(Presence.NOT_KNOWN, f"the registry could not be asked: {output}", others)
 
     def _call(self, *arguments: str) -> Command:
         return Command((self.engine, *shlex.split(self.engine_options), *arguments))
@@ -222,10 +222,10 @@ class ContainerInstaller(SequenceInstaller):
     async def _exists(self, name: str) -> bool:
         return await self._inspect(name, "{{.Id}}") is not None
 
-    async def _inspect(self, name: str, shown: str) -> str | None:
+    async def _inspect(self, name: str, go_template: str) -> str | None:
         """Return the field of a container; None when there is no such container."""
         command = self.sequence.call(
-            "inspect", "--type", "container", "--format", inspect_format(name, shown), name
+            "inspect", "--type", "container", "--format", inspect_format(name, go_template), name
         )
         result = await query(self.host, command, timeout=self.timeout)
         if is_absent(result):

@@ -171,22 +171,22 @@ def read_toml(settings: TomlInventory, folder: Path, file: str, key: str, writer
     Its `prefix` is a command: nobody may write it who may not write the configuration.
     """
     path = resolve_path(settings.path, folder, file, f"{key}.path")
-    text, place = read_text(path, file, f"{key}.path", writers), str(path)
+    text, inventory = read_text(path, file, f"{key}.path", writers), str(path)
     try:
-        document = parse_toml(text, place)
+        document = parse_toml(text, inventory)
     except RecursionError:
-        raise ConfigError(place, "", "its tables or lists are nested too deep") from None
+        raise ConfigError(inventory, "", "its tables or lists are nested too deep") from None
     # Only one form: a node called "nodes" at the top would otherwise mean two things.
     if others := [key for key in document if key != TABLE]:
         raise ConfigError(
-            place, others[0][:80], f"found outside of the table [{TABLE}], expected every node in it"
+            inventory, others[0][:80], f"found outside of the table [{TABLE}], expected every node in it"
         )
     nodes = document.get(TABLE)
     if not isinstance(nodes, dict) or not nodes:
-        raise ConfigError(place, TABLE, f"found no nodes, expected a table [{TABLE}] with at least one")
+        raise ConfigError(inventory, TABLE, f"found no nodes, expected a table [{TABLE}] with at least one")
     if len(nodes) > MOST_NODES:
-        raise ConfigError(place, TABLE, f"found {len(nodes)} nodes, expected at most {MOST_NODES}")
-    return InventoryFile(place, TABLE, nodes)
+        raise ConfigError(inventory, TABLE, f"found {len(nodes)} nodes, expected at most {MOST_NODES}")
+    return InventoryFile(inventory, TABLE, nodes)
 
 
 _MERGE = "tag:yaml.org,2002:merge"
@@ -262,12 +262,12 @@ def _loader() -> Any:
         """The safe one, that says which key stands twice: PyYAML drops the first of them."""
 
         def flatten_mapping(self, node: yaml.MappingNode) -> None:
-            seen: set[object] = set()
+            keys: set[object] = set()
             for key, _ in node.value:
-                if _same(key) in seen and key.tag != _MERGE:
+                if _same(key) in keys and key.tag != _MERGE:
                     problem = f"the key {str(key.value)[:80]!r} is in one mapping twice"
                     raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-                seen.add(_same(key))
+                keys.add(_same(key))
             super().flatten_mapping(node)
             # What is merged and then set again goes: the whole may be merged into another mapping.
             node.value = list({_same(key): (key, value) for key, value in node.value}.values())

@@ -53,10 +53,10 @@ NO_SUCH = "no such container"
 _ABSENT = re.compile(r"no such (container|object)", re.IGNORECASE)
 
 
-def inspect_format(name: str, shown: str) -> str:
+def inspect_format(name: str, go_template: str) -> str:
     """Return the format for `inspect` that shows a field of the container of this name, or `NO_SUCH`."""
     # Docker puts a slash before the name, Podman does not.
-    return f'{{{{if eq .Name "{name}" "/{name}"}}}}{shown}{{{{else}}}}{NO_SUCH}{{{{end}}}}'
+    return f'{{{{if eq .Name "{name}" "/{name}"}}}}{go_template}{{{{else}}}}{NO_SUCH}{{{{end}}}}'
 
 
 def is_absent(result: CommandResult) -> bool:

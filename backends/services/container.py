@@ -171,8 +171,8 @@ class ContainerService:
         except msgspec.DecodeError as error:
             raise UnreadableReply(self._host.name, f"inspect {self._name}: {error}") from error
 
-    def _show(self, shown: str) -> str:
-        return inspect_format(self._name, shown)
+    def _show(self, go_template: str) -> str:
+        return inspect_format(self._name, go_template)
 
     def _engine(self, *arguments: str) -> Command:
         options = shlex.split(self._settings.engine_options)
@@ -291,8 +291,8 @@ def _health_problem(state: InspectedState, *, waits: bool) -> str:
 def _last_output(health: InspectedHealth) -> str:
     """Return the output of the last run, or else how it ended, as a suffix."""
     last = health.log[-1] if health.log else InspectedProbe()
-    if said := " ".join(last.output.split()):
-        return f": {said}"
+    if output := " ".join(last.output.split()):
+        return f": {output}"
     return f": exit status {last.exit_code}" if last.exit_code else ""
 
 

@@ -195,14 +195,14 @@ class MonitService:
 
     async def _status(self) -> MonitStatus:
         result = await query(self._host, self.state_command(), timeout=self._settings.timeout)
-        said = format_output(result)
-        if _NO_DAEMON.search(said):
-            raise UnreadableReply(self._host.name, f"the monit daemon is not running ({said})")
-        if _NO_SERVICE.search(said):
-            raise Refused(self._host.name, f"monit has no service {self._name} ({said})")
+        output = format_output(result)
+        if _NO_DAEMON.search(output):
+            raise UnreadableReply(self._host.name, f"the monit daemon is not running ({output})")
+        if _NO_SERVICE.search(output):
+            raise Refused(self._host.name, f"monit has no service {self._name} ({output})")
         status = parse_status(result.stdout, self._name) if result.ok else None
         if status is None:
-            raise UnreadableReply(self._host.name, f"monit status {self._name}: {said}")
+            raise UnreadableReply(self._host.name, f"monit status {self._name}: {output}")
         return status
 
     def _monit(self, verb: str) -> Command:

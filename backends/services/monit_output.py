@@ -128,18 +128,18 @@ def state_of(target: str, status: MonitStatus, monitor: str = "monit monitor") -
     Raises:
         UnreadableReply: a status that is not known here.
     """
-    said = _split_status(status)
-    activity = _activity_of(status, said)
+    states = _split_status(status)
+    activity = _activity_of(status, states)
     if activity is None:
         raise UnreadableReply(target, f"monit says {status.text!r}")
     return ServiceState(
         activity=activity,
         pid=status.pid,
         detail=shorten(status.text, MAX_DETAIL_CHARS),
-        retrying=activity is Activity.CHANGING and not status.pending and not said & _UNSEEN,
+        retrying=activity is Activity.CHANGING and not status.pending and not states & _UNSEEN,
         unwatched=(
             f"Monit does not watch it and neither stops nor restarts it; first run: {monitor}"
-            if "not monitored" in said and not status.pending
+            if "not monitored" in states and not status.pending
             else ""
         ),
         stopping=status.pending in ("stop", "restart"),
@@ -150,16 +150,16 @@ def _split_status(status: MonitStatus) -> set[str]:
     return {part.strip().lower() for part in status.status.split("|")}
 
 
-def _activity_of(status: MonitStatus, said: set[str]) -> Activity | None:
-    absent = bool(said & {"does not exist", "data access error"})
-    if status.pending or said & _UNSEEN:
+def _activity_of(status: MonitStatus, states: set[str]) -> Activity | None:
+    absent = bool(states & {"does not exist", "data access error"})
+    if status.pending or states & _UNSEEN:
         return Activity.CHANGING
-    if "not monitored" in said:
+    if "not monitored" in states:
         return Activity.STOPPED
     if absent and status.mode == "passive":
         return Activity.STOPPED  # it only watches, and will not start it
-    if absent or "execution failed" in said:
+    if absent or "execution failed" in states:
         return Activity.CHANGING
-    if status.pid is not None or said & {"ok", "running"}:
+    if status.pid is not None or states & {"ok", "running"}:
         return Activity.RUNNING
     return None

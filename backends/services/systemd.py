@@ -95,11 +95,11 @@ class SystemdService:
         From the old unit file systemd might start the old version. Failed starts count towards
         StartLimitBurst, after which systemd would refuse to start the good version.
         """
-        shown = await self._show_if_possible()
-        if assume(shown.get("NeedDaemonReload") == "yes"):
+        properties = await self._show_if_possible()
+        if assume(properties.get("NeedDaemonReload") == "yes"):
             what = f"start {self._name}, whose unit file has changed: systemctl daemon-reload"
             await execute(self._host, self.reload_command(), what, timeout=self._settings.timeout)
-        if assume(_has_died(shown)):
+        if assume(_has_died(properties)):
             await self._reset()
         await self._execute(self.start_command(), "start")
 
@@ -110,30 +110,35 @@ class SystemdService:
             Refused: there is no such unit.
             UnreadableReply: systemd did not answer, or answered with an unknown state.
         """
-        shown = await self._show()
-        if shown.get("LoadState") == "not-found" and shown["ActiveState"] == "inactive":
+        properties = await self._show()
+        if properties.get("LoadState") == "not-found" and properties["ActiveState"] == "inactive":
             raise Refused(self._host.name, f"systemd has no unit {self._name}")
-        if shown["ActiveState"] not in ACTIVITIES:
-            raise UnreadableReply(self._host.name, f"{self._name} is {shown['ActiveState']!r}")
-        return state_of(shown)
+        if properties["ActiveState"] not in ACTIVITIES:
+            raise UnreadableReply(self._host.name, f"{self._name} is {properties['ActiveState']!r}")
+        return state_of(properties)
 
     async def obstacles(self) -> tuple[str, ...]:
         """See `ServiceManager.obstacles`."""
-        shown = await self._show()
+        properties = await self._show()
         unmask = self._host.render(self._systemctl("unmask", "--", self._name))
         commands = {"stop": self.stop_command(), "start": self.start_command()}
         refused = await command_obstacles(self._host, commands, track=False)
-        found = unit_obstacles(self._name, shown, unmask)
-        related, _ = await self._related(shown)
+        found = unit_obstacles(self._name, properties, unmask)
+        related, _ = await self._related(properties)
         sockets = socket_obstacles(self._name, self._port, related)
-        return (*found, *sockets, *upheld_obstacles(self._name, shown, related), *refused)
+        return (*found, *sockets, *upheld_obstacles(self._name, properties, related), *refused)
 
     async def caveats(self) -> tuple[str, ...]:
         """See `ServiceManager.caveats`."""
-        shown = await self._show()
-        related, unseen = await self._related(shown)
+        properties = await self._show()
+        related, unseen = await self._related(properties)
         logins = await lingering_caveats(self._host, self._settings.timeout) if self._settings.user else ()
-        found = (*unit_caveats(shown), *relation_caveats(shown, related, self._port), *unseen, *logins)
+        found = (
+            *unit_caveats(properties),
+            *relation_caveats(properties, related, self._port),
+            *unseen,
+            *logins,
+        )
         return (*found, *await self._rights())
 
     async def _rights(self) -> tuple[str, ...]:
@@ -173,9 +178,9 @@ class SystemdService:
         except BackendError:
             return
 
-    async def _related(self, shown: Mapping[str, str]) -> tuple[tuple[Properties, ...], tuple[str, ...]]:
+    async def _related(self, properties: Mapping[str, str]) -> tuple[tuple[Properties, ...], tuple[str, ...]]:
         """Return units that start this one or stop with it, and why they cannot be read, as by sudo."""
-        names = related_units(shown)
+        names = related_units(properties)
         if not names:
             return (), ()
         command = self._systemctl("show", f"--property={','.join(RELATED_PROPERTIES)}", "--", *names)
@@ -188,10 +193,10 @@ class SystemdService:
 
     async def _show(self) -> dict[str, str]:
         result = await query(self._host, self.state_command(), timeout=self._settings.timeout)
-        shown = parse_show(result.stdout)
-        if not result.ok or "ActiveState" not in shown:
+        properties = parse_show(result.stdout)
+        if not result.ok or "ActiveState" not in properties:
             raise UnreadableReply(self._host.name, f"systemctl show {self._name}: {format_output(result)}")
-        return shown
+        return properties
 
     async def _execute(self, command: Command, action: str) -> None:
         what = f"{action} {self._name}"
@@ -202,8 +207,8 @@ class SystemdService:
         return Command((*shlex.split(self._settings.command), *scope, *arguments))
 
 
-def _has_died(shown: Mapping[str, str]) -> bool:
-    return shown.get("ActiveState") == "failed" or shown.get("NRestarts", "0") not in ("", "0")
+def _has_died(properties: Mapping[str, str]) -> bool:
+    return properties.get("ActiveState") == "failed" or properties.get("NRestarts", "0") not in ("", "0")
 
 
 def unit_id(name: str) -> str:

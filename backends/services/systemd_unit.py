@@ -62,9 +62,9 @@ def parse_show(text: str) -> dict[str, str]:
     return {key.strip(): value.strip() for key, equals, value in pairs if equals}
 
 
-def unit_obstacles(name: str, shown: Mapping[str, str], unmask: str) -> tuple[str, ...]:
+def unit_obstacles(name: str, properties: Mapping[str, str], unmask: str) -> tuple[str, ...]:
     """Return why systemd would refuse to stop or start a unit with these properties."""
-    load = shown.get("LoadState", "loaded")
+    load = properties.get("LoadState", "loaded")
     if load == "masked":
         return (f"the unit {name} is masked, and systemd would not start it again; first run: {unmask}",)
     if load == "not-found":
@@ -72,25 +72,25 @@ def unit_obstacles(name: str, shown: Mapping[str, str], unmask: str) -> tuple[st
     if load != "loaded":
         return (f"systemd could not load the unit {name} ({load}), and would not start it again",)
     found = []
-    if shown.get("Type") == "oneshot" and shown.get("RemainAfterExit") == "no":
+    if properties.get("Type") == "oneshot" and properties.get("RemainAfterExit") == "no":
         found.append(
             f"the unit {name} has Type=oneshot without RemainAfterExit=yes: systemd would never call it"
             " active"
         )
     for action in ("Stop", "Start"):
-        if shown.get(f"RefuseManual{action}") == "yes":
+        if properties.get(f"RefuseManual{action}") == "yes":
             found.append(f"the unit {name} has RefuseManual{action}=yes: systemd would refuse to do that")
-        elif shown.get(f"Can{action}") == "no":
+        elif properties.get(f"Can{action}") == "no":
             found.append(f"systemd says Can{action}=no of {name}")
     return tuple(found)
 
 
-def unit_caveats(shown: Mapping[str, str]) -> tuple[str, ...]:
+def unit_caveats(properties: Mapping[str, str]) -> tuple[str, ...]:
     """Return what a rollout or reboot may meet with a unit of these properties, in words without its name."""
     found = []
-    file = shown.get("UnitFileState", "")
+    file = properties.get("UnitFileState", "")
     if file in _NOT_STARTED_AT_BOOT and not any(
-        shown.get(key) for key in ("WantedBy", "RequiredBy", "BoundBy")
+        properties.get(key) for key in ("WantedBy", "RequiredBy", "BoundBy")
     ):
         found.append(
             f"its unit is {file}: systemd would not start it after a reboot;"
@@ -98,19 +98,19 @@ def unit_caveats(shown: Mapping[str, str]) -> tuple[str, ...]:
         )
     elif file == "enabled-runtime":
         found.append("its unit is enabled until the next reboot only, and would not be started after it")
-    if shown.get("Restart") == "no":
+    if properties.get("Restart") == "no":
         found.append("its unit has Restart=no: systemd would not start it again when it dies")
-    if shown.get("Type") == "oneshot":
+    if properties.get("Type") == "oneshot":
         found.append(
             "its unit has Type=oneshot: systemd calls it active whether a process is there or not, and only"
             " the port tells"
         )
-    if shown.get("KillMode") in ("process", "none"):
+    if properties.get("KillMode") in ("process", "none"):
         found.append(
-            f"its unit has KillMode={shown['KillMode']}: what its main process has started may live on after"
-            " a stop"
+            f"its unit has KillMode={properties['KillMode']}: what its main process has started may live on"
+            " after a stop"
         )
-    if shown.get("NeedDaemonReload") == "yes":
+    if properties.get("NeedDaemonReload") == "yes":
         found.append(
             "its unit file was changed since systemd has read it; its start after the upgrade has it read, by"
             " systemctl daemon-reload"
@@ -118,30 +118,32 @@ def unit_caveats(shown: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def state_of(shown: Mapping[str, str]) -> ServiceState:
+def state_of(properties: Mapping[str, str]) -> ServiceState:
     """Judge the properties of a unit whose `ActiveState` is known."""
-    activity = ACTIVITIES[shown["ActiveState"]]
-    retrying = shown["ActiveState"] == "activating" and shown.get("SubState", "").startswith("auto-restart")
-    if shown.get("Job", "0") not in ("", "0"):
+    activity = ACTIVITIES[properties["ActiveState"]]
+    retrying = properties["ActiveState"] == "activating" and properties.get("SubState", "").startswith(
+        "auto-restart"
+    )
+    if properties.get("Job", "0") not in ("", "0"):
         activity = Activity.CHANGING  # asked for and still in the queue
     return ServiceState(
         activity=activity,
-        pid=parse_pid(shown.get("MainPID", "")),
-        detail=shorten(_describe_state(shown), MAX_DETAIL_CHARS),
+        pid=parse_pid(properties.get("MainPID", "")),
+        detail=shorten(_describe_state(properties), MAX_DETAIL_CHARS),
         retrying=retrying,
-        stopping=shown["ActiveState"] == "deactivating",
+        stopping=properties["ActiveState"] == "deactivating",
     )
 
 
-def _describe_state(shown: Mapping[str, str]) -> str:
-    parts = [f"{shown['ActiveState']} ({shown.get('SubState', '')})"]
-    if shown.get("Result", "success") not in ("", "success"):
-        parts.append(f"result {shown['Result']}")
-    if shown.get("Job", "0") not in ("", "0"):
+def _describe_state(properties: Mapping[str, str]) -> str:
+    parts = [f"{properties['ActiveState']} ({properties.get('SubState', '')})"]
+    if properties.get("Result", "success") not in ("", "success"):
+        parts.append(f"result {properties['Result']}")
+    if properties.get("Job", "0") not in ("", "0"):
         parts.append("a job is queued")
-    if shown.get("LoadState", "loaded") != "loaded":
-        parts.append(f"unit file {shown['LoadState']}")
-    if shown.get("NeedDaemonReload") == "yes":
+    if properties.get("LoadState", "loaded") != "loaded":
+        parts.append(f"unit file {properties['LoadState']}")
+    if properties.get("NeedDaemonReload") == "yes":
         parts.append("unit file changed on disk: needs systemctl daemon-reload")
     return ", ".join(parts)
 
@@ -159,10 +161,13 @@ _STARTS = ("Wants", "Requires", "BindsTo", "Upholds")  # what this unit starts w
 _PORT = re.compile(r"(?:.*:)?([0-9]+) \((?:Stream|SequentialPacket)\)")  # 127.0.0.1:80, [::]:80, 80
 
 
-def related_units(shown: Mapping[str, str]) -> tuple[str, ...]:
+def related_units(properties: Mapping[str, str]) -> tuple[str, ...]:
     """Return the units that start this one or stop with it; of targets only those that uphold it."""
-    others = " ".join(shown.get(key, "") for key in ("TriggeredBy", *_STOPS_WITH)).split()
-    names = [*upholding_units(shown), *(name for name in others if not name.endswith((".target", ".slice")))]
+    others = " ".join(properties.get(key, "") for key in ("TriggeredBy", *_STOPS_WITH)).split()
+    names = [
+        *upholding_units(properties),
+        *(name for name in others if not name.endswith((".target", ".slice"))),
+    ]
     return tuple(dict.fromkeys(name for name in names if is_unit_name(name)))[:MAX_RELATED_UNITS]
 
 
@@ -171,17 +176,19 @@ def is_unit_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-def upholding_units(shown: Mapping[str, str]) -> tuple[str, ...]:
+def upholding_units(properties: Mapping[str, str]) -> tuple[str, ...]:
     """Return the units that name this one in `Upholds=`."""
-    return tuple(shown.get("UpheldBy", "").split())
+    return tuple(properties.get("UpheldBy", "").split())
 
 
-def upheld_obstacles(name: str, shown: Mapping[str, str], units: Sequence[Properties]) -> tuple[str, ...]:
+def upheld_obstacles(
+    name: str, properties: Mapping[str, str], units: Sequence[Properties]
+) -> tuple[str, ...]:
     """Return the units that make systemd start a service again once it is stopped."""
     return tuple(
         f"{_id_of(unit)} upholds {name} (Upholds=): systemd would start it again as soon as it is stopped"
         for unit in units
-        if _is_active(unit) and _id_of(unit) in upholding_units(shown)
+        if _is_active(unit) and _id_of(unit) in upholding_units(properties)
     )
 
 
@@ -215,17 +222,19 @@ def socket_obstacles(name: str, port: str, units: Sequence[Properties]) -> tuple
     )
 
 
-def relation_caveats(shown: Mapping[str, str], units: Sequence[Properties], port: str) -> tuple[str, ...]:
+def relation_caveats(
+    properties: Mapping[str, str], units: Sequence[Properties], port: str
+) -> tuple[str, ...]:
     """Return what else starts the service, and what else stops with it."""
-    triggers = set(shown.get("TriggeredBy", "").split())
+    triggers = set(properties.get("TriggeredBy", "").split())
     active = [unit for unit in units if _is_active(unit)]
     starting = [_id_of(unit) for unit in active if _id_of(unit) in triggers and not _held_port(unit, port)]
-    starters = triggers.union(upholding_units(shown))
+    starters = triggers.union(upholding_units(properties))
     stopping = [_id_of(unit) for unit in active if _id_of(unit) not in starters]
     found = [
         f"{trigger} starts its unit too, also while it is stopped for an upgrade" for trigger in starting
     ]
-    started = {name for key in _STARTS for name in shown.get(key, "").split()}
+    started = {name for key in _STARTS for name in properties.get(key, "").split()}
     if lost := [name for name in stopping if name not in started]:
         found.append(f"what stops with its unit, and is not started again with it: {', '.join(lost)}")
     if again := [name for name in stopping if name in started]:

@@ -199,14 +199,14 @@ class Groups:
             names = sorted(self._groups)
             hint = suggest(name, names)
             raise ConfigError(self.file, "", f"no group {name!r}; {hint}there is: {join_names(names)}")
-        level, seen = [name], {name}
+        level, visited = [name], {name}
         hosts: dict[str, None] = {}
         while level:
             for group in level:
                 hosts.update(self._groups[group].hosts)
             below = dict.fromkeys(child for group in level for child in self._groups[group].children)
-            level = [group for group in below if group not in seen]
-            seen.update(level)
+            level = [group for group in below if group not in visited]
+            visited.update(level)
         if not hosts:
             raise ConfigError(self.file, "", f"group {name!r} is empty, expected at least one host in it")
         return list(hosts)

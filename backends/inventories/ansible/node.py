@@ -167,13 +167,13 @@ class Templates:
         self._describe = describe
         self._variables = variables
         self._own = {"inventory_hostname": host, "inventory_hostname_short": host.partition(".")[0]}
-        self._left = 0
+        self._remaining = 0
 
     def fill(self, value: Any) -> Any:
         """Fill a value, or return it as it is when it is no template. Raises NotPlain."""
         if not isinstance(value, str) or isinstance(value, UnsafeText):
             return value
-        self._left = _MOST
+        self._remaining = _MOST
         return self._fill(value, ())
 
     def _fill(self, text: str, inside: tuple[str, ...]) -> Any:
@@ -202,8 +202,8 @@ class Templates:
         )
 
     def _value(self, name: str, template: str, inside: tuple[str, ...]) -> Any:
-        self._left -= 1
-        if self._left < 0:
+        self._remaining -= 1
+        if self._remaining < 0:
             raise NotPlain(f"found {self._describe(template)}, expected at most {_MOST} variables in it")
         if name in inside:
             raise NotPlain(f"found {self._describe(template)}, but {name} leads back to itself")

@@ -200,17 +200,17 @@ class _YamlParser:
         self.groups.add_group(name)
         # In the order of the file: a host may stand here and in a child, and the later value wins.
         for part, inside in self._mapping(content, where).items():
-            place = f"{where}.{part}"
+            part_key = f"{where}.{part}"
             match part:
                 case "vars":
-                    self.groups.add_variables(name, self._mapping(inside, place))
+                    self.groups.add_variables(name, self._mapping(inside, part_key))
                 case "hosts":
-                    self._add_hosts(name, self._mapping(inside, place, alone=True), place)
+                    self._add_hosts(name, self._mapping(inside, part_key, alone=True), part_key)
                 case "children":
-                    for child, below in self._mapping(inside, place, alone=True).items():
-                        self.groups.add_child(name, self.add_group(child, below, place))
+                    for child, below in self._mapping(inside, part_key, alone=True).items():
+                        self.groups.add_child(name, self.add_group(child, below, part_key))
                 case _:
-                    raise self._error(place, f"unknown key; expected one of: {', '.join(_PARTS)}")
+                    raise self._error(part_key, f"unknown key; expected one of: {', '.join(_PARTS)}")
         return name
 
     def _add_hosts(self, group: str, hosts: Mapping[Any, Any], where: str) -> None:

@@ -162,5 +162,5 @@ def _sort_as_written(hosts: list[str], groups: Groups | None) -> list[str]:
     """Sort the hosts of `all` as the file has them: Ansible's listing leaves out which are in it directly."""
     if groups is None:
         return hosts
-    places = {host: place for place, host in enumerate(groups.hosts_of(ALL))}
-    return sorted(hosts, key=lambda host: places.get(host, len(places)))
+    positions = {host: position for position, host in enumerate(groups.hosts_of(ALL))}
+    return sorted(hosts, key=lambda host: positions.get(host, len(positions)))

@@ -229,16 +229,16 @@ def parse_inventory(text: str, path: Path) -> Groups:
     Raises:
         ConfigError: with the file, the line or the place in it, what was found and what was expected.
     """
-    place = str(path)
+    file = str(path)
     if path.suffix in _YAML:
-        return parse_yaml_inventory(text, place)
+        return parse_yaml_inventory(text, file)
     if path.suffix:
-        return parse_ini(text, place)
+        return parse_ini(text, file)
     try:
-        return parse_yaml_inventory(text, place)
+        return parse_yaml_inventory(text, file)
     except ConfigError as not_yaml:
         try:
-            return parse_ini(text, place)
+            return parse_ini(text, file)
         except ConfigError as not_ini:
             # It is neither, and its first line tells which of them it was meant to be.
             raise (not_yaml if _looks_like_yaml(text) else not_ini) from None
