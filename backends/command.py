@@ -61,7 +61,7 @@ class CommandStarted:
 
     Attributes:
         started: clock ticks after that machine's boot, so that no later process with the same id is taken
-            for it; 0 where the kernel does not tell.
+            for it; 0 where the kernel does not report it.
     """
 
     target: str

@@ -1,7 +1,7 @@
-"""Whether others than we and root may write a file, or replace it, as OpenSSH's StrictModes looks at it.
+"""Whether others than this user and root may write or replace a file, as OpenSSH's StrictModes sees it.
 
-There is no race: each folder on the way is opened from the one before it and looked at through its
-descriptor, and a file is read from the descriptor that was looked at.
+There is no race: each folder on the way is opened from the one before it and checked through its
+descriptor, and a file is read from the descriptor that was checked.
 """
 
 import errno

@@ -210,18 +210,18 @@ async def read_regular_file(path: str, most_bytes: int) -> bytes:
     loop = asyncio.get_running_loop()
     result: asyncio.Future[bytes] = loop.create_future()
 
-    def settle(tell: Callable[[], None]) -> None:
+    def settle(set_outcome: Callable[[], None]) -> None:
         if not result.done():  # else the caller has gone
-            tell()
+            set_outcome()
 
     def work() -> None:
-        tell: Callable[[], None]
+        set_outcome: Callable[[], None]
         try:
-            tell = partial(result.set_result, _read(path, most_bytes))
+            set_outcome = partial(result.set_result, _read(path, most_bytes))
         except OSError as error:
-            tell = partial(result.set_exception, error)
+            set_outcome = partial(result.set_exception, error)
         with contextlib.suppress(RuntimeError):  # the event loop is closed
-            loop.call_soon_threadsafe(settle, tell)
+            loop.call_soon_threadsafe(settle, set_outcome)
 
     threading.Thread(target=work, name="read a file", daemon=True).start()
     return await result

@@ -68,11 +68,11 @@ class Availability:
 
     Attributes:
         presence: the answer.
-        detail: where the version was looked for, or why the answer is not known; without the node's name.
+        detail: where the version was searched for, or why the answer is not known; without the node's name.
         others: versions that are there instead, the newest first.
-        lacking: it is not known only because a prefetch will look again: what the node has fetched of its
+        lacking: it is not known only because a prefetch will check again: what the node has fetched of its
             repositories lists other versions, and not this one.
-        any_version: the answer is the same for every version, as none was looked for.
+        any_version: the answer is the same for every version, as none was searched for.
     """
 
     presence: Presence

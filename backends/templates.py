@@ -217,7 +217,7 @@ def wrong_placeholders(settings: msgspec.Struct, key: str) -> Iterator[tuple[str
     """Yield the keys of templates that name what nobody fills in, with what is wrong, in words.
 
     Args:
-        settings: of the configuration; those in it are looked at too.
+        settings: of the configuration; those within it are checked too.
         key: their place, such as ``apps.shop``.
     """
     allowed = _templates(type(settings))

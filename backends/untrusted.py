@@ -100,7 +100,7 @@ def url_port(url: SplitResult) -> int | None:
 MAX_CPU_S = 0.1  # for one search; an honest one takes a thousandth of that
 MAX_TEXT = (
     64 * 1024
-)  # characters; `re` looks for signals every few thousand steps, and one may go through all
+)  # characters; `re` checks for signals every few thousand steps, and one may go through all
 
 
 class _OutOfTime(Exception):
@@ -112,7 +112,7 @@ def search(pattern: str, text: str, flags: int = 0) -> re.Match[str] | None:
 
     The pattern is the operator's and may take for ever on the wrong text: ``version.*([0-9.]+)`` takes an
     hour on a megabyte that repeats "version"; ``(a+)+b`` never ends on thirty letters. Nothing else can run
-    in the process meanwhile, in no thread either, and `re` knows no time-out. It does look for signals,
+    in the process meanwhile, in no thread either, and `re` knows no time-out. It does check for signals,
     though: a timer of the processor's time raises within it.
 
     Raises:

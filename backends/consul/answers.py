@@ -92,10 +92,10 @@ def describe_error(what: str, error: Exception, settings: ConsulSettings, *, tok
     """Return the error to raise instead, in words that say where to look.
 
     Args:
-        what: was asked.
+        what: the request, in words.
         error: an httpx.HTTPError, ssl.SSLError or consul.ConsulException.
-        settings: of the agent.
-        token: one was sent.
+        settings: those of the agent.
+        token: whether a token was sent.
     """
     import consul
 
@@ -133,8 +133,8 @@ def _describe_failure(error: Exception, message: str, settings: ConsulSettings) 
     if isinstance(error, httpx.TimeoutException):
         return f"no answer from {where} within {settings.timeout:g} s"
     if "CERTIFICATE_VERIFY_FAILED" in message:
-        look = "the host in `address`" if "match" in message else "ca_file"
-        return f"{where} is not trusted: {message}; see {look}"
+        hint = "the host in `address`" if "match" in message else "ca_file"
+        return f"{where} is not trusted: {message}; see {hint}"
     if "WRONG_VERSION_NUMBER" in message:
         return f"{where} cannot be reached: {message}; does it speak http?"
     if isinstance(error, httpx.ConnectError):
@@ -143,6 +143,6 @@ def _describe_failure(error: Exception, message: str, settings: ConsulSettings) 
         error, ssl.SSLError | httpx.NetworkError | httpx.ProtocolError
     ):
         # An agent that refuses who asks says so after its own handshake, or only closes the connection.
-        look = "does it trust client_cert?" if settings.client_cert else "does it want a client_cert?"
-        return f"{where} has ended the connection: {message}; {look}"
+        hint = "does it trust client_cert?" if settings.client_cert else "does it want a client_cert?"
+        return f"{where} has ended the connection: {message}; {hint}"
     return f"{where}: {message}"

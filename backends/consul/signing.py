@@ -35,7 +35,7 @@ class Opened:
     Attributes:
         content: without the signature.
         verified: its signature is right.
-        doubt: why it is not, where there is a key to tell; empty where there is none.
+        doubt: why it is not, if there is a key to check it with; empty without one.
     """
 
     content: bytes

@@ -88,7 +88,7 @@ class HaproxySettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_
         password_env: name of the environment variable with its password.
         password_file: file with its password, readable by its owner only.
         password_command: command that prints its password.
-        config_file: HAProxy's configuration file, when HAProxy itself does not tell; on the machine
+        config_file: HAProxy's configuration file, when HAProxy does not name it; on the machine
             of the socket for ``unix`` and ``ssh``, on this one for ``tcp``.
         timeout: seconds to connect, and again to send and to answer.
         concurrency: connections at once.

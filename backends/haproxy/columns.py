@@ -1,4 +1,4 @@
-"""Servers column by column: what thousands of them cost when only a few are looked at closely."""
+"""Servers as columns: thousands of them cost little when only a few are read in full."""
 
 import re
 from abc import abstractmethod

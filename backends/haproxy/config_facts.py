@@ -1,4 +1,4 @@
-"""What only HAProxy's configuration file tells, and what matters before servers are taken out."""
+"""Facts that only HAProxy's configuration file has, and that matter before servers are taken out."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping

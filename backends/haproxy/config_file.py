@@ -9,7 +9,7 @@ from itertools import pairwise
 from backends.haproxy.columns import Name
 from backends.model import Persistence
 
-MAX_LINE_CHARS = 65_536  # what comes after them on a line is not looked at
+MAX_LINE_CHARS = 65_536  # what comes after them on a line is ignored
 MAX_LINE_WORDS = 64  # HAProxy does not start with more of them on a line
 
 _PIECES = re.compile(

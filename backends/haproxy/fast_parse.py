@@ -1,6 +1,6 @@
 """The fast way from replies to servers: columns, from which each `Server` is built on access.
 
-A poll of ten thousand servers changes all of them, but nobody looks at more than a screenful. What is
+A poll of ten thousand servers changes all of them, but nobody sees more than a screenful. What is
 read here means the same as in `parse` and `join`; what is odd in any way is left to them.
 """
 

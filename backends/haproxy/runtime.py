@@ -89,7 +89,7 @@ class Runtime:
         else:
             words = "No such backend."
         # HAProxy does not say which one it missed, and `show stat NAME` shows the frontend when
-        # one has the same name: look at all of them.
+        # one has the same name: check all of them.
         every = await self._snapshot(())
         snapshot = _only(every, backends)
         if missing := _missing(snapshot, backends):
@@ -200,7 +200,7 @@ def _missing(snapshot: Snapshot, wanted: Sequence[str]) -> list[str]:
 
 def _only(snapshot: Snapshot, wanted: Sequence[str]) -> Snapshot:
     if all(backend.name in wanted for backend in snapshot.backends):
-        return snapshot  # nearly always, and without a look at every server
+        return snapshot  # nearly always, and without checking every server
     return Snapshot(
         snapshot.info,
         snapshot.level,

@@ -46,7 +46,7 @@ def parse_sessions(ref: ServerRef, text: str, limit: int) -> Sessions:
         raise Refused(ref.instance, words)
     if text != "\n" and not text.endswith("\n\n"):
         raise UnreadableReply(ref.instance, f"`show sess` was cut off after {len(text)} characters")
-    # A reply may be megabytes: only the lines of this server are looked at closely, only the oldest read.
+    # A reply may be megabytes: only the lines of this server are parsed, and only the oldest in full.
     if text.count("\n") > MAX_SESSIONS:
         raise UnreadableReply(ref.instance, f"`show sess` with more than {MAX_SESSIONS:,} lines")
     mark = f" be={ref.backend} srv={ref.server} "

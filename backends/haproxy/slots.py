@@ -42,7 +42,7 @@ def build_line(backend: str, state: Row) -> Line:
 
 
 def may_be_empty(admin: int) -> bool:
-    """Return whether a line with this `srv_admin_state` has to be looked at: nearly none has."""
+    """Return whether a line with this `srv_admin_state` has to be examined: nearly none has."""
     return bool(admin & _OUT)
 
 
@@ -63,7 +63,7 @@ def find_empty_slots(out: Mapping[int, Line], all_lines: Callable[[], Iterable[L
 
     Args:
         out: the lines that `may_be_empty`, by any number.
-        all_lines: all of that load balancer; called only when those that are out do not tell.
+        all_lines: all of that load balancer; called only when those that are out do not suffice.
     """
     endpoints = Counter(_endpoint_of(line) for line in out.values() if _is_disabled(line))
     unresolved = [source for line in out.values() if _is_unresolved(line) and (source := _source_of(line))]
@@ -88,7 +88,7 @@ def find_empty_slots(out: Mapping[int, Line], all_lines: Callable[[], Iterable[L
 
 
 def _find_shared_sources(alone: set[Source], all_lines: Callable[[], Iterable[Line]]) -> set[Source]:
-    """Return the sources from which another line comes too; this looks no further than it has to."""
+    """Return the sources from which another line comes too; it stops as soon as all are known."""
     counts: Counter[Source] = Counter()
     remaining, found = set(alone), set[Source]()
     for source in map(_source_of, all_lines()) if alone else ():

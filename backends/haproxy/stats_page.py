@@ -1,6 +1,6 @@
 """HAProxy's HTTP statistics page as a source to read from, for those who have no socket.
 
-Its CSV has neither admin bits nor addresses, version nor process id: what it cannot tell is derived
+Its CSV has neither admin bits nor addresses, version nor process id: what it does not have is derived
 from the status words or left empty. A drained server that is down shows "DOWN" and reads as ready.
 """
 

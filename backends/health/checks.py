@@ -74,7 +74,7 @@ class TcpHealth(HealthKind, kw_only=True, frozen=True, tag="tcp"):
 
     Attributes:
         port: another port than the node's own; 0 for that one.
-        check_from: who looks: `node` reads the kernel's table there, `console` connects from here.
+        check_from: where the check runs: `node` reads the kernel's table there, `console` connects from here.
     """
 
     port: int = 0
@@ -124,7 +124,7 @@ class CommandHealth(HealthKind, kw_only=True, frozen=True, tag="command"):
     check_from: Literal["console", "node"] = "node"
 
     def command(self, values: Mapping[str, str]) -> Command:
-        # Ended on the node itself: a hung one that is only left alone comes again with each look.
+        # Ended on the node itself: otherwise each check would leave another hung command there.
         limit = ("timeout", f"{self.timeout:g}")
         return Command((*limit, *Command.shell(fill(self.run, values)).argv))
 

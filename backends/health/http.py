@@ -1,4 +1,4 @@
-"""Health over HTTP: the settings, and what is made of a reply. Getting the reply is `fetch`'s."""
+"""Health over HTTP: the settings, and what is made of a reply. `fetch` gets the reply."""
 
 import http
 import re
@@ -187,7 +187,7 @@ def _difference(document: object, path: str, expected: Scalar) -> str:
     same = found == expected and isinstance(found, bool) is isinstance(expected, bool)
     if same:
         return ""
-    # Quotes only where they tell the text "1" from the number.
+    # Quotes only where they distinguish the text "1" from the number.
     show = str if isinstance(found, str) and isinstance(expected, str) else _as_json
     return f"{path} is {show(found)}, expected {show(expected)}"
 
@@ -203,7 +203,7 @@ def _find(document: object, path: str) -> object:
 
 
 def _values(document: object, parts: Sequence[str]) -> Iterator[object]:
-    """Yield what the parts lead to, the longest keys first; no part of the document is looked at twice."""
+    """Yield what the parts lead to, the longest keys first; no part of the document is read twice."""
     if not parts:
         yield document
     elif isinstance(document, dict):

@@ -42,7 +42,7 @@ _MAX_CONNECTIONS = 100
 class WebClient:
     """Gets the pages of one application's nodes.
 
-    Each look is a new connection: a kept one would prove that the old process is still there, not
+    Each check opens a new connection: an old one would prove that the old process is still there, not
     that the new one can be reached. The environment's proxies do not count: HAProxy has none either.
     """
 

@@ -48,7 +48,7 @@ exec timeout "$3" head -c "$2" -- "$1"
 # Said in words, because exit status 1 is also what sudo or docker give when they fail themselves.
 # A zombie is gone: it holds no file and no port. So is a thread of the kernel, which has no memory of its
 # own: when the manager that says a process id is in a container, that number here is often one of those.
-# Where /proc hides other people's processes, signal 0 tells "not there" from "not yours".
+# Where /proc hides other people's processes, signal 0 distinguishes "not there" from "not yours".
 # The start is the 22nd field of `stat`, the 20th after the name, which may hold anything.
 _ALIVE = r"""
 started() { stat=$(cat "/proc/$1/stat" 2>/dev/null); set -- ${stat##*) }; echo "${20}"; }
@@ -140,7 +140,7 @@ class CommandHost(ABC):
         capture = self._capture(track, limit)
         started_s = time.monotonic()
         try:
-            async with self._telling(track and record, line, capture):
+            async with self._reporting_process(track and record, line, capture):
                 await self._execute(self._argv(command, track), capture, timeout)
         except BackendError as error:
             self._record(record, line, error.problem, False, started_s)
@@ -181,7 +181,7 @@ class CommandHost(ABC):
         """Return what sudo would run for this command, or None without sudo. Arguments as for `run`.
 
         Raises:
-            UnreadableReply: the command does not tell.
+            UnreadableReply: the command does not show it.
         """
         return sudo_call(self._before, TRACKER if track else (), command)
 
@@ -235,28 +235,28 @@ class CommandHost(ABC):
         """Run it and fill `capture` to the end, or raise as `backends.protocols.Host.run` does."""
 
     @contextlib.asynccontextmanager
-    async def _telling(self, wanted: bool, line: str, capture: Capture) -> AsyncIterator[None]:
-        """Tell the listener of the process while it runs; who is killed meanwhile has it written down."""
+    async def _reporting_process(self, wanted: bool, line: str, capture: Capture) -> AsyncIterator[None]:
+        """Report the process while it runs, so that it is recorded even if this machine dies meanwhile."""
 
-        async def tell() -> None:
+        async def report() -> None:
             await capture.wait_for_pid()
             if self._listener and capture.pid is not None:
                 self._listener(CommandStarted(self._name, line, capture.pid, capture.started))
 
-        telling = asyncio.create_task(tell()) if wanted else None
+        reporting = asyncio.create_task(report()) if wanted else None
         try:
             yield
         finally:
-            if telling:
-                telling.cancel()
+            if reporting:
+                reporting.cancel()
                 # What it raised, the record of the end that follows raises too: a full disk stays full.
-                await asyncio.gather(telling, return_exceptions=True)
+                await asyncio.gather(reporting, return_exceptions=True)
 
     def _capture(self, track: bool, limit: int) -> Capture:
         return Capture(limit, track=track)
 
     def _argv(self, command: Command, track: bool = False) -> tuple[str, ...]:
-        # The tracker goes innermost: its process id must mean something where `alive` looks,
+        # The tracker goes innermost: its process id must mean something where `alive` checks it,
         # which inside a container is not the process id that the outside sees.
         return (*self._before, *(TRACKER if track else ()), *command.argv)
 

@@ -240,7 +240,7 @@ async def process_obstacles(
 
 
 def first_program(command: Command) -> str:
-    """Return the program that a command begins with; empty if only running the command would tell."""
+    """Return the program that a command begins with; empty if that shows only when it runs."""
     words = list(command.argv)
     if command.argv[:2] == ("sh", "-c") and len(command.argv) == 3:
         try:

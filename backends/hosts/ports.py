@@ -92,7 +92,7 @@ class NodePort:
 
     def command(self) -> Command:
         # The table holds all connections, thousands on a busy node: only the listeners come back,
-        # and the heading, which proves that there was a table to look at. A missing tcp6 makes
+        # and the heading, which proves that there was a table to read. A missing tcp6 makes
         # the exit status 2 although tcp was read, so it is the heading that counts.
         pattern = f"local_address| {LISTEN} "
         return Command(("grep", "-hE", pattern, "/proc/net/tcp", "/proc/net/tcp6"))

@@ -12,7 +12,7 @@ from backends.hosts.output import Capture
 
 @contextmanager
 def _cache_only() -> Iterator[None]:
-    """Make `find_library` look into the linker's cache alone, where this Python can do so."""
+    """Make `find_library` read the linker's cache alone, where this Python can do so."""
     before = ctypes.util.find_library
     ctypes.util.find_library = getattr(ctypes.util, "_findSoname_ldconfig", before)
     try:

@@ -170,11 +170,11 @@ def _check_trusted(config: str) -> None:
 
     As with ssh, only root and this user may write a file that nobody named.
 
-    What it includes is not looked at: asyncssh reads that.
+    The files that it includes are not checked: asyncssh reads them.
     """
     writers = Writers.own() if config == _USER_CONFIG else NAMED
     for file in _config_files(config):
-        if os.path.isfile(file):  # not /dev/null; what cannot be read is said by who reads it
+        if os.path.isfile(file):  # not /dev/null; the code that reads it reports what cannot be read
             os.close(open_trusted(Path(file), writers))
 
 

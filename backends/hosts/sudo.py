@@ -94,8 +94,8 @@ def listing_query(query: Sequence[str]) -> tuple[str, ...]:
 def wants_password(listing: str, command: str) -> bool:
     """Return whether an allowed command certainly asks for a password, by what `sudo -l` lists.
 
-    `sudo -l COMMAND` does not tell. A rule without password that may be meant for the command settles it: the
-    order of rules is not looked at.
+    `sudo -l COMMAND` does not show it. A rule without password that may be meant for the command settles it:
+    the order of rules is ignored.
 
     Args:
         listing: of `listing_query`.

@@ -21,7 +21,7 @@ _TASK = re.compile(r"^(?:TASK|RUNNING HANDLER) \[(.*)\] \**$")
 _FAILURE = re.compile(r"^(?:fatal|failed): \[")
 _ERROR = "ERROR! "
 _RECAP = re.compile(r"^PLAY RECAP \*")
-_MESSAGES = ("msg", "module_stderr", "stderr", "stdout")  # of a task's result: where the reason is looked for
+_MESSAGES = ("msg", "module_stderr", "stderr", "stdout")  # fields of a task's result that may have the reason
 
 
 def parse_hosts(text: str) -> frozenset[str] | None:

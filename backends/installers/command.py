@@ -24,7 +24,7 @@ class CommandInstall(CommandSequence, kw_only=True, frozen=True, tag="command"):
         run: installs `{version}`.
         prefetch: downloads it while the node is still serving; empty when there is nothing to do.
         exists: exits with 0 when `{version}` can be had, after `prefetch` if there is one, and with 1 when it
-            cannot. Any other exit status, or no end within `EXISTS_TIMEOUT_S`, tells nothing. It must change
+            cannot. Any other exit status, or no end within `EXISTS_TIMEOUT_S`, means nothing. It must change
             nothing.
     """
 
@@ -42,7 +42,7 @@ class CommandInstall(CommandSequence, kw_only=True, frozen=True, tag="command"):
         if not self.exists:
             return None
         # Its exit status as text: 1 is also what sudo and docker give when they fail themselves. It is ended
-        # on the node, so that no hung one is left there by each look.
+        # on the node, so that no check leaves a hung one there.
         script = f"timeout {EXISTS_TIMEOUT_S} sh -c {shlex.quote(fill(self.exists, values))}"
         return Command.shell(f"{script}; printf '\\n{_STATUS}%s\\n' $?")
 

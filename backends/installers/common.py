@@ -11,7 +11,7 @@ from backends.node_state import Availability, Presence
 from backends.protocols import Host
 from backends.templates import TaggedSettings, check_version, check_words
 
-QUERY_TIMEOUT_S = 30.0  # for one look at what is there
+QUERY_TIMEOUT_S = 30.0  # for one query of what is there
 
 
 class CommandSequence(TaggedSettings, kw_only=True, frozen=True):
@@ -48,7 +48,7 @@ class CommandSequence(TaggedSettings, kw_only=True, frozen=True):
         return None
 
     def read_fetch(self, result: CommandResult) -> str:
-        """Interpret the result of `fetch_command`, as text; empty if it tells nothing."""
+        """Interpret the result of `fetch_command`, as text; empty if it says nothing."""
         raise NotImplementedError
 
     def obstacle_command(self, values: Mapping[str, str]) -> Command | None:

@@ -157,7 +157,7 @@ class ContainerInstall(CommandSequence, kw_only=True, frozen=True, tag="containe
 
 @dataclass(frozen=True, slots=True)
 class ContainerInstaller(SequenceInstaller):
-    """An Installer that can be run again after any interruption: it looks first what exists."""
+    """An Installer that can be run again after any interruption: it queries first what exists."""
 
     sequence: ContainerInstall
 

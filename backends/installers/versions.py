@@ -221,7 +221,7 @@ def _untranslated_command(*argv: str) -> Command:
 
 
 def _no_such_file(result: CommandResult) -> bool:
-    # The end alone: the pattern would look for each of its beginnings through all of a long text.
+    # The end alone: the pattern would be tried at each of its beginnings in a long text.
     return result.exit_status == 1 and _NO_SUCH_FILE.search(result.stderr[-_MAX_OUTPUT_CHARS:]) is not None
 
 

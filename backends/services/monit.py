@@ -29,7 +29,7 @@ from backends.services.monit_output import (
 from backends.templates import NoText, ServiceName, TaggedSettings, check_words
 from backends.text import MAX_DETAIL_CHARS, last_lines, shorten
 
-LOG_LINES = 500  # of all services, among which those about one are looked for
+LOG_LINES = 500  # of all services, of which those about one service are taken
 
 _NO_DAEMON = re.compile(r"daemon is not running", re.IGNORECASE)
 _NO_SERVICE = re.compile(r"there is no service|service '.*' not found", re.IGNORECASE)

@@ -21,7 +21,7 @@ class MonitControl:
     starts: bool  # there is a start program
     stops: bool  # there is a stop program
     dependents: tuple[str, ...]  # services that depend on it: a stop of it stops them first
-    every: str = ""  # in which cycles Monit looks at it, in Monit's words; empty: in each
+    every: str = ""  # in which cycles Monit checks it, in Monit's words; empty: in each
     cycle: str = ""  # how long one is, in Monit's words, such as "30 seconds with start delay 0 seconds"
 
 
@@ -85,7 +85,7 @@ class MonitStatus:
     pending: str  # the action that has been asked for and is not done: "stop", "start"; or empty
     mode: str  # "active", "passive", "manual": whether Monit starts it by itself
     pid: int | None
-    on_reboot: str = ""  # "start", "nostart", "laststate"; empty: an older Monit, which does not tell
+    on_reboot: str = ""  # "start", "nostart", "laststate"; empty: an older Monit, which does not report it
 
     @property
     def text(self) -> str:

@@ -19,7 +19,7 @@ from backends.inventories.files import describe, parse_yaml
 _SECTION = re.compile(r"\[([^:\]\s]+)(?::(\w+))?\]\s*(?:#.*)?")
 _GROUP = re.compile(r"([^:\]\s]+)\s*(?:#.*)?")
 _SECTIONS = ("hosts", "children", "vars")
-_NEEDED = ("ansible_", "rolldeck_")  # other variables may be anything, and only templates look at them
+_NEEDED = ("ansible_", "rolldeck_")  # other variables may be anything, and only templates use them
 _QUOTES = re.compile(r"""["'\\#]""")
 _SPACE = re.compile(r"[ \t\r\n]+")
 _SECRET = re.compile(r"pass|secret|token", re.IGNORECASE)
@@ -28,7 +28,7 @@ _LONGEST_LITERAL = 1000  # characters; Python's own parser is not made for endle
 
 
 class IniText(str):
-    """A value as it is written, not yet parsed: of 20,000 hosts most are never looked at."""
+    """A value as it is written, not yet parsed: of 20,000 hosts most are never used."""
 
     __slots__ = ()
 

@@ -31,7 +31,7 @@ class VariableFiles:
 
     def __init__(self, folder: Path) -> None:
         self._folders = {kind: folder / kind for kind in ("group_vars", "host_vars")}
-        # 20,000 hosts are not looked for where there is nothing.
+        # Where there is nothing, no files of 20,000 hosts are searched for.
         self._kinds = {kind for kind, path in self._folders.items() if _test(path.is_dir, path)}
         self._known: dict[tuple[str, str], Mapping[str, Any]] = {}
 
@@ -240,7 +240,7 @@ def parse_inventory(text: str, path: Path) -> Groups:
         try:
             return parse_ini(text, file)
         except ConfigError as not_ini:
-            # It is neither, and its first line tells which of them it was meant to be.
+            # It is neither, and its first line shows which of them it was meant to be.
             raise (not_yaml if _looks_like_yaml(text) else not_ini) from None
 
 
