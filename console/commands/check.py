@@ -68,7 +68,7 @@ class _Check:
         self._scope = scope
         self._as_json = as_json
         self._several = several
-        self._said: set[str] = set()
+        self._printed: set[str] = set()
 
     async def run(self, names: list[str]) -> ExitCode:
         if not self._as_json:
@@ -105,13 +105,13 @@ class _Check:
     def _print_plan(self, app: str, made: Plan) -> None:
         if self._several:
             result(f"{app}:")
-        indent, again = "  " if self._several else "", False
+        indent, has_shared = "  " if self._several else "", False
         for line in rollout_text.finding_lines(made.findings):
-            again |= line in self._said
-            if line not in self._said:
+            has_shared |= line in self._printed
+            if line not in self._printed:
                 result(indent + line)
-            self._said.add(line)
-        above = "; findings shared with other applications are listed above" if again else ""
+            self._printed.add(line)
+        above = "; findings shared with other applications are listed above" if has_shared else ""
         if made.errors:
             errors = counted(len(made.errors), "error")
             result(f"{indent}{app} cannot be upgraded: {errors}{above}")

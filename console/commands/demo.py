@@ -43,7 +43,7 @@ MAX_SHOWN_FAILURES = 5
     "--transport",
     type=click.Choice(["unix", "tcp", "ssh"]),
     default="unix",
-    help="RunOptions to reach HAProxy.",
+    help="How to reach HAProxy's Runtime API.",
 )
 @click.option("--headless", is_flag=True, help="Run the upgrade without the console, also on a terminal.")
 @click.option(
@@ -78,14 +78,14 @@ def demo(
         ended = await run_plan(session, await session.propose(wanted), options)
         return EXIT_CODES[ended.result] if ended else ExitCode.ABORTED
 
-    async def alone(session: Session, config: Config) -> int:
+    async def upgrade_headless(session: Session, config: Config) -> int:
         code = await upgrade(session, version)
         if code != ExitCode.HEALTHY or not shown_by_next:
             return code
         async with open_session(config, session.application.name) as second, stop_on_signals(second):
             return await upgrade(second, TO)
 
-    return interrupts.run(_run_demo(rate, transport, consul, alone))
+    return interrupts.run(_run_demo(rate, transport, consul, upgrade_headless))
 
 
 async def _run_console(session: Session, config: Config) -> int:

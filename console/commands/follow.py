@@ -21,7 +21,7 @@ from orchestrator.events.text import event_fields
 from orchestrator.remote.control_requests import ControlAction
 from orchestrator.remote.rollout import PublishedRollout, RolloutSubscriber
 
-ACCEPT_TIMEOUT_S = 10.0  # seconds for a request to be taken
+ACCEPT_TIMEOUT_S = 10.0  # for a request to be accepted
 
 
 @click.command()
@@ -36,48 +36,48 @@ def follow(config_file: str | None, app: str, as_json: bool) -> int:
     config = find_and_load(config_file)
 
     async def go() -> int:
-        async with _open_subscriber(config, app) as following:
-            return await _follow(following, app, as_json)
+        async with _open_subscriber(config, app) as subscriber:
+            return await _follow(subscriber, app, as_json)
 
     return interrupts.run(go())
 
 
-async def _follow(following: RolloutSubscriber, app: str, as_json: bool) -> int:
+async def _follow(subscriber: RolloutSubscriber, app: str, as_json: bool) -> int:
     state = RolloutState()
     progress = Progress(state)
-    told, seen, doubt = 0, None, ""
-    async for looked in following.live():
-        if looked.doubt:
-            if looked.doubt != doubt:  # once, and not at each look
-                say(f"{paint('!', 'warn')} key {clean(following.key)} is ignored: {clean(looked.doubt)}")
-            doubt = looked.doubt
+    last_seq, published, doubt = 0, None, ""
+    async for update in subscriber.live():
+        if update.doubt:
+            if update.doubt != doubt:  # once, and not with every update
+                say(f"{paint('!', 'warn')} key {clean(subscriber.key)} is ignored: {clean(update.doubt)}")
+            doubt = update.doubt
             continue
-        seen = looked
-        if not told:
-            proof = "signed with our key" if seen.verified else "from Consul, unauthenticated"
-            header = seen.header
+        published = update
+        if not last_seq:
+            proof = "signed with our key" if published.verified else "from Consul, unauthenticated"
+            header = published.header
             say(f"{header.kind} of {app} to {clean(header.version)}, by {clean(header.who)} ({proof})")
-        for record in seen.records:
-            if record.seq > told:
-                told = record.seq
-                following.fold(state, record)
+        for record in published.records:
+            if record.seq > last_seq:
+                last_seq = record.seq
+                subscriber.fold(state, record)
                 if as_json:
                     result_json(event_fields(record))
                 else:
                     progress(record)
-    return _report_end(seen, app, as_json)
+    return _report_end(published, app, as_json)
 
 
-def _report_end(seen: PublishedRollout | None, app: str, as_json: bool) -> int:
-    if seen is None or seen.ended is None:
+def _report_end(published: PublishedRollout | None, app: str, as_json: bool) -> int:
+    if published is None or published.ended is None:
         say(f"the rollout was interrupted and its lock has expired; take over with: rolldeck resume {app}")
         return ExitCode.DEGRADED
     if not as_json:
-        for line in ending_lines(seen.ended):
+        for line in ending_lines(published.ended):
             result(line)
-    if seen.journal_head:
-        say(f"head of its journal on {clean(seen.header.host)}: {seen.journal_head}")
-    return EXIT_CODES[seen.ended.result]
+    if published.journal_head:
+        say(f"head of its journal on {clean(published.header.host)}: {published.journal_head}")
+    return EXIT_CODES[published.ended.result]
 
 
 @click.command()
@@ -98,27 +98,27 @@ def control(config_file: str | None, app: str, what: ControlAction, subject: str
     config = find_and_load(config_file)
 
     async def go() -> int:
-        async with _open_subscriber(config, app) as following:
-            seen = await following.look()
-            if seen is None or not seen.held or seen.doubt:
+        async with _open_subscriber(config, app) as subscriber:
+            published = await subscriber.look()
+            if published is None or not published.held or published.doubt:
                 why = (
-                    f": key {following.key} is ignored: {seen.doubt}"
-                    if seen is not None and seen.doubt
+                    f": key {subscriber.key} is ignored: {published.doubt}"
+                    if published is not None and published.doubt
                     else ""
                 )
                 say(f"no rollout of {app} is running{clean(why)}")
                 return ExitCode.REFUSED
-            key = await following.ask(seen, what, current_operator("terminal"), subject)
+            key = await subscriber.ask(published, what, current_operator("terminal"), subject)
             for _ in range(int(ACCEPT_TIMEOUT_S * 5)):
-                if await following.taken(key):
-                    result(f"accepted by {clean(seen.header.who)}")
+                if await subscriber.taken(key):
+                    result(f"accepted by {clean(published.header.who)}")
                     if what == "abort":
                         say(
                             f"it ends after the running step; to cut that short: rolldeck control {app} abort"
                         )
                     return ExitCode.HEALTHY
                 await asyncio.sleep(0.2)
-            await following.withdraw(key)
+            await subscriber.withdraw(key)
             say(
                 f"not accepted within {ACCEPT_TIMEOUT_S:g} s (see the rollout's output); the request was"
                 " withdrawn"

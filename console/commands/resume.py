@@ -69,9 +69,8 @@ async def _take_over(session: Session, options: RunOptions, trusted: bool) -> No
         if offer.ignored:
             say(f"{paint('!', 'warn')} {clean(offer.reason)}; --trust-published takes it over anyway")
             return
-        if (
-            options.yes or await session.work_log.holder() is not None
-        ):  # who works still: the lock comes first
+        # If the other machine still holds the lock, there is nothing to ask: the lock comes first.
+        if options.yes or await session.work_log.holder() is not None:
             raise offer.refusal
         say(f"found {clean(offer.words)}")
         prompts = Prompts(session.control)

@@ -149,7 +149,7 @@ async def _carry_out(session: Session, request: _Request, change: Change, impact
         for line in rollout_text.difference_lines(differences):
             say(line)
         if request.yes or await _confirm(session, change):
-            return change  # the floor is looked at once more as it is made
+            return change  # the floor is checked once more when the change is made
         return None
 
     session.bus.subscribe(_show_event)

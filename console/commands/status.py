@@ -108,7 +108,7 @@ async def _show_rollouts(
             result(line)
     for problem in status.problems:
         say_once(f"{paint('!', 'warn')} {clean(problem)}")
-    # Beside JSON too: what an earlier rollout has left is for people.
+    # Beside JSON, too: what an earlier rollout has left is for people.
     for left in status.left:
         say_once(f"{paint('!', 'warn')} {clean(left.node)} was {clean(left.text)}")
     if status.left:

@@ -1,1 +1,1 @@
-"""What the commands print, and what they ask."""
+"""What commands print to the terminal, and what they ask there."""

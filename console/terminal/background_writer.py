@@ -1,4 +1,4 @@
-"""A thread that writes for everybody else: nobody waits for a terminal that is stopped, or for a reader."""
+"""A thread that writes all output, so that a stopped terminal or a slow reader blocks nothing else."""
 
 import signal
 import threading
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 GIVE_UP_TIMEOUT_S = 1.0
-"""After a signal, how long nothing may have been taken until the rest is given up."""
+"""How long, after a signal, no output may be accepted until the rest is given up."""
 _CHECK_INTERVAL_S = 0.1
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -19,8 +19,8 @@ class Job:
     """Something to write.
 
     Attributes:
-        write: writes it, however long that takes.
-        live: the next one that is live too may take its place as long as it waits.
+        write: writes the output, however long that takes.
+        live: a later live job may replace it while it waits.
         needed: the end of the process waits for it.
     """
 
@@ -30,29 +30,29 @@ class Job:
 
 
 class BackgroundWriter:
-    """Writes jobs in their order. The thread begins with the first one.
+    """Writer that runs jobs in their order, in a thread that starts with the first one.
 
     Attributes:
-        progress: grows with everything that is written; as long as it does, somebody reads.
-        finished: all was written when the end was waited for; else the thread may still hold a stream.
+        progress: grows with everything that is written; while it grows, there is a reader.
+        finished: everything was written at the end; otherwise the thread may still hold a stream.
     """
 
     def __init__(self, late: Callable[[], bool] = lambda: False) -> None:
-        """Begin without a thread.
+        """Create the writer without its thread.
 
         Args:
-            late: whether a signal that `finish` has to obey came before it.
+            late: returns whether a signal that ends the wait of `finish` came before it.
         """
         self.progress = 0
         self.finished = False
         self._late = late
         self._jobs: deque[Job] = deque()
         self._changed = threading.Condition()
-        self._needed = 0  # jobs that wait or are being written
+        self._needed = 0  # needed jobs that wait or are being written
         self._thread: threading.Thread | None = None
 
     def put(self, job: Job) -> None:
-        """Write this after all others; returns at once."""
+        """Queue a job behind all others, and return at once."""
         with self._changed:
             if job.live and self._jobs and self._jobs[-1].live:
                 self._needed -= self._jobs.pop().needed
@@ -78,10 +78,10 @@ class BackgroundWriter:
                     self._changed.notify_all()
 
     def finish(self) -> None:
-        """Wait until all that is needed is written: its reader may come back at any time.
+        """Wait until all required output is written: its reader may come back at any time.
 
-        SIGINT, SIGTERM or SIGHUP ends the wait as soon as nothing was taken for a second, also one that came
-        while everything else was closed.
+        SIGINT, SIGTERM or SIGHUP ends the wait once nothing was accepted for a second, even if it came while
+        everything else was being closed.
         """
         with _collect_signals(_SIGNALS) as noted, self._changed:
             late = self._late()
@@ -97,7 +97,7 @@ class BackgroundWriter:
 
 @contextmanager
 def _collect_signals(numbers: Sequence[signal.Signals]) -> Iterator[list[int]]:
-    """Those that come meanwhile, instead of what they would do."""
+    """Collect signals while the context is open, instead of handling them."""
     noted: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield noted
@@ -118,16 +118,16 @@ _current: BackgroundWriter | None = None
 
 
 def current_writer() -> BackgroundWriter | None:
-    """Who writes now for everybody; None where each writes by itself."""
+    """Return the writer that is in use; None outside `write_in_background`."""
     return _current
 
 
 @contextmanager
 def write_in_background(late: Callable[[], bool] = lambda: False) -> Iterator[BackgroundWriter]:
-    """Write from a thread of its own meanwhile, in order.
+    """Write all output in a thread of its own, in order, while the context is open.
 
-    A terminal that is stopped (Ctrl-S), or a reader that does not read, blocks whoever writes: that must not
-    be the rollout, nor what listens for Ctrl-C. At the end it waits until all is written, see `finish`.
+    A stopped terminal (Ctrl-S), or a reader that does not read, blocks its writer: that must be neither the
+    rollout nor the handling of Ctrl-C. The end of the context waits for all output; see `finish`.
     """
     global _current
     writer = _current = BackgroundWriter(late)

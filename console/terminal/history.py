@@ -1,4 +1,4 @@
-"""The journal on a terminal: the list of entries, and one of them closely."""
+"""The journal as text: the table of its entries, and one entry in detail."""
 
 import shlex
 import textwrap
@@ -20,10 +20,10 @@ from orchestrator.journal.entries import UNKNOWN
 from orchestrator.journal.verification import EntryVerification, Verification
 
 HEADER = ("ID", "WHEN", "APP", "WHAT", "BY", "RESULT", "NODES", "TOOK")
-# Columns that give way in this order, and what they keep at least.
+# Columns that are narrowed, in this order, and the width that they keep.
 MIN_COLUMNS = {"BY": 6, "APP": 6, "WHAT": 21}
-RECENT_S = 300 * 86_400.0  # so long a day needs no year
-MAX_CELL_COLUMNS = 60  # of one cell, however wide it may become
+RECENT_S = 300 * 86_400.0  # for so long, a date needs no year
+MAX_CELL_COLUMNS = 60  # of one cell, on however wide a terminal
 
 
 _KIND_COLOURS = {
@@ -37,17 +37,17 @@ _KIND_COLOURS = {
 
 
 def number_columns() -> tuple[str, ...]:
-    """The headings of the seconds of each step and in all."""
+    """Return the headings of the columns that have durations."""
     return (*(step.upper() for step in STEPS), "WORK", "WAIT")
 
 
 def node_columns() -> tuple[str, ...]:
-    """The headings of the table of nodes."""
+    """Return the headings of the table of nodes."""
     return ("NODE", "BEFORE", "BECAME", *number_columns())
 
 
 def entry_table(entries: Sequence[EntrySummary], columns: int) -> Iterator[str]:
-    """A table that fits into so many columns where it can; 0: as wide as it is."""
+    """Yield a table of entries that fits into this many columns if possible; 0 for no limit."""
     rows = _cells(entries, "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M")
     if columns and _excess_columns(rows, columns) > 0:
         # As `ls` does: the time of recent entries, the year of old ones.
@@ -100,12 +100,12 @@ def _fit(rows: list[list[str]], columns: int) -> list[list[str]]:
 
 
 def entry_lines(summary: EntrySummary, timeline: Timeline, columns: int) -> Iterator[str]:
-    """One entry: who, when, how it ended, the time of each step, and what happened to each node.
+    """Yield one entry in detail: who, when, the result, the time of each step, and what nodes went through.
 
     Args:
         summary: of the entry.
         timeline: of its events.
-        columns: into which long lines of the timeline are broken; 0: they are not.
+        columns: at which long lines of the timeline are wrapped; 0 for no wrapping.
     """
     entry = summary.entry
     yield f"{entry.kind} {entry.id} of {clean(entry.application)}: {clean(summary.what)}"
@@ -140,9 +140,9 @@ def _facts(summary: EntrySummary, timeline: Timeline) -> Iterator[str]:
     if entry.follows is not None:
         yield f"  follows   {entry.follows}: rolldeck history show {entry.follows}"
     if timeline.traffic is not None:
-        seen = timeline.traffic
-        errors = seen.errors_5xx if seen.errors is None else seen.errors
-        kind = "bad" if errors or seen.unattributed else "ok"
+        traffic = timeline.traffic
+        errors = traffic.errors_5xx if traffic.errors is None else traffic.errors
+        kind = "bad" if errors or traffic.unattributed else "ok"
         yield f"  traffic   {paint(traffic_text(timeline), kind)}"
     if timeline.spans:
         yield f"  steps     {step_times_text(timeline)}"
@@ -153,12 +153,12 @@ def _facts(summary: EntrySummary, timeline: Timeline) -> Iterator[str]:
 
 
 def origin_text(timeline: Timeline) -> str:
-    """From where, with which uid and with which SSH key whoever began it has worked; empty: not known."""
+    """Return from where, and with which uid and SSH key, the operator worked; empty when unknown."""
     return describe_origin(timeline.began.origin) if timeline.began is not None else ""
 
 
 def plan_size_text(summary: EntrySummary) -> str:
-    """Whether it is the one that was written, and how large it is."""
+    """Return whether the plan is intact, and its size."""
     if not summary.entry.intact:
         return "NOT intact: it was changed"
     if summary.entry.kind == "change":
@@ -169,12 +169,12 @@ def plan_size_text(summary: EntrySummary) -> str:
 
 
 def traffic_text(timeline: Timeline) -> str:
-    """Requests and errors while it went on; empty when nobody counted them."""
+    """Return the requests and errors during the rollout; empty when they were not counted."""
     return "" if timeline.traffic is None else describe(timeline.traffic)
 
 
 def step_times_text(timeline: Timeline) -> str:
-    """What each step took, of all nodes together."""
+    """Return the time that each step took, of all nodes together."""
     done = {span.step for span in timeline.spans}
     return ", ".join(
         f"{step} {format_duration(timeline.duration_of(step))}" for step in STEPS if step in done
@@ -182,14 +182,14 @@ def step_times_text(timeline: Timeline) -> str:
 
 
 def work_and_wait_text(timeline: Timeline) -> str:
-    """How much of that was work."""
+    """Return how much of that time was work, and how much was waiting."""
     paused = f", paused {format_duration(timeline.paused)}" if timeline.pauses else ""
     steps = timeline.times
     return f"working {format_duration(steps.working)}, waiting {format_duration(steps.waiting)}{paused}"
 
 
 def step_rows(timeline: Timeline) -> Iterator[tuple[str, ...]]:
-    """For each node the seconds of each step, under `node_columns`."""
+    """Yield a row for each node with the time of each step, under `node_columns`."""
     for name in timeline.nodes:
         own = [span for span in timeline.spans if span.node == name]
         done = {span.step for span in own}
@@ -213,14 +213,14 @@ def _timeline_lines(moment: TimelineEntry, columns: int) -> Iterator[str]:
 
 
 def _wrap(text: str, columns: int, indent: int) -> list[str]:
-    """Lines of at most so many columns; as it is where that is no width to speak of."""
+    """Wrap text to this many columns; leave it as it is where that is too narrow."""
     if columns < 40:
         return [text]
     return textwrap.wrap(text, columns, subsequent_indent=" " * indent)
 
 
 def _end_lines(summary: EntrySummary, timeline: Timeline) -> Iterator[str]:
-    """How it ended and what was out of rotation, with the commands; or that nobody knows."""
+    """Yield the result and what was out of rotation with the commands; or that nothing was recorded."""
     if timeline.state.ended is not None:
         yield from ending_lines(timeline.state.ended)
         return
@@ -232,14 +232,14 @@ def _end_lines(summary: EntrySummary, timeline: Timeline) -> Iterator[str]:
 
 
 def no_end_text(summary: EntrySummary) -> str:
-    """Why nothing is said of how it ended."""
+    """Return why there is no result."""
     if summary.standing == "running":
         return "it still runs"
     return f"{summary.standing}: what is out of rotation was not recorded"
 
 
 def no_end_facts(summary: EntrySummary, timeline: Timeline) -> Iterator[tuple[str, str]]:
-    """Of a rollout that has none: what it had begun, and the commands with which to go on."""
+    """Yield, for a rollout without a result, the nodes that it had started, and commands to go on with."""
     application = shlex.quote(summary.entry.application)
     touched = dict.fromkeys(span.node for span in timeline.spans)
     done = {node.name for node in timeline.state.nodes.values() if node.state in DONE}
@@ -259,7 +259,7 @@ _STATE_TEXT = {
 
 
 def verification_lines(found: Verification, path: str) -> Iterator[str]:
-    """A line for each entry with what is wrong with it, the journal's own chain, and a verdict."""
+    """Yield a line and the problems of each entry, the head of the journal, and the verdict."""
     for entry in found.entries:
         yield _verification_line(entry)
         yield from (f"  {clean(problem)}" for problem in entry.problems)
@@ -283,7 +283,7 @@ def _verification_line(entry: EntryVerification) -> str:
 
 
 def verification_fields(found: Verification) -> Iterator[dict[str, object]]:
-    """For `--json`: each entry, then the journal."""
+    """Yield the JSON objects: one for each entry, then one for the journal."""
     for entry in found.entries:
         yield {
             "kind": "entry_verification",

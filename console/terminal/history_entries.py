@@ -1,4 +1,4 @@
-"""Entries of the journal for people and programs: what was done, by whom, when, and how it stands."""
+"""Summaries of the journal's entries, for people and for programs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -21,15 +21,15 @@ _NODE_EVENTS = ("rollout_started", "node_upgraded", "node_rolled_back")
 
 @dataclass(frozen=True, slots=True)
 class EntrySummary:
-    """One line of the list.
+    """What the list of entries says about one entry.
 
     Attributes:
-        standing: how it ended, or "running", "interrupted", "no end".
+        standing: its result, or "running", "interrupted", "no end".
         before: the version that its nodes had; "several", or empty when none was known.
-        done: nodes that were completed; None when nobody knows.
+        done: nodes that were completed; None when unknown.
         total: nodes with something to do.
-        seconds: that it took; None without an end.
-        rolled_back: the rollout that has rolled a node back since, by node; only where one entry is shown.
+        seconds: its duration; None without an end.
+        rolled_back: the rollout that has rolled a node back since, by node; only for a single entry.
     """
 
     entry: Entry
@@ -42,7 +42,7 @@ class EntrySummary:
 
     @classmethod
     def of(cls, journal: Journal, entry: Entry) -> "EntrySummary":
-        """Raises JournalError."""
+        """Summarize an entry. Raises JournalError."""
         recorded = [record.event for record in journal.records(entry.id, *_NODE_EVENTS)]
         started = next((event for event in recorded if isinstance(event, RolloutStarted)), None)
         batches = started.batches if started else batches_of(entry)
@@ -61,19 +61,19 @@ class EntrySummary:
 
     @classmethod
     def whole(cls, journal: Journal, entry: Entry) -> "EntrySummary":
-        """With what has become of it since: that takes all entries. Raises JournalError."""
+        """Summarize an entry with later rollbacks of it, which reads all entries. Raises JournalError."""
         summary = cls.of(journal, entry)
         if entry.kind == "change" or entry.problem:
             return summary
         try:
             way = FleetHistory.read(journal, entry.application).way_back(entry.id)
-        except JournalError:  # of another entry, which hides nothing of this one
+        except JournalError:  # of another entry; this one is shown all the same
             return summary
         return summary if way is None else replace(summary, rolled_back=way.returned)
 
     @property
     def rolled_back_words(self) -> str:
-        """`2 (web1, web2)`; empty when nothing was."""
+        """Later rollbacks with their nodes, as in `2 (web1, web2)`; empty when there are none."""
         nodes: dict[int, list[str]] = {}
         for name, entry in self.rolled_back.items():
             nodes.setdefault(entry, []).append(name)
@@ -81,7 +81,7 @@ class EntrySummary:
 
     @property
     def what(self) -> str:
-        """`upgrade 1.4.2 → 1.5.0`, `drain web1`, `weight web1 to 50`."""
+        """What was done, as in `upgrade 1.4.2 → 1.5.0`, `drain web1` or `weight web1 to 50`."""
         if self.entry.problem:
             return "cannot be read"
         if self.entry.kind != "change":
@@ -94,11 +94,11 @@ class EntrySummary:
 
     @property
     def nodes(self) -> str:
-        """`3/4`."""
+        """Nodes that were completed and all nodes, as in `3/4`."""
         return f"{'?' if self.done is None else self.done}/{self.total}"
 
     def fields(self) -> dict[str, object]:
-        """For `--json`."""
+        """Return the fields of its JSON object."""
         entry = self.entry
         return {
             "kind": "entry",
@@ -124,23 +124,23 @@ class EntrySummary:
         }
 
 
-# A plan that somebody changed may hold anything: it is read as far as it is one.
+# A plan that somebody has changed may contain anything: what is no plan is skipped.
 
 
 def batches_of(entry: Entry) -> list[list[str]]:
-    """The batches of its plan."""
+    """Return the batches of the entry's plan."""
     found: list[list[str]] = _read(entry, "batches", list[list[str]])
     return found
 
 
 def nodes_of(entry: Entry) -> list[str]:
-    """The nodes of a change by hand."""
+    """Return the nodes of a manual change."""
     found: list[str] = _read(entry, "nodes", list[str])
     return found
 
 
 def findings_of(entry: Entry) -> list[Finding]:
-    """What preflight had found."""
+    """Return the findings of preflight."""
     return [
         Finding(Severity(found.severity), found.subject, found.text)
         for found in _read(entry, "findings", list[_Found])

@@ -1,4 +1,4 @@
-"""Text for a terminal: one place owns stdout and stderr, and nothing remote can control either."""
+"""Output to a terminal: this module alone writes to stdout and stderr, and makes all text harmless."""
 
 import contextlib
 import errno
@@ -29,7 +29,7 @@ def clean(text: str) -> str:
 
 
 def width(text: str) -> int:
-    """Columns that a cleaned text takes on a terminal."""
+    """Return how many columns a cleaned text takes on a terminal."""
     return sum(map(_columns, text))
 
 
@@ -40,7 +40,7 @@ def _columns(character: str) -> int:
 
 
 def shorten(text: str, columns: int) -> str:
-    """Cut to so many columns; an ellipsis shows that something is missing."""
+    """Shorten a text to this many columns; an ellipsis shows that something is missing."""
     if width(text) <= columns:
         return text
     left = columns - 1  # for the ellipsis
@@ -52,13 +52,13 @@ def shorten(text: str, columns: int) -> str:
 
 
 def pad(text: str, columns: int, *, right: bool = False) -> str:
-    """Fill a text with blanks to so many columns of a terminal; with `right` on its left side."""
+    """Pad a text with spaces to this many columns; with `right`, on its left side."""
     space = " " * max(0, columns - width(text))
     return space + text if right else text + space
 
 
 def paint(text: str, kind: str) -> str:
-    """Colour by meaning; the writer drops it again where there is no terminal or NO_COLOR is set."""
+    """Colour a text by its meaning; the writer removes colours without a terminal or with NO_COLOR."""
     colour = COLOURS.get(kind)
     return click.style(text, fg=colour) if colour else text
 
@@ -69,17 +69,17 @@ def result(text: str = "") -> None:
 
 
 def result_json(fields: Mapping[str, object]) -> None:
-    """Write a line of JSON as a result; what a terminal could obey in it is escaped, which JSON allows."""
+    """Write a line of JSON as a result; control characters in it are escaped, as JSON allows."""
     result(visible_json(encode(fields).decode()))
 
 
 def say(text: str = "") -> None:
-    """Write everything else, to standard error."""
+    """Write any other line, to standard error."""
     _write(text, sys.stderr)
 
 
 def show_live(text: str) -> None:
-    """Write to the terminal without ending the line; where it cannot follow, only the last one is written."""
+    """Write to the terminal without ending the line; a slow terminal gets only the last of these."""
     _write(text, sys.stderr, live=True)
 
 
@@ -87,15 +87,15 @@ _lost = False
 
 
 def results_lost() -> bool:
-    """Whether standard output has refused results, as a full disk does; that was said then.
+    """Return whether standard output has refused results, as a full disk does; that has been reported.
 
-    A reader that has enough (`| head`) and a terminal that has gone lose nothing that anybody wanted.
+    Nothing is lost to a reader that has read enough (`| head`), or to a terminal that is gone.
     """
     return _lost
 
 
 def lose_results(error: OSError) -> None:
-    """Of what click writes by itself, such as the help: it could not be written."""
+    """Report that click itself could not write, such as the help."""
     _give_up(sys.stdout, error, results=True)
 
 
@@ -105,7 +105,7 @@ def _write(text: str, stream: TextIO | None, *, live: bool = False, results: boo
 
     def write() -> None:
         try:
-            if stream is None:  # closed at the start; click would take standard output instead
+            if stream is None:  # closed at the start; click would write to standard output instead
                 raise OSError(errno.EBADF, os.strerror(errno.EBADF))
             click.echo(text + end, file=stream, nl=False, color=colour)
         except OSError as error:
@@ -119,11 +119,11 @@ def _write(text: str, stream: TextIO | None, *, live: bool = False, results: boo
 
 
 def _give_up(stream: TextIO | None, error: OSError, results: bool) -> None:
-    """A stream that takes nothing ends the writing, never what is being done."""
+    """Stop writing to a stream that accepts nothing, without stopping the work."""
     global _lost
     gone = error.errno == errno.EPIPE
     if stream is not None:
-        # One that has hung up is no terminal any more by what `isatty` says.
+        # After a hang-up, `isatty` no longer calls it a terminal.
         is_device = stat.S_ISCHR(os.fstat(stream.fileno()).st_mode)
         gone = gone or (error.errno == errno.EIO and is_device)
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
@@ -137,14 +137,14 @@ def _give_up(stream: TextIO | None, error: OSError, results: bool) -> None:
 
 
 def _sanitize(text: str) -> str:
-    """The last gate: what should have been cleaned, and was not, does no harm but colour."""
+    """Make harmless what should have been cleaned before, except for our own colours."""
     if is_visible(text):
         return text
     return "".join(part if _OWN_CODES.fullmatch(part) else clean(part) for part in _OWN_CODES.split(text))
 
 
 def on_terminal(stream: TextIO | None) -> bool:
-    """Whether somebody reads or types there; a stream that was closed at the start is None."""
+    """Return whether the stream is a terminal; a stream that was closed at the start is None."""
     return stream is not None and stream.isatty()
 
 
@@ -153,7 +153,7 @@ def _has_colour(stream: TextIO | None) -> bool:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> list[str]:
-    """Aligned columns; cells are cleaned. Columns named in `right` are numbers."""
+    """Return aligned lines of cleaned cells; columns named in `right` are aligned to the right."""
     cells = [[clean(cell) for cell in row] for row in rows]
     columns = [
         max([width(title), *(width(row[index]) for row in cells)]) for index, title in enumerate(header)

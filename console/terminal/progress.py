@@ -19,7 +19,7 @@ ERASE = "\r\x1b[2K"
 
 
 class Progress:
-    """A reader of the bus that writes to standard error."""
+    """Subscriber to the bus that writes the progress of a rollout to standard error."""
 
     def __init__(self, state: RolloutState) -> None:
         self._state = state
@@ -27,12 +27,12 @@ class Progress:
         self._shown = False
 
     def __call__(self, record: Record) -> None:
-        """After `state` has taken the record."""
+        """Show a record, after `state` has been updated by it."""
         if text := self._line(record):
             self._erase()
             say(text)
         if isinstance(record.event, events.DecisionRequested):
-            self._erase()  # the question stands on a line of its own, and what is drawn would be typed over
+            self._erase()  # the answer is typed on a line of its own, which a live line would overwrite
         elif self._live:
             self._draw()
 
@@ -104,7 +104,7 @@ class Progress:
             parts.append(f"{node.name} {node.state} {why}".rstrip())
         try:
             columns = os.get_terminal_size(sys.stderr.fileno()).columns
-        except OSError:  # the terminal has gone; what is being done goes on
+        except OSError:  # the terminal is gone; the rollout goes on
             self._live = False
             return
         line = shorten(f"◐ {' | '.join(parts)}", columns - 1)
@@ -128,7 +128,7 @@ def _unproven_text(node: NodeStatus) -> str:
 
 
 def _finished_line(node: NodeStatus) -> str:
-    """A node whose turn is over, in one line that fits 80 columns when all is well."""
+    """Return a finished node as one line, which fits into 80 columns unless something went wrong."""
     glyphs: dict[str, tuple[str, str]] = {
         NodeState.UPGRADED: ("✓", "ok"),
         NodeState.ROLLED_BACK: ("✓", "ok"),
@@ -151,10 +151,10 @@ def _finished_line(node: NodeStatus) -> str:
 
 
 class Prompts:
-    """A reader of the bus: shows each question and hands the answer to the control.
+    """Subscriber to the bus that shows each question and passes the answer to the control.
 
     Attributes:
-        control: of the rollout that goes on; that of a rollback which follows it is another one.
+        control: of the rollout that runs; a rollback that follows it has a control of its own.
     """
 
     def __init__(self, control: RolloutControl) -> None:
@@ -165,14 +165,14 @@ class Prompts:
 
     def __call__(self, record: Record) -> None:
         match record.event:
-            # One at a time: an answer goes to the oldest, so no other may be the last one shown.
+            # One at a time: an answer goes to the oldest question, so it must be the last one shown.
             case events.DecisionRequested() if len(self.control.questions) == 1:
                 self.show()
             case events.DecisionMade():
                 self.show()
 
     async def confirm(self, text: str) -> bool:
-        """A yes or no; everything but a clear yes is no."""
+        """Ask a yes-or-no question; everything but a clear yes means no."""
         say(f"{text} [y/N] ")
         self._confirming = asyncio.get_running_loop().create_future()
         self._listen()
@@ -187,12 +187,12 @@ class Prompts:
             self._reading = False
 
     def show(self) -> None:
-        """Ask the oldest open question, if there is one."""
+        """Show the oldest open question, if there is one."""
         if not self.control.questions:
             return
         first = self.control.questions[0]
         choices = ", ".join(map(_format_choice, first.choices))
-        # Why it failed stands in the line above already.
+        # The line above already says why it failed.
         text = "what now?" if RETRY in first.choices else clean(first.text)
         say(f"{paint('?', 'warn')} {clean(first.subject)}: {text}")
         say(f"  {choices}")
@@ -208,7 +208,7 @@ class Prompts:
             typed = os.read(sys.stdin.fileno(), 4096)
         except OSError:
             typed = b""
-        if not typed:  # the terminal has gone: nobody is there to decide
+        if not typed:  # the terminal is gone: there is nobody to decide
             self.close()
             self._answer_all_with_abort()
             return

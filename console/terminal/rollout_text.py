@@ -14,7 +14,9 @@ from orchestrator.planning.findings import SEVERITY_GLYPHS, Finding, Severity, g
 from orchestrator.planning.plan import Plan, command_groups, failed_before_text, task_text
 
 if TYPE_CHECKING:
-    from orchestrator.engine.plan_differences import Difference  # imports all steps; the history needs none
+    from orchestrator.engine.plan_differences import (
+        Difference,
+    )  # it imports all steps, which the history does not need
 
 EXIT_CODES = {"healthy": ExitCode.HEALTHY, "degraded": ExitCode.DEGRADED, "aborted": ExitCode.ABORTED}
 RESULT_KINDS = {"healthy": "ok", "degraded": "bad", "aborted": "warn"}
@@ -23,14 +25,14 @@ _SEVERITY_KINDS = {Severity.ERROR: "bad", Severity.WARNING: "warn", Severity.INF
 
 
 def finding_lines(found: Sequence[Finding]) -> Iterator[str]:
-    """Errors first; the same text about several subjects is said once."""
+    """Yield findings, errors first; a text that several subjects share is printed once."""
     for (severity, text), subjects in group_findings(found).items():
         glyph = paint(SEVERITY_GLYPHS[severity], _SEVERITY_KINDS[severity])
         yield f"{glyph} {clean(', '.join(subjects))}: {clean(text)}"
 
 
 def plan_lines(plan: Plan) -> Iterator[str]:
-    """What would happen to whom, and what stays in rotation meanwhile."""
+    """Yield what would be done to which node, and what stays in rotation meanwhile."""
     work = sum(len(batch) for batch in plan.batches)
     yield (
         f"{plan.application} → {plan.version} · {work} of {counted(len(plan.nodes), 'node')}"
@@ -51,13 +53,13 @@ def _batch_rows(plan: Plan) -> Iterator[tuple[str, str, str]]:
 
 
 def difference_lines(found: "Sequence[Difference]") -> Iterator[str]:
-    """What is not as it was when somebody looked first, before the lock was ours."""
+    """Yield what has changed between the first look and taking the lock."""
     yield f"{paint('!', 'warn')} the state has changed meanwhile:"
     yield from (f"  {clean(str(difference))}" for difference in found)
 
 
 def command_lines(plan: Plan) -> Iterator[str]:
-    """Every command that would be sent, in order, as it would be sent."""
+    """Yield every command that would be sent, in order."""
     for title, planned in command_groups(plan):
         yield f"{clean(title)}:"
         rows = [(command.step, command.target, command.command) for command in planned]
@@ -66,7 +68,7 @@ def command_lines(plan: Plan) -> Iterator[str]:
 
 
 def ending_lines(ended: RolloutEnded) -> Iterator[str]:
-    """Lines for standard output."""
+    """Yield the result of a rollout, for standard output."""
     reason = reason_text(ended.result, ended.reason)
     yield f"{paint(ended.result, RESULT_KINDS[ended.result])}{reason} · {format_duration(ended.duration_s)}"
     for outcome in outcomes(ended):
@@ -102,7 +104,7 @@ def _intention_suffix(out: OutOfRotation) -> str:
 
 
 def _group_by_state(ended: RolloutEnded, names: Iterable[str]) -> Iterator[str]:
-    """`web1, web2 (1.4.2, in rotation)`: those together that stand alike."""
+    """Yield the nodes that have the same state together, as in `web1, web2 (1.4.2, in rotation)`."""
     groups: dict[str, list[str]] = {}
     for name in names:
         groups.setdefault(version_and_rotation(ended, name), []).append(name)
@@ -118,5 +120,5 @@ def _way_text(line: WayLine) -> str:
 
 
 def reason_text(result: str, reason: str) -> str:
-    """What follows the word for the result, cleaned."""
+    """Return the cleaned reason that follows the word for the result."""
     return clean(reason_beside(result, reason))

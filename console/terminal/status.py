@@ -17,7 +17,7 @@ from orchestrator.session.status import ApplicationStatus, KeptOut
 
 
 def status_lines(app: str, status: ApplicationStatus) -> Iterator[str]:
-    """Lines for standard output, below the table of the servers."""
+    """Yield the lines below the table of servers."""
     yield from _version_lines(status.versions)
     for rollout in status.rollouts:
         yield from (
@@ -33,16 +33,16 @@ def status_lines(app: str, status: ApplicationStatus) -> Iterator[str]:
 def _version_lines(versions: Sequence[NodeVersion]) -> Iterator[str]:
     if not versions:
         return
-    told = {version.node: version.version for version in versions}
+    version_by_node = {version.node: version.version for version in versions}
     sources = [
         _source_text(versions, "journal", "as the journal has it"),
         _source_text(versions, "disk", "on disk"),
     ]
     source = f" ({'; '.join(filter(None, sources))})" if any(sources) else ""
-    if mixed := mixed_versions_text(told):
+    if mixed := mixed_versions_text(version_by_node):
         yield f"{paint('mixed versions', 'warn')}: {clean(mixed)}{clean(source)}"
     else:
-        count = counted(len(told), "node")
+        count = counted(len(version_by_node), "node")
         yield f"version {clean(versions[0].version)} on {count}{clean(source)}"
     differing: dict[str, list[str]] = {}
     for version in versions:
@@ -55,7 +55,7 @@ def _version_lines(versions: Sequence[NodeVersion]) -> Iterator[str]:
 
 
 def _source_text(versions: Sequence[NodeVersion], source: str, words: str) -> str:
-    """Whose versions are not what the application itself says; without names when that is all of them."""
+    """Return which versions do not come from the application itself; without names if that is all of them."""
     nodes = [version.node for version in versions if version.source == source]
     return f"{', '.join(nodes)} {words}" if 0 < len(nodes) < len(versions) else words if nodes else ""
 
@@ -79,8 +79,8 @@ def _running_lines(app: str, rollout: RolloutStatus) -> Iterator[str]:
         reason = f": {node.reason}" if node.reason else ""
         yield f"  at {clean(f'{node.node}: {node.state}{reason}')}"
     for question in rollout.questions:
-        asked = f"{question.subject}: {question.text} ({', '.join(question.choices)})"
-        yield f"  {paint('?', 'warn')} {clean(asked)}"
+        text = f"{question.subject}: {question.text} ({', '.join(question.choices)})"
+        yield f"  {paint('?', 'warn')} {clean(text)}"
     if rollout.source == "consul":
         yield f"  to follow it: rolldeck follow {app}"
 
@@ -107,7 +107,7 @@ def _kept_out_line(kept: KeptOut) -> str:
 
 
 def status_fields(app: str, status: ApplicationStatus) -> Iterator[dict[str, object]]:
-    """One object for each line."""
+    """Yield the JSON objects of an application, one for each line."""
     head: dict[str, object] = {"application": app}
     for rollout in status.rollouts:
         fields = {name: getattr(rollout, name) for name in _ROLLOUT}
@@ -142,7 +142,7 @@ _ROLLOUT = (
 
 
 def server_fields(app: str, server: Server) -> dict[str, object]:
-    """One server for `--json`."""
+    """Return the fields of a server's JSON object."""
     return {
         "kind": "server",
         "application": app,
@@ -165,7 +165,7 @@ def server_fields(app: str, server: Server) -> dict[str, object]:
 
 
 def request_signals(snapshot: Snapshot) -> dict[tuple[str, str], Signals]:
-    """What became of the requests of each server, by backend and server, since HAProxy began to count."""
+    """Return the requests and errors of each server since HAProxy started to count, by backend and server."""
     rows = {backend.name: backend.counters for backend in snapshot.backends}
     return {
         (server.ref.backend, server.ref.server): in_all(Sample(server.counters, rows.get(server.ref.backend)))
@@ -174,22 +174,22 @@ def request_signals(snapshot: Snapshot) -> dict[tuple[str, str], Signals]:
 
 
 def unattributed(snapshot: Snapshot) -> dict[str, int | None]:
-    """Responses 5xx of each backend that no server explains, since HAProxy began to count.
+    """Return, for each backend, the 5xx responses since HAProxy started to count that no server explains.
 
-    None in TCP mode, where errors are not known.
+    The value is None in TCP mode, where errors are unknown.
     """
-    told = Counter[str]()
+    attributed = Counter[str]()
     for (backend, _), found in request_signals(snapshot).items():
-        told[backend] += found.with_5xx
+        attributed[backend] += found.with_5xx
     return {
-        backend.name: max(0, rows.answered_5xx - told[backend.name]) if rows.http else None
+        backend.name: max(0, rows.answered_5xx - attributed[backend.name]) if rows.http else None
         for backend in snapshot.backends
         for rows in (backend.counters,)
     }
 
 
 def unattributed_text(found: Mapping[str, Mapping[str, int | None]]) -> str:
-    """`5 errors not attributable to a server (shop on lb1: 2, shop on lb2: 3)`; empty when there are none.
+    """Return a text such as `5 errors not attributable to a server (shop on lb1: 5)`; empty for none.
 
     Args:
         found: by load balancer, see `unattributed`.
@@ -207,12 +207,12 @@ def unattributed_text(found: Mapping[str, Mapping[str, int | None]]) -> str:
 
 
 def request_fields(signals: Signals) -> dict[str, object]:
-    """For `--json`: `errors` is null in TCP mode, where they are not known."""
+    """Return the JSON fields of requests; `errors` is null in TCP mode, where they are unknown."""
     return {"requests": signals.started, "errors": signals.hard, "refused": signals.refused}
 
 
 def error_share(signals: Sequence[Signals]) -> str:
-    """The share of requests that ended in an error for the client, in per cent; ? where it is not known."""
+    """Return the percentage of requests that ended in an error for the client; ? when it is unknown."""
     known = [signal for signal in signals if signal.hard is not None]
     if not known:
         return "?" if signals else "-"

@@ -1,4 +1,4 @@
-"""What happened, moment by moment, in words, and every command of an entry with its raw reply."""
+"""The timeline of an entry, and its transcript: every command with its raw reply."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from orchestrator.events.spans import StepSpan
 from orchestrator.events.text import describe, detail_lines
 from orchestrator.events.timeline import Timeline, find_unanswered
 
-MIN_WAIT_SHOWN_S = 1.0  # shorter waits are told only where something went wrong
+MIN_WAIT_SHOWN_S = 1.0  # shorter waits are shown only if something went wrong
 ROLLOUT = ""
-"""The section of what concerns no single node."""
+"""The section of the rollout itself, for what concerns no single node."""
 
 _KINDS: dict[type[events.Event], str] = {
     events.NodeUpgraded: "ok",
@@ -43,16 +43,16 @@ GLYPHS = {
 
 @dataclass(frozen=True, slots=True)
 class TimelineEntry:
-    """One line of the timeline.
+    """A line of the timeline.
 
     Attributes:
-        seq: its place among all others.
+        seq: its position among all lines.
         at: seconds since 1970.
-        kind: of GLYPHS.
-        step: that was done or tried; empty for what is none.
-        took: its duration, in words.
-        text: what came of it, as it was said: it is not cleaned.
-        more: what it waited for, and the last lines of the service's log where it has failed.
+        kind: a key of GLYPHS.
+        step: that was done or tried; empty for everything else.
+        took: its duration, as text.
+        text: its result, which is not cleaned.
+        more: what it waited for, and the last lines of the service's log after a failure.
     """
 
     seq: int
@@ -65,7 +65,7 @@ class TimelineEntry:
 
 
 def entries_by_node(timeline: Timeline) -> dict[str, list[TimelineEntry]]:
-    """By node, in the order of their turns; what concerns the whole rollout comes first, under ROLLOUT."""
+    """Return the timeline of each node in the order of the rollout, after that of the rollout itself."""
     sections: dict[str, list[TimelineEntry]] = {ROLLOUT: [], **{name: [] for name in timeline.nodes}}
     for span in timeline.spans:
         sections[span.node].append(_step_entry(span))
@@ -95,7 +95,7 @@ def _step_entry(span: StepSpan) -> TimelineEntry:
 
 
 def _wait_lines(span: StepSpan) -> Iterator[str]:
-    """What took a while; of a step that was not done all of it, as it may say why."""
+    """Yield the longer waits of a step; all waits if it was not done, because they may say why."""
     for wait in span.waits.values():
         if wait.seconds < MIN_WAIT_SHOWN_S and span.result in ("done", "same"):
             continue
@@ -104,7 +104,7 @@ def _wait_lines(span: StepSpan) -> Iterator[str]:
 
 
 def _note_entry(record: Record) -> TimelineEntry | None:
-    """None for what a step, or the end of the whole, says already."""
+    """Return a line for a record; None if a step, or the result, says the same."""
     event = record.event
     kind = _KINDS.get(type(event), "event")
     match event:
@@ -117,12 +117,12 @@ def _note_entry(record: Record) -> TimelineEntry | None:
 
 @dataclass(frozen=True, slots=True)
 class SentCommand:
-    """One that was sent; nothing in it is cleaned.
+    """A command that was sent. Nothing in it is cleaned.
 
     Attributes:
         at: when it was sent, seconds since 1970.
-        reply: None when none is written down.
-        ok: whether it was understood and obeyed.
+        reply: None when none was recorded.
+        ok: whether it was understood and carried out.
     """
 
     at: float
@@ -136,7 +136,7 @@ class SentCommand:
 
 
 def sent_commands(records: Sequence[Record]) -> Iterator[SentCommand]:
-    """In the order of their replies; one without a reply stands where it was sent."""
+    """Yield commands in the order of their replies; one without a reply comes where it was sent."""
     lost = find_unanswered(records)
     for record in records:
         match record.event:
@@ -152,7 +152,7 @@ def sent_commands(records: Sequence[Record]) -> Iterator[SentCommand]:
 
 
 def transcript_lines(records: Sequence[Record]) -> Iterator[str]:
-    """Lines for a terminal: `>` was sent, `<` came back."""
+    """Yield lines for a terminal: `>` marks what was sent, `<` what came back."""
     for command in sent_commands(records):
         place = clean("".join(f"{part} " for part in (command.node, command.step) if part))
         mark = ">" if command.ok else paint("✗>", "bad")
@@ -165,7 +165,7 @@ def transcript_lines(records: Sequence[Record]) -> Iterator[str]:
 
 
 def reply_lines(command: SentCommand) -> list[str]:
-    """What came back, line by line; words of ours in parentheses where nothing did."""
+    """Return the lines of the reply; a text in parentheses when there is none."""
     if command.reply is None:
         return ["(no reply recorded)"]
     return command.reply.rstrip("\n").split("\n") if command.reply.strip() else ["(empty)"]

@@ -1,1 +1,1 @@
-"""The Textual console over a session."""
+"""The Textual console, a front end for a session."""

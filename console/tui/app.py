@@ -1,4 +1,4 @@
-"""The console: a Textual App over a session. It only connects parts; the session can outlive it."""
+"""The Textual application: it connects a session to the screens, and the session can outlive it."""
 
 import asyncio
 from collections import deque
@@ -70,7 +70,7 @@ def _check_keys(settings: ConsoleSettings, file: str) -> dict[str, str]:
 
 
 class Console(App[str]):
-    """Shows a session. Its result is what to do with a running rollout: see `QuitDialog`.
+    """The console of a session. Its result says what to do with a running rollout: see `QuitDialog`.
 
     Attributes:
         records: what happened since the console opened, for the transcript.
@@ -98,12 +98,12 @@ class Console(App[str]):
         """Create the console; `run_async` shows it.
 
         Args:
-            session: what works; it must outlive the console.
-            watch: the live state, which somebody else runs.
+            session: must outlive the console.
+            watch: the poller, which the caller runs.
             read_only: why nothing may be changed; empty when it may.
             settings: theme and keys.
             file: of the configuration, for errors.
-            applications: all that the configuration has.
+            applications: the names of all applications of the configuration.
 
         Raises:
             ConfigError: a key in the settings that does not work.
@@ -119,12 +119,12 @@ class Console(App[str]):
         self._live = watch
         self.read_only_because = read_only
         self.records = deque[Record](maxlen=20_000)
-        # Only collected here: a reader of the bus that raised would stop the rollout.
+        # They are only collected here: a subscriber that raises would stop the rollout.
         self._unsubscribe = session.bus.subscribe(self.records.append)
 
     def on_load(self) -> None:
-        # From Python 3.12 on Textual makes all tasks of the loop start eagerly. The loop is the session's
-        # too, and asyncssh's server, which the demo's nodes have, then never answers a log-in.
+        # From Python 3.12 on, Textual makes all tasks of the loop start eagerly. The session shares the loop,
+        # and asyncssh's server, which the demo's nodes have, then never answers a log-in.
         asyncio.get_running_loop().set_task_factory(None)
 
     def on_mount(self) -> None:
@@ -158,7 +158,7 @@ class Console(App[str]):
         return self._exception
 
     def _fatal_error(self) -> None:
-        # Textual would write a traceback with all locals, and wait for the terminal to take it.
+        # Textual would write a traceback with all locals, and wait until the terminal has accepted it.
         self._close_messages_no_wait()
 
     def _print_error_renderables(self) -> None:
@@ -175,7 +175,7 @@ class Console(App[str]):
         self.close(TERMINAL_GONE)
 
     @on(TerminalDriver.Failed)
-    def _keys_failed(self, event: TerminalDriver.Failed) -> None:
+    def _input_failed(self, event: TerminalDriver.Failed) -> None:
         self._handle_exception(event.error)
 
     def close(self, why: str) -> None:

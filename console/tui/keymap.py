@@ -1,4 +1,4 @@
-"""Keys from the configuration, checked before the console opens, and the command palette."""
+"""The configured keys, checked before the console opens, and the command palette."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -28,7 +28,7 @@ NODE_ACTIONS = {
     "ready": ("ready", "Back in rotation, after health checks"),
     "weight": ("weight", "Set the weight"),
 }
-MAX_HITS = 50  # hits: nobody reads more, and there may be thousands of nodes
+MAX_HITS = 50  # nobody reads more, and there may be thousands of nodes
 
 Group = Sequence[type[DOMNode]]
 """Classes whose keys are active at the same time."""
@@ -114,7 +114,7 @@ GROUPS: tuple[Group, ...] = (
 
 
 class NodeCommands(Provider):
-    """`web3 drain`, `drain web3`, `web3`: each asks before it does anything."""
+    """Provider of node actions for the command palette, such as `web3 drain`; each asks before it acts."""
 
     @property
     def _main(self) -> MainScreen | None:
@@ -149,7 +149,7 @@ class NodeCommands(Provider):
                 yield DiscoveryHit(label, partial(main.act_on, "look", node), help=NODE_ACTIONS["look"][1])
 
     def _likely(self, main: MainScreen, words: list[str]) -> Iterator[tuple[str, str]]:
-        """Filter by substring first: fuzzy matching of ten thousand names would block the screen."""
+        """Yield actions on nodes that match by substring: fuzzy matching of 10,000 names would block."""
         for node in main.node_names:
             name = node.casefold()
             if len(main.node_names) > MAX_HITS and not any(word in name for word in words):

@@ -1,4 +1,4 @@
-"""`rolldeck` without a command: the console."""
+"""Running the console: opening it, and finishing a rollout that outlives it."""
 
 import asyncio
 import contextlib
@@ -19,15 +19,13 @@ from console.tui.screens.actions import ABORT, PAUSE, SWITCH
 from orchestrator.live.poller import Poller
 from orchestrator.session.session import Session
 
-VERSION_POLL_INTERVAL_S = 15.0  # between two looks at the versions that run
-VERSION_BATCH_NODES, VERSION_BATCH_INTERVAL_S = (
-    8,
-    2.0,
-)  # nodes per batch and the pause between batches: a node costs 5 ms
+VERSION_POLL_INTERVAL_S = 15.0  # between two polls of the running versions
+VERSION_BATCH_NODES = 8  # a node costs 5 ms
+VERSION_BATCH_INTERVAL_S = 2.0  # between two batches
 
 
 def open_console(config_file: str | None, app: str | None, read_only: bool) -> int:
-    """Open the console on one application; returns the exit code."""
+    """Open the console on an application, and return the exit code."""
     config = find_and_load(config_file)
 
     async def go(name: str) -> int | str:
@@ -44,7 +42,7 @@ async def run_tui(session: Session, config: Config, read_only: str = "") -> int 
     """Run the console over a session, and wait for a rollout that outlives the console.
 
     Returns:
-        The exit code, or the name of the application to go on with.
+        The exit code, or the name of the application to open next.
 
     Raises:
         ConfigError: a key in the configuration that does not work.
@@ -76,7 +74,7 @@ async def run_tui(session: Session, config: Config, read_only: str = "") -> int 
 def _collect_rarely() -> None:
     """Run the garbage collector rarely: a poll of 10,000 servers makes 40,000 objects without cycles.
 
-    By default Python would look through them, and all that is older, sixty times a poll: a third of the time.
+    By default Python would search them, and all older objects, sixty times a poll: a third of the CPU time.
     """
     gc.collect()
     gc.freeze()

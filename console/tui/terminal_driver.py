@@ -1,4 +1,4 @@
-"""A Textual driver whose output never blocks the event loop, and so no rollout."""
+"""A Textual driver whose output never blocks the event loop, and therefore no rollout."""
 
 import os
 import select
@@ -16,28 +16,28 @@ from textual.message import Message
 from console.terminal.background_writer import BackgroundWriter, Job, current_writer
 
 MAX_WAITING_FRAMES = 8
-"""How many frames may wait; beyond that frames are dropped until none waits."""
-WRITE_CHUNK_BYTES = 4096  # bytes that are written at once: a terminal that was emptied has room for as many
-LEAVE_TIMEOUT_S = 0.5  # for the terminal to take what puts it back as it was
-ALIVE_CHECK_INTERVAL_S = 1.0  # between two looks whether it is still there
+"""How many frames may wait; beyond that, frames are dropped until none waits."""
+WRITE_CHUNK_BYTES = 4096  # written at once: an empty terminal buffer has room for them
+LEAVE_TIMEOUT_S = 0.5  # for the terminal to accept what restores it
+ALIVE_CHECK_INTERVAL_S = 1.0  # between two checks that the terminal is still there
 RESET_SEQUENCE = "\x18\x1b[?2026l\x1b[0m"  # ends a sequence, a synchronized update and colors in the middle
 
 
 class TerminalDriver(LinuxDriver):
     """Textual's driver with another writer: the original blocks the loop after 30 pending writes.
 
-    A *frame* is all that `App._display` writes at once. Of frames that a terminal does not take in time whole
-    ones are left out, before they are rendered; everything else, such as a switch of a mode, is kept.
+    A *frame* is everything that `App._display` writes at once. If a terminal does not accept frames in time,
+    whole ones are dropped before they are rendered; other output, such as a change of mode, is kept.
     """
 
     class CaughtUp(Message):
-        """The terminal reads again, and has received everything but the dropped frames."""
+        """Message that the terminal reads again, and has received everything but the dropped frames."""
 
     class Gone(Message):
-        """The terminal is gone."""
+        """Message that the terminal is gone."""
 
     class Failed(Message):
-        """A bug ended the thread that reads the keys."""
+        """Message that a bug ended the thread that reads the keys."""
 
         def __init__(self, error: Exception) -> None:
             super().__init__()
@@ -47,22 +47,22 @@ class TerminalDriver(LinuxDriver):
         super().__init__(*arguments, **options)
         self._writer = current_writer() or BackgroundWriter()
         terminal = sys.__stderr__
-        assert terminal is not None  # noqa: S101 - the command line has looked
+        assert terminal is not None  # noqa: S101 - the command line has checked
         self._output, self._encoding = terminal.fileno(), terminal.encoding
         self._lock = threading.Lock()
         self._frames = 0  # that wait or are being written
         self._behind = False
         self._frame: list[str] | None = None
         self._loop_thread = threading.get_ident()
-        self._leaving = False  # frames are not worth writing any more
+        self._leaving = False  # frames are no longer worth writing
         self._farewell: list[str] = []  # what is written while leaving
-        self._cut = False  # the terminal may have got a part of a sequence
+        self._cut = False  # the terminal may have received a part of a sequence
         self._gone = False
 
     # -- frames -----------------------------------------------------------------------------------
 
     def takes_frame(self) -> bool:
-        """Whether another frame can be written; after False, `CaughtUp` follows when it can."""
+        """Return whether another frame can be written; after False, `CaughtUp` follows when it can."""
         with self._lock:
             self._behind = self._behind or self._frames >= MAX_WAITING_FRAMES
             return not self._behind
@@ -85,7 +85,7 @@ class TerminalDriver(LinuxDriver):
         self._behind = False
 
     def write(self, data: str) -> None:
-        # The thread that reads the input writes too, and nothing of a frame.
+        # The thread that reads the input writes, too, but nothing of a frame.
         if self._frame is not None and threading.get_ident() == self._loop_thread:
             self._frame.append(data)
         else:
@@ -120,12 +120,12 @@ class TerminalDriver(LinuxDriver):
                 left = left[os.write(self._output, left[:WRITE_CHUNK_BYTES]) :]
                 begun = True
                 self._writer.progress += 1
-            except BlockingIOError:  # somebody who shares the terminal has made it so
+            except BlockingIOError:  # another process that shares the terminal has made it non-blocking
                 select.select([], [self._output], [], LEAVE_TIMEOUT_S)
             except OSError:
                 self._lose()
 
-    # -- a terminal that goes ---------------------------------------------------------------------
+    # -- a terminal that is lost --------------------------------------------------------------------
 
     def _run_input_thread(self) -> None:
         try:
@@ -154,7 +154,7 @@ class TerminalDriver(LinuxDriver):
         with suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(self._app.post_message, message)
 
-    # -- the beginning and the end ----------------------------------------------------------------
+    # -- start and end --------------------------------------------------------------------------
 
     def start_application_mode(self) -> None:
         self._leaving = self._behind = False
@@ -171,17 +171,19 @@ class TerminalDriver(LinuxDriver):
         super().close()  # ends Textual's own writer, which had nothing to do
         if not self._gone and not self._all_written(0.0 if self._behind else LEAVE_TIMEOUT_S):
             self._empty()
-            self.write(RESET_SEQUENCE + "".join(self._farewell))  # that may have been emptied with the rest
+            self.write(
+                RESET_SEQUENCE + "".join(self._farewell)
+            )  # which may have been discarded with the rest
             self._all_written(LEAVE_TIMEOUT_S)
 
     def _all_written(self, seconds: float) -> bool:
-        """Whether all output is written within this time."""
+        """Return whether all output is written within this time."""
         done = threading.Event()
         self._writer.put(Job(done.set, needed=False))
         return done.wait(seconds)
 
     def _empty(self) -> None:
-        """Discard pending output, which are frames, and restart output that was stopped."""
+        """Discard pending output, which is frames, and restart output that was stopped."""
         with suppress(termios.error):
             termios.tcflow(self._output, termios.TCOOFF)
             termios.tcflush(self._output, termios.TCOFLUSH)

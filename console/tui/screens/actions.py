@@ -1,4 +1,4 @@
-"""The operator's actions: show the impact, ask, act, and show what was read back.
+"""The operator's actions in the console: show the impact, ask, act, and show what was read back.
 
 Each dialog is imported when it is shown, so that the first screen appears sooner.
 """
@@ -35,11 +35,11 @@ from orchestrator.session.session import Session
 from widgets.table.by_server import RowKey, node_of
 
 LEAVE, KEEP, PAUSE, ABORT = "leave", "keep", "pause", "abort"
-SWITCH = "application: "  # and its name: what the console ends with to go on with another one
+SWITCH = "application: "  # with its name, the result of a console that opens another application
 
 
 class OperatorActions:
-    """Carries out actions on the session for the main view; every error becomes a notification."""
+    """The actions of the main view on the session; every error becomes a notification."""
 
     def __init__(self, screen: Screen[str], session: Session, watch: Poller, read_only: str) -> None:
         self._screen = screen
@@ -72,7 +72,7 @@ class OperatorActions:
         return "; ".join(reasons)
 
     def may_change(self, action: str) -> bool:
-        """Whether this action is possible now."""
+        """Return whether this action is possible now."""
         return not self.why_not(action)
 
     def why_not(self, action: str) -> str:
@@ -91,9 +91,9 @@ class OperatorActions:
         return ""
 
     async def change(self, action: str, keys: Sequence[RowKey]) -> bool:
-        """Drain, maint, ready or weight for the nodes of these rows. Return whether it was done."""
+        """Drain, maint, ready or weight for the nodes of these rows; return whether it was done."""
         names = list(dict.fromkeys(node_of(key, self._session.names) for key in keys))
-        # A second change of the same node would meet the first one half way, as in the proof before `ready`.
+        # A second change of the same node would meet an unfinished one, such as the checks before `ready`.
         if busy := self._changing.intersection(names):
             self._notify(f"{', '.join(sorted(busy))}: another change is still in progress", "warning")
         if busy or not names:
@@ -189,7 +189,7 @@ class OperatorActions:
         """Take over a rollout of another machine, after a question where it cannot be verified.
 
         Returns:
-            Whether all is here that counts; not when somebody has left it there.
+            Whether the action may go on; not when the operator has left the rollout there.
         """
         offer = await find_offer(self._session)
         if offer is None or (offer.reason and self.read_only):
@@ -246,7 +246,7 @@ class OperatorActions:
             await self.resume()
 
     async def _confirm_break_lock(self, before: LockAnswer | None = None) -> LockAnswer:
-        """Call `confirm_break_lock`; an error counts as no.
+        """Call `confirm_break_lock`, and take an error for a no.
 
         Args:
             before: the answer given when the action began; only another holder is asked about again.
@@ -264,7 +264,7 @@ class OperatorActions:
 
         Args:
             proposal: the plan, which was made after the question about the lock.
-            lock: what was answered to that.
+            lock: the answer to that question.
         """
         from widgets.dialogs.plan import PlanScreen
         from widgets.dialogs.result import ResultScreen

@@ -1,4 +1,4 @@
-"""Questions before an action: about locks, freeze windows, unfinished rollouts, and before an abort.
+"""Questions before an action, about locks, freeze windows, unfinished rollouts and aborts.
 
 Each dialog is imported when it is shown, so that the first screen appears sooner.
 """
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LockAnswer:
-    """What to do where somebody else may hold the lock.
+    """The operator's answer about a lock that somebody else may hold.
 
     Attributes:
         proceed: go on with the work.
-        taken_from: whose lock is to be taken away; None where nobody has it.
+        taken_from: whose lock is to be broken; None when nobody holds it.
     """
 
     proceed: bool
@@ -45,10 +45,10 @@ async def confirm_break_lock(app: App[Any], session: Session, agreed: Holder | N
     Args:
         app: shows the question.
         session: works on the application.
-        agreed: whose lock the operator has agreed to take away before; nobody asks about that one again.
+        agreed: the holder whose lock the operator has already agreed to break; this is not asked again.
 
     Raises:
-        BackendError: it cannot be known who has the lock.
+        BackendError: the holder of the lock is unknown.
     """
     from widgets.dialogs.modal import Confirm
 
@@ -74,13 +74,13 @@ async def confirm_override_freeze(app: App[Any], session: Session) -> Severity |
     """Ask before overriding an active freeze window.
 
     Returns:
-        What a freeze means for the plan: a warning once it is overridden; None: not now.
+        How serious a freeze is for the plan: a warning once it is overridden; None for not now.
     """
     from widgets.dialogs.modal import Confirm
 
     frozen = judge_freeze(session.application.freezes, session.clock.time(), Severity.WARNING)
     if not frozen:
-        return Severity.ERROR  # one that begins while the plan is made
+        return Severity.ERROR  # of a window that begins while the plan is made
     answer = await app.push_screen_wait(
         Confirm(
             "Freeze window active",
@@ -152,7 +152,7 @@ ABORT_HINTS = {"abort": "; a second request does not wait for the running step"}
 
 
 class RemoteActions:
-    """Sends requests to the machine that runs the rollout, which records them with our name."""
+    """Requests to the machine that runs the rollout, which records them with our name."""
 
     def __init__(self, screen: Screen[str], session: Session, read_only: str) -> None:
         self._screen = screen
@@ -166,14 +166,14 @@ class RemoteActions:
         return found if found is not None and found.running and not self._session.is_rolling else None
 
     def may(self, action: str, parameters: Sequence[object]) -> bool:
-        """Whether this can be requested now."""
+        """Return whether this can be requested now."""
         found = self.running
         if found is None or self._read_only or action != "answer":
             return found is not None and not self._read_only
         return any(parameters[0] in question.choices for question in found.state.questions.values())
 
     async def request(self, what: "ControlAction") -> None:
-        """Send a request; before an abort the operator is asked."""
+        """Send a request; an abort is confirmed first."""
         found = self.running
         if found is None or found.seen is None:
             return

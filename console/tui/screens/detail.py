@@ -25,14 +25,14 @@ POLL_INTERVAL_S = 0.1  # how often the screen checks for changes to show
 
 
 class DetailScreen(Screen[None]):
-    """Follows the poller while it is open, and reads the node's sessions only then.
+    """The detail of one node. It reads the node's sessions only while it is open.
 
     Args:
         key: backend and server name of one of the node's lines.
-        session: what works.
-        watch: the live state.
+        session: of the application.
+        watch: the poller.
         records: what happened since the console opened.
-        actions: the main view's conversations, so that a change here is the same as there.
+        actions: those of the main view, so that a change here works as it does there.
     """
 
     HELP = """
@@ -79,7 +79,7 @@ seconds of silence left before HAProxy ends one. The **journal** has what was se
         self.query_one(DetailView).focus()
         self._poll()
         self.set_interval(POLL_INTERVAL_S, self._poll)
-        # It ends with the screen: nobody reads sessions that nobody looks at.
+        # It ends with the screen: sessions are read only while they are shown.
         self.run_worker(self._in_flight.run(), group="sessions")
 
     def _poll(self) -> None:
@@ -117,7 +117,7 @@ seconds of silence left before HAProxy ends one. The **journal** has what was se
         return True
 
     def action_change(self, action: str) -> None:
-        # The app's worker and not ours: a change must not be cut off half way because this screen closes.
+        # The app's worker and not ours: a change must not be cut off halfway because this screen closes.
         self.app.run_worker(self._actions.change(action, (self._key,)), group="change")
 
     def action_copy(self) -> None:
@@ -126,7 +126,7 @@ seconds of silence left before HAProxy ends one. The **journal** has what was se
 
 
 class TranscriptScreen(Screen[None]):
-    """Follows the session while it is open."""
+    """Every command and every raw reply of the session, so that an operator can continue manually."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,t,q", "app.pop_screen", "back", id="back", tooltip="Back to the main view"),

@@ -1,4 +1,4 @@
-"""The main view: every server live, the rollout below it, and what can be done next."""
+"""The main view: all servers live, the rollout below them, and the keys that work now."""
 
 import time
 from collections import deque
@@ -34,7 +34,7 @@ POLL_INTERVAL_S = 0.1  # how often the screen checks for changes to show
 
 
 class MainScreen(SortAndFilter):
-    """Shows the poller's view and the session's state, and turns keys into calls of `OperatorActions`."""
+    """The main view: it shows the poller's view and the session's state, and maps keys to actions."""
 
     HELP = """
 # Main view
@@ -63,11 +63,11 @@ in rotation.
         """Create the screen; it is filled when it is mounted.
 
         Args:
-            session: what works.
-            watch: the live state.
+            session: of the application.
+            watch: the poller.
             records: what happened, for the transcript.
             read_only: why nothing may be changed; empty when it may.
-            applications: all that the configuration has.
+            applications: the names of all applications of the configuration.
         """
         super().__init__(session, watch)
         self._applications = applications
@@ -105,9 +105,9 @@ in rotation.
         if view is not self._view or (
             passed and any(instance.state != "live" for instance in view.instances)
         ):
-            self._paint()  # of what is stale the age is in the rows
+            self._paint()  # rows show the age of stale data
         elif passed or self._session.is_rolling or self._remote.running is not None:
-            # Putting thousands of rows in order again for the clock alone would be too dear.
+            # Sorting thousands of rows again for the clock alone would cost too much.
             self._paint_clock()
             self._paint_board(view)
 
@@ -150,7 +150,7 @@ in rotation.
     def _paint_rollout(self, view: FleetView) -> None:
         state, plan = self._session.state, self._session.current_plan
         if plan is None or any(name not in state.nodes for batch in plan.batches for name in batch):
-            return  # it has just begun: its first event is on the way
+            return  # it has just started: its first event is on the way
         summary = RolloutSummary(
             view, plan, state, self._session.application.balancer_group.backends, self.size.width - 4
         )
@@ -202,7 +202,7 @@ in rotation.
         return True
 
     def on_key(self, event: events.Key) -> None:
-        """Tell why a disabled key does nothing; no other handler takes it."""
+        """Tell why a disabled key does nothing; no other handler receives it."""
         pressed = self.active_bindings.get(event.key)
         if pressed is not None and not pressed.enabled:
             action = pressed.binding.action.partition("(")[0]
@@ -216,7 +216,7 @@ in rotation.
         return [node.name for node in self._session.application.nodes]
 
     def may(self, action: str) -> bool:
-        """Whether `act_on` can do this now."""
+        """Return whether `act_on` can do this now."""
         return action == "look" or self._actions.may_change(action)
 
     def act_on(self, action: str, node: str) -> None:
@@ -232,7 +232,7 @@ in rotation.
             return tuple(sorted(table.marked))
         return (table.cursor_key,) if table.cursor_key is not None else ()
 
-    # Never exclusive: that would cut off the change before it half way, and what waits for a result.
+    # Never exclusive: that would cut off an earlier change halfway.
     @work(group="change")
     async def _change_now(self, action: str, keys: tuple[RowKey, ...]) -> None:
         if await self._actions.change(action, keys):

@@ -1,4 +1,4 @@
-"""What the main view shows of a rollout besides its events: capacity, impact, differences."""
+"""What the main view shows of a rollout besides its events: capacity, impact and differences."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class RolloutSummary:
     width: int
 
     def capacity_line(self) -> str:
-        """`4 in rotation, floor 2, may lose 2`: where it is tightest. An unreachable one allows nothing."""
+        """Return the tightest capacity, as in `4 in rotation, floor 2, may lose 2`."""
         if self.state.ended is not None:
             return ""
         found, unseen = headroom(
@@ -105,7 +105,7 @@ class RolloutSummary:
         return {name: words for name, words in found.items() if words}
 
     def _difference(self, node: NodeStatus) -> str:
-        """An upgraded node belongs in rotation (if it was before), one in progress does not."""
+        """Compare: an upgraded node belongs in rotation if it was before, one in progress does not."""
         planned = self.plan.node(node.name)
         live = {instance.name for instance in self.view.instances if instance.state == "live"}
         wrong = []
@@ -122,7 +122,7 @@ class RolloutSummary:
 
 
 def _current_state_text(view: FleetView, refs: Sequence[ServerRef]) -> str:
-    """`maint on lb1, lb2`."""
+    """Return the state on each load balancer, as in `maint on lb1, lb2`."""
     groups: dict[str, list[str]] = {}
     for ref in refs:
         server = view.server(ref)
@@ -134,7 +134,7 @@ def _current_state_text(view: FleetView, refs: Sequence[ServerRef]) -> str:
 
 
 def _is_out(node: NodeStatus) -> bool:
-    """Whether a step runs, or has failed, in which the node must not take traffic."""
+    """Return whether the node must not take traffic, because of a running or a failed step."""
     if node.state == NodeState.FAILED or node.step is None:
         return node.state == NodeState.FAILED
     at_work = node.state == STEPS.spec(node.step).state
