@@ -99,6 +99,8 @@ def describe_error(what: str, error: Exception, settings: ConsulSettings, *, tok
     """
     import consul
 
+    from backends.consul.transport import ServerError
+
     message = f"{str(error).strip():.{MAX_ANSWER_CHARS}}" or type(error).__name__
     if isinstance(error, consul.ACLPermissionDenied):
         return PermissionDenied(
@@ -110,10 +112,11 @@ def describe_error(what: str, error: Exception, settings: ConsulSettings, *, tok
         return Refused(NAME, f"{what}: a token was given, and the agent has no ACLs ({message})")
     if "Namespaces are a Consul Enterprise feature" in message:
         return Refused(NAME, f"{what}: this Consul has no namespaces; leave `namespace` out ({message})")
-    if "No cluster leader" in message:
-        return Unreachable(NAME, f"{what}: the servers have no leader at the moment")
-    if message.startswith("5"):
-        return Unreachable(NAME, f"{what}: {message}")
+    if isinstance(error, ServerError):
+        has_leader = "No cluster leader" not in message
+        return Unreachable(
+            NAME, f"{what}: {message if has_leader else 'the servers have no leader at the moment'}"
+        )
     return Refused(NAME, f"{what}: {message}")
 
 

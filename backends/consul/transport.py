@@ -26,6 +26,10 @@ Callback = Callable[[consul.base.Response], Any]
 Params = Sequence[tuple[str, Any]] | None
 
 
+class ServerError(consul.ConsulException):  # type: ignore[misc]
+    """An answer with a status from 500 on, for which py-consul has no type of its own."""
+
+
 class Http(consul.base.HTTPClient):  # type: ignore[misc]
     """Carries requests. Raises httpx.HTTPError, and what the callback raises for a status of failure."""
 
@@ -64,6 +68,8 @@ class Http(consul.base.HTTPClient):  # type: ignore[misc]
             raise httpx.ReadTimeout("the answer did not end in time") from None
         as_it_came = raw and answer.is_success  # else as text: JSON is UTF-8, whatever Consul's header says
         body = bytes(content) if as_it_came else content.decode(errors="replace")
+        if answer.is_server_error:
+            raise ServerError(f"{answer.status_code} {body!s}")
         return callback(consul.base.Response(answer.status_code, answer.headers, body))
 
     def _limit(self, params: Params) -> "httpx.Timeout":
