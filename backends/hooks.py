@@ -128,7 +128,7 @@ class _ConfiguredHook:
 
     Attributes:
         name: for people, without the URL, as many chat services have a secret in theirs.
-        settings: of the hook.
+        settings: those of the hook.
     """
 
     name: str

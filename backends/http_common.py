@@ -65,7 +65,7 @@ async def read_body(target: str, reply: "httpx.Response", most_bytes: int) -> by
     Args:
         target: for the error.
         reply: a streamed one.
-        most_bytes: of the body.
+        most_bytes: the limit for the body.
 
     Raises:
         UnreadableReply: it is longer, or compressed.

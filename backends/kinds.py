@@ -199,10 +199,10 @@ async def read_nodes(
 
     Args:
         settings: which file.
-        folder: of the configuration, in which relative paths begin.
+        folder: that of the configuration, in which relative paths begin.
         file: the configuration, for errors.
-        key: of the inventory in it, such as ``apps.shop.inventory``, for errors.
-        writers: of the configuration: who else may write a file that brings commands as it does.
+        key: the key of the inventory in it, such as ``apps.shop.inventory``, for errors.
+        writers: those of the configuration, who may write a file that brings commands as it does.
 
     Raises:
         ConfigError: of the configuration when the file cannot be read, else of what is wrong in the file.

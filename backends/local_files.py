@@ -29,8 +29,8 @@ def open_own(path: Path, flags: int) -> int:
     """Open a regular file.
 
     Args:
-        path: of the file.
-        flags: as of `os.open`; with O_CREAT the file is made if it is missing, and its folders.
+        path: the path of the file.
+        flags: those of `os.open`; with O_CREAT the file is made if it is missing, and its folders.
 
     Returns:
         The descriptor, which the caller closes.
@@ -72,7 +72,7 @@ def prepare_database(path: Path, *, create: bool) -> None:
     They are not opened: closing one would take away the locks that another connection of ours has on it.
 
     Args:
-        path: of the database.
+        path: the path of the database.
         create: make it, empty, if it is missing, and its folders.
 
     Raises:
@@ -98,7 +98,7 @@ def write_private(path: Path, content: bytes, *, replace: bool) -> None:
     """Write a file whole, readable for us alone. One that is there is never written into, also not by a link.
 
     Args:
-        path: of the file.
+        path: the path of the file.
         content: all of it.
         replace: put it in the place of a file that is there.
 

@@ -122,7 +122,7 @@ class Host(Protocol):
 
         Args:
             pid: the process id.
-            started: as in `CommandStarted`, to exclude a later process with the same id; 0: any process.
+            started: see `CommandStarted`, to exclude a later process with the same id; 0: any process.
 
         Raises:
             Unreachable, UnknownOutcome: the host does not answer.
@@ -136,7 +136,7 @@ class Host(Protocol):
 
         Args:
             command: the command that would run.
-            track: as for `run`.
+            track: see `run`.
 
         Raises:
             Unreachable, UnknownOutcome: the host does not answer.
@@ -290,7 +290,7 @@ class LockValue:
     """A value that the holder of a lock has written there.
 
     Attributes:
-        value: as it was given to `KeyLock.try_acquire`, if the holder wrote it.
+        value: what was given to `KeyLock.try_acquire`, if the holder wrote it.
         doubt: why somebody else may have written it; empty when nothing suggests that.
     """
 

@@ -166,7 +166,7 @@ class Placeholders:
     """The names that one template may have.
 
     Attributes:
-        names: that are filled in.
+        names: the names that are filled in.
         in_shell: a shell reads it, and other braces are its own.
     """
 
@@ -217,7 +217,7 @@ def wrong_placeholders(settings: msgspec.Struct, key: str) -> Iterator[tuple[str
     """Yield the keys of templates that name what nobody fills in, with what is wrong, in words.
 
     Args:
-        settings: of the configuration; those within it are checked too.
+        settings: a struct of the configuration; those within it are checked too.
         key: their place, such as ``apps.shop``.
     """
     allowed = _templates(type(settings))

@@ -68,8 +68,8 @@ class Instance(msgspec.Struct, frozen=True, gc=False):
     """One instance of a service.
 
     Attributes:
-        identity: of the service on its agent.
-        node: that it runs on, by Consul's name.
+        identity: the id of the service on its agent.
+        node: Consul's name for the node that it runs on.
         status: the worst of its checks: passing, warning, critical; or maintenance.
     """
 

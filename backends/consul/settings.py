@@ -23,10 +23,10 @@ class ConsulSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
     So does the key with which what Rolldeck writes there is signed: `signing_key_env`, ...
 
     Attributes:
-        address: of the agent's HTTP API.
-        prefix: of all keys that Rolldeck writes there.
+        address: the address of the agent's HTTP API.
+        prefix: the prefix of all keys that Rolldeck writes there.
         datacenter: empty for the agent's own.
-        namespace: of Consul Enterprise; sent only when it is given.
+        namespace: a namespace of Consul Enterprise; sent only when it is given.
         ca_file: trusted instead of the system's.
         client_cert, client_key: files in PEM, for an agent that wants to know who asks.
         timeout: seconds for one answer; a blocking query may last as much longer as it waits.

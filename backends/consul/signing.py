@@ -49,7 +49,7 @@ class Signer:
 
     Attributes:
         key: at least `MIN_KEY_BYTES` bytes; see `check_key`.
-        scope: of the values, such as "rolldeck/shop": the prefix of all keys, and the application.
+        scope: the prefix of all keys with the application, such as "rolldeck/shop".
     """
 
     key: Secret
@@ -59,7 +59,7 @@ class Signer:
         """Return the value to write: the content with its signature.
 
         Args:
-            kind: of the value.
+            kind: the kind of the value.
             content: what it says.
             bound: the context for which the value is valid, such as the session that holds the lock.
         """

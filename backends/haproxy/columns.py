@@ -199,7 +199,7 @@ class Counters:
     """The counters in rows of `show stat` that have been checked.
 
     Args:
-        header: of the rows.
+        header: the header of the rows.
         lines: one for each server.
     """
 

@@ -82,7 +82,7 @@ def build_counters(numbers: Sequence[int], *, http: bool, has_total: bool) -> Re
     """Build the counters from the cells of one row.
 
     Args:
-        numbers: of scur, stot, FAILURES, RESPONSES and ENDINGS, in this order; 0 for a cell that is empty,
+        numbers: scur, stot, FAILURES, RESPONSES and ENDINGS, in this order; 0 for a cell that is empty,
             which is one that does not apply.
         http: whether there are counters of responses, which no row has in TCP mode.
         has_total: whether there is a req_tot.

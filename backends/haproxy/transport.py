@@ -145,7 +145,7 @@ class Transport:
 
         Args:
             line: what to send.
-            whole: as for `read`.
+            whole: see `read`.
 
         Raises:
             Unreachable: it was never sent.

@@ -50,7 +50,7 @@ class WebClient:
         """Prepare requests; no connection is opened yet.
 
         Args:
-            settings: of the application.
+            settings: those of the application.
             what: their place in the configuration, such as ``apps.shop.health``.
         """
         self._settings = settings

@@ -22,7 +22,7 @@ class Capture:
 
     Attributes:
         exit_status: 0-255; death by signal n is 128 + n, as in a shell. None until it is known.
-        pid: of the command on its host, when it was started with `TRACKER` and has said so.
+        pid: the process id on the host, when the command was started with `TRACKER` and has printed it.
         started: see `backends.command.CommandStarted`.
         truncated: something was left out.
         lost_because: why `exit_status` will never be known; empty otherwise.

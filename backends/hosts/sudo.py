@@ -22,7 +22,7 @@ def sudo_query(before: Sequence[str], tracker: Sequence[str], command: Command) 
     Args:
         before: what the host puts before each command.
         tracker: what it puts before this one, innermost.
-        command: that is to be run.
+        command: the command that is to be run.
     """
     if before[:1] == ("sudo",):
         return ("sudo", "-l", *before[1:], *tracker, *command.argv)
@@ -98,7 +98,7 @@ def wants_password(listing: str, command: str) -> bool:
     the order of rules is ignored.
 
     Args:
-        listing: of `listing_query`.
+        listing: the output of `listing_query`.
         command: with its arguments, as sudo resolved it.
     """
     head, _, rules = listing.partition("may run the following commands")
@@ -163,7 +163,7 @@ def build_rule(user: str, call: SudoCall, path: str, patterns: Mapping[str, str]
     Args:
         user: who logs in.
         call: what sudo is asked to run.
-        path: of its program.
+        path: the path of its program.
         patterns: regular expressions, without groups, for parts of arguments that are not always the same,
             by what stands there now. With one of them the rule is a regular expression, for which sudo
             1.9.10 is needed.

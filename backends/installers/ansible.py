@@ -96,7 +96,7 @@ class AnsibleInstall(CommandSequence, kw_only=True, frozen=True, tag="ansible"):
 
     Attributes:
         playbook: path on the console's machine; relative to `directory` if there is one.
-        inventory: as for `-i`; empty for the one of ansible.cfg.
+        inventory: the argument of `-i`; empty for the one of ansible.cfg.
         limit: template of the node's name in Ansible's inventory. Ansible reads it as a pattern, so a value
             that could mean other hosts than the one of that name is refused.
         variable: the extra variable that carries the wanted version.

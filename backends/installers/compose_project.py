@@ -25,7 +25,7 @@ class LineEdit:
 
     Attributes:
         file: its path on the node.
-        number: of the line, from 1.
+        number: the number of the line, from 1.
     """
 
     file: str
@@ -39,7 +39,7 @@ class VariableTag:
     """A tag that stands in a variable, which the file of variables beside the compose file sets.
 
     Attributes:
-        name: of the variable.
+        name: the name of the variable.
         whole: its value is the whole image, not the tag alone.
     """
 
@@ -58,7 +58,7 @@ def set_tag(text: str, file: str, service: str, tag: str) -> LineEdit | Variable
     """Return the line of `services.NAME.image` with another tag, or which variable has the tag.
 
     Args:
-        text: of the compose file.
+        text: the text of the compose file.
         file: its path, for the errors and the edit.
         service: its name in the file.
         tag: the wanted one.
@@ -227,10 +227,10 @@ def project_obstacles(
     """Return why compose would do something else than create this container anew, in words.
 
     Args:
-        name: of the container.
+        name: the name of the container.
         service: its name in the compose file, by the configuration.
-        labels: of the container.
-        options: that compose would be called with.
+        labels: the labels of the container.
+        options: the options that compose would be called with.
     """
     project, made_as = labels.get(PROJECT, ""), labels.get(SERVICE, "")
     if not project or not made_as:
@@ -252,9 +252,9 @@ def replica_obstacle(name: str, service: str, names: Sequence[str]) -> str:
     """Return what else compose would replace; empty where the service has this container alone.
 
     Args:
-        name: of the container.
+        name: the name of the container.
         service: its name in the compose file.
-        names: of all containers of the service in its project.
+        names: the names of all containers of the service in its project.
     """
     others = sorted(set(names) - {name})
     if not others:

@@ -31,7 +31,7 @@ class InventoryFile:
 
     Attributes:
         file: where it stands, for errors.
-        key: of the nodes in it, for errors.
+        key: the key of the nodes in it, for errors.
         nodes: by name, as they would stand in `[apps.NAME.nodes]`; the caller has yet to check them.
         reader: who has read it, where that can be one or the other.
         warnings: what the reader found odd, in words.
@@ -48,10 +48,10 @@ def resolve_path(path: str, folder: Path, file: str, key: str) -> Path:
     """Return the path of an inventory; a relative one begins in the folder of the configuration.
 
     Args:
-        path: as the configuration has it; may begin with `~`.
-        folder: of the configuration.
+        path: the path that the configuration has; may begin with `~`.
+        folder: that of the configuration.
         file: the configuration, for errors.
-        key: of the path in it, for errors.
+        key: the key of the path in it, for errors.
 
     Raises:
         ConfigError: there is no home folder for `~`, or no path.
@@ -68,9 +68,9 @@ def read_text(path: Path, file: str, key: str, writers: Writers = NAMED) -> str:
     """Read the whole text of an inventory; `file` and `key` say who named it.
 
     Args:
-        path: of the inventory.
+        path: the path of the inventory.
         file: the configuration, for errors.
-        key: of the path in it, for errors.
+        key: the key of the path in it, for errors.
         writers: who may write it. One that brings no commands, only where they run, may be written by
             those whom the configuration trusts by naming it, but not by everybody.
 

@@ -257,7 +257,7 @@ def state_of(state: InspectedState, *, unpause: str = "", waits: bool = True) ->
     own health check has not passed, is not up yet.
 
     Args:
-        state: of `inspect`.
+        state: the `.State` that `inspect` shows.
         unpause: the command that ends a pause, for people.
         waits: a health check that has not given a result yet will: Podman without systemd runs none.
 

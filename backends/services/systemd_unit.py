@@ -211,8 +211,8 @@ def socket_obstacles(name: str, port: str, units: Sequence[Properties]) -> tuple
 
     Args:
         name: the service's unit.
-        port: of the application; empty when it is not known, and any port may be it.
-        units: as `parse_units` reads them.
+        port: the port of the application; empty when it is not known, and any port may be it.
+        units: the units that `parse_units` has read.
     """
     return tuple(
         f"{_id_of(unit)} keeps port {held} open while {name} is stopped, and starts it again at the next"

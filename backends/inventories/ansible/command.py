@@ -69,7 +69,7 @@ class AnsibleListing:
 
     Attributes:
         groups: with their hosts and children; their variables are in those of the hosts.
-        variables: of each host that has any, merged.
+        variables: those of each host that has any, merged.
         warnings: its own words.
     """
 
@@ -82,7 +82,7 @@ class ListingFailed(Exception):
     """`ansible-inventory` could not read an inventory; the text says why, in its own words if there are any.
 
     Attributes:
-        exit_status: of the program; 0 when it could not be started, or has printed no listing.
+        exit_status: that of the program; 0 when it could not be started, or has printed no listing.
     """
 
     def __init__(self, problem: str, *, exit_status: int = 0) -> None:

@@ -142,7 +142,7 @@ class Groups:
         Args:
             pattern: see `expand`.
             group: its name.
-            variables: of each of them; a later value wins.
+            variables: those of each host; a later value wins.
             where: it stands, for errors.
 
         Raises:

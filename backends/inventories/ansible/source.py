@@ -26,7 +26,7 @@ class VariableFiles:
     """Variables in files, each of which is read once, when it is needed.
 
     Args:
-        folder: of the inventory.
+        folder: that of the inventory.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -161,11 +161,11 @@ def inspect_source(program: str, path: Path, folder: Path, file: str, key: str, 
 
     Args:
         program: path of `ansible-inventory`.
-        path: of the inventory.
-        folder: of the configuration.
+        path: the path of the inventory.
+        folder: that of the configuration.
         file: the configuration, for errors.
-        key: of the inventory in it, for errors.
-        writers: of the configuration.
+        key: the key of the inventory in it, for errors.
+        writers: those of the configuration.
 
     Raises:
         ConfigError: it cannot be used.
