@@ -115,7 +115,7 @@ async def _change(config_file: str | None, request: _Request) -> int:
     async with open_session(find_and_load(config_file), request.app) as session, stop_on_signals(session):
         application = await session.load_all_nodes()
         change = _build_change(application, request)
-        impact = await manual_change.impact(application, change)
+        impact = await manual_change.read_impact(application, change)
         for line in _impact_lines(change, impact):
             say(line)
         if impact.broken and not set(impact.nodes) <= change.override:
@@ -134,7 +134,7 @@ async def _change(config_file: str | None, request: _Request) -> int:
 
 
 def _build_change(application: Application, request: _Request) -> Change:
-    chosen = manual_change.choose(application, request.nodes)
+    chosen = manual_change.find_nodes(application, request.nodes)
     for name in request.override:
         if name not in request.nodes:
             others = there_is(name, request.nodes)

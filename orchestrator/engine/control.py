@@ -1,4 +1,4 @@
-"""Operator controls of a running rollout: pause, resume, answer, abort. Any front end can use them."""
+"""Operator controls of a running rollout: pause, resume, answer, abort, from any front end."""
 
 import asyncio
 import contextlib
@@ -25,21 +25,21 @@ CONTINUE, RETRY, SKIP, ABORT = "continue", "retry", "skip", "abort"
 
 
 Published = Callable[[], Awaitable[None]]
-"""Waits until others can see everything that has happened so far, but not for ever."""
+"""Waits until others can see everything that has happened so far; the wait is limited."""
 
 
 async def already_published() -> None:
-    """The default for `RolloutHooks.published`: there is nothing to wait for."""
+    """Return at once: the default of `RolloutHooks.published`, where nobody else is to see anything."""
 
 
 @dataclass(frozen=True, slots=True)
 class RolloutHooks:
-    """What a rollout asks of others before it touches a node.
+    """Functions that a rollout calls before it touches a node.
 
     Attributes:
-        published: awaited; by then others must know what the node was, to take over from us.
-        differences: what is not as it was when the plan was made, by node, in words: somebody is asked about
-            it before the next node.
+        published: awaited until other machines have the node's original state, so that they can take over.
+        differences: returns what has changed since the plan was made, by node; an operator decides about it
+            before the next node.
     """
 
     published: Published = already_published
@@ -48,13 +48,13 @@ class RolloutHooks:
 
 @dataclass(frozen=True, slots=True)
 class RolloutContext:
-    """What a rollout is a part of.
+    """The surroundings of a rollout.
 
     Attributes:
-        number: its own in the journal; None: it is not written down.
+        number: its number in the journal; None where it has no journal.
         kind: an upgrade or a rollback.
-        other_versions: of nodes that the plan does not have, by name.
-        hooks: what others are asked before a node is touched.
+        other_versions: the versions of nodes that are not in the plan, by name.
+        hooks: functions that are called before a node is touched.
     """
 
     number: int | None = None
@@ -76,8 +76,8 @@ class Question:
 class RolloutControl:
     """Operator controls of a running rollout.
 
-    `interactive` says whether somebody is there to answer: only then does a failure wait for a decision.
-    Abort is accepted at any time, also while paused or while a question is open.
+    `interactive` says whether an operator is there to answer: only then does a failure wait for a decision.
+    An abort is accepted at any time, also while paused or while a question is open.
     """
 
     def __init__(
@@ -88,29 +88,29 @@ class RolloutControl:
         interactive: bool = False,
         forbidden: Callable[[], str] = lambda: "",
     ) -> None:
-        """Let work go on until somebody pauses or aborts it.
+        """Create the controls of work that is neither paused nor aborted.
 
         Args:
             clock: the time.
-            bus: carries what people have done.
-            interactive: somebody is there to answer.
-            forbidden: why no node may be taken out now, such as a lost lock; empty while one may.
+            bus: gets an event for everything that operators do.
+            interactive: whether an operator is there to answer.
+            forbidden: returns why no node may be taken out now, such as a lost lock; empty while one may.
         """
         self.interactive = interactive
         self._forbidden = forbidden
-        self._end_reason = ""  # why the work was ended at once
+        self._end_reason = ""  # why the rollout was ended immediately
         self._clock = clock
         self._bus = bus
         self._changed = asyncio.Event()
         self._ids = itertools.count(1)
-        self.paused_by: Actor | None = None  # whoever wanted it last; means nothing while it is not paused
+        self.paused_by: Actor | None = None  # who asked for it last; without meaning while it is not paused
         self._paused_since: float | None = None
         self._paused_before = 0.0
         self._questions: dict[str, Question] = {}
         self._answers: dict[str, tuple[str, Actor]] = {}
         self._abort: tuple[Actor, str] | None = None
         self._cancel: Callable[[], object] | None = None
-        self._nothing_runs = False  # that an abort would have to let end
+        self._nothing_runs = False  # so that an abort has no step to wait for
         self._stop_reason = ""
         self._open_failures: set[str] = set()
 
@@ -145,7 +145,7 @@ class RolloutControl:
         return tuple(self._questions.values())
 
     def pause(self, who: Actor, why: str = "") -> None:
-        """Start nothing new and stop all deadlines; a running command goes on."""
+        """Start nothing new, and stop all deadlines; a running command continues."""
         self.paused_by = who
         if self._paused_since is None and not self.aborting:
             self._paused_since = self._clock.monotonic()
@@ -161,10 +161,10 @@ class RolloutControl:
             self._wake()
 
     def answer(self, question: str, choice: str, who: Actor) -> None:
-        """Decide.
+        """Answer an open question.
 
         Raises:
-            ValueError: no such open question, or not one of its choices.
+            ValueError: there is no such open question, or it has no such choice.
         """
         open_question = self._questions.get(question)
         if open_question is None:
@@ -180,7 +180,7 @@ class RolloutControl:
         self._wake()
 
     def abort(self, who: Actor, why: str = "", *, immediate: bool = False) -> None:
-        """End the rollout: after the running steps, or at once (the second request always is)."""
+        """End the rollout after the running steps, or immediately; a second request is always immediate."""
         immediate = immediate or self.aborting
         self._abort = self._abort or (who, why)
         self.resume(who)
@@ -198,11 +198,11 @@ class RolloutControl:
 
     @contextlib.contextmanager
     def before_first_change(self) -> Iterator[None]:
-        """Before anything is touched: an abort, or a lock that is lost, ends the current task's wait at once.
+        """Let an abort or a lost lock end the wait of the current task immediately: nothing was touched yet.
 
         Raises:
-            Aborted: somebody has ended it.
-            Locked: the lock is somebody else's.
+            Aborted: an operator has aborted it.
+            Locked: another operator holds the lock.
         """
         task = asyncio.current_task()
         if task is None:
@@ -226,19 +226,19 @@ class RolloutControl:
             self._cancel, self._nothing_runs = None, False
 
     def end_immediately(self, why: str) -> None:
-        """End the rollout now, whatever runs: it must not send anything any more."""
+        """End the rollout now, whatever is running: it must not send anything any more."""
         self._end_reason = why
         self.stop_new_drains(why)
         if self._cancel is not None:
             self._cancel()
 
     def elapsed_excluding_pauses(self) -> float:
-        """Monotonic seconds without pauses; deadlines are measured with these."""
+        """Return monotonic seconds without pauses, by which deadlines are measured."""
         now = self._clock.monotonic() if self._paused_since is None else self._paused_since
         return now - self._paused_before
 
     def stop_new_drains(self, why: str) -> None:
-        """Drain no further node; nodes that are out of rotation go on to their end."""
+        """Drain no further node; nodes that are out of rotation are still completed."""
         self._stop_reason = self._stop_reason or why
         self._wake()
 
@@ -253,7 +253,7 @@ class RolloutControl:
             self._wake()
 
     def raise_if_drains_stopped(self) -> None:
-        """Check before a node is touched. Raises Aborted when the rollout ends or another node has failed."""
+        """Check before a node is touched; raise Aborted when the rollout ends or another node has failed."""
         self.raise_if_aborting()
         if self._stop_reason:
             raise Aborted(self._stop_reason)
@@ -267,11 +267,11 @@ class RolloutControl:
             raise Aborted(f"aborted by {describe_requester(who.name, who.via)}" + (f": {why}" if why else ""))
 
     async def checkpoint(self) -> None:
-        """Between two steps: wait while paused. Raises Aborted."""
+        """Wait while the rollout is paused; called between two steps. Raises Aborted."""
         await self.wait_until(lambda: not self.paused)
 
     async def wait_until(self, condition: Callable[[], bool]) -> None:
-        """Wait for a change that makes `condition` true; abort ends any wait. Raises Aborted."""
+        """Wait for a change that makes `condition` true. Raises Aborted: an abort ends any wait."""
         while True:
             self.raise_if_aborting()
             if condition():
@@ -286,7 +286,7 @@ class RolloutControl:
         kind: DecisionKind = "node",
         step: Step | None = None,
     ) -> tuple[str, Actor]:
-        """Wait for a decision; returns the choice and who made it. Raises Aborted."""
+        """Ask the operators and wait for a decision; return the choice and who made it. Raises Aborted."""
         question = Question(f"q{next(self._ids)}", subject, text, choices)
         self._questions[question.id] = question
         self._bus.emit(

@@ -1,4 +1,4 @@
-"""The desired state of each server now: restored after a reload, and compared with external changes."""
+"""The desired state of each server: restored after a reload, and compared with external changes."""
 
 import enum
 from collections.abc import Collection, Iterable
@@ -21,18 +21,20 @@ class DesiredState(enum.Enum):
 
 @dataclass(slots=True)
 class DesiredStates:
-    """Of all servers of a plan. Filled at the start, changed by the steps just before they write.
+    """The desired states of all servers of a plan; a step sets one just before it writes.
 
-    What is wanted is *reached* once it was read so. From then on, whatever reads otherwise is somebody else's
-    doing; before, a server may still be as it was wanted before, for as long as our own command takes.
+    A desired state is *reached* once it was read. From then on, whatever reads otherwise was changed by
+    somebody else; before, a server may still have its last desired state, until our own command has its
+    effect.
 
     Attributes:
-        originals: as the servers are given back.
-        wanted: of those that are worked on.
-        left: out until their node begins: by an earlier rollout, or by somebody who wants them back now.
-        by_hand: the last change that was made by hand while the rollout goes on, by the same program.
-        moment: counts what is wanted and what is reached; what was read before the last one of a server says
-            nothing of it.
+        originals: the states to which the servers return.
+        wanted: the desired states of servers that are worked on.
+        left_out: servers that stay out until their node begins: an earlier rollout has left them out, or an
+            operator wants them back in rotation now.
+        manual_changes: the last manual change of each server that this program has made during the rollout.
+        moment: counts every change of a desired state, and every one that is reached; what was read of a
+            server before its last one says nothing about it.
     """
 
     originals: dict[ServerRef, OriginalState] = field(default_factory=dict)
@@ -40,10 +42,10 @@ class DesiredStates:
     left_out: set[ServerRef] = field(default_factory=set)
     manual_changes: dict[ServerRef, ManualChangeStarted] = field(default_factory=dict)
     moment: int = 0
-    _changed: dict[ServerRef, int] = field(default_factory=dict)  # the moment of the last change of each
+    _changed: dict[ServerRef, int] = field(default_factory=dict)  # the moment of the last one, by server
     _under_way: dict[ServerRef, set[AdminState]] = field(
         default_factory=dict
-    )  # from these, until it is reached
+    )  # the states before it, until it is reached
 
     def desired(self, ref: ServerRef) -> DesiredState:
         return self.wanted.get(ref, DesiredState.ORIGINAL)
@@ -68,16 +70,16 @@ class DesiredStates:
         self._changed[ref] = self.moment
 
     def _state(self, ref: ServerRef) -> AdminState:
-        """Return the administrative state that is wanted."""
+        """Return the desired administrative state."""
         state = self.desired(ref)
         return self.originals[ref].admin if state is DesiredState.ORIGINAL else _STATES[state]
 
     def by_others(self, server: Server, moment: int) -> bool:
-        """Return whether somebody else has made it otherwise than it is wanted.
+        """Return whether somebody else has changed a server away from its desired state.
 
         Args:
-            server: of this plan.
-            moment: before it was read.
+            server: a server of this plan.
+            moment: the moment before it was read.
         """
         ref = server.ref
         if self._changed.get(ref, 0) > moment:
@@ -89,29 +91,29 @@ class DesiredStates:
         return under_way is None or OriginalState.of(server).admin not in (*under_way, self._state(ref))
 
     def who_set(self, ref: ServerRef, now: OriginalState, agent: bool = False) -> str:
-        """Return who set this state, as far as that can be known."""
+        """Name who set this state, as far as that can be known."""
         change = self.manual_changes.get(ref)
         if change is not None and (
             now.weight == change.weight
             if change.action == "weight"
             else now.admin == _STATE_BY_ACTION[change.action]
         ):
-            return f"{change.operator}, by hand,"
+            return f"a manual change by {change.operator}"
         return "somebody, or its agent check," if agent else "somebody"
 
     def worked_on(self, ref: ServerRef) -> bool:
-        """Return whether its node is out of rotation, or being drained."""
+        """Return whether the node of a server is out of rotation, or being drained."""
         return self.desired(ref) is not DesiredState.ORIGINAL
 
     def expects_out(self, ref: ServerRef) -> bool:
-        """Return whether its node is out because of this rollout, or was left out until the node begins."""
+        """Return whether a server is out because of this rollout, or is left out until its node begins."""
         return self.worked_on(ref) or (ref in self.left_out and ref not in self.wanted)
 
     def satisfied_by(self, server: Server) -> bool:
-        """Return whether the administrative state, weight and agent check are as they are wanted."""
+        """Return whether a server has its desired administrative state, weight and agent check."""
         original, state = self.originals[server.ref], self.desired(server.ref)
         if server.ref in self.left_out and server.ref not in self.wanted:
-            return True  # as that one has left it; nobody has to be told
+            return True  # as it was left; that is no change to report
         if state is DesiredState.MAINT:
             return bool(server.admin & Admin.FORCED_MAINT)
         if state in (DesiredState.DRAIN, DesiredState.PROVE):

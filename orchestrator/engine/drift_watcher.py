@@ -19,7 +19,7 @@ from orchestrator.node import OriginalState
 from orchestrator.planning.server_pool import ServerPool
 
 POLL_INTERVAL_S = 1.0
-LAST_READ_TIMEOUT_S = 5.0  # the end of a rollout waits for it
+LAST_READ_TIMEOUT_S = 5.0  # for the last read, which the end of a rollout awaits
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +35,10 @@ class Configured:
 
 
 class DriftWatcher:
-    """Reads every load balancer once a second.
+    """Reads every load balancer once a second during a rollout.
 
-    A new process has forgotten every state that was set at run time: a node that is stopped would get
-    traffic. Until everything is set again there and reads back, nothing that is read there counts
+    A new HAProxy process has forgotten every state that was set at run time: a node that is stopped would get
+    traffic. Until all states are set again there and read back, what is read there does not count
     (`BalancerGroup.read_current`), and the rollout is paused.
     """
 
@@ -61,7 +61,7 @@ class DriftWatcher:
         self._configured: dict[ServerRef, Configured] = {}  # as it was before a reload
         self._pending_reports: dict[
             ServerRef, str
-        ] = {}  # what somebody has made of a server, until it is as wanted again
+        ] = {}  # changes that were reported, until the server has its desired state again
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -71,7 +71,7 @@ class DriftWatcher:
                 try:
                     await self._poll(name)
                 except BackendError:
-                    continue  # whoever needs it will say so
+                    continue  # the step that needs it reports that
             await self._clock.sleep(POLL_INTERVAL_S)
 
     async def _poll(self, name: str) -> None:
@@ -80,14 +80,14 @@ class DriftWatcher:
         self.traffic.add(snapshot)
         self._pool.see(snapshot)
         if self._balancer_group.is_reloaded(snapshot):
-            await self._set_again(name, snapshot)
+            await self._restore_states(name, snapshot)
         else:
             ours = self._ours(snapshot)
             self._report_external_changes(ours, moment)
             self._configured |= {server.ref: Configured.of(server) for server in ours}
 
     async def count_last(self) -> None:
-        """Count what happened since the last look, once all is over; who cannot answer is left out."""
+        """Count the traffic since the last read, once all is over; skip load balancers that do not answer."""
 
         async def read(name: str) -> None:
             with suppress(BackendError):
@@ -97,7 +97,7 @@ class DriftWatcher:
             async with asyncio.timeout(LAST_READ_TIMEOUT_S):
                 await asyncio.gather(*map(read, self._balancer_group.balancers))
 
-    async def _set_again(self, name: str, snapshot: Snapshot) -> None:
+    async def _restore_states(self, name: str, snapshot: Snapshot) -> None:
         paused = self._control.paused
         self._control.pause(ROLLDECK, f"{name} was reloaded (now process {snapshot.info.pid})")
         done: list[str] = []
@@ -112,19 +112,19 @@ class DriftWatcher:
                 await self._clock.sleep(0)
                 snapshot = await self._balancer_group.read(name)
             self._balancer_group.acknowledge(snapshot)
-            told = f"restored: {'; '.join(done)}" if done else "everything is in its desired state"
-            self._bus.emit(NodeNote(node="", text=f"{name} was reloaded; {told}"))
+            result = f"restored: {'; '.join(done)}" if done else "everything is in its desired state"
+            self._bus.emit(NodeNote(node="", text=f"{name} was reloaded; {result}"))
         finally:
-            # Paused by us only: it goes on when this load balancer counts again, or is tried once more.
+            # If only this has paused the rollout, it continues; where restoring failed, that is tried again.
             if not paused and not self._control.aborting:
                 self._control.resume(ROLLDECK)
 
     def _was_lost(self, server: Server) -> bool:
-        """Return whether a reload has lost what is wanted. What somebody has decided meanwhile is no loss.
+        """Return whether a reload has lost the desired state; what somebody has decided meanwhile is no loss.
 
         A reload forgets what takes a server out. It takes one out where the configuration has `disabled` now,
-        or where a state file brings back what somebody had set: that is not undone. Of a server that has been
-        worked on, the state file may have the maintenance from then.
+        or where a state file restores what somebody had set: that is not undone. For a server that was worked
+        on, the state file may still have the maintenance of that time.
         """
         if self._desired_states.satisfied_by(server):
             return False
@@ -142,7 +142,7 @@ class DriftWatcher:
         return ref in self._desired_states.wanted
 
     def _adopt_weight(self, server: Server) -> None:
-        """A weight that was the configuration's, and is another one there now, was changed by somebody."""
+        """Adopt a new weight from the configuration, for a server that had the old one from there."""
         known, original = self._configured.get(server.ref), self._desired_states.originals[server.ref]
         if (
             known is not None
@@ -157,7 +157,7 @@ class DriftWatcher:
         return [server for server in snapshot.servers if server.ref in self._desired_states.originals]
 
     def _report_external_changes(self, ours: Sequence[Server], moment: int) -> None:
-        """Report external changes without undoing them: the step of such a node fails when it reads it."""
+        """Report external changes without undoing them; a step of such a node fails when it reads them."""
         for server in ours:
             ref = server.ref
             if not self._desired_states.by_others(server, moment):

@@ -1,4 +1,4 @@
-"""What is out of rotation or left in maintenance, where, and how to put it back: said at every end."""
+"""The nodes that are not in rotation at the end of a rollout, and the commands that put them back."""
 
 import asyncio
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -32,16 +32,16 @@ async def read_final_state(
     pool: ServerPool | None = None,
     versions: Mapping[str, str] | None = None,
 ) -> tuple[list[OutOfRotation], list[str]]:
-    """Read every load balancer once more, each for itself, so that a dead one hides nothing else.
+    """Read every load balancer once more, each by itself, so that a dead one hides nothing else.
 
     Args:
         application: has the load balancers.
         plan: has the nodes.
-        originals: of the nodes that have begun, as they were then.
-        unfinished: nodes that were touched and are not done: named even where nobody can be asked.
-        now: seconds since 1970. With it, who has taken out any other node since then is somebody else.
-        pool: with it, other servers that fell out of rotation by themselves since then are named too.
-        versions: of all nodes, as far as they are known.
+        originals: the original states of the nodes that have begun.
+        unfinished: nodes that were touched and are not done: they are named even where nothing can be read.
+        now: seconds since 1970. With it, any other node that is out counts as taken out by somebody else.
+        pool: with it, other servers that fell out of rotation by themselves are named too.
+        versions: the versions of all nodes, as far as they are known.
 
     Returns:
         The nodes that are not back as they were, and what could not be read, with the reason.
@@ -68,7 +68,7 @@ async def read_final_state(
         blind = [ref for ref in node.refs if ref.instance not in read and node.name in unfinished]
         others = [] if now is None or node.name in unfinished else _by_others(own, before)
         if others and now is not None:
-            out.append(_left_to_others(node, missing, before, since(others, now), others))
+            out.append(_describe_left_to_others(node, missing, before, since(others, now), others))
         elif missing or blind:
             version = (versions or {}).get(node.name)
             out.append(describe(plan, node, missing, before, blind, on_purpose=on_purpose, version=version))
@@ -81,7 +81,7 @@ async def read_final_state(
 def _others_fallen(
     application: Application, servers: Sequence[Server], versions: Mapping[str, str]
 ) -> Iterator[OutOfRotation]:
-    """Servers of the same backends that the plan does not have: it did nothing to them, and they are down."""
+    """Yield servers of the same backends that are not in the plan, and went down during the rollout."""
     names = node_by_server(application.nodes, servers, application.match)
     groups: dict[str, list[Server]] = {}
     for server in servers:
@@ -99,7 +99,7 @@ def _others_fallen(
 
 
 async def _read(balancer: LoadBalancer, application: Application) -> Snapshot | BackendError:
-    """Read one, for half a second if need be: while HAProxy asks an agent, what that last said is blank."""
+    """Read a load balancer, repeatedly for half a second while the last reply of an agent is blank."""
     try:
         for _ in range(AGENT_READS):
             snapshot = await balancer.snapshot(application.balancer_group.backends)
@@ -113,7 +113,7 @@ async def _read(balancer: LoadBalancer, application: Application) -> Snapshot | 
 
 
 def _by_others(servers: Sequence[Server], originals: Originals) -> list[Server]:
-    """Return those that are out because somebody has decided so since the originals were read."""
+    """Return the servers that somebody has taken out since the originals were read."""
     return [
         server
         for server in servers
@@ -124,22 +124,22 @@ def _by_others(servers: Sequence[Server], originals: Originals) -> list[Server]:
 
 
 def since(servers: Collection[Server], now: float) -> float:
-    """Return when the last of these was taken out, as far as HAProxy knows; 0 when it does not.
+    """Return when the last of these servers was taken out, or 0 where HAProxy does not know.
 
-    It keeps the moment of a state, and none of a weight.
+    HAProxy keeps the time of the last change of a state, but not of a weight.
     """
     ages = [server.last_change for server in servers if server.own_admin_state is not AdminState.READY]
     return now - min(ages) if ages else 0.0
 
 
-def _left_to_others(
+def _describe_left_to_others(
     node: PlannedNode,
     missing: Sequence[Server],
     originals: Originals,
     at: float,
     others: Sequence[Server],
 ) -> OutOfRotation:
-    """Without any command: whoever has taken it out has a reason."""
+    """Describe a node that somebody else has taken out, without commands: they had a reason."""
     return OutOfRotation(
         node=node.name,
         servers=[_where(server, originals[server.ref]) for server in missing],
@@ -161,20 +161,20 @@ def describe(
     on_purpose: Collection[ServerRef] = (),
     version: str | None = None,
 ) -> OutOfRotation:
-    """One node that is out: where, whether somebody wants it so, and the commands that end it.
+    """Describe a node that is out: where, whether that is intentional, and the commands that put it back.
 
-    Its servers in `blind` could not be read. Those in `on_purpose` are out as somebody had them before, and
-    with them whoever follows them. Its `version` is the one that it has, as far as that is known.
+    Its servers in `blind` could not be read. Those in `on_purpose`, and their followers, are out as they were
+    before. Its `version` is the one that it has, as far as that is known.
     """
-    following = followers(tracked_by(missing), on_purpose)
+    intentional = followers(tracked_by(missing), on_purpose)
     changed = [
         server
         for server in missing
         if not _as_found(server, originals[server.ref])
-        and not (server.ref in following and inherits_only(server))
+        and not (server.ref in intentional and inherits_only(server))
     ]
-    raw = [command for server in changed for command in _back(server, originals[server.ref])]
-    raw += [command for ref in blind for command in back_unseen(ref, originals[ref])]
+    raw = [command for server in changed for command in _commands_to_restore(server, originals[server.ref])]
+    raw += [command for ref in blind for command in commands_for_unread(ref, originals[ref])]
     wrong = [server.ref for server in changed] + list(blind)
     ready = raw and any(originals[ref].admin is AdminState.READY for ref in wrong)
     ours: list[BackCommand] = []
@@ -185,7 +185,9 @@ def describe(
         ours = _ready_of_tracked(plan, inheriting)
     elif by_agent := [server for server in changed if not raw and server.status == "DOWN (agent)"]:
         not_ready = maintenance_reasons(by_agent[0])[0].text
-    elif wrong and not raw:  # HAProxy has it as it was, and it is down all the same: start its service
+    elif (
+        wrong and not raw
+    ):  # HAProxy has its original state, and it is down all the same: its service must be started
         start = f"rolldeck upgrade {plan.application} {version or plan.target_version(node.name)}"
         ours = [BackCommand("upgrade", f"{start} --limit {node.name}")]
     go_back = ""
@@ -213,7 +215,7 @@ def _held_on_purpose(plan: Plan, servers: Mapping[ServerRef, Server]) -> list[Se
 
 
 def _as_found(server: Server, original: OriginalState) -> bool:
-    """It is out because somebody had it out before, and in the very same way."""
+    """Return whether a server is out on purpose, exactly as it was found."""
     deliberate = original.admin is not AdminState.READY or original.weight == 0
     return deliberate and OriginalState.of(server) == original
 
@@ -222,20 +224,20 @@ def _silenced(server: Server, original: OriginalState) -> bool:
     return original.agent and not server.agent
 
 
-def weight_words(server: Server) -> str:
-    """`, weight 0` where that alone keeps it out of rotation; empty anywhere else."""
+def weight_text(server: Server) -> str:
+    """Return `, weight 0` where that alone keeps a server out of rotation, else an empty text."""
     return ", weight 0" if server.weight == 0 and server.own_admin_state is AdminState.READY else ""
 
 
 def _where(server: Server, original: OriginalState) -> str:
     agent = ", agent check off" if _silenced(server, original) else ""
     follows = f", because it follows {server.track_target}" if inherits_only(server) else ""
-    weight = weight_words(server)
+    weight = weight_text(server)
     return f"{server.ref}: {server.admin_state} ({server.status}){weight}{follows}{agent}"
 
 
 def _ready_of_tracked(plan: Plan, servers: Sequence[Server]) -> list[BackCommand]:
-    """Nothing that is sent to a follower ends what it inherits: the nodes that it follows are put back."""
+    """Return commands that put the tracked nodes back: nothing else ends what a follower inherits."""
     tracked = tracked_by(servers).values()
     return [
         ready_command(plan.application, node.name)
@@ -244,15 +246,15 @@ def _ready_of_tracked(plan: Plan, servers: Sequence[Server]) -> list[BackCommand
     ]
 
 
-def back_unseen(ref: ServerRef, original: OriginalState) -> list[BackCommand]:
-    """Return what gives a server that cannot be read its state back."""
+def commands_for_unread(ref: ServerRef, original: OriginalState) -> list[BackCommand]:
+    """Return the commands that restore a server that cannot be read."""
     hint = "   (once it is healthy)" if original.admin is AdminState.READY else ""
     lines = [f"{RESTORE[original.admin](ref)}{hint}"]
     lines += [commands.agent_on(ref)] if original.agent else []
     return [BackCommand("by_hand", f"{ref.instance}: {line}") for line in lines]
 
 
-def _back(server: Server, original: OriginalState) -> list[BackCommand]:
+def _commands_to_restore(server: Server, original: OriginalState) -> list[BackCommand]:
     lines: list[tuple[CommandKind, str]] = []
     if server.weight != original.weight:
         lines.append(("by_hand", commands.weight(server.ref, str(original.weight))))
@@ -261,7 +263,7 @@ def _back(server: Server, original: OriginalState) -> list[BackCommand]:
             lines.append(("by_hand", RESTORE[original.admin](server.ref)))
     elif server.own_admin_state is not AdminState.READY:
         if can_be_proven(server):
-            # `ready` alone would trust a stale check result; by hand too, the checks come first.
+            # `ready` alone would trust a stale check result: here too, the checks come first.
             lines.append(("prove", commands.prove(server.ref)))
         lines.append(("by_hand", commands.ready(server.ref)))
     if original.agent and not server.agent:

@@ -1,4 +1,4 @@
-"""Own health, several checks in a row, and whether a started service is up, on its way, or has died."""
+"""Own health in several consecutive checks, and whether a started service is up, starting, or dead."""
 
 import contextlib
 from dataclasses import replace
@@ -10,16 +10,16 @@ from orchestrator.errors import StepFailed
 
 
 class ConsecutiveChecks:
-    """Counts checks of a node's own health in a row, at most one each `health_interval`.
+    """Counts consecutive checks of a node's own health, at most one per `health_interval`.
 
-    One good check proves little: a service that dies at once and is restarted seems well for half a second.
+    One good check proves little: a service that dies at once and is restarted is healthy for half a second.
     """
 
     def __init__(self, context: StepContext, *, queries_manager: bool = True) -> None:
-        """Begin to count; nothing has been looked at yet.
+        """Begin to count; nothing was checked yet.
 
         Args:
-            context: of the node.
+            context: the step context of the node.
             queries_manager: False where nothing was done to its service: its host may hang, and only its own
                 health decides.
         """
@@ -27,9 +27,11 @@ class ConsecutiveChecks:
         self._queries_manager = queries_manager
         self._next = context.control.elapsed_excluding_pauses()
         self._wrong_version = 0
-        self._good_since = self._good_until = self._next  # the first and the last good check in a row
+        self._good_since = self._good_until = (
+            self._next
+        )  # the first and the last of the consecutive good checks
         self.reason = "not checked yet"
-        self.good = 0  # good checks in a row, so far
+        self.good = 0  # consecutive good checks so far
         self.bad = 0
         self._stop_ruled_out = not queries_manager  # it is not being stopped, as far as its manager says
 
@@ -39,17 +41,17 @@ class ConsecutiveChecks:
 
     @property
     def lasted_s(self) -> float:
-        """Seconds from the first good check in a row to the last one, without those spent paused."""
+        """Seconds from the first to the last of the consecutive good checks, without pauses."""
         return self._good_until - self._good_since if self.good else 0.0
 
     async def check(self, *, immediate: bool = False) -> str | None:
-        """Check if it is time to. Returns None when enough checks in a row were good, else why not.
+        """Check health if it is time to; return None when enough consecutive checks were good, else why not.
 
         Args:
             immediate: check now, although the last check is not `health_interval` old.
 
         Raises:
-            StepFailed: healthy several times in a row, but it is another version that runs.
+            StepFailed: several consecutive checks were good, but another version runs.
         """
         if immediate or self._context.control.elapsed_excluding_pauses() >= self._next:
             await self._check()
@@ -62,7 +64,7 @@ class ConsecutiveChecks:
         """Describe how a healthy service is being stopped, or None; queried until that is ruled out once."""
         if self._stop_ruled_out:
             return None
-        with contextlib.suppress(BackendError):  # that its manager cannot be asked is no failure here
+        with contextlib.suppress(BackendError):  # a service manager that cannot be queried is no failure here
             state = await self._context.node.service.state()
             if state.stopping:
                 return f"its service is being stopped ({state.detail})"
@@ -94,7 +96,7 @@ class ConsecutiveChecks:
             self.good, self.bad = 0, self.bad + 1
 
     async def _health(self) -> HealthResult:
-        """Own health and, where the service manager checks that too, what it has found; seen side by side."""
+        """Check own health and, in parallel, the service manager's verdict where it has one."""
         node = self._context.node
         if not self._queries_manager or self._context.self_checked is False:
             return await node.health.check()
@@ -108,7 +110,7 @@ class ConsecutiveChecks:
             state = await context.node.service.state()
         except BackendError as error:
             problem = f"its service manager cannot be queried: {error.beside(context.node.name)}"
-            if context.is_manual and context.self_checked is None:  # whoever decides may know better
+            if context.is_manual and context.self_checked is None:  # the operator may know better
                 context.self_checked = False
                 context.note(f"{problem}; whether that finds it healthy is unknown")
                 return ""
@@ -120,30 +122,30 @@ class ConsecutiveChecks:
 
 
 class Liveness:
-    """Looks at a service that is to run, and gives it up when it is dead instead of waiting for its port.
+    """Checks a service that is to run, and gives it up when it is dead instead of waiting for its port.
 
-    A service that dies may be started again by its manager. So it fails when it is found dead once more
-    `start_grace` seconds after it was first found so: one that crashes again and again is not waited for, and
-    one whose second start is slow has the time that any start has.
+    Its manager may start a service that has died again. So the step fails when the service is found dead
+    again `start_grace` seconds after the first time: one that keeps crashing is not waited for, and one whose
+    second start is slow has the time that any start has.
     """
 
     def __init__(self, context: StepContext) -> None:
         self._context = context
-        self._pid: int | None = None  # as the manager said at the last look
+        self._pid: int | None = None  # as the manager reported it last
         self._dead_since: float | None = None  # seconds of `RolloutControl.elapsed_excluding_pauses`
 
     async def missing(self, *, judge: bool = True) -> str | None:
-        """Look once.
+        """Check once.
 
         Args:
-            judge: fail for a service that is dead; otherwise it is only said.
+            judge: fail for a service that is dead; otherwise only describe it.
 
         Returns:
-            Why it is not up, or None.
+            Why the service is not up, or None.
 
         Raises:
             StepFailed: its manager has given up on it, or it is dead for longer than `start_grace`.
-            BackendError: it could not be seen.
+            BackendError: it could not be queried.
         """
         known = self._pid
         (state, is_open), alive = await both(self._context.query_service(), self._alive(known))
@@ -159,7 +161,7 @@ class Liveness:
         return reason
 
     async def _alive(self, pid: int | None) -> bool:
-        """Return a manager that looks once a minute calls a process running that has long ended."""
+        """Return whether the process is alive: a manager that checks once a minute may not know."""
         return pid is None or await self._context.node.host.alive(pid)
 
     def _reason(self, state: ServiceState, ended: bool) -> str:

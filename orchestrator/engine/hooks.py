@@ -1,7 +1,7 @@
-"""Hooks: tells the operator's own commands and URLs what happens in a rollout, and lets them object.
+"""Hooks: calls the operator's own commands and URLs at moments of a rollout, and lets them object.
 
-It reads the same events as everybody else. While a hook is told of a node, nothing else is taken out of
-rotation; an abort waits for no hook.
+Hooks are driven by the same events that everybody reads. While a hook is called about a node, no other node
+is taken out of rotation; an abort waits for no hook.
 """
 
 import asyncio
@@ -45,13 +45,13 @@ class Hooks:
         self._rollout = rollout
         self._group = asyncio.TaskGroup()
         self._running: set[asyncio.Task[None]] = set()
-        self._awaited: set[asyncio.Task[None]] = set()  # those that the next drain awaits
+        self._awaited: set[asyncio.Task[None]] = set()  # the calls that the next drain awaits
 
     async def around(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Tell of the start, and of everything else while `work` is done.
+        """Call the hooks of the start, then do the work and call hooks at its moments.
 
         Raises:
-            StepFailed: a hook has objected to the start; `work` was not begun.
+            StepFailed: a hook has objected to the start; the work was not begun.
             Aborted: the rollout was aborted before it began.
             Exception: what `work` raises.
         """
@@ -72,15 +72,15 @@ class Hooks:
             raise failure
 
     async def settled(self) -> None:
-        """Wait until all have been told of the nodes so far."""
+        """Wait for the hooks that were called about the nodes so far."""
         if self._awaited:
             await asyncio.wait(set(self._awaited))
 
     async def end(self, ended: RolloutEnded) -> Exception | None:
-        """Tell of the end; an objection is an event like all others, and changes nothing.
+        """Call the hooks of the end; an objection is an event like all others, and changes nothing.
 
         Returns:
-            Why even that event could not be told, if it could not.
+            The error because of which even that event could not be emitted, if there was one.
         """
         payload = self._payload("end", MOMENTS["end"].payload_fields(ended))
         unsubscribe = self._bus.subscribe(self._follow_abort)
@@ -113,20 +113,20 @@ class Hooks:
 
     def _begin(self, moment: str, fields: Mapping[str, Any] | None = None) -> None:
         if self._control.aborting:
-            return  # the end will be told, with all that has become of the nodes
+            return  # the hooks of the end get everything that has become of the nodes
         fields = fields or {}
         node, payload = fields.get("node", ""), self._payload(moment, fields)
         for hook in self._of(moment):
             task = self._group.create_task(self._fire(hook, moment, node, payload), name=f"hook {hook.name}")
-            held = ExitStack()
+            hold = ExitStack()
             if MOMENTS[moment].holds_drains:
-                # Held from now on, not from when the task runs: the next node may begin before that.
-                held.enter_context(self._control.hold_new_drains(f"{hook.name} {moment} {node}"))
+                # Hold from now on, not from when the task runs: the next node may begin before that.
+                hold.enter_context(self._control.hold_new_drains(f"{hook.name} {moment} {node}"))
                 self._awaited.add(task)
             self._running.add(task)
             task.add_done_callback(self._running.discard)
             task.add_done_callback(self._awaited.discard)
-            task.add_done_callback(lambda _, held=held: held.close())  # type: ignore[misc]
+            task.add_done_callback(lambda _, hold=hold: hold.close())  # type: ignore[misc]
 
     async def _fire(self, hook: Hook, moment: str, node: str, payload: bytes) -> None:
         begun = self._clock.monotonic()
@@ -146,7 +146,9 @@ class Hooks:
             raise
         except RolldeckError as failure:
             error = failure.problem if isinstance(failure, BackendError) else str(failure)
-        except Exception as defect:  # of the hook's adapter: no reason to leave nodes half way
+        except (
+            Exception
+        ) as defect:  # a defect of the hook's adapter must not stop a rollout in the middle of a node
             error = f"internal error: {type(defect).__name__}"
         else:
             error = ""

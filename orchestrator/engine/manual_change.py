@@ -1,4 +1,4 @@
-"""Changes by hand: drain, maintenance, ready, weight, with the guard and the read-back of a rollout."""
+"""Manual changes: drain, maintenance, ready and weight, with a rollout's capacity guard and read-back."""
 
 import contextlib
 from collections.abc import Collection, Sequence
@@ -37,33 +37,33 @@ Action = Literal["drain", "maint", "ready", "weight"]
 
 @dataclass(frozen=True, slots=True)
 class Impact:
-    """What a change would do, before anything is sent."""
+    """What a manual change would do; nothing was sent yet."""
 
     nodes: tuple[str, ...]
     servers: tuple[Server, ...]  # as they are now
-    capacities: tuple[Capacity, ...]  # what a drain, maintenance or weight 0 would leave
-    registries: tuple[str, ...] = ()  # that follow, such as Consul
-    followers: tuple[ServerRef, ...] = ()  # servers that go out, or come back, with them
-    carried: tuple[str, ...] = ()  # those that go out, in words
+    capacities: tuple[Capacity, ...]  # what drain, maintenance or weight 0 would leave
+    registries: tuple[str, ...] = ()  # registries that follow HAProxy, such as Consul
+    followers: tuple[ServerRef, ...] = ()  # servers that go out, or come back, with these
+    carried: tuple[str, ...] = ()  # the followers that go out, as text
 
     @property
     def sessions(self) -> int:
-        """In flight on these servers now."""
+        """Sessions on these servers now."""
         return sum(server.sessions + server.queue for server in self.servers)
 
     @property
     def broken(self) -> tuple[Capacity, ...]:
-        """The floors it would break."""
+        """The capacities that fall under their floor."""
         return tuple(capacity for capacity in self.capacities if not capacity.allowed)
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change of one or several nodes, on every load balancer.
+    """One manual change of one or several nodes, on every load balancer.
 
     Attributes:
         weight: for the action "weight": 0 to 256.
-        override: names of nodes for which the floor may be broken; each was typed by a human.
+        override: names of nodes for which the floor may be broken; a human has typed each of them.
     """
 
     action: Action
@@ -76,8 +76,8 @@ class Change:
         return self.action in ("drain", "maint") or (self.action == "weight" and self.weight == 0)
 
 
-def choose(application: Application, names: Sequence[str]) -> tuple[Node, ...]:
-    """Return the nodes by name. Raises PreflightFailed for a name that does not exist."""
+def find_nodes(application: Application, names: Sequence[str]) -> tuple[Node, ...]:
+    """Find nodes by name. Raises PreflightFailed for a name that does not exist."""
     known = {node.name: node for node in application.nodes}
     unknown = [
         Finding(Severity.ERROR, name, f"no such node; {there_is(name, known)}")
@@ -89,12 +89,12 @@ def choose(application: Application, names: Sequence[str]) -> tuple[Node, ...]:
     return tuple(known[name] for name in dict.fromkeys(names))
 
 
-async def impact(application: Application, change: Change) -> Impact:
-    """Look, touch nothing.
+async def read_impact(application: Application, change: Change) -> Impact:
+    """Read what a change would do; nothing is changed.
 
     Raises:
-        PreflightFailed: a node cannot be found in HAProxy, or not without doubt; it cannot be put back; or
-            HAProxy lets nothing be changed.
+        PreflightFailed: a node cannot be found in HAProxy for certain; it cannot be put back; or HAProxy
+            accepts no changes.
         BackendError: a load balancer cannot be read.
     """
     snapshots = await application.balancer_group.read_all()
@@ -108,10 +108,10 @@ async def impact(application: Application, change: Change) -> Impact:
     if change.action == "ready":
         sort_for_return(change.nodes, mapped, {server.ref: server for server in servers})
         carried = await _followers(application, refs)
-    kept = [node.registration for node in change.nodes] if change.action != "weight" else []
+    registrations = [node.registration for node in change.nodes] if change.action != "weight" else []
     registries = {
         registration.name
-        for registration in kept
+        for registration in registrations
         if registration is not None and registration.sync_maintenance
     }
     return Impact(
@@ -127,20 +127,20 @@ async def impact(application: Application, change: Change) -> Impact:
 async def apply(
     application: Application, change: Change, control: RolloutControl, clock: Clock, bus: EventBus
 ) -> tuple[Server, ...]:
-    """Make the change on every load balancer, and read it back from each.
+    """Make a change on every load balancer, and read it back from each.
 
-    `ready` leaves maintenance the safe way, like a rollout: own health and HAProxy's checks first. When
-    they do not come in time, the node is in maintenance afterwards.
+    `ready` leaves maintenance the safe way, like a rollout: own health and HAProxy's checks come first. When
+    they do not pass in time, the node is in maintenance afterwards.
 
-    In a registry that follows HAProxy, drain and maintenance take a node out, and `ready` brings it back.
+    In a registry that follows HAProxy, drain and maintenance take a node out, and `ready` puts it back.
 
     Returns:
-        The servers as they read afterwards.
+        The servers as they are afterwards.
 
     Raises:
         CapacityViolation: the floor would be broken, and no override names the node.
-        StepFailed: `ready`, and the node did not become healthy in time.
-        PreflightFailed, BackendError: see `impact`.
+        StepFailed: the node did not become healthy in time for `ready`.
+        PreflightFailed, BackendError: see `read_impact`.
     """
     mapped = await _mapped(application, change.nodes)
     refs = tuple(ref for servers_of_node in mapped.values() for ref in servers_of_node)
@@ -209,7 +209,7 @@ async def _write(application: Application, change: Change, refs: Sequence[Server
         )
         return
     servers = await balancer_group.servers(refs)
-    # An agent check that answers "ready" would undo it.
+    # An agent check that replies "ready" would undo it.
     agents = [ref for ref in refs if servers[ref].agent]
     await balancer_group.ensure(agents, commands.agent_off, lambda server: not server.agent)
     if change.action == "drain":
@@ -245,12 +245,14 @@ async def _ready(
                 )
             raise error
         await discovery.exit_maintenance(context)
-        await _tell_unwatched(context)
+        await _note_unwatched(context)
 
 
-async def _tell_unwatched(context: StepContext) -> None:
-    """It works, but its service manager would neither restart nor stop it."""
-    with contextlib.suppress(BackendError):  # that the manager cannot be asked is no matter of the rotation
+async def _note_unwatched(context: StepContext) -> None:
+    """Note that its service manager would neither restart nor stop a node that works."""
+    with contextlib.suppress(
+        BackendError
+    ):  # that the manager cannot be queried does not concern the rotation
         state = await context.node.service.state()
         if state.unwatched:
             context.note(f"is in rotation, but {state.unwatched}")

@@ -1,4 +1,4 @@
-"""The rollout of one node: its steps in order, with questions to operators and what follows a failure."""
+"""The rollout of one node: its steps in order, the decisions of operators, and what follows a failure."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -30,28 +30,30 @@ from orchestrator.events.steps import STEPS, Step
 from orchestrator.node import OriginalState
 from orchestrator.planning.plan import Plan, PlannedNode
 
-LOG_TIMEOUT_S = 5.0  # for its manager to say what it has written last
+LOG_TIMEOUT_S = 5.0  # for its service manager to return its last output
 
 
 @dataclass(slots=True)
 class Progress:
-    """What a rollout has done so far, by node."""
+    """The progress of a rollout, by node."""
 
     kind: RolloutKind = "upgrade"
     done: list[str] = field(default_factory=list)  # upgraded, or rolled back
     failed: list[str] = field(default_factory=list)
     failed_at: dict[str, Step] = field(default_factory=dict)  # by node, the last time
     skipped: list[str] = field(default_factory=list)
-    unproven: list[str] = field(default_factory=list)  # upgraded, but too little was seen of it
+    unproven: list[str] = field(default_factory=list)  # upgraded, but with too few requests to prove it
     put_back: list[str] = field(default_factory=list)  # failed before the stop, and as they were before
     touched: set[str] = field(default_factory=set)
     originals: dict[str, dict[ServerRef, OriginalState]] = field(default_factory=dict)
-    accepted_drift: set[str] = field(default_factory=set)  # differences from the plan that somebody accepted
+    accepted_drift: set[str] = field(
+        default_factory=set
+    )  # differences from the plan that an operator has accepted
     drift_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class NodeRollout:
-    """Takes one node through its steps. A failure here does not end the rollout of another node."""
+    """Takes one node through its steps; a failure does not end the rollout of another node."""
 
     def __init__(
         self,
@@ -97,7 +99,9 @@ class NodeRollout:
         for step in self._planned.steps:
             if self._plan.policy.confirm == "step":
                 await self._confirm(f"{step}?", "step", step)
-            await self._control.checkpoint()  # last: a "go" while all is paused starts nothing yet
+            await (
+                self._control.checkpoint()
+            )  # last: a decision while the rollout is paused starts nothing yet
             self._context.step = step
             with self._bus.commands_of(self._name, step):
                 await self._run_step(step)
@@ -111,7 +115,7 @@ class NodeRollout:
     async def _run_step(self, step: Step) -> None:
         start = self._control.elapsed_excluding_pauses()
         self._bus.emit(StepStarted(node=self._name, step=step))
-        if step != "drain":  # which says so itself: it may wait for capacity first
+        if step != "drain":  # which does that itself: it may wait for capacity first
             self._context.mark_touched()
         if step != "drain" and "drain" in self._planned.steps:
             await still_in_maintenance(self._context)
@@ -127,9 +131,9 @@ class NodeRollout:
         )
 
     async def _begin(self) -> None:
-        """Before a node is touched: no other failure is open, and it is confirmed where that is asked."""
+        """Wait until no failure is open, have the node confirmed if need be, and read its original states."""
         if self._name in self._progress.touched:
-            return  # a retry: it has begun, and its original states are those from before
+            return  # a retry: the node has begun, and its original states are known
         control = self._control
         await control.wait_until(lambda: not control.paused and not control.has_open_failure)
         control.raise_if_drains_stopped()
@@ -151,20 +155,20 @@ class NodeRollout:
         await self._hooks.published()
 
     async def _confirm_inventory_drift(self) -> None:
-        """Have an operator decide about each difference from the plan, once.
+        """Have an operator decide once about each difference from the plan.
 
-        Nodes that are done may be gone; a node that is yet to come is asked about when it begins.
+        Nodes that are done may be gone; about a later node the decision is made when it begins.
         """
         async with self._progress.drift_lock:
-            self._control.raise_if_drains_stopped()  # decided while we waited
+            self._control.raise_if_drains_stopped()  # that may have been decided meanwhile
             differences = self._hooks.differences()
             self._progress.accepted_drift &= set(
                 differences.values()
-            )  # what went and came again is asked about again
+            )  # a difference that returns needs a new decision
             for subject, text in differences.items():
                 own = subject == self._name
-                elsewhere = not own and any(subject in batch for batch in self._plan.batches)
-                if elsewhere or text in self._progress.accepted_drift:
+                of_later_node = not own and any(subject in batch for batch in self._plan.batches)
+                if of_later_node or text in self._progress.accepted_drift:
                     continue
                 if not self._control.interactive:
                     self._control.stop_new_drains(f"{text}, and no operator is there to decide")
@@ -179,7 +183,7 @@ class NodeRollout:
         self._control.raise_if_drains_stopped()
 
     def _note_external_changes(self) -> None:
-        """Keep what somebody changed on this node while other nodes were upgraded, and note it."""
+        """Note what somebody has changed on this node since the plan was made; that is kept."""
         for ref, now in self._context.originals.items():
             planned = self._planned.originals.get(ref)
             if planned is not None and now != planned:
@@ -190,10 +194,10 @@ class NodeRollout:
                 )
 
     async def _read_originals(self) -> dict[ServerRef, OriginalState]:
-        """Read the states as they are right now: somebody may have changed one since the plan was made."""
+        """Read the original states now: somebody may have changed one since the plan was made."""
         servers = await self._context.retry_until_reachable(self._context.servers)
         if self._planned.unfinished_rollout:
-            return dict(self._planned.originals)  # what they are now is what that rollout has left
+            return dict(self._planned.originals)  # the states of now are those that rollout has left
         found = {ref: OriginalState.of(server) for ref, server in servers.items()}
         for ref, planned in self._planned.originals.items():
             # Put in rotation on request (--force-ready), although a human had it out.
@@ -208,7 +212,7 @@ class NodeRollout:
             raise Skipped(who)
 
     async def _failed(self, error: RolldeckError) -> bool:
-        """Keep the node out, stop new drains, and have an operator decide. Returns whether to try again."""
+        """Keep the node out, stop new drains, and have an operator decide; return whether to try again."""
         self._progress.failed.append(self._name)
         failed = sum(name in (*self._progress.failed, *self._progress.put_back) for name in self._peers)
         share = 100 * failed / len(self._peers)
@@ -219,8 +223,8 @@ class NodeRollout:
         self._progress.failed_at[self._name] = step
         with self._control.hold_new_drains(self._name):
             touched = self._name in self._progress.touched
-            words = error.beside(self._name)
-            self._bus.emit(NodeFailed(node=self._name, step=step, error=words, touched=touched))
+            text = error.beside(self._name)
+            self._bus.emit(NodeFailed(node=self._name, step=step, error=text, touched=touched))
             left_as_is = step == "drain" or isinstance(error, ServiceDiscoveryMaintenance)
             if self._name in self._progress.touched and not await self._put_back(error) and not left_as_is:
                 await self._quarantine()
@@ -229,10 +233,10 @@ class NodeRollout:
             if not self._control.interactive:
                 return False
             back = "; it was put back" if self._name in self._progress.put_back else ""
-            return await self._ask_retry_skip_abort(f"{step} failed: {words}{back}")
+            return await self._ask_retry_skip_abort(f"{step} failed: {text}{back}")
 
     async def _put_back(self, failure: RolldeckError) -> bool:
-        """Put the node back if its service is untouched yet. Returns whether it is as it was before."""
+        """Put the node back if its service was not stopped; return whether it is as it was before."""
         step = self._context.step
         try:
             with self._bus.commands_of(self._name, step):
@@ -255,7 +259,7 @@ class NodeRollout:
             self._context.note(f"could not be brought to maintenance everywhere: {error.beside(self._name)}")
 
     async def _show_log(self, step: Step) -> None:
-        """Emit the last output of the service. If that cannot be read, it is not a failure of its own."""
+        """Emit the last output of the service; that it cannot be read is no failure of its own."""
         try:
             async with asyncio.timeout(LOG_TIMEOUT_S):
                 found = await self._context.node.service.last_lines()

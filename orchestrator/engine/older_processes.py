@@ -1,7 +1,7 @@
-"""HAProxy processes that a reload has replaced: their sessions do not count in the current one.
+"""HAProxy processes that a reload has replaced: the current one does not count their sessions.
 
-A master socket shows them. Without one, a node's own connections stand for them: in maintenance the current
-process has closed its idle ones, so what is left on the application's port is somebody else's.
+A master socket shows them. Without one, the node's own connections are counted instead: in maintenance the
+current process has closed its idle ones, so those that are left on the application's port are not its own.
 """
 
 import asyncio
@@ -14,20 +14,20 @@ from orchestrator.engine.step_context import StepContext
 from orchestrator.node import Node
 from orchestrator.planning.findings import Finding, Severity
 
-FRESH_S = 0.25  # so long a count of no connections, taken in maintenance, is as good as one more
+FRESH_S = 0.25  # for which a count of no connections, taken in maintenance, stays valid
 ADVICE = "set `master = true` with the socket of `haproxy -S` to see them"
 
 
 async def judge_older_processes(
     balancer_group: BalancerGroup, snapshots: Mapping[str, Snapshot], nodes: Sequence[Node], within_s: float
 ) -> list[Finding]:
-    """Say where sessions of older processes could be cut without anybody seeing them.
+    """Warn where sessions of older processes could be cut unseen.
 
     Args:
         balancer_group: the load balancers.
-        snapshots: as they were read now.
-        nodes: those to be worked on.
-        within_s: a process that is older than that has outlived all that a drain would wait for.
+        snapshots: the snapshots of now.
+        nodes: the nodes to be worked on.
+        within_s: a process that is older than that leaves no sessions that a drain would wait for.
     """
     young = {
         name: snapshot.info.uptime
@@ -57,26 +57,26 @@ async def judge_older_processes(
 
 
 class OlderProcesses:
-    """What older processes may still have on one node while it is in maintenance.
+    """The sessions that older processes may still have on one node while it is in maintenance.
 
     Attributes:
-        counted: the node's own connections are what is looked at.
+        counted: whether the node's own connections are counted.
     """
 
     def __init__(self, context: StepContext, *, first_count: int | None) -> None:
-        """Begin to follow them, for one node.
+        """Begin to count, for one node.
 
         Args:
-            context: on the node.
-            first_count: its connections just now; None when they are not looked at.
+            context: the step context of the node.
+            first_count: its connections just now; None when they are not counted.
         """
         self._context = context
         self.counted = first_count is not None
         self._none_until = context.clock.monotonic() + FRESH_S if first_count == 0 else 0.0
 
     @classmethod
-    async def behind(cls, context: StepContext) -> "OlderProcesses":
-        """Find out how they can be seen, and note it when they cannot."""
+    async def of_node(cls, context: StepContext) -> "OlderProcesses":
+        """Find out how older processes can be seen, and note it when they cannot."""
         names = {ref.instance for ref in context.refs}
         young = context.balancer_group.started_within(context.policy.drain_timeout, names)
         blind = await context.retry_until_reachable(lambda: _without_master(context.balancer_group, young))
@@ -89,7 +89,7 @@ class OlderProcesses:
         return cls(context, first_count=first_count)
 
     async def connections(self) -> int:
-        """Return how many there are now; 0 when the load balancers know it themselves, or nobody does."""
+        """Count the connections now; 0 when the load balancers know better, or nobody knows."""
         if not self.counted or self._context.node.connections is None:
             return 0
         if self._context.clock.monotonic() < self._none_until:
@@ -97,7 +97,7 @@ class OlderProcesses:
         return await self._context.node.connections.count()
 
     async def reason(self) -> str | None:
-        """Return why the service may not be stopped yet, or None."""
+        """Describe why the service may not be stopped yet, or None."""
         count = await self.connections()
         if not count:
             return None
@@ -106,7 +106,7 @@ class OlderProcesses:
 
 
 async def _without_master(balancer_group: BalancerGroup, names: Collection[str]) -> list[str]:
-    """Return those of these load balancers that cannot see their older processes."""
+    """Return the load balancers that cannot see their older processes."""
     return [
         name
         for name in names
@@ -115,7 +115,7 @@ async def _without_master(balancer_group: BalancerGroup, names: Collection[str])
 
 
 async def _count(node: Node) -> int | None:
-    """Return the node's connections; None where they cannot be counted."""
+    """Count a node's connections; None where they cannot be counted."""
     if node.connections is None:
         return None
     try:

@@ -21,21 +21,21 @@ from orchestrator.node import Node
 from orchestrator.planning.application import Application
 from orchestrator.planning.plan import Plan
 
-NODE_CHECK_TIMEOUT_S = 10.0  # for one node, at the end: it may be the one that hangs
+NODE_CHECK_TIMEOUT_S = 10.0  # for each node at the end: it may be the one that hangs
 
 
 async def with_followers(
     balancers: Mapping[str, LoadBalancer], plan: Plan, out: Sequence[OutOfRotation]
 ) -> tuple[list[OutOfRotation], list[str]]:
-    """Add where servers follow a node that is out, and are out because of it.
+    """Add the servers that follow a node that is out, and are out because of it.
 
     Args:
-        balancers: by name; each is read with all of its backends, if anything is out at all.
+        balancers: the load balancers by name; they are read with all backends, if anything is out at all.
         plan: has the nodes.
         out: the nodes that are out.
 
     Returns:
-        The same with what was found, and what could not be read, with the reason.
+        The nodes with these servers, and what could not be read, with the reason.
     """
     names = sorted({ref.instance for found in out for ref in plan.node(found.node).refs})
     snapshots, errors = await _read_all(balancers[name] for name in names if name in balancers)
@@ -57,7 +57,7 @@ async def find_out_followers(
     """Find the servers of other backends that are not in rotation because they follow one that is out.
 
     Args:
-        balancers: each on which a server is out is read with all of its backends; no other one is.
+        balancers: the load balancers; those on which a server is out are read with all backends.
         out: the servers that are not in rotation.
         beside: backends whose servers are known already.
 
@@ -105,40 +105,40 @@ def _where(refs: Sequence[ServerRef], tracked: TrackTargets, snapshots: Sequence
 async def with_discovery_maintenance(
     application: Application, out: Sequence[OutOfRotation], unfinished: Collection[str]
 ) -> tuple[list[OutOfRotation], list[str]]:
-    """Look at the nodes that were touched and are not done; of the others the end has been read back.
+    """Add what is in maintenance in service discovery, for nodes that were touched and are not done.
 
     Args:
         application: has the nodes.
         out: what is out of rotation in HAProxy.
-        unfinished: names of nodes.
+        unfinished: the names of these nodes; that the others are back was read before.
 
     Returns:
-        The same with what is out in a registry, and what could not be asked, with the reason.
+        What is out in HAProxy or a registry, and what could not be queried, with the reason.
     """
     found = {entry.node: entry for entry in out}
     nodes = [node for node in application.nodes if node.name in unfinished]
-    kept = [
+    registered = [
         (node, node.registration)
         for node in nodes
         if node.registration and node.registration.sync_maintenance
     ]
-    seen = await asyncio.gather(*(_look(registration) for _, registration in kept))
-    unseen = dict.fromkeys(str(answer) for answer in seen if isinstance(answer, BackendError))
-    for (node, registration), registered in zip(kept, seen, strict=True):
-        if isinstance(registered, BackendError) or registered.set_by_rollout:
-            what = "unknown" if isinstance(registered, BackendError) else "maintenance"
-            found[node.name] = _added(application, node, registration, what, found.get(node.name))
+    answers = await asyncio.gather(*(_query(registration) for _, registration in registered))
+    unseen = dict.fromkeys(str(answer) for answer in answers if isinstance(answer, BackendError))
+    for (node, registration), answer in zip(registered, answers, strict=True):
+        if isinstance(answer, BackendError) or answer.set_by_rollout:
+            what = "unknown" if isinstance(answer, BackendError) else "maintenance"
+            found[node.name] = _with_registry(application, node, registration, what, found.get(node.name))
     return list(found.values()), list(unseen)
 
 
-async def _look(registration: Registration) -> Registered | BackendError:
+async def _query(registration: Registration) -> Registered | BackendError:
     try:
         return await registration.query()
     except BackendError as error:
         return error
 
 
-def _added(
+def _with_registry(
     application: Application, node: Node, registration: Registration, what: str, known: OutOfRotation | None
 ) -> OutOfRotation:
     if known is None or known.intentional:
@@ -146,25 +146,25 @@ def _added(
         ready = [ready_command(application.name, node.name)]
         known = OutOfRotation(node=node.name, servers=before, intentional=False, commands=ready)
     back = registration.disable_command()
-    by_hand = (
+    manual = (
         [BackCommand("by_hand", f"{node.host.name}: {node.host.render(back)}")] if back is not None else []
     )
     servers = [*known.servers, f"{registration.name}: {what}"]
-    return msgspec.structs.replace(known, servers=servers, commands=[*known.commands, *by_hand])
+    return msgspec.structs.replace(known, servers=servers, commands=[*known.commands, *manual])
 
 
 async def with_checked_commands(
     application: Application, out: Sequence[OutOfRotation], unfinished: Collection[str]
 ) -> list[OutOfRotation]:
-    """Look whether `rolldeck ready` could work on the nodes that are to be put back.
+    """Check whether the commands would work on the nodes that are to be put back.
 
-    It proves a node, and starts nothing: nobody is told to type it where the service does not run, or is
-    being stopped and would be killed while it serves. Neither is anybody told to start what runs.
+    `rolldeck ready` proves a node and starts nothing: it is not recommended where the service does not run,
+    or is being stopped and would be killed while it serves. Neither is starting a service that runs.
 
     Args:
         application: has the nodes.
-        out: those that are out of rotation, with the commands.
-        unfinished: names of those that were touched and are not done; the others are as they were.
+        out: the nodes that are out of rotation, with the commands.
+        unfinished: the names of those that were touched and are not done; the others are as they were.
     """
     nodes = {node.name: node for node in application.nodes}
     return list(
@@ -186,7 +186,7 @@ def _has(out: OutOfRotation, kind: CommandKind) -> bool:
 
 
 async def _check_start(node: Node, out: OutOfRotation) -> OutOfRotation:
-    """HAProxy has it as it was, and it is down. Where it is healthy, starting it would find nothing to do."""
+    """Drop the command that starts a node that is down in HAProxy, where its own health is good."""
     try:
         async with asyncio.timeout(NODE_CHECK_TIMEOUT_S):
             health = await node.health.check()
@@ -211,7 +211,7 @@ async def _check_ready(node: Node, out: OutOfRotation) -> OutOfRotation:
             service = await node.service.state()
     except (BackendError, TimeoutError) as error:
         if health is not None and health.ok:
-            return out  # `ready` looks at its health alone, where the service manager says nothing
+            return out  # `ready` checks only its health where the service manager does not answer
         why = f"it cannot be queried: {str(error) or 'no answer in time'}"
         return msgspec.structs.replace(out, not_ready=why)
     if service.stopping:

@@ -1,4 +1,4 @@
-"""What is not as it was when somebody looked, as data; the text is for people only."""
+"""The differences between two plans, or two impacts of a manual change, as data; texts are for people."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from orchestrator.planning.plan import Plan, PlannedNode
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that is not as it was, when a plan was made or a change was shown.
+    """One thing that has changed since a plan was made, or a manual change was shown.
 
     Attributes:
         subject: the node, or the application.
-        what: changed, such as "running" or "shop/web1 on lb1".
-        before: as it was; empty for nothing.
-        now: as it is; empty for nothing.
-        beyond: what would be done now is more than what somebody agreed to.
+        what: what has changed, such as "running" or "shop/web1 on lb1".
+        before: the value before; empty for nothing.
+        now: the value now; empty for nothing.
+        beyond: whether more would be done now than somebody has agreed to.
     """
 
     subject: str
@@ -42,10 +42,12 @@ def plan_differences(before: Plan, now: Plan) -> tuple[Difference, ...]:
 
 
 def impact_differences(before: Impact, now: Impact) -> tuple[Difference, ...]:
-    """Compare what decides about a change by hand: states, weights, floors, and who follows."""
-    old, new = ({server.ref: OriginalState.of(server) for server in seen.servers} for seen in (before, now))
+    """Compare what decides about a manual change: states, weights, floors and followers."""
+    old, new = (
+        {server.ref: OriginalState.of(server) for server in impact.servers} for impact in (before, now)
+    )
     found = [
-        Difference(ref.server, str(ref), _words(old.get(ref)), _words(new.get(ref)))
+        Difference(ref.server, str(ref), _original_text(old.get(ref)), _original_text(new.get(ref)))
         for ref in dict.fromkeys((*old, *new))
         if not _same(old.get(ref), new.get(ref))
     ]
@@ -55,10 +57,10 @@ def impact_differences(before: Impact, now: Impact) -> tuple[Difference, ...]:
         for capacity in now.broken
         if (capacity.instance, capacity.backend) not in broken
     ]
-    followers = [_listed(node.followers) for node in (before, now)]
-    found += _if_other(", ".join(now.nodes), "also affects", *followers)
+    followers = [_refs_text(impact.followers) for impact in (before, now)]
+    found += _if_different(", ".join(now.nodes), "also affects", *followers)
     registries = [", ".join(impact.registries) for impact in (before, now)]
-    return (*found, *_if_other(", ".join(now.nodes), "follows", *registries))
+    return (*found, *_if_different(", ".join(now.nodes), "follows", *registries))
 
 
 def _differences(before: Plan, now: Plan) -> Iterator[Difference]:
@@ -71,35 +73,38 @@ def _differences(before: Plan, now: Plan) -> Iterator[Difference]:
             beyond = is_ is not None and bool(is_.steps)
             yield Difference(name, "node", "there" if was else "", "there" if is_ else "", beyond)
             continue
-        yield from _of_node(was, is_)
+        yield from _node_differences(was, is_)
         if before.target_version(name) != now.target_version(name):
             yield Difference(
                 name, "target version", before.target_version(name), now.target_version(name), beyond=True
             )
 
 
-def _of_node(was: PlannedNode, now: PlannedNode) -> Iterator[Difference]:
+def _node_differences(was: PlannedNode, now: PlannedNode) -> Iterator[Difference]:
     for ref in dict.fromkeys((*was.originals, *now.originals)):
         before, after = was.originals.get(ref), now.originals.get(ref)
         if not _same(before, after):
-            yield Difference(was.name, str(ref), _words(before), _words(after))
-    yield from _if_other(was.name, "installed", was.installed or "", now.installed or "")
-    yield from _if_other(was.name, "running", was.running or "", now.running or "")
-    yield from _if_other(
-        was.name, "unfinished rollout", _number(was.unfinished_rollout), _number(now.unfinished_rollout)
+            yield Difference(was.name, str(ref), _original_text(before), _original_text(after))
+    yield from _if_different(was.name, "installed", was.installed or "", now.installed or "")
+    yield from _if_different(was.name, "running", was.running or "", now.running or "")
+    yield from _if_different(
+        was.name,
+        "unfinished rollout",
+        _rollout_text(was.unfinished_rollout),
+        _rollout_text(now.unfinished_rollout),
     )
-    yield from _if_other(was.name, "command that may still run", _process(was), _process(now))
-    yield from _if_other(was.name, "steps", ", ".join(was.steps), ", ".join(now.steps))
+    yield from _if_different(was.name, "command that may still run", _command_text(was), _command_text(now))
+    yield from _if_different(was.name, "steps", ", ".join(was.steps), ", ".join(now.steps))
     if was.followers != now.followers:
         more = bool(set(now.followers).difference(was.followers))
-        yield Difference(was.name, "also affects", _listed(was.followers), _listed(now.followers), more)
+        yield Difference(was.name, "also affects", _refs_text(was.followers), _refs_text(now.followers), more)
 
 
-def _listed(refs: Iterable[ServerRef]) -> str:
+def _refs_text(refs: Iterable[ServerRef]) -> str:
     return ", ".join(map(str, refs))
 
 
-def _if_other(subject: str, what: str, before: str, now: str) -> Iterator[Difference]:
+def _if_different(subject: str, what: str, before: str, now: str) -> Iterator[Difference]:
     if before != now:
         yield Difference(subject, what, before, now)
 
@@ -107,18 +112,18 @@ def _if_other(subject: str, what: str, before: str, now: str) -> Iterator[Differ
 def _same(before: OriginalState | None, now: OriginalState | None) -> bool:
     if before is None or now is None:
         return before is now
-    # An agent check sets the weight again and again: that is nobody's decision.
+    # An agent check keeps changing the weight: that is nobody's decision.
     weighs = before.weight == now.weight or (before.agent and now.agent)
     return (before.admin, before.agent) == (now.admin, now.agent) and weighs
 
 
-def _words(original: OriginalState | None) -> str:
+def _original_text(original: OriginalState | None) -> str:
     if original is None:
         return ""
     return f"{original.admin}, weight {original.weight}{', agent check' if original.agent else ''}"
 
 
-def _process(node: PlannedNode) -> str:
+def _command_text(node: PlannedNode) -> str:
     return (
         f"process {node.running_command.pid} on {node.running_command.target}"
         if node.running_command is not None
@@ -126,5 +131,5 @@ def _process(node: PlannedNode) -> str:
     )
 
 
-def _number(entry: int) -> str:
+def _rollout_text(entry: int) -> str:
     return str(entry) if entry else ""

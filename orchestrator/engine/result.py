@@ -1,4 +1,4 @@
-"""What came of a rollout and the rollback after it, and which commands help: each is checked first."""
+"""The result of a rollout and of the rollback after it: what became of the nodes, and what can be done."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -14,49 +14,49 @@ from orchestrator.planning.plan import Plan
 
 
 def with_rollback(failed: RolloutEnded, back: RolloutEnded, versions: Mapping[str, str]) -> RolloutEnded:
-    """Return how the two have ended together.
+    """Combine the end of a rollout with that of its rollback.
 
     Args:
-        failed: the rollout.
-        back: the rollback; what is out of rotation was looked at after it.
-        versions: to which it was to bring which nodes, also those that had nothing to do.
+        failed: how the rollout ended.
+        back: how the rollback ended; what is out of rotation was read after it.
+        versions: the target versions of the rollback, also of nodes that had nothing to do.
 
     Returns:
-        The rollout's result. `rolled_back` are nodes that stand in `upgraded`, `failed` or `interrupted` too,
-        by what had become of them before. A node whose rollback failed or was interrupted is counted so.
+        The end of the rollout. Nodes of `rolled_back` are in `upgraded`, `failed` or `interrupted` too, by
+        what became of them before. A node whose rollback failed or was interrupted is counted so.
     """
     open_nodes = {*back.failed, *back.skipped, *back.interrupted, *back.pending}
     worked_on = {*back.failed, *back.skipped, *back.interrupted}
     rolled_back = [name for name in versions if name not in open_nodes]
     out = [entry for entry in failed.out_of_rotation if entry.node not in versions] + back.out_of_rotation
 
-    def with_those(before: list[str], now: list[str]) -> list[str]:
+    def combine(before: list[str], now: list[str]) -> list[str]:
         return [*(name for name in before if name not in worked_on), *now]
 
     ways_on = back.ways_on
     if back.result == "healthy" and not set(failed.upgraded) <= set(rolled_back):
-        ways_on = failed.ways_on  # the fleet has two versions
+        ways_on = failed.ways_on  # the nodes have two versions
     how = "rolled back" if back.result == "healthy" else f"the rollback was {back.result}"
-    why = reason_without_result(back.result, back.reason)
+    reason = reason_without_result(back.result, back.reason)
     return msgspec.structs.replace(
         failed,
-        reason=f"{failed.reason}; {how}" + (f" ({why})" if why else ""),
-        upgraded=with_those(failed.upgraded, []),
-        failed=with_those(failed.failed, back.failed),
+        reason=f"{failed.reason}; {how}" + (f" ({reason})" if reason else ""),
+        upgraded=combine(failed.upgraded, []),
+        failed=combine(failed.failed, back.failed),
         skipped=[*failed.skipped, *back.skipped],
-        interrupted=with_those(failed.interrupted, back.interrupted),
+        interrupted=combine(failed.interrupted, back.interrupted),
         out_of_rotation=out,
         unreachable_balancers=back.unreachable_balancers,
         duration_s=round(failed.duration_s + back.duration_s, 3),
         rolled_back=rolled_back,
-        versions=_at_the_end(failed, back) | {name: versions[name] for name in rolled_back},
+        versions=_final_versions(failed, back) | {name: versions[name] for name in rolled_back},
         ways_on=ways_on,
         blocked=back.blocked,
     )
 
 
-def _at_the_end(failed: RolloutEnded, back: RolloutEnded) -> dict[str, str]:
-    """Versions, without those of nodes that are half rolled back."""
+def _final_versions(failed: RolloutEnded, back: RolloutEnded) -> dict[str, str]:
+    """Return the versions of the nodes, without those that are only partly rolled back."""
     worked_on = {*back.failed, *back.interrupted}
     return {
         name: version for name, version in failed.versions.items() if name not in worked_on
@@ -64,18 +64,18 @@ def _at_the_end(failed: RolloutEnded, back: RolloutEnded) -> dict[str, str]:
 
 
 def with_refusal(failed: RolloutEnded, reason: str) -> RolloutEnded:
-    """Nothing was rolled back: all is as the failed rollout has left it."""
+    """Add to the end of a rollout why its rollback was refused."""
     return msgspec.structs.replace(failed, reason=f"{failed.reason}; the rollback was refused: {reason}")
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Nodes of which the same has become.
+    """Nodes with the same outcome.
 
     Attributes:
         state: how their part of the rollout has ended.
-        and_rolled_back: they were rolled back after that.
         nodes: their names.
+        and_rolled_back: whether they were rolled back after that.
     """
 
     state: NodeState
@@ -109,7 +109,7 @@ def outcomes(ended: RolloutEnded) -> list[Outcome]:
 
 
 def version_and_rotation(ended: RolloutEnded, node: str) -> str:
-    """`1.4.2, in rotation`: the version of a node that was rolled back, and whether it takes traffic."""
+    """Format as `1.4.2, in rotation`: the version of a node that was rolled back, and whether it serves."""
     version = ended.versions.get(node, "")
     out = {entry.node: entry for entry in ended.out_of_rotation}
     if node in out:
@@ -120,14 +120,14 @@ def version_and_rotation(ended: RolloutEnded, node: str) -> str:
 
 
 def ways_on(plan: Plan, kind: str, touched: Collection[str], failed_at: Mapping[str, Step]) -> list[WayOn]:
-    """Return what can be done about a rollout that has not ended well.
+    """Return the commands that finish or undo a rollout that has not ended well.
 
     Args:
-        plan: of it.
+        plan: the plan of the rollout.
         kind: "upgrade" or "rollback".
         touched: the nodes that it has changed; without any there is nothing to finish or to undo.
-        failed_at: where nodes have failed: after the installation the new version is to blame, and going
-            back comes first.
+        failed_at: the step at which each node failed: after the installation the new version is to blame, and
+            the rollback comes first.
     """
     if not touched:
         return []
@@ -136,20 +136,20 @@ def ways_on(plan: Plan, kind: str, touched: Collection[str], failed_at: Mapping[
     if kind == "rollback" or not known:
         return [resume]
     rollback = WayOn(purpose="rollback", command=f"rolldeck rollback {plan.application}")
-    bad = set(STEPS.after("install")).intersection(failed_at.values())  # there the new version runs
+    bad = set(STEPS.after("install")).intersection(failed_at.values())  # steps in which the new version runs
     return [rollback, resume] if bad else [resume, rollback]
 
 
 def versions_at_end(
     plan: Plan, upgraded: Collection[str], unfinished: Collection[str], others: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return which version each node has, as far as that is known without looking again.
+    """Return the version of each node, as far as it is known without reading it again.
 
     Args:
-        plan: of the rollout.
+        plan: the plan of the rollout.
         upgraded: nodes that are done.
-        unfinished: nodes of which nobody can say it before they were looked at.
-        others: of nodes that the plan does not have.
+        unfinished: nodes whose version is unknown before it is read.
+        others: the versions of nodes that are not in the plan.
     """
     found = dict(others)
     for node in plan.nodes:

@@ -1,4 +1,4 @@
-"""A rollout: the plan, batch by batch, until everything is done or something is wrong."""
+"""A rollout: carries out the plan batch by batch, until everything is done or something is wrong."""
 
 import asyncio
 
@@ -41,7 +41,7 @@ class Rollout:
     """Runs a plan once.
 
     Attributes:
-        defect: what went wrong in our own code, if anything did; the rollout has then stopped.
+        defect: the error in our own code that has stopped the rollout, if there was one.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Rollout:
         self._blocked = ""  # see `RolloutEnded.blocked`
 
     async def run(self) -> RolloutEnded:
-        """Carry out the plan, and say how it ended and what is out of rotation, whatever happened.
+        """Carry out the plan; return how it ended and what is out of rotation, whatever happened.
 
         Raises:
             PreflightFailed: the plan has errors; no changes made.
@@ -107,7 +107,7 @@ class Rollout:
         try:
             await asyncio.wait({work})
         except asyncio.CancelledError:
-            work.cancel()  # nothing may go on unseen, and what is out is named all the same
+            work.cancel()  # nothing may continue unseen, and what is out is named all the same
             await asyncio.wait({work})
             await self._finish(work, start)
             raise
@@ -122,12 +122,12 @@ class Rollout:
             self.defect = self.defect or error
             if isinstance(error, JournalError):
                 ended = msgspec.structs.replace(ended, blocked=str(error))
-        untold = await self._hooks.end(ended)
-        self.defect = self.defect or untold
+        hook_defect = await self._hooks.end(ended)
+        self.defect = self.defect or hook_defect
         return ended
 
     async def _work(self) -> None:
-        """The batches, with the drift watcher beside them."""
+        """Carry out the batches, with the drift watcher in parallel."""
         if not self._plan.batches:
             return
         balancer_group = self._application.balancer_group
@@ -136,12 +136,12 @@ class Rollout:
             balancer_group, self._desired_states, self._pool, self._control, self._clock, self._bus
         )
         watching = asyncio.ensure_future(watcher.run())
-        forget = self._bus.subscribe(self._note_manual_change)
+        unsubscribe = self._bus.subscribe(self._note_manual_change)
         began = self._clock.monotonic()
         try:
             await self._batches()
         finally:
-            forget()
+            unsubscribe()
             watching.cancel()
             await asyncio.wait({watching})
             await watcher.count_last()
@@ -169,9 +169,9 @@ class Rollout:
             self._bus.emit(BatchStarted(number=number, nodes=list(names)))
             async with asyncio.TaskGroup() as group:
                 for name in names:
-                    group.create_task(self._take(name, names), name=f"node {name}")
+                    group.create_task(self._run_node(name, names), name=f"node {name}")
 
-    async def _take(self, name: str, peers: tuple[str, ...]) -> None:
+    async def _run_node(self, name: str, peers: tuple[str, ...]) -> None:
         try:
             await self._node_rollout(name, peers).run()
         finally:
@@ -227,7 +227,7 @@ class Rollout:
         return choice == CONTINUE
 
     def _judge(self, work: "asyncio.Future[None]") -> tuple[Result, str]:
-        """Return the result in one word and why."""
+        """Judge how the rollout ended: the result, and why."""
         failure = None if work.cancelled() else _plain(work.exception())
         if not isinstance(failure, RolldeckError):
             self.defect = failure
@@ -249,7 +249,7 @@ class Rollout:
             self._control.raise_if_aborting()
         except Aborted as aborted:
             return "aborted", str(aborted)
-        if self._control.stop_reason:  # and cut: its lock is somebody else's
+        if self._control.stop_reason:  # and it was cut short: another operator holds its lock
             return "degraded", self._control.stop_reason
         return "aborted", "cancelled"
 
@@ -258,8 +258,8 @@ class Rollout:
         failed, held = self._failed_and_held()
         kinds = {"failed": failed, "put back": self._progress.put_back, "held": held}
         if any(kinds.values()):
-            reasons = [f"{kind}: {', '.join(who)}" for kind, who in kinds.items() if who]
-            # Without the lock, nodes may have changed under somebody else's hands.
+            reasons = [f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names]
+            # Without the lock, somebody else may have changed nodes.
             return "degraded", "; ".join([*reasons, *filter(None, [self._control.forbidden])])
         if self._control.stop_reason:
             return "degraded", self._control.stop_reason
@@ -268,7 +268,7 @@ class Rollout:
         return "healthy", ""
 
     def _failed_and_held(self) -> tuple[list[str], list[str]]:
-        """Return who was touched and failed, and who could not be taken out and is as before."""
+        """Return the nodes that were touched and failed, and those that could not be taken out."""
         progress = self._progress
         return (
             [name for name in progress.failed if name in progress.touched],
@@ -288,8 +288,8 @@ class Rollout:
             pool=self._pool,
             versions=versions,
         )
-        out, unasked = await with_discovery_maintenance(self._application, out, unfinished)
-        unseen += unasked
+        out, unqueried = await with_discovery_maintenance(self._application, out, unfinished)
+        unseen += unqueried
         out = await with_checked_commands(self._application, out, unfinished)
         others = [entry.node for entry in out if entry.by_others and entry.node in progress.done]
         if result == "healthy" and (unseen or any(not entry.intentional for entry in out)):
@@ -306,8 +306,8 @@ class Rollout:
             rolled_back=list(progress.done) if progress.kind == "rollback" else [],
             failed=failed,
             skipped=list(progress.skipped),
-            interrupted=[n for n in names if n in progress.touched and n not in done],
-            pending=[n for n in names if n not in progress.touched and n not in done],
+            interrupted=[name for name in names if name in progress.touched and name not in done],
+            pending=[name for name in names if name not in progress.touched and name not in done],
             out_of_rotation=out,
             unreachable_balancers=unseen,
             duration_s=round(self._clock.monotonic() - start, 3),
@@ -325,7 +325,7 @@ class Rollout:
 
 
 def _plain(failure: BaseException | None) -> BaseException | None:
-    """Return the error with words for people from what a task group wraps; else the failure as it is."""
+    """Return the error with a message for people from what a task group wraps; else the failure as it is."""
     found = [failure] if failure is not None else []
     while any(isinstance(error, BaseExceptionGroup) for error in found):
         found = [

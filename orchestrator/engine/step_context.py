@@ -1,4 +1,4 @@
-"""The context that every step of a node is given, the loop in which steps wait, and what runs them."""
+"""The context that every step of a node gets, the loop in which steps wait, and how a step is run."""
 
 import asyncio
 import math
@@ -27,46 +27,46 @@ from orchestrator.planning.server_pool import ServerPool
 T = TypeVar("T")
 U = TypeVar("U")
 Probe = Callable[[], Awaitable[str | None]]
-"""Checks once. Returns None when what is waited for is there, else the reason why it is not."""
+"""Checks once; returns None when the awaited state is reached, else why it is not."""
 
 POLL_INTERVAL_MIN_S = 0.02
 POLL_INTERVAL_MAX_S = 1.0
-# A command with this very limit of its own is to end by that one, which knows its process.
+# A command with the same limit of its own ends by that one, which knows its process.
 HOST_TIMEOUT_GRACE_S = 1.0
-POLL_BACKOFF_RATIO = 0.05  # of the time waited so far: what polling adds stays in proportion
+POLL_BACKOFF_RATIO = 0.05  # of the time waited so far: polling adds time in proportion
 
 
 @dataclass(slots=True)
 class StepContext:
-    """Everything that a step may use. `originals` is filled when the rollout of the node begins."""
+    """Everything that a step may use; `originals` is filled when the rollout of the node begins."""
 
     node: Node
     refs: tuple[ServerRef, ...]
     originals: dict[ServerRef, OriginalState]
-    wanted: str | None  # the version; None when any will do
+    wanted: str | None  # the target version; None when any will do
     balancer_group: BalancerGroup
     policy: Policy
     clock: Clock
     control: RolloutControl
     bus: EventBus
     step: Step = "drain"
-    mark_touched: Callable[[], None] = lambda: None  # from here on the node is not as it was
-    pids: set[int] = field(default_factory=set)  # of the service, as far as seen before the stop
+    mark_touched: Callable[[], None] = lambda: None  # called before the first change of the node
+    pids: set[int] = field(default_factory=set)  # of the service, as far as they were seen before the stop
     stops: bool = True  # the service is stopped, and not only verified
-    is_manual: bool = False  # this is a manual change, not a rollout
-    baked: Baked | None = None  # how its bake went, once there was one
-    self_checked: bool | None = None  # its manager checks its health, as last seen; None: not seen yet
+    is_manual: bool = False  # whether this is a manual change, not a rollout
+    baked: Baked | None = None  # the result of its bake, once there was one
+    self_checked: bool | None = None  # whether its service manager checks its health; None: unknown yet
     stop_sent: bool = False  # the service was asked to stop, or may have been
-    discovery_maintenance_set: bool = False  # a rollout set it there, and is to end it
+    discovery_maintenance_set: bool = False  # whether a rollout has set it, and is to end it
     desired_states: DesiredStates = field(default_factory=DesiredStates)  # of the whole rollout
     pool: ServerPool = field(default_factory=ServerPool)  # likewise
     endpoints: Endpoints = field(default_factory=Endpoints)  # of all nodes of the application
-    followers: frozenset[ServerRef] = frozenset()  # carried along by `track`, as they were read last
-    inherited: frozenset[ServerRef] = frozenset()  # its own that were out before, with a server they follow
-    unmanaged: tuple[str, ...] = ()  # backends in which the node is left, see `Application`
+    followers: frozenset[ServerRef] = frozenset()  # servers that leave with it by `track`, as read last
+    inherited: frozenset[ServerRef] = frozenset()  # its own servers that were out before with one they follow
+    unmanaged: tuple[str, ...] = ()  # backends where the node stays in, see `Application`
 
     def set_desired(self, state: DesiredState, refs: Sequence[ServerRef] | None = None) -> None:
-        """Record the state that is about to be set, by default on all servers of the node."""
+        """Record the state that is about to be set, by default for all servers of the node."""
         self.desired_states.set(self.refs if refs is None else refs, state)
 
     def note(self, text: str) -> None:
@@ -87,7 +87,7 @@ class StepContext:
     async def ensure(
         self, refs: Sequence[ServerRef], build: Build, reached: Callable[[Server], bool]
     ) -> bool:
-        """`BalancerGroup.ensure`, patient with a load balancer that does not answer for a moment."""
+        """Call `BalancerGroup.ensure`, and retry while a load balancer does not answer."""
         return await self.retry_until_reachable(lambda: self.balancer_group.ensure(refs, build, reached))
 
     async def retry_until_reachable(
@@ -104,10 +104,10 @@ class StepContext:
         return results[0]
 
     async def query_service(self) -> tuple[ServiceState, bool]:
-        """Ask the service manager and the port in parallel: the state, and whether the port is open.
+        """Query the service manager and check the port in parallel: the state, and whether the port is open.
 
         Raises:
-            BackendError: one of them could not be seen.
+            BackendError: one of them could not be queried.
         """
         state, is_open = await both(self.node.service.state(), self.node.port_probe.is_open())
         self.self_checked = state.self_checked
@@ -125,23 +125,23 @@ class StepContext:
     ) -> None:
         """Poll until the probe returns None.
 
-        An unreachable target or an unreadable reply is never a pass: it is polled again until the deadline.
-        The deadline stands still while the rollout is paused.
+        An unreachable target or an unreadable reply never passes: it is polled again until the deadline. The
+        deadline stands still while the rollout is paused.
 
         Args:
             probe: checks once.
-            timeout: seconds, on the clock that stops during a pause.
-            what: what is waited for, in words, for the error.
-            free: nothing has been touched yet, so an abort may end the wait.
-            at: poll at this moment too, however long the interval has become by then.
-            baking: the node is only watched in rotation; see `Waiting`.
+            timeout: in seconds, on the clock that stops during a pause.
+            what: what is waited for, for the error.
+            free: whether nothing was touched yet, so that an abort may end the wait.
+            at: a time at which to poll too, however long the interval has become by then.
+            baking: whether the node is only watched in rotation; see `Waiting`.
 
         Raises:
-            StepTimeout: with the last reason.
-            Refused: somebody said no; waiting would not change that.
+            StepTimeout: the deadline has passed; it has the last reason.
+            Refused: the target has refused; waiting would not change that.
         """
         start, began = self.control.elapsed_excluding_pauses(), self.clock.monotonic()
-        told, told_at = "", start
+        reported, reported_at = "", start
         while True:
             if free:
                 self.control.raise_if_drains_stopped()
@@ -157,8 +157,8 @@ class StepContext:
             left = start + timeout - now
             if left <= 0:
                 raise StepTimeout(f"{what}: not within {timeout:g} s; last seen: {reason}")
-            if reason != told or now - told_at >= 1.0:
-                told, told_at = reason, now
+            if reason != reported or now - reported_at >= 1.0:
+                reported, reported_at = reason, now
                 soonest = min(left, at - now) if at > now else left
                 self.bus.emit(
                     Waiting(
@@ -171,7 +171,7 @@ class StepContext:
                 )
             waited = self.clock.monotonic() - began  # paused or not: no hurry after an hour
             pause = max(POLL_INTERVAL_MIN_S, min(POLL_INTERVAL_MAX_S, waited * POLL_BACKOFF_RATIO))
-            soon = at > now and not self.control.paused  # while paused this moment does not come nearer
+            soon = at > now and not self.control.paused  # while paused, that time does not come nearer
             await self.clock.sleep(min(pause, max(left, 0.001), max(at - now, 0.001) if soon else pause))
 
     async def start_action(
@@ -179,9 +179,9 @@ class StepContext:
     ) -> UnknownOutcome | None:
         """Start an action whose effect is checked afterwards.
 
-        An action that never started is tried again until the deadline: its host was unreachable or busy. An
-        action whose answer was lost is not tried again, because it may be under way; neither is one that does
-        not end in time, because its host may never answer.
+        An action that was never started is retried until the deadline: its host was unreachable or busy. One
+        whose answer was lost is not retried, because it may be running; neither is one that does not end in
+        time, because its host may never answer.
 
         Returns:
             The lost answer, when there was one: with the process id of a command that may still run, if that
@@ -219,29 +219,29 @@ async def both(first: Awaitable[T], second: Awaitable[U]) -> tuple[T, U]:
 
 
 def refuse_misplaced(context: StepContext, servers: Iterable[Server]) -> None:
-    """Raises StepFailed when HAProxy has another machine behind a server of this node than in the plan."""
+    """Raise StepFailed when HAProxy has another machine behind a server of this node than in the plan."""
     if problem := context.endpoints.misplaced(context.node, list(servers)):
         raise StepFailed(problem)
 
 
 Command = tuple[str, str]
-"""Where a command would go, a load balancer or a host, and its text."""
+"""The target of a command, a load balancer or a host, and its text."""
 
 Run = Callable[[StepContext], Awaitable[str | None]]
-"""Carries out a step; returns what was done, in words, or None where there was nothing to do."""
+"""Carries out a step; returns what was done, or None where there was nothing to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class DryRunContext:
-    """What a step is given to list its commands.
+    """What a step gets to list its commands.
 
     Attributes:
-        node: to be worked on.
+        node: the node to be worked on.
         planned: its row of the plan.
-        servers: of the node, as they are now.
-        version: that it is to have.
-        policy: of the rollout.
-        registered: how it is registered in service discovery; None where it is not, or that is not known.
+        servers: its servers as they are now.
+        version: its target version.
+        policy: the policy of the rollout.
+        registered: its registration in service discovery; None where there is none, or it is unknown.
     """
 
     node: Node
@@ -253,14 +253,14 @@ class DryRunContext:
 
 
 ListCommands = Callable[[DryRunContext], Iterable[Command]]
-"""Lists what a step would send; it is pure, and sends nothing."""
+"""Lists what a step would send, without sending anything."""
 
 
 async def run_step(step: Step, context: StepContext) -> str | None:
-    """Carry out a step. Returns what was done, in words; None where there was nothing to do."""
+    """Carry out a step; return what was done, or None where there was nothing to do."""
     return await cast("Run", implementation(STEPS.spec(step).run))(context)
 
 
 def step_commands(step: Step, context: DryRunContext) -> Iterable[Command]:
-    """Return the commands of a step, in the order in which they would be sent."""
+    """List the commands of a step, in the order in which they would be sent."""
     return cast("ListCommands", implementation(STEPS.spec(step).commands))(context)

@@ -145,7 +145,7 @@ async def make_manual_change(
 async def _check_again(session: OpenSession, change: Change, shown: Impact, agree: AgreeToChange) -> Change:
     found: tuple[Difference, ...] = ()
     for _ in range(MAX_CHECKS):
-        now = await manual_change.impact(session.application, change)
+        now = await manual_change.read_impact(session.application, change)
         found = impact_differences(shown, now)
         if not found:
             return change

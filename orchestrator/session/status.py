@@ -15,7 +15,7 @@ from backends.protocols import LoadBalancer
 from orchestrator.adapters import AdapterFactory
 from orchestrator.balancers.admin_state import maintenance_reasons
 from orchestrator.engine.final_state import since as out_since
-from orchestrator.engine.final_state import weight_words
+from orchestrator.engine.final_state import weight_text
 from orchestrator.engine.out_of_rotation import find_out_followers
 from orchestrator.inventory.resolver import resolve_nodes
 from orchestrator.journal.entry_status import Identity, RolloutStatus, rollout_status, status_of
@@ -293,7 +293,7 @@ def _reason(
     rollout = next((rollouts[server.ref] for server in servers if server.ref in rollouts), None)
     deciding = [owner for server in servers for owner in maintenance_reasons(server) if owner.active]
     since = out_since(servers, now)
-    where = tuple(f"{server.ref.instance}: {server.admin_state}{weight_words(server)}" for server in servers)
+    where = tuple(f"{server.ref.instance}: {server.admin_state}{weight_text(server)}" for server in servers)
     words = "; ".join(dict.fromkeys(owner.text for owner in deciding))
     by: Literal["rollout", "hand", "others", "haproxy"] = "others"
     who = ""

@@ -140,7 +140,7 @@ class WorkLog:
         return max([0, *seen, *(event.fence for event in taken if isinstance(event, LockTaken))])
 
     def decided_since(self, at: float) -> set[str]:
-        """Nodes that were worked on here, or changed by hand, after this time. Raises JournalError."""
+        """Nodes that were worked on here, or changed manually, after this time. Raises JournalError."""
         with Journal(self._path, read_only=True) as journal:
             return decided_since(journal, self._application, at)
 
@@ -216,7 +216,7 @@ class WorkLog:
             Locked: somebody else works on this application; nothing has been touched.
             JournalError: it cannot be written down, so nothing is done.
         """
-        if self._writing:  # a change by hand during our own rollout: its journal has it
+        if self._writing:  # a manual change during our own rollout: its journal has it
             yield 0
             return
         async with self.locked(what, control, break_lock=break_lock):

@@ -1,4 +1,4 @@
-"""Changes by hand: the impact first, a refusal below the floor, an override by the exact name."""
+"""Manual changes: the impact first, a refusal below the floor, an override by the exact name."""
 
 from dataclasses import replace
 

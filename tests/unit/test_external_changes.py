@@ -97,7 +97,7 @@ async def test_a_change_by_hand_has_the_name_of_who_made_it() -> None:
     await world.upgrade()
     texts = told(world)
     assert texts
-    assert all(text.startswith("ann@ops, by hand, set shop/web3 on lb") for text in texts)
+    assert all(text.startswith("a manual change by ann@ops set shop/web3 on lb") for text in texts)
 
 
 @pytest.mark.virtual_time

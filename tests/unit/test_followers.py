@@ -141,10 +141,10 @@ async def test_where_traffic_to_the_machine_may_fail_its_followers_have_no_floor
 async def test_a_weight_is_not_inherited() -> None:
     world = World(2, 1)
     follow(world, "other/o1", "shop/web1")
-    nodes = manual_change.choose(world.application, ["web1"])
-    seen = await manual_change.impact(world.application, manual_change.Change("weight", nodes, 0))
+    nodes = manual_change.find_nodes(world.application, ["web1"])
+    seen = await manual_change.read_impact(world.application, manual_change.Change("weight", nodes, 0))
     assert (seen.broken, seen.followers) == ((), ())
-    seen = await manual_change.impact(world.application, manual_change.Change("maint", nodes))
+    seen = await manual_change.read_impact(world.application, manual_change.Change("maint", nodes))
     assert [str(found) for found in seen.broken] == [
         "other on lb1: in rotation 1 → 0, floor 1; other/o1 follows shop/web1"
     ]
@@ -156,7 +156,7 @@ async def test_a_weight_is_not_inherited() -> None:
 async def test_a_change_by_hand_is_refused_as_well(action: manual_change.Action) -> None:
     world = World(2, 1)
     follow(world, "other/o1", "shop/web1")
-    change = manual_change.Change(action, manual_change.choose(world.application, ["web1"]))
+    change = manual_change.Change(action, manual_change.find_nodes(world.application, ["web1"]))
     with pytest.raises(CapacityViolation, match="other/o1 follows shop/web1"):
         await manual_change.apply(world.application, change, world.control, world.clock, world.bus)
     assert world.sent() == []

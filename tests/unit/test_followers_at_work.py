@@ -171,7 +171,7 @@ async def test_a_node_in_rotation_may_be_worked_on_while_another_one_follows_it(
 
 
 async def put_back(world: World, *names: str) -> None:
-    change = manual_change.Change("ready", manual_change.choose(world.application, names))
+    change = manual_change.Change("ready", manual_change.find_nodes(world.application, names))
     await manual_change.apply(world.application, change, world.control, world.clock, world.bus)
 
 
@@ -185,9 +185,9 @@ async def test_ready_by_hand_begins_with_the_one_that_is_followed() -> None:
     why = "shop/web3 on lb1: follows shop/web2, which is out"
     with pytest.raises(PreflightFailed, match=why):
         await put_back(world, "web3")
-    nodes = manual_change.choose(world.application, ["web3"])
+    nodes = manual_change.find_nodes(world.application, ["web3"])
     with pytest.raises(PreflightFailed, match=why):
-        await manual_change.impact(world.application, manual_change.Change("ready", nodes))
+        await manual_change.read_impact(world.application, manual_change.Change("ready", nodes))
     assert world.sent() == []
     await put_back(world, "web3", "web2", "web1")
     assert [world.admin(name) for name in ("web1", "web2", "web3")] == [[AdminState.READY]] * 3
@@ -198,8 +198,8 @@ async def test_ready_by_hand_is_done_when_the_followers_are_back() -> None:
     world = World(2, 1)
     follow(world, "other/o1", "shop/web1")
     world.take_out("web1")
-    nodes = manual_change.choose(world.application, ["web1"])
-    seen = await manual_change.impact(world.application, manual_change.Change("ready", nodes))
+    nodes = manual_change.find_nodes(world.application, ["web1"])
+    seen = await manual_change.read_impact(world.application, manual_change.Change("ready", nodes))
     assert (seen.followers, seen.carried, seen.capacities) == ((ref("other/o1"),), (), ())
     await put_back(world, "web1")
     assert world.balancers["lb1"].servers["other/o1"].seen().in_rotation

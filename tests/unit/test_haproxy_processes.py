@@ -9,7 +9,7 @@ from backends.errors import Refused, Unreachable, UnreadableReply
 from backends.haproxy.sessions import parse_old_workers, read_older_sessions
 from backends.model import Info
 from orchestrator.balancers.group import unreached_processes
-from orchestrator.engine.manual_change import Change, apply, impact
+from orchestrator.engine.manual_change import Change, apply, read_impact
 from orchestrator.engine.steps.drain import drain
 from orchestrator.errors import StepFailed
 from orchestrator.events.events import NodeNote, Waiting
@@ -118,7 +118,7 @@ async def test_nothing_is_written_to_one_of_two_processes() -> None:
     assert "process 2 of this machine is not in the configuration" in str(plan.errors[0])
     change = Change("maint", world.application.nodes[:1])
     for action in (
-        impact(world.application, change),
+        read_impact(world.application, change),
         apply(world.application, change, world.control, world.clock, world.bus),
     ):
         with pytest.raises(PreflightFailed, match="stats socket PATH level admin process NUMBER"):

@@ -1,4 +1,4 @@
-"""Changes by hand: the guard, the override by name, the read-back, the safe way out of maintenance."""
+"""Manual changes: the guard, the override by name, the read-back, the safe way out of maintenance."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 
 from backends.errors import Refused
 from backends.model import AdminState, Level, Server
-from orchestrator.engine.manual_change import Action, Change, apply, choose, impact
+from orchestrator.engine.manual_change import Action, Change, apply, find_nodes, read_impact
 from orchestrator.errors import StepTimeout
 from orchestrator.planning.capacity import CapacityViolation
 from orchestrator.planning.findings import PreflightFailed
@@ -17,7 +17,7 @@ READY = "set server shop/web1 state ready"
 
 
 def change(world: World, action: Action, *names: str, **more: Any) -> Change:
-    return Change(action, choose(world.application, names), **more)
+    return Change(action, find_nodes(world.application, names), **more)
 
 
 async def carry_out(world: World, wanted: Change) -> tuple[Server, ...]:
@@ -41,7 +41,7 @@ async def test_a_node_is_taken_out_everywhere_and_read_back(action: Action) -> N
 async def test_the_floor_is_kept_unless_every_node_is_named(action: Action, more: dict[str, int]) -> None:
     world = World(nodes=2, min_available=1)
     both = change(world, action, "web1", "web2", **more)
-    assert [capacity.after for capacity in (await impact(world.application, both)).broken] == [0, 0]
+    assert [capacity.after for capacity in (await read_impact(world.application, both)).broken] == [0, 0]
     with pytest.raises(CapacityViolation, match="shop on lb1: in rotation 2 → 0, floor 1"):
         await carry_out(world, both)
     half = change(world, action, "web1", "web2", override=frozenset({"web1"}), **more)
@@ -60,14 +60,14 @@ async def test_a_weight_above_zero_needs_no_guard() -> None:
 
 
 @pytest.mark.virtual_time
-async def test_impact_looks_and_touches_nothing() -> None:
+async def test_the_impact_is_read_and_nothing_is_touched() -> None:
     world = World()
     world.server("web1", "lb2").leaving = [1e6, 1e6]
     world.server("web1", "lb2").queue = 1
-    seen = await impact(world.application, change(world, "maint", "web1"))
+    seen = await read_impact(world.application, change(world, "maint", "web1"))
     assert (seen.nodes, seen.sessions, seen.broken) == (("web1",), 3, ())
     assert [(capacity.before, capacity.after) for capacity in seen.capacities] == [(3, 2), (3, 2)]
-    assert (await impact(world.application, change(world, "ready", "web1"))).capacities == ()
+    assert (await read_impact(world.application, change(world, "ready", "web1"))).capacities == ()
     assert not world.touched()
 
 
@@ -79,7 +79,7 @@ async def test_on_a_socket_that_may_not_change_nothing_is_sent_anywhere(action: 
     wanted = change(world, action, "web1", weight=1)
     said = r"lb2: the socket has level operator; changing states needs admin \(`level admin` at its"
     with pytest.raises(PreflightFailed, match=said):
-        await impact(world.application, wanted)
+        await read_impact(world.application, wanted)
     with pytest.raises(PreflightFailed, match=said):
         await carry_out(world, wanted)
     assert world.sent() == []
@@ -89,8 +89,8 @@ async def test_on_a_socket_that_may_not_change_nothing_is_sent_anywhere(action: 
 async def test_names_that_do_not_exist_are_refused_and_doubles_count_once() -> None:
     world = World()
     with pytest.raises(PreflightFailed, match=r"web9: no such node; did you mean 'web3'\? there is: web1"):
-        choose(world.application, ["web1", "web9"])
-    assert [node.name for node in choose(world.application, ["web2", "web2"])] == ["web2"]
+        find_nodes(world.application, ["web1", "web9"])
+    assert [node.name for node in find_nodes(world.application, ["web2", "web2"])] == ["web2"]
 
 
 @pytest.mark.virtual_time

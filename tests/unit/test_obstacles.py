@@ -12,7 +12,7 @@ from backends.services.command import CommandService, CommandSettings
 from backends.services.container import ContainerService, ContainerSettings
 from backends.services.monit import MonitSettings
 from backends.services.systemd import SystemdSettings
-from orchestrator.engine.manual_change import Change, apply, choose
+from orchestrator.engine.manual_change import Change, apply, find_nodes
 from orchestrator.events.events import NodeFailed, NodeNote
 from tests.support.fake_fleet import World
 from tests.support.scripted_host import Answer, ScriptedHost
@@ -227,7 +227,7 @@ async def test_ready_by_hand_says_that_the_manager_does_not_watch(unwatched: str
     world = World()
     world.take_out("web1")
     world.nodes["web1"].unwatched = unwatched
-    change = Change("ready", choose(world.application, ["web1"]))
+    change = Change("ready", find_nodes(world.application, ["web1"]))
     after = await apply(world.application, change, world.control, world.clock, world.bus)
     assert all(server.in_rotation for server in after)
     notes = [note.text for note in world.events(NodeNote)]

@@ -4,7 +4,7 @@ import pytest
 
 from backends.errors import Unreachable, UnreadableReply
 from backends.node_state import ServiceState
-from orchestrator.engine.manual_change import Change, apply, choose
+from orchestrator.engine.manual_change import Change, apply, find_nodes
 from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps.drain import drain
 from orchestrator.engine.steps.verify import verify
@@ -99,7 +99,7 @@ async def test_ready_by_hand_asks_too_and_the_operator_may_know_better() -> None
     world.take_out("web1")
     node = world.nodes["web1"]
     node.self_checked, node.own_check = True, UNHEALTHY
-    ready = Change("ready", choose(world.application, ("web1",)))
+    ready = Change("ready", find_nodes(world.application, ("web1",)))
     with pytest.raises(StepTimeout, match=UNHEALTHY):
         await apply(world.application, ready, world.control, world.clock, world.bus)
     node.faults.always["state"] = Fault(Unreachable("web1", "no route"))

@@ -1,4 +1,4 @@
-"""Drain, maintenance, ready or weight by hand: the impact first, and a refusal below the floor."""
+"""A manual drain, maintenance, ready or weight: the impact first, and a refusal below the floor."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass

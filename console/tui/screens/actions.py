@@ -112,8 +112,8 @@ class OperatorActions:
             if not lock.proceed:
                 return False
             application = await self._session.load_all_nodes()
-            change = Change(cast("Action", action), manual_change.choose(application, names))
-            impact = await manual_change.impact(application, change)
+            change = Change(cast("Action", action), manual_change.find_nodes(application, names))
+            impact = await manual_change.read_impact(application, change)
 
             async def ask(now: Impact, differences: Sequence[Difference] = ()) -> Change | None:
                 dialog = ChangeDialog(change.action, now, differences)

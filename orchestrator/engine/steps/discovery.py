@@ -1,6 +1,6 @@
-"""A node in the registry that others than HAProxy look it up in: out while it is worked on, and back.
+"""A node in service discovery, where others than HAProxy find it: in maintenance while it is worked on.
 
-What somebody else has put in maintenance there stays so.
+Maintenance that somebody else has set there is left as it is.
 """
 
 from backends.command import Command as HostCommand
@@ -13,22 +13,22 @@ from orchestrator.node import Node
 
 
 async def check_reachable(context: StepContext) -> None:
-    """Before a node is touched: a registry that does not answer keeps it in rotation.
+    """Check that the registry answers, before a node is touched.
 
     Raises:
-        StepFailed: it did not answer in time.
+        StepFailed: it did not answer in time; the node stays in rotation.
     """
     if (registration := _synced(context.node)) is not None:
         await context.retry_until_reachable(registration.query, f"{registration.name} to answer")
 
 
 async def enter_maintenance(context: StepContext) -> None:
-    """Set maintenance there and read it back; nothing to do where it is out already, or not registered.
+    """Set maintenance and read it back, unless the node is in maintenance already, or not registered.
 
-    By hand it is for somebody's reason from now on, also where a rollout had set it.
+    A manual change replaces the reason of a rollout by its own.
 
     Raises:
-        StepFailed, BackendError: it could not be set, or did not come in time.
+        StepFailed, BackendError: it could not be set, or was not read back in time.
     """
     if (registration := _synced(context.node)) is None:
         return
@@ -37,7 +37,7 @@ async def enter_maintenance(context: StepContext) -> None:
     if not seen.exists or (seen.maintenance and not (context.is_manual and seen.set_by_rollout)):
         return
     what = f"maintenance in {registration.name}"
-    if seen.maintenance:  # its reason cannot be changed, only set anew
+    if seen.maintenance:  # its reason cannot be changed, only be set again
         await _end(context, registration)
     context.discovery_maintenance_set |= not context.is_manual
     await context.start_action(
@@ -54,9 +54,9 @@ async def enter_maintenance(context: StepContext) -> None:
 
 
 async def exit_maintenance(context: StepContext) -> None:
-    """End what `enter_maintenance` has set, and read that back.
+    """End the maintenance that `enter_maintenance` has set, and read that back.
 
-    A change by hand also ends what an earlier change by hand has set.
+    A manual change also ends what an earlier manual change has set.
 
     Raises:
         ServiceDiscoveryMaintenance: it could not be ended, or did not end in time.
@@ -65,7 +65,7 @@ async def exit_maintenance(context: StepContext) -> None:
         return
     try:
         seen = await context.retry_until_reachable(registration.query, f"{registration.name} to answer")
-        # It may have deregistered as it stopped. What had been set may come back with it: wait for it.
+        # It may have deregistered when it stopped. Maintenance may come back with it: wait for it.
         if _ours(context, seen) or (context.discovery_maintenance_set and not seen.exists):
             await _end(context, registration)
             seen = await registration.query()
@@ -77,7 +77,7 @@ async def exit_maintenance(context: StepContext) -> None:
 
 
 async def failing_checks(context: StepContext) -> str | None:
-    """Return what the registry's own checks have against it, where they are a gate; None when nothing."""
+    """Describe the failing checks of the registry, where they are a gate; None when there are none."""
     registration = context.node.registration
     if registration is None or not registration.gate_on_checks:
         return None
@@ -88,7 +88,7 @@ async def failing_checks(context: StepContext) -> str | None:
 
 
 def enter_commands(context: DryRunContext) -> list[Command]:
-    """List what `enter_maintenance` would send; nothing where somebody has set maintenance already."""
+    """List what `enter_maintenance` would send; nothing where maintenance is set already."""
     registration, registered = _synced(context.node), context.registered
     if registration is None or registered is None or not registered.exists or registered.maintenance:
         return []
@@ -116,24 +116,24 @@ def _synced(node: Node) -> Registration | None:
 
 
 def _ours(context: StepContext, seen: Registered) -> bool:
-    """It is in maintenance that this work may end."""
+    """Return whether its maintenance is one that this work may end."""
     return seen.set_by_rollout or (context.is_manual and seen.set_manually)
 
 
 async def _end(context: StepContext, registration: Registration) -> None:
-    """Ask for the end of ours, and read it back; one that is not registered (yet) is waited for."""
+    """End our maintenance and read that back; a node that is not registered (yet) is waited for."""
     what = f"end maintenance in {registration.name}"
-    asked = False
+    sent = False
 
-    async def remains() -> str | None:
-        nonlocal asked
+    async def remaining() -> str | None:
+        nonlocal sent
         seen = await registration.query()
         if not seen.exists:
             return f"{registration.name} does not have it"
         if not _ours(context, seen):
             return None
-        if not asked:
-            asked = True
+        if not sent:
+            sent = True
             await context.start_action(
                 registration.disable_maintenance,
                 timeout=context.policy.balancer_unreachable_timeout,
@@ -141,4 +141,4 @@ async def _end(context: StepContext, registration: Registration) -> None:
             )
         return "still in maintenance"
 
-    await context.wait_for(remains, timeout=context.policy.balancer_unreachable_timeout, what=what)
+    await context.wait_for(remaining, timeout=context.policy.balancer_unreachable_timeout, what=what)

@@ -28,7 +28,7 @@ from orchestrator.planning.removal import (
 )
 
 LEFT_ALONE = "it was left in rotation"
-SHORTEST_S = 1.0  # for the last look before the deadline
+MIN_CHECK_TIMEOUT_S = 1.0  # for the last check before the deadline
 
 
 def in_maintenance(server: Server) -> bool:
@@ -37,17 +37,17 @@ def in_maintenance(server: Server) -> bool:
 
 
 def is_out(server: Server) -> bool:
-    """No new balanced traffic goes there, whatever becomes of a server that it tracks."""
+    """Return whether a server gets no new balanced traffic, whatever becomes of one that it tracks."""
     return server.own_admin_state is not AdminState.READY
 
 
 async def drain(context: StepContext) -> str | None:
-    """Guard, drain, wait for sessions and queue to be empty everywhere or the deadline, then maintenance.
+    """Drain a node as the capacity guard allows, wait for its sessions or the deadline, then set maintenance.
 
-    Where a registry is to follow, the node leaves it as soon as it drains.
+    Where a registry follows HAProxy, the node leaves it as soon as it drains.
 
     Returns:
-        What was done, in words; None when the node was in maintenance already.
+        What was done; None when the node was in maintenance already.
 
     Raises:
         StepFailed: the capacity did not come back in time, or sessions remain and the policy says fail.
@@ -90,10 +90,10 @@ def drain_commands(context: DryRunContext) -> Iterator[Command]:
 
 
 async def still_in_maintenance(context: StepContext) -> None:
-    """Look again before the service is touched.
+    """Check again that the node is in maintenance, before its service is touched.
 
     Raises:
-        StepFailed: a reload of HAProxy, or somebody, has put the node back in the middle.
+        StepFailed: a reload of HAProxy, or somebody, has put the node back meanwhile.
     """
     for ref, server in (await context.retry_until_reachable(context.servers)).items():
         if not in_maintenance(server):
@@ -104,22 +104,22 @@ async def still_in_maintenance(context: StepContext) -> None:
 
 
 async def silence_agents(context: StepContext, refs: Sequence[ServerRef]) -> None:
-    """Disable agent checks: one that answers "ready" would put the server back in rotation."""
+    """Disable agent checks: one that replies "ready" would put the server back in rotation."""
     agents = [ref for ref in refs if context.originals[ref].agent]
     await context.balancer_group.ensure(agents, commands.agent_off, lambda server: not server.agent)
 
 
 async def _drain_when_allowed(context: StepContext) -> None:
-    """Drain as soon as the guard allows; the lock makes the look and the drain one action."""
+    """Drain as soon as the capacity guard allows; the lock makes the check and the drain one action."""
     control = context.control
 
     async def attempt() -> str | None:
-        # Capacity may come back while all is paused, or while a failed node waits for a decision.
+        # Capacity may come back while the rollout is paused, or while a failed node waits for a decision.
         await control.wait_until(lambda: not control.paused and not control.has_open_failure)
         await check_reachable(context)  # after the wait, which may have taken an hour
         async with context.balancer_group.lock:
             try:
-                # Without the backends of others first: while capacity is waited for, nothing else is read.
+                # First without the backends of others: while capacity is waited for, nothing else is read.
                 for whole in (False, True):
                     removal = await _measure_removal(context, whole=whole)
                     if reason := _fallen(context, removal.snapshots):
@@ -128,7 +128,7 @@ async def _drain_when_allowed(context: StepContext) -> None:
                     capacity.raise_if_violated(removal.capacities)
             except CapacityViolation as refusal:
                 return str(refusal)
-            control.raise_if_drains_stopped()  # as late as can be: another node may have failed meanwhile
+            control.raise_if_drains_stopped()  # as late as possible: another node may have failed meanwhile
             context.mark_touched()
             context.followers = removal.followers
             context.set_desired(DesiredState.DRAIN)
@@ -142,7 +142,7 @@ async def _drain_when_allowed(context: StepContext) -> None:
 
 
 async def _measure_removal(context: StepContext, *, whole: bool) -> Removal:
-    """Return what it would mean if the node went now."""
+    """Compute what the removal of the node would do now."""
     return await measure_removal(
         context.balancer_group,
         context.refs,
@@ -154,7 +154,7 @@ async def _measure_removal(context: StepContext, *, whole: bool) -> Removal:
 
 
 def _fallen(context: StepContext, snapshots: Mapping[str, Snapshot]) -> str:
-    """Judge what may have changed since the plan; why the node cannot be taken out yet, or empty."""
+    """Judge what may have changed since the plan; return why the node cannot be taken out yet, or empty."""
     refuse_misplaced(context, present(context.refs, snapshots.values()).values())
     for snapshot in snapshots.values():
         context.pool.see(snapshot)
@@ -165,7 +165,7 @@ def _fallen(context: StepContext, snapshots: Mapping[str, Snapshot]) -> str:
 async def _affected(context: StepContext, *, stopped: bool) -> dict[ServerRef, Server]:
     """Read the node's servers and their followers; with `stopped` only those that a stop of its service cuts.
 
-    A follower with the node's own address and port is the same service. Another one goes on with what it has.
+    A follower with the node's own address and port is the same service. Another one keeps its sessions.
     """
     servers = await context.balancer_group.servers(context.refs, context.followers)
     own = [servers[ref] for ref in context.refs]
@@ -191,14 +191,14 @@ async def _busy(context: StepContext, *, stopped: bool = False) -> str | None:
 
 
 def _where(context: StepContext, ref: ServerRef) -> str:
-    """Return the load balancer, and what tells the server from the node's others there."""
+    """Name the load balancer, and what distinguishes the server from the node's others there."""
     if ref not in context.refs:
         return f"{ref.instance} ({path(ref)}, which follows it)"
     return f"{ref.instance} ({ref.backend})" if len(context.balancer_group.backends) > 1 else ref.instance
 
 
 async def _wait_for_sessions(context: StepContext) -> bool:
-    """Returns whether the deadline ended the wait (clients with a cookie may never leave)."""
+    """Wait for sessions to end; return whether the deadline passed. Clients with a cookie may stay."""
     try:
         await context.wait_for(
             lambda: _busy(context), timeout=context.policy.drain_timeout, what="sessions to end"
@@ -210,12 +210,12 @@ async def _wait_for_sessions(context: StepContext) -> bool:
 
 
 async def _settle(context: StepContext, begun: float) -> int:
-    """In maintenance nothing new arrives: wait a little for what is left; returns how much remains.
+    """Wait a little for the last sessions, as maintenance lets no new one in; return how many remain.
 
-    What older HAProxy processes have in flight gets as long as any other session: `drain_timeout` from
-    `begun` on, the moment at which the drain was set.
+    Sessions of older HAProxy processes get as long as any other: `drain_timeout` from `begun` on, when the
+    drain was set.
     """
-    older = await OlderProcesses.behind(context)
+    older = await OlderProcesses.of_node(context)
     timeout = context.policy.maint_grace_period
     if older.counted:
         timeout = max(
@@ -237,20 +237,20 @@ async def _settle(context: StepContext, begun: float) -> int:
         else:
             context.note(f"{passed}; the stop will cut them")
         servers = await _affected(context, stopped=True)
-        seen = sum(server.sessions + server.queue for server in servers.values())
+        current = sum(server.sessions + server.queue for server in servers.values())
         replaced = sum((await context.balancer_group.older_sessions(servers)).values())
-        return seen + replaced or await older.connections()
+        return current + replaced or await older.connections()
     return 0
 
 
 async def check_reachable(context: StepContext) -> None:
-    """Look at the host, the service and its port, as the steps that follow will have to.
+    """Check the host, the service and its port, as the steps that follow will have to.
 
-    A host that died after the plan was made is found while its node still serves, and not when the node has
-    been drained and cannot be stopped.
+    A host that died after the plan was made is found while its node still serves, and not when the node was
+    drained and cannot be stopped.
 
     Raises:
-        StepFailed: it did not answer within `host_timeout`, or said no; no changes made.
+        StepFailed: it did not answer within `host_timeout`, or it refused; no changes made.
     """
     timeout_s = context.policy.host_timeout
     end = context.control.elapsed_excluding_pauses() + timeout_s
@@ -258,9 +258,11 @@ async def check_reachable(context: StepContext) -> None:
 
     async def probe() -> str | None:
         try:
-            async with asyncio.timeout(max(SHORTEST_S, end - context.control.elapsed_excluding_pauses())):
+            async with asyncio.timeout(
+                max(MIN_CHECK_TIMEOUT_S, end - context.control.elapsed_excluding_pauses())
+            ):
                 await context.node.host.connect()
-                # Side by side: each of them starts a program on the node, while the batch waits.
+                # In parallel: each of them starts a program on the node, while the batch waits.
                 (state, is_open), obstacles = await both(context.query_service(), _obstacles(context))
         except TimeoutError:
             return f"{context.node.name} does not answer"
@@ -279,14 +281,14 @@ async def _obstacles(context: StepContext) -> tuple[str, ...]:
 
 
 def refuse_left_in(context: StepContext, removal: Removal) -> None:
-    """Raises StepFailed when other lines lead to this node by now: they would not be taken out with it.
+    """Raise StepFailed when other server lines lead to this node by now: they would not be taken out with it.
 
-    All backends were looked at when the plan was made, and are again after a reload; otherwise those of the
-    application are, whose servers have been built for the guard.
+    All backends were checked when the plan was made, and are again after a reload; otherwise only those of
+    the application are, whose servers were built for the capacity guard.
 
     Args:
-        context: of the node.
-        removal: has what was read of the load balancers right before the node goes.
+        context: the step context of the node.
+        removal: has what was read of the load balancers right before the node leaves.
     """
     snapshots = removal.snapshots
     if not context.balancer_group.reloads:
@@ -294,8 +296,8 @@ def refuse_left_in(context: StepContext, removal: Removal) -> None:
             name: _of_backends(snapshot, context.balancer_group.backends)
             for name, snapshot in snapshots.items()
         }
-    seen = SharedEndpoints(snapshots, removal.tracked)
-    found = judge_shared_endpoints(seen, {context.node.name: context.refs}, context.unmanaged)
+    shared = SharedEndpoints(snapshots, removal.tracked)
+    found = judge_shared_endpoints(shared, {context.node.name: context.refs}, context.unmanaged)
     wrong = [finding for finding in found if finding.severity is Severity.ERROR]
     if wrong:
         raise StepFailed("; ".join(f"{finding.subject} {finding.text}" for finding in wrong))
@@ -303,5 +305,5 @@ def refuse_left_in(context: StepContext, removal: Removal) -> None:
 
 def _of_backends(snapshot: Snapshot, backends: Sequence[str]) -> Snapshot:
     servers = snapshot.servers
-    places = [place for place, (backend, _) in enumerate(names_of(servers)) if backend in backends]
-    return replace(snapshot, servers=tuple(servers[place] for place in places))
+    indexes = [index for index, (backend, _) in enumerate(names_of(servers)) if backend in backends]
+    return replace(snapshot, servers=tuple(servers[index] for index in indexes))

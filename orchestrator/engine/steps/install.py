@@ -1,4 +1,4 @@
-"""Make sure that the wanted version is on disk."""
+"""Make sure that the target version is on disk."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -13,10 +13,10 @@ from orchestrator.node import Node
 
 
 async def install(context: StepContext) -> str | None:
-    """Look at the version; install when it is another one; look again: only that counts.
+    """Read the version, install the target version if it is another one, and read it again: only that counts.
 
     Returns:
-        What was done; None when the version was there already.
+        What was done; None when the version was installed already.
 
     Raises:
         StepFailed: the installer failed, or another version is there after it.
@@ -36,7 +36,7 @@ async def install(context: StepContext) -> str | None:
     if lost is not None:
         if lost.pid is None:
             raise StepFailed(f"{lost.problem}; whether the installer is still running cannot be checked")
-        # Half way, perhaps: the right version on disk proves nothing yet.
+        # It may be in the middle: the right version on disk proves nothing yet.
         await _until_gone(context, installer.host, lost.pid, lost.started, "the installer")
     now = await installer.installed()
     if now != wanted:
@@ -45,7 +45,7 @@ async def install(context: StepContext) -> str | None:
 
 
 def install_commands(context: DryRunContext) -> list[Command]:
-    """List what an installation would send; nothing where the version is there already."""
+    """List what an installation would send; nothing where the version is installed already."""
     if context.planned.installed == context.version:
         return []
     host = context.node.host
@@ -54,7 +54,7 @@ def install_commands(context: DryRunContext) -> list[Command]:
 
 
 async def prefetch(nodes: Sequence[Node], version_of: Callable[[str], str], bus: EventBus) -> bool:
-    """Bring the package to all nodes in parallel, where their installers can fetch it beforehand.
+    """Fetch the package on all nodes in parallel, where their installers can do that in advance.
 
     Returns:
         Whether there was anything to fetch.
@@ -71,20 +71,20 @@ async def prefetch(nodes: Sequence[Node], version_of: Callable[[str], str], bus:
     results = await asyncio.gather(*map(fetch, fetching), return_exceptions=True)
     for node, result in zip(fetching, results, strict=True):
         if isinstance(result, RolldeckError):
-            words = result.beside(node.name)
+            problem = result.beside(node.name)
             if isinstance(result, Refused):
-                words = result.beside_step(node.name)
-            raise StepFailed(f"prefetch failed on {node.name}, no node was touched: {words}") from result
+                problem = result.beside_step(node.name)
+            raise StepFailed(f"prefetch failed on {node.name}, no node was touched: {problem}") from result
         if isinstance(result, BaseException):
             raise result
     return bool(fetching)
 
 
 async def await_end(context: StepContext, command: CommandStarted) -> None:
-    """What an earlier rollout had begun may go on: nothing is done beside it.
+    """Wait for a command of an earlier rollout that may still run: nothing is done beside it.
 
     Raises:
-        StepFailed: it did not end in time, and is named.
+        StepFailed: it did not end in time.
     """
     host = context.node.installer.host
     if host.name != command.target:

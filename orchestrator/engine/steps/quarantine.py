@@ -25,11 +25,12 @@ from orchestrator.planning.removal import read_all_backups
 async def quarantine(context: StepContext) -> None:
     """Bring a failed node to maintenance everywhere, except where the floor needs even this one.
 
-    Each load balancer for itself: one that does not answer must not leave a bad node in rotation elsewhere.
+    Each load balancer is handled by itself: one that does not answer must not leave a bad node in rotation
+    on the others.
 
     Raises:
-        RolldeckError: a load balancer could not be asked, or refused; the others have been dealt with. Or the
-            registry.
+        RolldeckError: a load balancer or the registry could not be reached, or refused; on the other load
+            balancers it is done.
     """
     instances = sorted({ref.instance for ref in context.refs})
     async with context.balancer_group.lock:
@@ -48,18 +49,18 @@ async def _quarantine_on(context: StepContext, instance: str) -> None:
     refs = [ref for ref in context.refs if ref.instance == instance]
 
     async def attempt() -> None:
-        # The guard is asked again with each attempt: capacity may have been lost meanwhile.
-        # Whoever follows it may stand in any backend.
-        seen = context.pool.filled({instance: await balancer_group.read(instance, ())})
-        # Better others that have yet to prove themselves, as after a reload, than one that is known to fail.
-        carried = followers(tracked_servers(seen.values()), refs)
+        # The capacity guard decides again at each attempt: capacity may have been lost meanwhile.
+        # Its followers may be in any backend.
+        snapshots = context.pool.filled({instance: await balancer_group.read(instance, ())})
+        # Others that are not proven yet, as after a reload, are better than one that is known to fail.
+        carried = followers(tracked_servers(snapshots.values()), refs)
         capacity.check_capacity(
-            seen,
+            snapshots,
             refs,
             context.policy,
             counts=capacity.RECEIVES_TRAFFIC,
             ignored_backends=context.unmanaged,
-            all_backups=await read_all_backups(balancer_group.balancers, seen, carried.union(refs)),
+            all_backups=await read_all_backups(balancer_group.balancers, snapshots, carried.union(refs)),
         )
         context.followers |= carried
         context.set_desired(DesiredState.MAINT, refs)
@@ -73,13 +74,13 @@ async def _quarantine_on(context: StepContext, instance: str) -> None:
 
 
 async def restore_untouched(context: StepContext, planned: PlannedNode) -> bool:
-    """Prove the node on the version that it had, and give every server its original state.
+    """Put a node back whose service was not stopped: prove its old version, and restore its servers.
 
-    Nothing is done for a node that an earlier rollout had left out, or that is to be put in rotation on
-    request: it was not serving before. Neither for one that is not healthy at the first look.
+    Nothing is done for a node that an earlier rollout has left out, or that is put in rotation on request: it
+    was not serving before. Neither for one that is not healthy at the first check.
 
     Returns:
-        Whether it is back as it was. If it was tried in vain, the node is in maintenance.
+        Whether it is back as it was; after a failed attempt, the node is in maintenance.
     """
     if context.stop_sent or planned.unfinished_rollout or planned.force_ready or "drain" not in planned.steps:
         return False
@@ -87,7 +88,7 @@ async def restore_untouched(context: StepContext, planned: PlannedNode) -> bool:
     try:
         if not (await own.node.health.check()).ok:
             return False
-        await _keep_decisions(own)
+        await _leave_drained_by_others(own)
     except RolldeckError as error:
         own.note(f"was not put back: {error.beside(own.node.name)}")
         return False
@@ -102,10 +103,10 @@ async def restore_untouched(context: StepContext, planned: PlannedNode) -> bool:
     return True
 
 
-async def _keep_decisions(context: StepContext) -> None:
-    """What somebody has drained in the middle is theirs, and stays so."""
+async def _leave_drained_by_others(context: StepContext) -> None:
+    """Leave servers drained that somebody has drained meanwhile."""
     for ref, server in (await context.retry_until_reachable(context.servers)).items():
-        theirs = not context.desired_states.satisfied_by(server) and server.admin & Admin.FORCED_DRAIN
-        if theirs and context.originals[ref].admin is AdminState.READY:
+        by_others = not context.desired_states.satisfied_by(server) and server.admin & Admin.FORCED_DRAIN
+        if by_others and context.originals[ref].admin is AdminState.READY:
             context.originals[ref] = replace(context.originals[ref], admin=AdminState.DRAIN)
             context.note(f"somebody has drained {ref} meanwhile: it is left drained")

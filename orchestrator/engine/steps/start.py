@@ -1,4 +1,4 @@
-"""Start the service: asked AND port open."""
+"""Start the service: its manager reports it running AND its port is open."""
 
 from backends.errors import Refused
 from orchestrator.engine.health_gate import Liveness
@@ -7,10 +7,10 @@ from orchestrator.errors import StepFailed
 
 
 async def start(context: StepContext) -> str | None:
-    """Ask the service manager to start, and wait until the service runs and its port is open.
+    """Start the service through its manager, and wait until it runs and its port is open.
 
     Returns:
-        What was done; None when it was up already.
+        What was done; None when the service was up already.
 
     Raises:
         StepFailed: the start was refused, the manager has given up on the service, or it is dead for good.

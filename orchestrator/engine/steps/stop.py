@@ -1,4 +1,4 @@
-"""Stop the service: asked, port closed AND process gone."""
+"""Stop the service: its port is closed AND its process is gone."""
 
 from backends.errors import NotAsked, Refused, Unreachable
 from backends.node_state import Activity, ServiceState
@@ -7,13 +7,13 @@ from orchestrator.errors import StepFailed
 
 
 async def stop(context: StepContext) -> str | None:
-    """Ask the service manager to stop, and wait until it is true.
+    """Stop the service through its manager, and wait until its port is closed and its process gone.
 
-    A manager's own word is not enough: Monit says "Not monitored" after a stop that failed, and a port
-    closes before the process has finished what is in flight.
+    The manager's report is not enough: Monit says "Not monitored" after a stop that failed, and a port closes
+    before the process has finished what is in flight.
 
     Returns:
-        What was done; None when it was stopped already.
+        What was done; None when the service was stopped already.
     """
     if await _running(context) is None:
         return None
@@ -33,8 +33,8 @@ def stop_commands(context: DryRunContext) -> list[Command]:
 
 
 async def _send(context: StepContext) -> None:
-    """Ask for the stop, and remember that it may have been received."""
-    before, context.stop_sent = context.stop_sent, True  # also when it is cancelled in the middle
+    """Send the stop, and remember that it may have been received."""
+    before, context.stop_sent = context.stop_sent, True  # also when it is cancelled meanwhile
     try:
         await context.node.service.stop()
     except (Unreachable, NotAsked):
@@ -43,12 +43,12 @@ async def _send(context: StepContext) -> None:
 
 
 async def _running(context: StepContext) -> str | None:
-    """Return why it is not stopped yet, or None."""
+    """Describe why the service is not stopped yet, or None."""
     known = sorted(context.pids)
     (state, is_open), alive = await both(context.query_service(), _alive(context, known))
     context.pids.difference_update(pid for pid in known if pid not in alive)
     if state.pid is not None and state.pid not in known:
-        context.pids.add(state.pid)  # what is seen for the first time is there until the next look
+        context.pids.add(state.pid)  # a process that is seen for the first time counts until the next query
     reasons = []
     if state.activity in (Activity.RUNNING, Activity.CHANGING):
         reasons.append(f"service is {state.detail or state.activity}")

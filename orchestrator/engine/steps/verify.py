@@ -1,4 +1,4 @@
-"""Prove that a node works, put it back as it was, and watch it under its traffic."""
+"""Prove that a node works, put it back as it was, and watch it under traffic."""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,13 +19,14 @@ from orchestrator.node import OriginalState
 
 
 async def verify(context: StepContext) -> str | None:
-    """Own health and HAProxy's proof, the original state, full health everywhere, the bake, the registry.
+    """Prove a node, restore its original state, wait for full health, bake it, and end its maintenance.
 
     Returns:
-        What was done; it always looks, so never None.
+        What was done; a node is always verified, so never None.
 
     Raises:
-        StepFailed: unhealthy, a wrong version runs, not in rotation in time, or errors while it bakes.
+        StepFailed: the node is unhealthy, runs a wrong version, is not in rotation in time, or has errors
+            while it bakes.
     """
     checks = ConsecutiveChecks(context)
     await prove(context, checks)
@@ -35,7 +36,7 @@ async def verify(context: StepContext) -> str | None:
     await restore_originals(context)
     if back and context.policy.bake_time:
         await bake(context, back, checks, before, traffic)
-    await discovery.exit_maintenance(context)  # last: until then nobody else has to do with it
+    await discovery.exit_maintenance(context)  # last: until then no other client finds it
     if back and not any(context.originals[ref].weight for ref in back):
         return "healthy; left at weight 0 as it was before"
     return "in rotation" if back else "healthy; left out of rotation as it was before"
@@ -45,8 +46,8 @@ def verify_commands(context: DryRunContext) -> Iterator[Command]:
     """List what a verification would send."""
     originals = context.planned.originals
     for server in context.servers:
-        leaves = originals[server.ref].admin is not AdminState.MAINT
-        if leaves and context.policy.require_haproxy_checks and can_be_proven(server):
+        comes_back = originals[server.ref].admin is not AdminState.MAINT
+        if comes_back and context.policy.require_haproxy_checks and can_be_proven(server):
             yield server.ref.instance, commands.prove(server.ref)
     for ref, original in originals.items():
         if original.admin is not AdminState.MAINT:
@@ -58,13 +59,13 @@ def verify_commands(context: DryRunContext) -> Iterator[Command]:
 
 
 async def prove(context: StepContext, checks: ConsecutiveChecks) -> None:
-    """Own health in a row and, from its first good look on, HAProxy's own checks and a registry's; all hold.
+    """Wait until own health holds and, from its first good check on, HAProxy's and a registry's checks pass.
 
-    Own health is good for `min_healthy` seconds by then. While it is bad the service itself is looked at: one
-    that has died is not waited for.
+    Own health must be good for `min_healthy` seconds. While it is bad the service itself is checked: one that
+    has died is not waited for.
 
-    Leaving maintenance with `ready` alone would send live traffic on the word of a STALE check result. In
-    DRAIN, after `health down`, HAProxy checks from nothing and sends no balanced traffic meanwhile.
+    Leaving maintenance with `ready` alone would send live traffic because of a STALE check result. In DRAIN,
+    after `health down`, HAProxy's checks start from DOWN, and it sends no balanced traffic meanwhile.
     """
     gated: list[ServerRef] | None = None
     liveness, bad = Liveness(context), 0
@@ -73,33 +74,33 @@ async def prove(context: StepContext, checks: ConsecutiveChecks) -> None:
     async def probe() -> str | None:
         nonlocal gated, bad
         unhealthy = await checks.check()
-        if checks.bad > bad:  # once for each bad look
-            await _look_for_death(liveness)
+        if checks.bad > bad:  # once for each bad check
+            await _check_liveness(liveness)
         bad = checks.bad
         if not unhealthy and checks.lasted_s < least_s:
             unhealthy = f"own health is good, required for {least_s:g} s"
         if checks.good and gated is None:
             gated = await _enter_gate(context)
         unproven = await _unproven(context, gated or [])
-        doubt = await discovery.failing_checks(context) if checks.good else None
-        return "; ".join(reason for reason in (unhealthy, unproven, doubt) if reason) or None
+        unregistered = await discovery.failing_checks(context) if checks.good else None
+        return "; ".join(reason for reason in (unhealthy, unproven, unregistered) if reason) or None
 
     await context.wait_for(probe, timeout=context.policy.verify_timeout, what="healthy")
 
 
-async def _look_for_death(liveness: Liveness) -> None:
-    """Raises StepFailed for a service that died. That its host cannot be asked is no failure here."""
+async def _check_liveness(liveness: Liveness) -> None:
+    """Raise StepFailed for a service that died; that its host cannot be queried is no failure here."""
     with contextlib.suppress(BackendError):
         await liveness.missing()
 
 
 def can_be_proven(server: Server) -> bool:
-    """`health down` never recovers without checks, and is refused on a server that tracks another."""
+    """Return whether `health down` works: it never recovers without checks, and is refused with `track`."""
     return server.has_checks and not server.track_target
 
 
 async def _enter_gate(context: StepContext) -> list[ServerRef]:
-    """Put those that will leave maintenance under HAProxy's checks; returns those to be proven."""
+    """Put the servers that will leave maintenance under HAProxy's checks; return those to be proven."""
     servers = await context.servers()
     refuse_misplaced(context, servers.values())  # HAProxy would prove another machine
     if not context.policy.require_haproxy_checks:
@@ -108,7 +109,7 @@ async def _enter_gate(context: StepContext) -> list[ServerRef]:
         ref
         for ref in context.servers_originally(AdminState.READY) + context.servers_originally(AdminState.DRAIN)
         if can_be_proven(servers[ref])
-        # One that takes traffic now (a retry, or it was never drained) has no stale result to fear.
+        # One that takes traffic now (a retry, or it was never drained) has no stale result.
         if servers[ref].admin_state is not AdminState.READY
     ]
     context.set_desired(DesiredState.PROVE, able)
@@ -158,9 +159,9 @@ async def restore_originals(context: StepContext) -> None:
 
 
 async def _followers_missing(context: StepContext, back: list[ServerRef]) -> str | None:
-    """Return the first server that went out with the node and is not back with it, in words.
+    """Describe the first server that left with the node and is not back with it.
 
-    Whoever is kept out by itself was out before, or is somebody else's decision.
+    One that is kept out by itself was out before, or somebody else has decided so.
     """
     if not context.followers or not back:
         return None
@@ -178,31 +179,31 @@ async def _followers_missing(context: StepContext, back: list[ServerRef]) -> str
 
 
 async def not_in_rotation(context: StepContext, refs: list[ServerRef]) -> str | None:
-    """Return the first of these servers that is not in rotation with full health, in words."""
+    """Describe the first of these servers that is not in rotation with full health."""
     return next((server_text(server) for server in await _missing(context, refs)), None)
 
 
 async def _missing(context: StepContext, refs: list[ServerRef]) -> list[Server]:
-    """Return those that are not in rotation with full health."""
+    """Return the servers that are not in rotation with full health."""
     servers = (await context.balancer_group.servers(refs)).values()
     return [
         server
         for server in servers
         if not server.in_rotation
         and not _weightless(context, server)
-        # Nothing that is done to it ends what it inherits: with that it is as much back as it was.
+        # Nothing ends what it inherits: with that it is as far back as it was.
         and not (server.ref in context.inherited and inherits_only(server))
     ]
 
 
 def server_text(server: Server) -> str:
-    """Return how a server is, and on which load balancer."""
+    """Describe the status of a server, and on which load balancer."""
     ramp = f", slow start at {server.throttle} %" if server.throttle is not None else ""
     return f"{server.status} on {server.ref.instance}{ramp}"
 
 
 def _weightless(context: StepContext, server: Server) -> bool:
-    """Somebody had given it the weight 0: with that it is as much back as it ever was."""
+    """Return whether a server had the weight 0 before: with that it is as far back as it was."""
     return context.originals[server.ref].weight == 0 and server.admin_state is AdminState.READY
 
 
@@ -213,17 +214,17 @@ async def bake(
     before: Mapping[ServerRef, Sample],
     traffic: TrafficCount,
 ) -> None:
-    """Watch these servers for the policy's `bake_time`, and say what they were given and how it went.
+    """Watch a node for the policy's `bake_time`, and emit what its servers got and how they did.
 
     Args:
-        context: of the node.
+        context: the step context of the node.
         refs: its servers that belong in rotation.
-        checks: of its own health.
-        before: what had been counted before it went back; its errors count from there on.
-        traffic: of all servers of its backends, from there on.
+        checks: the checks of its own health.
+        before: the counters before it was put back; errors count from there on.
+        traffic: the traffic of all servers of its backends from there on.
 
     Raises:
-        StepFailed: it left the rotation, its own health went, or clients saw too many errors.
+        StepFailed: it left the rotation, its own health failed, or clients saw too many errors.
     """
     start = context.control.elapsed_excluding_pauses()
     end = start + context.policy.bake_time
@@ -232,8 +233,8 @@ async def bake(
     tallies = {ref: RequestTally(before[ref]) for ref in refs}
 
     async def count() -> Signals:
-        for ref, look in (await context.balancer_group.requests(refs, traffic.add)).items():
-            tallies[ref].add(look)
+        for ref, sample in (await context.balancer_group.requests(refs, traffic.add)).items():
+            tallies[ref].add(sample)
         return sum((tally.signals for tally in tallies.values()), Signals())
 
     async def probe() -> str | None:
@@ -243,19 +244,21 @@ async def bake(
             raise StepFailed(f"own health failed during bake time: {checks.reason}")
         missing = await _missing(context, refs)
         if missing and context.balancer_group.reloads > reloads:
-            # Every server has to prove itself from nothing then.
+            # Every server starts unproven then.
             return f"after a reload: {server_text(missing[0])}"
-        doubt = _lost_check(missing)
-        if doubt and not was_failing:  # then its own health decides, as it is now
+        lost_check = _lost_check(missing)
+        if lost_check and not was_failing:  # then its own health decides, as it is now
             await checks.check(immediate=True)
-        was_failing = bool(doubt)
-        if doubt and checks.bad:
-            raise StepFailed(f"{doubt}; own health: {checks.reason}")
+        was_failing = bool(lost_check)
+        if lost_check and checks.bad:
+            raise StepFailed(f"{lost_check}; own health: {checks.reason}")
         found = await count()
         if found.known > context.policy.max_5xx:
             raise StepFailed(_too_many(found, context.policy.max_5xx))
-        # Not done on a bad look either: it gets the time to be good again, or to be lost.
-        return doubt or ("baking" if context.control.elapsed_excluding_pauses() < end or checks.bad else None)
+        # A bad check does not end it either: the node gets the time to recover, or to fail.
+        return lost_check or (
+            "baking" if context.control.elapsed_excluding_pauses() < end or checks.bad else None
+        )
 
     timeout = context.policy.bake_time + context.policy.balancer_unreachable_timeout
     try:
@@ -276,7 +279,7 @@ async def bake(
 
 
 def _lost_check(missing: Sequence[Server]) -> str:
-    """Return why its own health has to decide about a node; empty when nothing is missing.
+    """Describe a failed check of HAProxy, after which own health decides; empty when none failed.
 
     Args:
         missing: its servers that are not in rotation with full health.
@@ -287,7 +290,7 @@ def _lost_check(missing: Sequence[Server]) -> str:
     for server in missing:
         if not server.receives_traffic or server.throttle is not None:
             raise StepFailed(f"did not stay in rotation: {server_text(server)}")
-    # Such as "UP 1/2": it has lost a check, and HAProxy still sends it traffic.
+    # Such as "UP 1/2": a check has failed, and HAProxy still sends it traffic.
     return f"failed a health check of HAProxy: {server_text(missing[-1])}" if missing else ""
 
 
