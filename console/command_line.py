@@ -13,18 +13,18 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     # name: (module in console.commands, one line for --help)
     "status": ("status", "Show every server on every load balancer."),
     "check": ("check", "Run preflight checks only, for one or all applications."),
-    "plan": ("plan", "Dry run: batches, what stays in rotation, every command."),
+    "plan": ("plan", "Show what an upgrade would do: every batch and command."),
     "upgrade": ("upgrade", "Upgrade an application, node by node, without losing a request."),
     "resume": ("resume", "Resume an unfinished rollout from the current state."),
     "rollback": ("rollback", "Roll nodes back to their previous versions."),
     "drain": ("servers", "Take nodes out of rotation and let their sessions end."),
     "maint": ("servers", "Put nodes into maintenance."),
-    "ready": ("servers", "Put nodes back in rotation, proven by health checks first."),
+    "ready": ("servers", "Put nodes back in rotation, after health checks have passed."),
     "weight": ("servers", "Set the weight of nodes."),
     "follow": ("follow", "Follow a rollout running on another machine."),
     "control": ("follow", "Pause, resume, abort or continue a rollout on another machine."),
     "history": ("history", "List past rollouts and manual changes."),
-    "init": ("init", "Write a first configuration by looking at a HAProxy."),
+    "init": ("init", "Write a first configuration from HAProxy's state."),
     "demo": ("demo", "Run a real upgrade on local servers, under load."),
 }
 
@@ -82,7 +82,7 @@ Exit codes: 0 healthy · 1 stopped by a failure, or something is out of rotation
 def cli(
     ctx: click.Context, config_file: str | None, app: str | None, read_only: bool, debug: bool
 ) -> int | None:
-    """Zero-downtime rolling upgrades behind HAProxy. Without a command: the console."""
+    """Zero-downtime rolling upgrades behind HAProxy; without a command, the console opens."""
     ctx.obj = config_file
     if debug:
         logging.getLogger("rolldeck.wire").setLevel(logging.DEBUG)  # `backends.command`, slow to import

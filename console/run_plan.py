@@ -26,7 +26,7 @@ from orchestrator.session.adoption import broken_first, name_published
 from orchestrator.session.proposal import Proposal, agree_within_request
 from orchestrator.session.session import Session
 
-EVENTS_JSON_HELP = "Every event as one line of JSON on standard output."
+EVENTS_JSON_HELP = "Print every event as one line of JSON."
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -54,10 +54,13 @@ def scope_options(command: F) -> F:
             help="Put this node in rotation although it is out now.",
         ),
         click.option(
-            "--limit", multiple=True, metavar="PATTERN", help="Only these nodes, such as web1 or 'web[12]'."
+            "--limit",
+            multiple=True,
+            metavar="PATTERN",
+            help="Only these nodes, such as web1 or 'web[12]' (repeatable).",
         ),
         click.option(
-            "--serial", callback=parse_sizes, metavar="SIZES", help="Batches: 2, 30% or 1,25%,100%."
+            "--serial", callback=parse_sizes, metavar="SIZES", help="Batch sizes: 2, 30% or 1,25%,100%."
         ),
     ):
         command = option(command)

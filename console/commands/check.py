@@ -34,7 +34,7 @@ class Scope:
 @click.argument("app", required=False)
 @click.argument("version", required=False)
 @scope_options
-@click.option("--json", "as_json", is_flag=True, help="One JSON object for each application.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each application.")
 @click.pass_obj
 def check(
     config_file: str | None,
@@ -47,7 +47,7 @@ def check(
 ) -> int:
     """Run preflight checks only, for APP or for all applications; nothing is changed.
 
-    Exits 0 when an upgrade could start; of several applications with the highest code of any.
+    Exits 0 if an upgrade could start; for several applications, with the highest code of any.
     """
     if app is None and (limit or ready):
         raise click.UsageError("--limit and --force-ready name nodes of one application: give APP too")

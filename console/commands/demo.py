@@ -28,7 +28,7 @@ FROM, TO = "1.4.2", "1.5.0"
 MAX_SHOWN_FAILURES = 5
 
 
-@click.command(epilog=f"\b\nFaulty versions to try, in the console or by --to:\n{format_faulty_versions()}")
+@click.command(epilog=f"\b\nFaulty versions to try, in the console or with --to:\n{format_faulty_versions()}")
 @click.option(
     "--to",
     "version",
@@ -51,7 +51,9 @@ MAX_SHOWN_FAILURES = 5
     default=None,
     help="Use a real Consul agent for service discovery (default: if consul is on the PATH).",
 )
-@click.option("--json", "as_json", is_flag=True, help="Headless, with every event as one line of JSON.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Run headless, and print every event as one line of JSON."
+)
 def demo(
     version: str, rate: int, transport: Transport, headless: bool, consul: bool | None, as_json: bool
 ) -> int:

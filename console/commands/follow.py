@@ -26,12 +26,12 @@ ACCEPT_TIMEOUT_S = 10.0  # for a request to be accepted
 
 @click.command()
 @click.argument("app")
-@click.option("--json", "as_json", is_flag=True, help="Every event as one line of JSON on standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Print every event as one line of JSON.")
 @click.pass_obj
 def follow(config_file: str | None, app: str, as_json: bool) -> int:
     """Follow a rollout of APP that runs on another machine; Ctrl-C ends only this command.
 
-    Exits as the rollout does. It needs `[lock] kind = "consul"`.
+    Exits with the exit code of the rollout. Requires `[lock] kind = "consul"`.
     """
     config = find_and_load(config_file)
 
@@ -87,11 +87,12 @@ def _report_end(published: PublishedRollout | None, app: str, as_json: bool) -> 
     "--node",
     "subject",
     default="",
+    metavar="NODE",
     help="Node or batch whose question to answer (required if several are open).",
 )
 @click.pass_obj
 def control(config_file: str | None, app: str, what: ControlAction, subject: str) -> int:
-    """Pause, resume, abort, continue, retry or skip: control a rollout of APP on another machine.
+    """Control a rollout of APP that runs on another machine.
 
     The request is recorded with your name. Exits 0 once it is accepted.
     """

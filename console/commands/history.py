@@ -65,7 +65,7 @@ def _open_journal(source: JournalSource) -> Journal:
 @click.option(
     "--limit", type=click.IntRange(1), default=20, show_default=True, help="Maximum number of entries."
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object for each entry.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each entry.")
 @click.pass_obj
 def list_entries(source: JournalSource, app: str | None, limit: int, as_json: bool) -> int:
     """List the entries, newest first, for one application or for all (the default)."""
@@ -93,8 +93,8 @@ def _terminal_columns() -> int:
 
 @history.command(short_help="Show one entry in detail.")
 @click.argument("entry_id", metavar="ID", type=click.IntRange(1, 2**63 - 1))
-@click.option("--json", "as_json", is_flag=True, help="The entry, then each event as one line of JSON.")
-@click.option("--transcript", "commands", is_flag=True, help="With every command and its raw reply.")
+@click.option("--json", "as_json", is_flag=True, help="Print the entry, then each event, as lines of JSON.")
+@click.option("--transcript", "commands", is_flag=True, help="Also print every command and its raw reply.")
 @click.pass_obj
 def show(source: JournalSource, entry_id: int, as_json: bool, commands: bool) -> int:
     """Show one entry in detail: who, when, each step of each node, and what was out of rotation."""
@@ -115,7 +115,9 @@ def show(source: JournalSource, entry_id: int, as_json: bool, commands: bool) ->
 
 @history.command(short_help="Write one entry as a single HTML file.")
 @click.argument("entry_id", metavar="ID", type=click.IntRange(1, 2**63 - 1))
-@click.option("--output", metavar="FILE", help="Default: rolldeck-ID.html; `-` for standard output.")
+@click.option(
+    "--output", metavar="FILE", help="File to write (default: rolldeck-ID.html); `-` for standard output."
+)
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 @click.pass_obj
 def export(source: JournalSource, entry_id: int, output: str | None, force: bool) -> int:
@@ -142,7 +144,9 @@ def export(source: JournalSource, entry_id: int, output: str | None, force: bool
 @history.command(short_help="Verify that the journal was not changed.")
 @click.argument("entry_id", metavar="[ID]", type=click.IntRange(1, 2**63 - 1), required=False)
 @click.option("--head", metavar="HASH", help="Head that was stored elsewhere; it must be in the journal.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object for each entry, then the journal's.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object for each entry, then one for the journal."
+)
 @click.pass_obj
 def verify(source: JournalSource, entry_id: int | None, head: str | None, as_json: bool) -> int:
     """Recalculate the hashes of all events, or of one entry, and list what has been changed.

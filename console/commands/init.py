@@ -29,23 +29,32 @@ from orchestrator.planning.findings import why_unchangeable
 @click.command()
 @click.argument("sockets", metavar="SOCKET...", nargs=-1, required=True)
 @click.option(
-    "--backend", multiple=True, metavar="NAME", help="Only these; default: all with two servers or more."
+    "--backend",
+    multiple=True,
+    metavar="NAME",
+    help="Only this backend (repeatable; default: all with two or more servers).",
 )
 @click.option(
-    "--ssh-config", metavar="FILE", help="How HAProxy and the nodes are reached; default: ~/.ssh/config."
+    "--ssh-config",
+    metavar="FILE",
+    help="How to reach HAProxy and the nodes over SSH (default: ~/.ssh/config).",
 )
 @click.option(
-    "--output", default=CONFIG_FILE, show_default=True, metavar="FILE", help="`-` for standard output."
+    "--output",
+    default=CONFIG_FILE,
+    show_default=True,
+    metavar="FILE",
+    help="File to write; `-` for standard output.",
 )
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 def init(
     sockets: tuple[str, ...], backend: tuple[str, ...], ssh_config: str | None, output: str, force: bool
 ) -> int:
-    """Look at the HAProxy behind each SOCKET and write a commented starting file.
+    """Write a first configuration, with comments, from the state of one or several HAProxies.
 
     SOCKET is unix:///run/haproxy/admin.sock, tcp://10.0.0.1:9999 or
-    ssh://user@host/run/haproxy/admin.sock. Several HAProxies that do the same work side by side get one
-    SOCKET each: every change goes to all of them.
+    ssh://user@host/run/haproxy/admin.sock. For several HAProxies in active/active mode, give the SOCKET of
+    each: every change is then sent to all of them.
     """
     balancers = {f"lb{number}": _parse_socket(socket) for number, socket in enumerate(sockets, 1)}
     if twice := [socket for socket, times in Counter(sockets).items() if times > 1]:

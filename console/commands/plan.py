@@ -20,7 +20,7 @@ from orchestrator.preflight.dry_run import find_sudo_rules
 @click.argument("app")
 @click.argument("version")
 @scope_options
-@click.option("--json", "as_json", is_flag=True, help="The whole plan as one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole plan as one JSON object.")
 @click.option("--sudoers", is_flag=True, help="Print only the sudoers lines that the nodes need.")
 @click.pass_obj
 def plan(
@@ -33,7 +33,7 @@ def plan(
     as_json: bool,
     sudoers: bool,
 ) -> int:
-    """Dry run: batches, what stays in rotation at each moment, and every command that would be sent."""
+    """Show what an upgrade would do: batches, what stays in rotation, and every command (dry run)."""
     if sudoers:
         return interrupts.run(_print_sudoers(find_and_load(config_file), app, version, limit))
     made = interrupts.run(make_plan(find_and_load(config_file), app, version, serial, limit, ready))

@@ -32,7 +32,7 @@ def resume(
     break_lock: bool,
     as_json: bool,
 ) -> int:
-    """Finish the last rollout of APP, and the nodes that earlier ones left out of rotation.
+    """Finish the last rollout of APP, and nodes that earlier ones left out of rotation.
 
     Everything is checked first: HAProxy, services, and the versions on disk and running. A node that has the
     right version and is only out of rotation is verified and put back; the state and weight from before the

@@ -21,9 +21,9 @@ from orchestrator.session.session import Session
     "entry",
     type=int,
     metavar="ID",
-    help="Entry of `rolldeck history`; a rollback is undone (default: the last that is not a rollback).",
+    help="Entry of `rolldeck history` to undo (default: the last one that is not itself a rollback).",
 )
-@click.option("--node", "nodes", multiple=True, help="Only this node (repeatable).")
+@click.option("--node", "nodes", multiple=True, metavar="NODE", help="Only this node (repeatable).")
 @click.option("--yes", is_flag=True, help="Start without asking.")
 @break_lock_option
 @click.option("--json", "as_json", is_flag=True, help=EVENTS_JSON_HELP)

@@ -40,7 +40,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 def node_arguments(command: F) -> F:
     """Add the arguments and options that all four commands share."""
     options: tuple[Callable[[Any], Any], ...] = (
-        click.option("--json", "as_json", is_flag=True, help="One JSON object for each server afterwards."),
+        click.option(
+            "--json", "as_json", is_flag=True, help="Print one JSON object for each server afterwards."
+        ),
         click.option("--yes", is_flag=True, help="Apply without asking."),
         break_lock_option,
         click.argument("node", nargs=-1, required=True),
@@ -52,7 +54,7 @@ def node_arguments(command: F) -> F:
 
 def override_option(command: F) -> F:
     """Add `--override`, for commands that may take a node out of rotation."""
-    text = "Break the capacity floor for this node, by its name."
+    text = "Override the capacity floor for this node (repeatable)."
     return click.option("--override", multiple=True, metavar="NODE", help=text)(command)
 
 
@@ -60,7 +62,7 @@ def override_option(command: F) -> F:
 @node_arguments
 @override_option
 def drain(config_file: str | None, app: str, node: tuple[str, ...], **given: Any) -> int:
-    """Take nodes out of rotation on every load balancer; sessions in flight go on."""
+    """Take nodes out of rotation on every load balancer; existing sessions continue."""
     return _run(config_file, _Request(app, "drain", node, **given))
 
 
@@ -75,9 +77,9 @@ def maint(config_file: str | None, app: str, node: tuple[str, ...], **given: Any
 @click.command()
 @node_arguments
 def ready(config_file: str | None, app: str, node: tuple[str, ...], **given: Any) -> int:
-    """Put nodes back in rotation, once their own health and HAProxy's checks have proven them.
+    """Put nodes back in rotation, once their own health check and HAProxy's have passed.
 
-    One that does not become healthy in time is in maintenance afterwards.
+    A node that does not become healthy in time is left in maintenance.
     """
     return _run(config_file, _Request(app, "ready", node, **given))
 
@@ -85,7 +87,14 @@ def ready(config_file: str | None, app: str, node: tuple[str, ...], **given: Any
 @click.command()
 @node_arguments
 @override_option
-@click.option("--to", "weight", type=click.IntRange(0, 256), required=True, help="0 to 256.")
+@click.option(
+    "--to",
+    "weight",
+    type=click.IntRange(0, 256),
+    required=True,
+    metavar="WEIGHT",
+    help="New weight, 0 to 256.",
+)
 def weight(config_file: str | None, app: str, node: tuple[str, ...], **given: Any) -> int:
     """Set the weight of nodes on every load balancer; 0 takes them out of rotation."""
     return _run(config_file, _Request(app, "weight", node, **given))

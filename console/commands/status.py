@@ -32,12 +32,14 @@ from orchestrator.session.status import ApplicationStatus, StatusReader
 
 @click.command()
 @click.argument("app", required=False)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object for each server and load balancer.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object for each server and load balancer."
+)
 @click.pass_obj
 def status(config_file: str | None, app: str | None, as_json: bool) -> int:
-    """Show every server on every load balancer, versions, and the rollout that runs or was not finished.
+    """Show every server on every load balancer, versions, and running or unfinished rollouts.
 
-    Exits 0 when all servers are in rotation and nothing was left unfinished.
+    Exits 0 if all servers are in rotation and no rollout was left unfinished.
     """
     config = find_and_load(config_file)
     names = [app] if app else list(config.apps)

@@ -10,7 +10,7 @@ from backends.templates import check_version
 from console.config.config_file import find_and_load
 from console.exit_codes import ExitCode
 from console.interrupts import interrupts
-from console.run_plan import RunOptions, break_lock_option, run_plan, scope_options
+from console.run_plan import EVENTS_JSON_HELP, RunOptions, break_lock_option, run_plan, scope_options
 from console.sessions import open_session, stop_on_signals
 from console.terminal.output import on_terminal
 from console.terminal.rollout_text import EXIT_CODES
@@ -50,10 +50,10 @@ class _Options:
 @click.option("--override-freeze", is_flag=True, help="Start despite an active freeze window (recorded).")
 @click.option("--yes", is_flag=True, help="Start without asking.")
 @break_lock_option
-@click.option("--json", "as_json", is_flag=True, help="Every event as one line of JSON on standard output.")
+@click.option("--json", "as_json", is_flag=True, help=EVENTS_JSON_HELP)
 @click.pass_obj
 def upgrade(config_file: str | None, /, app: str, version: str, **given: Any) -> int:
-    """Take APP to VERSION, batch by batch, and stop at the first thing that is wrong.
+    """Upgrade APP to VERSION, batch by batch, and stop at the first problem.
 
     Ctrl-C stops after the running step, a second Ctrl-C at once. In either case, nodes that are out of
     rotation are listed with the commands that put them back.
