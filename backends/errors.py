@@ -106,7 +106,7 @@ class NotAsked(Refused):
 
 
 class Busy(NotAsked):
-    """Nothing was begun, because something else is under way there; a later retry may succeed."""
+    """Nothing was started, because something else is under way there; a later retry may succeed."""
 
 
 class PermissionDenied(Refused):

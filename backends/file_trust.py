@@ -40,7 +40,7 @@ class Untrusted(OSError):
 class Writers:
     """Who may write a file, and may replace it in the folders on the way.
 
-    A group that is its owner's own (it has the owner's name and no other member) is nobody else.
+    A group that is its owner's own (it has the owner's name and no other member) counts as the owner.
 
     Attributes:
         users: who may own them; None: anybody.
@@ -65,7 +65,7 @@ class Writers:
 
 
 NAMED = Writers(None, None)
-"""Of a file that somebody chose by its name, and that brings no commands: anybody but everybody."""
+"""The writers of a file that somebody chose by its name and that brings no commands: not everybody."""
 
 
 def open_trusted(path: Path, writers: Writers) -> int:

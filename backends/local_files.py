@@ -1,4 +1,4 @@
-"""Files of this machine: written closed to others in a folder of ours or root's, read only when regular."""
+"""Files of this machine: written for this user alone, in a folder of this user's or root's, and read."""
 
 import asyncio
 import contextlib
@@ -67,7 +67,7 @@ def _open(path: Path, flags: int, folder: int) -> int:
 
 
 def prepare_database(path: Path, *, create: bool) -> None:
-    """Look at a file of SQLite's, and at those that it keeps beside it, before it opens them by their names.
+    """Check a file of SQLite's, and those that it keeps beside it, before it opens them by their names.
 
     They are not opened: closing one would take away the locks that another connection of ours has on it.
 
@@ -95,7 +95,7 @@ def prepare_database(path: Path, *, create: bool) -> None:
 
 
 def write_private(path: Path, content: bytes, *, replace: bool) -> None:
-    """Write a file whole, readable for us alone. One that is there is never written into, also not by a link.
+    """Write a whole file, readable by this user alone. An existing one is never written into, even by a link.
 
     Args:
         path: the path of the file.
@@ -158,7 +158,7 @@ def _make_folder(folder: Path) -> None:
     _make_folder(folder.parent)
     try:
         folder.mkdir(0o700)
-    except FileExistsError:  # by somebody beside us
+    except FileExistsError:  # another process has made it
         return
     info = os.stat(folder)
     if is_teams(os.stat(folder.parent)):

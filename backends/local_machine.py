@@ -28,7 +28,7 @@ class SystemClock:
 async def own_session(*argv: str, **options: Any) -> AsyncIterator[Process]:
     """Start a command that cannot take the console's terminal; at the end it is killed with its children.
 
-    That holds for one that is no longer wanted while it starts, too: it may have children by then.
+    That is also done when the caller is cancelled while it starts: it may have children by then.
 
     Args:
         argv: the command.
@@ -57,10 +57,10 @@ async def _kill(process: Process) -> None:
 
 
 BASE = frozenset({"PATH", "HOME", "SHELL", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR"})
-"""What every process gets, with all of LC_*."""
+"""The variables that every process gets, with all of LC_*."""
 
 LOGIN = BASE | {"XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"}
-"""What a command on this machine gets, as over SSH: `systemctl --user` and rootless Podman need the rest."""
+"""The variables of a local command, as over SSH: `systemctl --user` and rootless Podman need the last two."""
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -86,7 +86,7 @@ def login_environment() -> dict[str, str]:
 def operator_environment() -> dict[str, str]:
     """Return the environment of the operator's own tools, such as a password manager or Ansible.
 
-    They work with agents and logins of the operator's: all of it, but no secrets of Rolldeck's other parts.
+    They use agents and logins of the operator's, so it has everything but Rolldeck's own secrets.
     """
     return {name: value for name, value in os.environ.items() if name not in _secrets}
 

@@ -1,4 +1,4 @@
-"""What is read of a node: its service, registration and health, and whether a version is available there."""
+"""What is read of a node: its service, registration and health, and whether a version is available."""
 
 import enum
 from dataclasses import dataclass

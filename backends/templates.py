@@ -7,7 +7,7 @@ templates (`{{.State}}`) pass unharmed.
 
 In a command each value is quoted for the shell (`fill`). Quoting cannot help where the operator has
 put quotes around a name (`'{node}'`): quotes inside quotes end them. So every value that goes into
-a command also has to be untrusted, which is checked when it enters: versions by `check_version`, names
+a command also has to be inert, which is checked when it enters: versions by `check_version`, names
 by `check_value`, hosts and users by `check_host`. Inert values need no quotes and get none, which
 makes `{version}`, `"{version}"` and `'{version}'` mean the same.
 """
@@ -218,7 +218,7 @@ def wrong_placeholders(settings: msgspec.Struct, key: str) -> Iterator[tuple[str
 
     Args:
         settings: a struct of the configuration; those within it are checked too.
-        key: their place, such as ``apps.shop``.
+        key: its path in the configuration, such as ``apps.shop``.
     """
     allowed = _templates(type(settings))
     fields = zip(settings.__struct_fields__, settings.__struct_encode_fields__, strict=True)

@@ -1,4 +1,4 @@
-"""Text: foreign text made harmless and short, and words for people."""
+"""Text of others, made harmless and short, and text for people."""
 
 import asyncio
 import codecs
@@ -158,7 +158,7 @@ def format_local_time(at: float, form: str = "%Y-%m-%d %H:%M:%S") -> str:
 
 _MAX_COMPARED_CHARS = 80  # of the name that was found
 _MIN_PREFIX_CHARS = 4  # letters of a name that are enough to know it by
-_MAX_LISTED_NAMES = 30  # names; more would hide what was said before them
+_MAX_LISTED_NAMES = 30  # names; more would hide the text before them
 
 
 def closest(found: object, known: Iterable[str]) -> str:
@@ -214,7 +214,7 @@ def _limit(found: int, known: int) -> int:
 def _distance(one: str, other: str, limit: int) -> int:
     """Count the letters to add, leave out, change or swap with their neighbour to get the other name.
 
-    Any number above the limit where it is above that: most names are given up after a few letters.
+    The result is any number above the limit if it is above that: most names differ after a few letters.
     """
     if not limit or abs(len(one) - len(other)) > limit:
         return 0 if one == other else limit + 1

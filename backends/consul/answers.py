@@ -145,7 +145,7 @@ def _describe_failure(error: Exception, message: str, settings: ConsulSettings) 
     if settings.scheme == "https" and isinstance(
         error, ssl.SSLError | httpx.NetworkError | httpx.ProtocolError
     ):
-        # An agent that refuses who asks says so after its own handshake, or only closes the connection.
+        # An agent that refuses the client says so after its own handshake, or only closes the connection.
         hint = "does it trust client_cert?" if settings.client_cert else "does it want a client_cert?"
         return f"{where} has ended the connection: {message}; {hint}"
     return f"{where}: {message}"

@@ -211,7 +211,9 @@ class Consul:
         try:
             result = await call(api)
             ok = True
-            if WIRE.isEnabledFor(logging.DEBUG):  # of thousands of instances it takes as long as reading them
+            if WIRE.isEnabledFor(
+                logging.DEBUG
+            ):  # for thousands of instances it takes as long as reading them
                 reply = f"{result!r:.200}"
             return result
         except passing:

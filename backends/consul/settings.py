@@ -18,9 +18,9 @@ TOKEN_ENV = "CONSUL_HTTP_TOKEN"  # noqa: S105 - the name of a variable, and Cons
 
 
 class ConsulSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """One agent. `token_env`, `token_file` or `token_command` says where the token is.
+    """How one agent is reached. `token_env`, `token_file` or `token_command` says where the token is.
 
-    So does the key with which what Rolldeck writes there is signed: `signing_key_env`, ...
+    `signing_key_env` and its like say where the key is that signs what Rolldeck writes there.
 
     Attributes:
         address: the address of the agent's HTTP API.
@@ -28,7 +28,7 @@ class ConsulSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
         datacenter: empty for the agent's own.
         namespace: a namespace of Consul Enterprise; sent only when it is given.
         ca_file: trusted instead of the system's.
-        client_cert, client_key: files in PEM, for an agent that wants to know who asks.
+        client_cert, client_key: files in PEM, for an agent that verifies its clients.
         timeout: seconds for one answer; a blocking query may last as much longer as it waits.
         on_unavailable: what a rollout does while Consul does not answer: HAProxy and the nodes are what
             counts, so it goes on as long as its lock allows, or it pauses.

@@ -1,4 +1,4 @@
-"""py-consul over httpx: its API, natively asynchronous. Slow to import (it brings `requests`): do it late.
+"""py-consul over httpx: its API, natively asynchronous. Its import is slow, as it brings `requests`.
 
 py-consul's methods build the request and hand it to `http`, whose result they return: a coroutine here.
 """
@@ -92,9 +92,9 @@ class Http(consul.base.HTTPClient):  # type: ignore[misc]
 
 
 class _Undecoded:
-    """What py-consul's `Health` takes for its client: it asks the same, and gets the index and the bytes.
+    """A client for py-consul's `Health`, which requests the same and returns the index and the bytes.
 
-    Of thousands of instances json.loads makes everything into objects, and stalls the event loop meanwhile.
+    json.loads would make objects of everything in thousands of instances, and stall the event loop meanwhile.
     """
 
     def __init__(self, api: "Api") -> None:

@@ -43,7 +43,7 @@ def ready(ref: ServerRef) -> str:
 def prove(ref: ServerRef) -> str:
     """Leave maintenance safely: checks run, and only they can bring the server up again.
 
-    Never for a server without checks, which would stay down; a tracking server refuses it.
+    It is not for a server without checks, which would stay down, and a tracking server refuses it.
     """
     return SEPARATOR.join((drain(ref), f"set server {_path(ref)} health down"))
 

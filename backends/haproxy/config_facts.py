@@ -14,7 +14,7 @@ from backends.text import decode, shorten
 MAX_BYTES = 16 * 1024 * 1024  # of all files together
 MAX_LINES = 500_000  # likewise
 MAX_FILES = 256
-_MAX_PROBLEM = 400  # characters; paths and what is said of them come from elsewhere
+_MAX_PROBLEM = 400  # characters; the paths and their errors come from another machine
 
 ReadFile = Callable[[str, int], Awaitable[str]]
 """Reads a regular text file, by its path, of at most so many bytes; raises OSError or BackendError."""

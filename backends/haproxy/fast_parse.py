@@ -1,7 +1,7 @@
-"""The fast way from replies to servers: columns, from which each `Server` is built on access.
+"""A fast parser of replies, which keeps columns and builds each `Server` from them on access.
 
 A poll of ten thousand servers changes all of them, but nobody sees more than a screenful. What is
-read here means the same as in `parse` and `join`; what is odd in any way is left to them.
+read here means the same as in `parse` and `join`; they read what is unusual in any way.
 """
 
 from collections.abc import Sequence

@@ -28,7 +28,7 @@ def join(
     """Join both replies by (proxy id, server id): names may repeat.
 
     Raises:
-        UnreadableReply: they do not speak of the same servers, as when one was added in between.
+        UnreadableReply: they do not list the same servers, as when one was added in between.
     """
     backends = tuple(build_backend(instance, row) for row in stat if row["type"] == BACKEND_ROW)
     rows = {(row["iid"], row["sid"]): row for row in stat if row["type"] == SERVER_ROW}

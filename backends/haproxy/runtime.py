@@ -1,4 +1,4 @@
-"""The Runtime API of one HAProxy: reads, writes and the judgement of each reply."""
+"""The Runtime API of one HAProxy: reads, writes, and a check of each reply."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -115,7 +115,7 @@ class Runtime:
     ) -> tuple[tuple[Backend, ...], Sequence[Server]]:
         if (fast := fast_join(self._name, stats, states)) is not None:
             return fast
-        # The slow way knows everything that may be said, and what to say about everything else.
+        # The slow parsers read every reply, and report what they do not understand.
         state = [row for text in states for row in parse.parse_servers_state(self._name, text)]
         stat = [row for text in stats for row in parse.parse_stat(self._name, text)]
         return join(self._name, stat, state)

@@ -56,10 +56,10 @@ def find_empty_among(lines: Sequence[Line]) -> frozenset[int]:
 def find_empty_slots(out: Mapping[int, Line], all_lines: Callable[[], Iterable[Line]]) -> frozenset[int]:
     """Return which of these lines are empty slots.
 
-    A line of its own is none, whatever its state: it is a server that name resolution, or somebody, keeps
-    out. Only several lines of one backend that are filled from the same source are slots. It is one by itself
-    where the configuration has it disabled and it has never had an address of a server: none at all, or one
-    of this machine while the others of its backend are on other machines.
+    A single line is no slot, whatever its state: it is a server that name resolution, or somebody, keeps out.
+    Only several lines of one backend that are filled from the same source are slots. A single line is one
+    only where the configuration has it disabled and it has never had an address of a server: none at all, or
+    one of this machine while the others of its backend are on other machines.
 
     Args:
         out: the lines that `may_be_empty`, by any number.

@@ -1,4 +1,4 @@
-"""Health over HTTP: the settings, and what is made of a reply. `fetch` gets the reply."""
+"""Health over HTTP: the settings, and how a reply is judged. `Fetch` gets the reply."""
 
 import http
 import re
@@ -26,7 +26,7 @@ class HttpHealth(HealthKind, kw_only=True, frozen=True, tag="http"):
 
     Attributes:
         url: template, such as ``http://{address}:{port}/health``.
-        check_from: who asks: `console` from here, `node` with its own curl.
+        check_from: where the request is sent: `console` from here, `node` by its own curl.
         status: expected status, or several.
         body: regular expression that has to be found in the body.
         json: expected values by their dotted path, such as ``{"components.db.status" = "UP"}``.
@@ -37,7 +37,7 @@ class HttpHealth(HealthKind, kw_only=True, frozen=True, tag="http"):
         headers: sent along; not for secrets.
         follow_redirects: up to five; without it a redirect is a status like any other.
         verify_tls: False accepts any certificate.
-        ca_file: certificates to trust instead of the system's; on the machine that asks.
+        ca_file: certificates to trust instead of the system's; on the machine that sends the request.
         username: for basic authentication; without it a password is sent as a bearer token.
         password_env, password_file, password_command: where the password is; at most one.
     """

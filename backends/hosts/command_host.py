@@ -45,7 +45,7 @@ if test -e "$1" && ! test -f "$1"; then echo "$1: not a regular file" >&2; exit 
 exec timeout "$3" head -c "$2" -- "$1"
 """
 
-# Said in words, because exit status 1 is also what sudo or docker give when they fail themselves.
+# The answer is a word, because exit status 1 is also what sudo or docker give when they fail themselves.
 # A zombie is gone: it holds no file and no port. So is a thread of the kernel, which has no memory of its
 # own: when the manager that says a process id is in a container, that number here is often one of those.
 # Where /proc hides other people's processes, signal 0 distinguishes "not there" from "not yours".
@@ -217,7 +217,7 @@ class CommandHost(ABC):
         """See `backends.protocols.Host.read_file`."""
         command = Command(("sh", "-c", _READ, "sh", path, str(most_bytes + 1), str(READ_FILE_TIMEOUT_S)))
         with redacted():
-            room = max(most_bytes + 1, self._max_output)  # of what it says on standard error, too
+            room = max(most_bytes + 1, self._max_output)  # of its standard error, too
             result = await self._run(
                 command, 2.0 * READ_FILE_TIMEOUT_S, track=False, record=False, limit=room
             )

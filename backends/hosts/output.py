@@ -1,4 +1,4 @@
-"""What a running command says and how it ends, whatever carries it."""
+"""The output and the end of a running command, whether it runs over SSH or on this machine."""
 
 import asyncio
 import re
@@ -18,7 +18,7 @@ TRACKER = ("sh", "-c", _TELL, "sh")
 
 
 class Capture:
-    """Takes output as it comes, keeps the first `limit` bytes of each stream, never holds it up.
+    """Keeps the first `limit` bytes of each output stream, and takes the rest, so that nothing waits for it.
 
     Attributes:
         exit_status: 0-255; death by signal n is 128 + n, as in a shell. None until it is known.
@@ -85,7 +85,7 @@ class Capture:
             self._closed.set()
 
     async def finished(self) -> None:
-        """Wait until it has ended, and its output too.
+        """Wait until the command and its output have ended.
 
         A command may leave a daemon behind that keeps its output open for ever: once the exit
         status is known, silence is the end.
@@ -101,7 +101,7 @@ class Capture:
                     return
 
     async def wait_for_pid(self) -> None:
-        """Wait until it has said its process id."""
+        """Wait until the command has printed its process id."""
         await self._pid_known.wait()
 
     def _look_for_pid(self, stream: bytearray) -> None:

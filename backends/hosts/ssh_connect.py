@@ -1,4 +1,4 @@
-"""Opening an SSH connection: configuration, jumps, host keys, login, and why when it fails.
+"""Opening an SSH connection: configuration, jumps, host keys, login, and the reason when it fails.
 
 Imports asyncssh, so it is itself imported late.
 """

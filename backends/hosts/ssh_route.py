@@ -76,8 +76,8 @@ def resolve(hop: Hop, settings: "SshSettings", identity: str = "") -> Route:
     """Read the ssh configuration for this host. Blocking.
 
     Nothing is run for a host, user or port that is not inert: asyncssh puts them into the ProxyCommand while
-    it reads the configuration. The configuration itself is the operator's and is trusted; that it is theirs
-    is looked at.
+    it reads the configuration. The configuration itself is the operator's and is trusted, once its
+    owner has been checked.
 
     Raises:
         Untrusted: others may write the configuration.

@@ -1,6 +1,6 @@
 """The version on a node's disk: one query for each way to install.
 
-"Not installed" (None) is only said where the evidence is certain, such as the package manager's own
+"Not installed" (None) is only returned where the evidence is certain, such as the package manager's own
 words; everything else that is not a version is UnreadableReply, and never a pass.
 """
 

@@ -27,7 +27,7 @@ _NAMED = 20  # of the names that there are, in an error
 
 @dataclass(frozen=True, slots=True)
 class InventoryFile:
-    """What an inventory says.
+    """The nodes that an inventory has.
 
     Attributes:
         file: where it stands, for errors.
@@ -259,7 +259,7 @@ def _loader() -> Any:
     import yaml
 
     class Loader(_safe_loader()):  # type: ignore[misc]
-        """The safe one, that says which key stands twice: PyYAML drops the first of them."""
+        """The safe loader, which also refuses a key that stands twice: PyYAML drops the first one."""
 
         def flatten_mapping(self, node: yaml.MappingNode) -> None:
             keys: set[object] = set()

@@ -250,7 +250,7 @@ class InspectedState(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 def state_of(state: InspectedState, *, unpause: str = "", waits: bool = True) -> ServiceState:
-    """Judge it.
+    """Return the state of a service from what `inspect` shows.
 
     A container that ended by itself with an error has `FAILED`: exit statuses from 128 on are
     signals, which is how a stop ends an application that does not exit with 0. One that runs, and whose

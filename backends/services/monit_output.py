@@ -118,7 +118,7 @@ def _build_status(fields: dict[str, str]) -> MonitStatus:
 
 
 def state_of(target: str, status: MonitStatus, monitor: str = "monit monitor") -> ServiceState:
-    """Judge it; `monitor` is the command that makes Monit watch the service again.
+    """Return the state of a service; `monitor` is the command that makes Monit watch it again.
 
     For a service that is "Not monitored" `monit stop` is accepted and does nothing, process or not.
 

@@ -119,7 +119,7 @@ def unit_caveats(properties: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def state_of(properties: Mapping[str, str]) -> ServiceState:
-    """Judge the properties of a unit whose `ActiveState` is known."""
+    """Return the state of a unit whose `ActiveState` is known."""
     activity = ACTIVITIES[properties["ActiveState"]]
     retrying = properties["ActiveState"] == "activating" and properties.get("SubState", "").startswith(
         "auto-restart"
@@ -149,7 +149,7 @@ def _describe_state(properties: Mapping[str, str]) -> str:
 
 
 Properties = Mapping[str, tuple[str, ...]]
-"""Of one unit, by name; a property may be there several times."""
+"""The properties of one unit, by their names; each may be there several times."""
 
 RELATED_PROPERTIES = ("Id", "ActiveState", "Listen")
 

@@ -4,7 +4,7 @@ Taken: `ansible_host`, `ansible_port`, `ansible_user`, their old names with `ans
 `ansible_connection`; and for what Ansible has no word, `rolldeck_address` (the application's, where SSH goes
 another way), `rolldeck_port` and `rolldeck_servers` (names in HAProxy). Templates in them may name variables
 of the host, and nothing more. How to log in and to become root
-(keys, jumps, sudo) is said in the configuration, not here.
+(keys, jumps, sudo) stands in the configuration, not here.
 """
 
 import re

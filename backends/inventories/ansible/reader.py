@@ -125,7 +125,7 @@ _answers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Request, _Answer]] =
 
 
 async def _list(source: Source, timeout_s: float) -> AnsibleListing:
-    """Run `ansible-inventory`, unless it has said so already: it takes half a second of a processor and more.
+    """Run `ansible-inventory`, unless its last listing still holds: it takes half a second of CPU time.
 
     A static inventory is read again when a file has changed, another one after `_REUSE_S`.
     """

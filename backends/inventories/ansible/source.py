@@ -44,7 +44,7 @@ class VariableFiles:
         return self._of("host_vars", name)
 
     def check(self, groups: Iterable[str], hosts: Iterable[str]) -> bool:
-        """Check that nobody may write the files of these who may not write an inventory.
+        """Check that only those may write the files of these hosts and groups who may write an inventory.
 
         Returns:
             Whether one of the files is encrypted as a whole.
@@ -152,7 +152,7 @@ class Source:
 
 
 def inspect_source(program: str, path: Path, folder: Path, file: str, key: str, writers: Writers) -> Source:
-    """Look at an inventory before Ansible does: at who may write it, and what it is.
+    """Check who may write an inventory, and what it is, before Ansible reads it.
 
     A program, or settings of a plugin, has commands run: it may be written by nobody who may not write the
     configuration. A static one says only where commands run, and Ansible is told to read it as nothing else.
