@@ -22,7 +22,7 @@ from orchestrator.events.text import event_fields
 from orchestrator.planning.application import Amount, Policy
 from orchestrator.planning.findings import PreflightFailed
 from orchestrator.planning.plan import Plan, failed_versions_text
-from orchestrator.session.adoption import broken_first, name_published
+from orchestrator.session.adoption import add_published_finding, break_lock_first
 from orchestrator.session.proposal import Proposal, agree_within_request
 from orchestrator.session.session import Session
 
@@ -142,7 +142,7 @@ async def make_plan(
     changes: dict[str, object] = {} if serial is None else {"serial": serial}
     async with open_session(config, app) as session:
         made = await session.plan(version, limit=limit, force_ready=ready, changes=changes)
-        return await name_published(session, made)
+        return await add_published_finding(session, made)
 
 
 async def _agree(prompts: Prompts, options: RunOptions, now: Plan, differences: Sequence[Difference]) -> bool:
@@ -189,7 +189,7 @@ def run_recovery(
     async def go() -> int:
         async with open_session(config, name) as session, stop_on_signals(session):
             await session.work_log.ensure_unlocked(options.break_lock)
-            async with broken_first(session, "recovery", break_lock=options.break_lock, trusted=trusted):
+            async with break_lock_first(session, "recovery", break_lock=options.break_lock, trusted=trusted):
                 proposal = await plan(session)
                 if proposal is None:
                     return ExitCode.HEALTHY

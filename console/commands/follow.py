@@ -46,7 +46,7 @@ async def _follow(subscriber: RolloutSubscriber, app: str, as_json: bool) -> int
     state = RolloutState()
     progress = Progress(state)
     last_seq, published, doubt = 0, None, ""
-    async for update in subscriber.live():
+    async for update in subscriber.follow():
         if update.doubt:
             if update.doubt != doubt:  # once, and not with every update
                 say(f"{paint('!', 'warn')} key {clean(subscriber.key)} is ignored: {clean(update.doubt)}")
@@ -100,7 +100,7 @@ def control(config_file: str | None, app: str, what: ControlAction, subject: str
 
     async def go() -> int:
         async with _open_subscriber(config, app) as subscriber:
-            published = await subscriber.look()
+            published = await subscriber.read()
             if published is None or not published.held or published.doubt:
                 why = (
                     f": key {subscriber.key} is ignored: {published.doubt}"
@@ -109,9 +109,9 @@ def control(config_file: str | None, app: str, what: ControlAction, subject: str
                 )
                 say(f"no rollout of {app} is running{clean(why)}")
                 return ExitCode.REFUSED
-            key = await subscriber.ask(published, what, current_operator("terminal"), subject)
+            key = await subscriber.send_request(published, what, current_operator("terminal"), subject)
             for _ in range(int(ACCEPT_TIMEOUT_S * 5)):
-                if await subscriber.taken(key):
+                if await subscriber.is_taken(key):
                     result(f"accepted by {clean(published.header.who)}")
                     if what == "abort":
                         say(

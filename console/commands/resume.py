@@ -9,7 +9,7 @@ from console.terminal.output import clean, on_terminal, paint, result, say
 from console.terminal.progress import Prompts
 from orchestrator.session.adoption import find_offer, take_over
 from orchestrator.session.proposal import Proposal
-from orchestrator.session.recovery import plan_resume, words
+from orchestrator.session.recovery import describe_unfinished, plan_resume
 from orchestrator.session.session import Session
 
 
@@ -47,7 +47,7 @@ def resume(
     async def plan(session: Session) -> Proposal | None:
         await _take_over(session, options, trust_published)
         for unfinished in session.work_log.unfinished_nodes().values():
-            say(clean(words(unfinished)))
+            say(clean(describe_unfinished(unfinished)))
         found = await plan_resume(session, trusted=trust_published)
         if found is None:
             result(f"{session.application.name}: nothing to resume")

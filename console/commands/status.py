@@ -56,7 +56,7 @@ async def _status(config: Config, names: Sequence[str], as_json: bool) -> int:
                 balancers = adapters.balancers(await config.find_haproxy(name, consul))
                 journal = journal_path(config.journal.path)
                 reader = StatusReader(config, name, journal, consul, adapters, balancers, disks)
-                answers = await reader.look()
+                answers = await reader.read_balancers()
                 # Before empty slots are left out: a server that has gone explains some errors.
                 unattributed_errors = _find_unattributed(answers)
                 answers = await reader.without_empty_slots(answers)

@@ -16,7 +16,7 @@ from console.terminal.output import on_terminal
 from console.terminal.rollout_text import EXIT_CODES
 from orchestrator.planning.application import Amount
 from orchestrator.planning.findings import Severity
-from orchestrator.session.adoption import broken_first
+from orchestrator.session.adoption import break_lock_first
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def upgrade(config_file: str | None, /, app: str, version: str, **given: Any) ->
                 yes=options.yes, terminal=terminal, as_json=options.as_json, break_lock=options.break_lock
             )
             what = f"upgrade to {version}"
-            async with broken_first(session, what, break_lock=options.break_lock, trusted=False):
+            async with break_lock_first(session, what, break_lock=options.break_lock, trusted=False):
                 proposal = await session.propose(
                     version,
                     limit=options.limit,

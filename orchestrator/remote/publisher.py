@@ -39,10 +39,10 @@ def requests_key(prefix: str, app: str) -> str:
     return f"{prefix}/{app}/requests/"
 
 
-async def ask(
+async def send_request(
     consul: Consul, prefix: str, app: str, request: ControlRequest, signer: Signer | None = None
 ) -> str:
-    """Leave a request; returns its key, which is gone once it was taken. Raises BackendError."""
+    """Send a request; returns its key, which is gone once it was accepted. Raises BackendError."""
     key = f"{requests_key(prefix, app)}{request.at:.3f}-{request.nonce[:8]}"
     value = msgspec.json.encode(request)
     await consul.put(key, value if signer is None else signer.sign("request", value))

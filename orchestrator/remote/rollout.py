@@ -18,7 +18,7 @@ from orchestrator.live.versions import VersionTracker
 from orchestrator.remote.checks import apply
 from orchestrator.remote.control_requests import ControlAction, ControlRequest
 from orchestrator.remote.payload import read_publication
-from orchestrator.remote.publisher import ask, rollout_key
+from orchestrator.remote.publisher import rollout_key, send_request
 from orchestrator.remote.takeover import RolloutHeader
 
 BLOCKING_WAIT_S = 30.0  # seconds for which a query may block
@@ -77,21 +77,21 @@ class RolloutSubscriber:
         self._newest = (0, 0)  # fence and number of the newest state that was verified
         self._known: dict[int, Record] = {}  # records that were checked
 
-    async def look(self) -> PublishedRollout | None:
-        """Once; None when none was ever published."""
+    async def read(self) -> PublishedRollout | None:
+        """Read the last rollout that was published; None if there never was one."""
         return (await self._look(0))[1]
 
-    async def looks(self) -> AsyncIterator[PublishedRollout]:
-        """First as it is, and again whenever something has happened; also in the rollouts that follow."""
+    async def follow_all(self) -> AsyncIterator[PublishedRollout]:
+        """Yield the state now and after each change, also of later rollouts."""
         index = 0
         while True:
             index, seen = await self._look(index)
             if seen is not None:  # otherwise none was ever published; the next query blocks until one is
                 yield seen
 
-    async def live(self) -> AsyncIterator[PublishedRollout]:
-        """The same of one rollout: ends with it, or with its lock. What has a doubt ends nothing."""
-        async for seen in self.looks():
+    async def follow(self) -> AsyncIterator[PublishedRollout]:
+        """Yield the states of one rollout until it ends or loses its lock; an ignored state ends nothing."""
+        async for seen in self.follow_all():
             yield seen
             if not seen.doubt and (seen.ended is not None or not seen.held):
                 return
@@ -103,8 +103,10 @@ class RolloutSubscriber:
         except ValueError as error:
             raise UnreadableReply("consul", f"key {self.key}: {error}") from None
 
-    async def ask(self, seen: PublishedRollout, what: ControlAction, actor: Actor, subject: str = "") -> str:
-        """Leave a request to the rollout that was seen; see `orchestrator.remote.publisher.ask`."""
+    async def send_request(
+        self, seen: PublishedRollout, what: ControlAction, actor: Actor, subject: str = ""
+    ) -> str:
+        """Send a request to this rollout; see `orchestrator.remote.publisher.send_request`."""
         request = ControlRequest(
             what=what,
             who=actor.name,
@@ -115,14 +117,14 @@ class RolloutSubscriber:
             nonce=secrets.token_hex(8),
             at=time.time(),
         )
-        return await ask(self._consul, self._prefix, self._app, request, self._signer)
+        return await send_request(self._consul, self._prefix, self._app, request, self._signer)
 
     async def withdraw(self, key: str) -> None:
         """Delete a request."""
         await self._consul.delete(key)
 
-    async def taken(self, key: str) -> bool:
-        """Whether a request was taken."""
+    async def is_taken(self, key: str) -> bool:
+        """Return whether a request was accepted."""
         return (await self._consul.get(key))[1] is None
 
     async def _look(self, index: int) -> tuple[int, PublishedRollout | None]:
@@ -194,7 +196,7 @@ class RemoteRollout:
         """Follow what is published until cancelled."""
         while True:
             try:
-                async for seen in self._following.looks():
+                async for seen in self._following.follow_all():
                     self._take(seen)
             except BackendError as error:
                 self.problem = error.problem
@@ -215,7 +217,7 @@ class RemoteRollout:
                 self._versions.learn(record, self.state.version)
         self.seen, self.problem = seen, ""
 
-    async def ask(self, what: ControlAction) -> None:
-        """Leave a request. Raises BackendError."""
+    async def send_request(self, what: ControlAction) -> None:
+        """Send a request to the rollout that is followed. Raises BackendError."""
         if self.seen is not None:
-            await self._following.ask(self.seen, what, self._actor)
+            await self._following.send_request(self.seen, what, self._actor)

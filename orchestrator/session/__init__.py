@@ -1,1 +1,1 @@
-"""One application being worked on: what front ends drive and show."""
+"""The session: one application with all that work on it needs; front ends drive and show it."""

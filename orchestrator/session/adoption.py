@@ -1,4 +1,4 @@
-"""A rollout that another machine has left: its nodes are named, and it is taken over."""
+"""A rollout that another machine has left unfinished: it is named in plans, and taken over."""
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -20,7 +20,7 @@ from orchestrator.session.work_log import WorkLog
 
 
 class OpenApplication(Protocol):
-    """Of a session, what is needed to see and to take over what somebody has left."""
+    """The parts of a session that are needed to find and take over a rollout of another machine."""
 
     @property
     def application(self) -> Application: ...
@@ -37,11 +37,11 @@ class OpenApplication(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """Something to take over.
+    """A rollout of another machine that could be taken over.
 
     Attributes:
-        seen: as it is published.
-        key: under which, in Consul.
+        seen: its published state.
+        key: of the rollout in Consul.
     """
 
     seen: PublishedRollout
@@ -49,12 +49,12 @@ class Offer:
 
     @property
     def ignored(self) -> bool:
-        """There is a key to tell, and this is not vouched for: it is as if it were not there."""
+        """Whether it is not verified although there is a key to verify it with; it is left out then."""
         return bool(self.seen.doubt)
 
     @property
     def reason(self) -> str:
-        """Why somebody has to say that it is to be believed, in words; empty when it is verified."""
+        """Why an operator has to say that it can be trusted; empty if it is verified."""
         if self.seen.doubt:
             return f"key {self.key} in Consul is ignored: {self.seen.doubt}"
         if self.seen.verified:
@@ -67,7 +67,7 @@ class Offer:
 
     @property
     def refusal(self) -> Unauthenticated:
-        """Says how it can be taken over, or be left."""
+        """The error that says how to take it over, or how to discard it."""
         return Unauthenticated(
             f"found {self.words}, and {self.reason}; --trust-published, besides --yes, takes it over;"
             " if it is not genuine, delete that key"
@@ -75,18 +75,18 @@ class Offer:
 
 
 async def find_offer(session: OpenApplication, *, break_lock: bool = False) -> Offer | None:
-    """What somebody has left on another machine, where that can be seen; None when nothing is new here.
+    """Return what another machine has left unfinished; None if nothing is new, or none can be seen.
 
-    While somebody has the lock it is theirs, and nothing that was left; unless that lock is to be broken.
+    While somebody else holds the lock, the rollout is theirs, unless that lock is to be broken.
 
     Raises:
-        BackendError: Consul could not be asked, or has there what nobody honest has written.
-        JournalError: what is known here cannot be read.
+        BackendError: Consul could not be asked, or has something there that is no rollout.
+        JournalError: the journal cannot be read.
     """
     work_log, following = session.work_log, session.published
     if following is None or (not break_lock and await work_log.holder() is not None):
         return None
-    seen = await following.look()
+    seen = await following.read()
     if seen is None or work_log.knows(seen.header, seen.records) or (seen.healthy and not seen.doubt):
         return None
     if seen.verified and seen.header.fence < (newest := work_log.newest_fence()):
@@ -96,23 +96,23 @@ async def find_offer(session: OpenApplication, *, break_lock: bool = False) -> O
 
 
 @asynccontextmanager
-async def broken_first(
+async def break_lock_first(
     session: OpenApplication, what: str, *, break_lock: bool, trusted: bool
 ) -> AsyncIterator[None]:
-    """Have the lock already while a plan is made, where that has to know what its holder has left.
+    """Hold the lock while the plan is made, if a lock is to be broken and its holder has left something.
 
-    A holder on another machine leaves that in Consul. It is whole, and can be taken over, only once they do
-    nothing more; without it their drain would be taken for what was there before.
+    A holder on another machine leaves its rollout in Consul. That is complete, and can be taken over, only
+    once they have stopped; without it, their drain would be mistaken for the original state.
 
     Args:
         session: works on the application.
         what: is done under the lock.
-        break_lock: somebody has said that it is to be broken.
-        trusted: what they have left is taken over whoever vouches for it.
+        break_lock: whether the operator has asked to break the lock.
+        trusted: whether an unverified rollout is taken over too.
 
     Raises:
         Locked: somebody else was quicker.
-        JournalError: what is known here cannot be read.
+        JournalError: the journal cannot be read.
     """
     async with AsyncExitStack() as lock:
         offer: Offer | None = None
@@ -128,8 +128,8 @@ def take_over(session: OpenApplication, offer: Offer) -> bool:
     """Write it into our journal; returns whether it was new there.
 
     Raises:
-        UnreadableReply: it could not be read there afterwards.
-        JournalError: it could not be written down.
+        UnreadableReply: it could not be read from there afterwards.
+        JournalError: it could not be written.
     """
     seen = offer.seen
     try:
@@ -140,10 +140,10 @@ def take_over(session: OpenApplication, offer: Offer) -> bool:
 
 
 async def take_over_again(session: OpenApplication, *, trusted: bool) -> None:
-    """Under the lock: whoever had it before may have left something since.
+    """Take over what the previous holder of the lock may have left meanwhile; called under the lock.
 
     Raises:
-        Unauthenticated: nobody vouches for that, and it is not `trusted`.
+        Unauthenticated: it is not verified, and `trusted` is not set.
         BackendError, JournalError: see `find_offer`, `take_over`.
     """
     offer = await find_offer(session)
@@ -157,16 +157,16 @@ async def take_over_again(session: OpenApplication, *, trusted: bool) -> None:
 Make = Callable[[], Awaitable[Plan]]
 
 
-async def heed_published(session: OpenApplication, make: Make, *, break_lock: bool = False) -> Plan:
-    """A plan in which what was published has its place.
+async def plan_with_published(session: OpenApplication, make: Make, *, break_lock: bool = False) -> Plan:
+    """Return a plan that takes the published rollout of another machine into account.
 
-    What is vouched for is taken over first, where it matters. What nobody vouches for is not believed, and
-    what is there is not believed either: such a node is an error until somebody has decided about it.
+    A verified rollout is taken over first, if it matters. With an unverified one, neither its data nor the
+    state of its nodes can be trusted: such a node is an error until an operator has decided about it.
 
     Args:
         session: works on the application.
-        make: plans it.
-        break_lock: what somebody who still has the lock has left counts, too: they are about to lose it.
+        make: makes the plan.
+        break_lock: whether a rollout whose lock is still held counts, too, since it is about to be broken.
 
     Raises:
         JournalError: it could not be taken over.
@@ -184,10 +184,10 @@ async def heed_published(session: OpenApplication, make: Make, *, break_lock: bo
     return plan
 
 
-async def name_published(session: OpenApplication, plan: Plan) -> Plan:
-    """A plan that is only looked at, with what was published and not finished as one finding more.
+async def add_published_finding(session: OpenApplication, plan: Plan) -> Plan:
+    """Add a finding on the unfinished rollout of another machine to a plan that is only shown.
 
-    Nothing is taken over. An upgrade would not start while nobody has decided about nodes that were left.
+    Nothing is taken over. An upgrade would not start before an operator has decided about its nodes.
     """
     offer, unseen = await _find(session)
     if offer is None:
@@ -204,7 +204,7 @@ async def name_published(session: OpenApplication, plan: Plan) -> Plan:
 
 
 async def _find(session: OpenApplication, *, break_lock: bool = False) -> tuple[Offer | None, str]:
-    """What was published and not finished; None when nothing counts, and why, if something was there."""
+    """Return the published, unfinished rollout; else None, with the reason if one is ignored."""
     try:
         offer = await find_offer(session, break_lock=break_lock)
     except BackendError as error:
@@ -215,11 +215,10 @@ async def _find(session: OpenApplication, *, break_lock: bool = False) -> tuple[
 
 
 async def _left(session: OpenApplication, plan: Plan, offer: Offer) -> list[str]:
-    """The nodes whose servers are not as they were before a rollout that has not finished with them.
+    """Return the nodes whose servers are not in their original state, and that the rollout has not finished.
 
-    Those are left out about which somebody has decided: with `--force-ready`, by hand since, or in our own
-    journal.
-    Others than those of the plan count too: what we publish replaces what Consul knows of them.
+    Nodes about which an operator has decided are left out: with `--force-ready`, by a manual change since, or
+    in our own journal. Nodes outside the plan count too: what we publish replaces what Consul has of them.
     """
     published = unfinished_originals(offer.seen.records)
     known = (
@@ -232,7 +231,8 @@ async def _left(session: OpenApplication, plan: Plan, offer: Offer) -> list[str]
         snapshots = await session.application.balancer_group.read_all()
     except BackendError:  # the plan says so
         return []
-    now = {each.ref: OriginalState.of(each) for seen in snapshots.values() for each in seen.servers}
+    servers = [server for snapshot in snapshots.values() for server in snapshot.servers]
+    now = {server.ref: OriginalState.of(server) for server in servers}
     return [
         name
         for name, originals in published.items()

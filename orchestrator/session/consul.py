@@ -1,4 +1,4 @@
-"""Consul while a session is open: whether it answers, and what others see of a rollout there."""
+"""Consul while a session is open: a monitor of Consul itself, and what is shared by it."""
 
 import asyncio
 import contextlib
@@ -27,16 +27,16 @@ from orchestrator.remote.rollout import RolloutSubscriber
 from orchestrator.remote.takeover import RolloutHeader
 from orchestrator.settings import LockSettings
 
-CONSUL_BACK = Actor(f"{ROLLDECK}, as Consul answers again", ROLLDECK.via)  # as who lets it go on
-CHECK_INTERVAL_S = 2.0  # seconds between two looks whether it answers: a blocking query would notice late
+CONSUL_BACK = Actor(f"{ROLLDECK}, as Consul answers again", ROLLDECK.via)  # the actor who resumes
+CHECK_INTERVAL_S = 2.0  # seconds between two checks of Consul; a blocking query would notice late
 
 
 @dataclass(frozen=True, slots=True)
 class ConsulStatus:
-    """Whether Consul answers.
+    """The state of Consul.
 
     Attributes:
-        age: seconds since it answered last.
+        age: seconds since its last answer.
         note: why it is stale, or what else there is to say; else empty.
     """
 
@@ -46,12 +46,12 @@ class ConsulStatus:
 
 
 class ConsulMonitor:
-    """Asks for the leader again and again.
+    """Checks whether Consul answers: it asks for the leader again and again.
 
     Args:
         consul: is asked.
         clock: the time.
-        pausing: of the session whose rollout is to pause while Consul does not answer; None: none is.
+        pausing: the activity whose rollout pauses while Consul does not answer; None to pause none.
     """
 
     def __init__(self, consul: Consul, clock: Clock, pausing: Activity | None = None) -> None:
@@ -63,11 +63,11 @@ class ConsulMonitor:
         self._judged: RolloutControl | None = None  # the rollout that was paused in this outage
 
     def silence(self) -> str:
-        """Why it does not answer; empty while it does."""
+        """Say why Consul does not answer; empty while it does."""
         return self._why
 
     def status(self, note: str = "") -> ConsulStatus:
-        """Whether it answers; with what else there is to say of it while it does."""
+        """Return the state of Consul, with a note for the time while it answers."""
         if not self._answered:
             return ConsulStatus("connecting", 0, self._why)
         state: Literal["stale", "live"] = "stale" if self._why else "live"
@@ -75,26 +75,26 @@ class ConsulMonitor:
         return ConsulStatus(state, age, self._why or note)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Check until cancelled."""
         while True:
             try:
                 await self._consul.leader()
                 self._answered, self._why = self._clock.monotonic(), ""
             except (BackendError, ConfigError) as error:
                 self._why = error.problem
-            except Exception as error:  # a defect must not leave an old answer there as a live one
+            except Exception as error:  # after a defect an old answer must not pass for a live one
                 self._why = f"internal error: {error!r}"
-            self._pause_or_go_on()
+            self._pause_or_resume()
             await self._clock.sleep(CHECK_INTERVAL_S)
 
-    def _pause_or_go_on(self) -> None:
-        """Once in an outage: whoever lets it go on decides for the rest of that.
+    def _pause_or_resume(self) -> None:
+        """Pause the rollout once in an outage: after a resume by an operator it goes on for the rest of it.
 
-        What somebody else has paused, or has wanted paused since, does not go on by itself.
+        A rollout that an operator has paused, before or since, is not resumed automatically.
         """
         pausing, judged = self._pausing, self._judged
         rollout = pausing.control if pausing is not None and pausing.is_rolling else None
-        with contextlib.suppress(Exception):  # a journal that cannot be written stops who works, not us
+        with contextlib.suppress(Exception):  # an unwritable journal stops the rollout, not this task
             if self._why and rollout is not None and rollout is not judged:
                 self._judged = rollout
                 if not rollout.paused:
@@ -106,15 +106,15 @@ class ConsulMonitor:
 
 
 class ConsulSharing:
-    """Of one application.
+    """What work on one application shares with other machines by Consul: lock, rollout and versions.
 
     Args:
         consul: is asked and written to.
-        settings: of it.
+        settings: of Consul.
         lock: whether work on the application excludes that of other machines.
         app: the application.
-        signer: signs what is written, and tells who is to be believed; see `ConsulSettings.signer`.
-        bus: carries what is shared.
+        signer: signs what is written, and verifies what is read; see `ConsulSettings.signer`.
+        bus: carries the events that are shared.
         clock: the time.
     """
 
@@ -137,13 +137,13 @@ class ConsulSharing:
         self._clock = clock
 
     def subscriber(self) -> RolloutSubscriber | None:
-        """Sees rollouts of other machines; None where they do not share their lock."""
+        """Return the reader of rollouts of other machines; None unless they share their lock."""
         if self._lock.kind != "consul":
             return None
         return RolloutSubscriber(self._consul, self._settings.prefix, self._app, self._signer)
 
     def lock(self, folder: Path) -> Lock:
-        """The lock of one piece of work; its file is in this folder."""
+        """Return the lock for one piece of work; its file is in this folder."""
         local = FileLock.of(folder, self._app)
         if self._lock.kind != "consul":
             return local
@@ -157,9 +157,9 @@ class ConsulSharing:
     async def share(
         self, lock: Lock, header: RolloutHeader, control: RolloutControl
     ) -> AsyncIterator[Published]:
-        """Others see a rollout, and may ask something of it, where they share its lock; and the versions.
+        """Publish the rollout if its lock is shared, take requests to it, and publish versions.
 
-        Yields what waits until others can see everything so far.
+        Yields a function that waits until others can see everything so far.
         """
         published: Published = already_published
         async with AsyncExitStack() as works:
@@ -172,7 +172,7 @@ class ConsulSharing:
                     return fill_plain(template, {"app": header.application, "node": node})
 
                 await self._consul.open()  # what is wrong with its settings shows before a node is touched
-                await works.enter_async_context(versions_told(self._consul, key, self._bus, lost))
+                await works.enter_async_context(publish_versions(self._consul, key, self._bus, lost))
             if isinstance(lock, LayeredLock) and isinstance(shared := lock.shared, ConsulLock):
                 publisher = RolloutPublisher(
                     self._consul,
@@ -187,21 +187,21 @@ class ConsulSharing:
             yield published
 
 
-RETRY_INTERVAL_S = 1.0  # seconds before Consul is asked again that could not be asked
-FINAL_PUBLISH_TIMEOUT_S = 5.0  # for what is left at the end
+RETRY_INTERVAL_S = 1.0  # seconds before another attempt after a failure
+FINAL_PUBLISH_TIMEOUT_S = 5.0  # seconds for the remaining versions at the end
 
 
 @asynccontextmanager
-async def versions_told(
+async def publish_versions(
     consul: Consul, key: Callable[[str], str], bus: EventBus, lost: Callable[[], str]
 ) -> AsyncIterator[None]:
-    """Within it, each node that is done is written. What Consul does not take stops nothing, and is told.
+    """Write the version of each node that is done to Consul. A failure stops nothing, and is reported.
 
     Args:
         consul: is written to.
         key: of a node; its value is the version.
         bus: carries which node is done.
-        lost: why somebody else may work on the nodes by now; then nothing is written any more.
+        lost: says why the lock was lost; then nothing is written any more. Empty while it is ours.
     """
     publisher = _VersionPublisher(consul, key, bus, lost)
     unsubscribe = bus.subscribe(publisher.keep)
@@ -225,7 +225,7 @@ async def versions_told(
 
 
 class _VersionPublisher:
-    """See `versions_told`."""
+    """Writes versions to Consul, see `publish_versions`."""
 
     def __init__(
         self, consul: Consul, key: Callable[[str], str], bus: EventBus, lost: Callable[[], str]
@@ -234,10 +234,10 @@ class _VersionPublisher:
         self._key = key
         self._bus = bus
         self._lost = lost
-        self._wanted: dict[str, str] = {}  # the version that each node is to have
+        self._wanted: dict[str, str] = {}  # the target version of each node
         self._waiting: dict[str, str] = {}  # what is not written yet, oldest first
         self._some_wait = asyncio.Event()
-        self._told = set[str]()  # the nodes of which somebody knows that they wait
+        self._reported = set[str]()  # nodes whose delay was reported
 
     def keep(self, record: Record) -> None:
         """Take note of a node that is done."""
@@ -249,14 +249,14 @@ class _VersionPublisher:
                 self._some_wait.set()
 
     async def write(self) -> bool:
-        """Write all that waits, oldest first; whether Consul has taken it."""
+        """Write all that waits, oldest first; returns whether Consul has accepted it."""
         while self._waiting and not self._lost():
             node, version = next(iter(self._waiting.items()))
             try:
                 await self._consul.put(self._key(node), version.encode())
             except RolldeckError as error:
-                if node not in self._told:
-                    self._told.add(node)
+                if node not in self._reported:
+                    self._reported.add(node)
                     text = f"its version is not written to Consul yet: {error}"
                     self._bus.emit(NodeNote(node=node, text=text))
                 return False

@@ -1,4 +1,4 @@
-"""Opens a session: one application with everything that work on it needs, as the settings say."""
+"""Opens a session: one application with everything that work on it needs, according to the settings."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -48,13 +48,13 @@ async def open_session(
         settings: of all applications.
         app: which application.
         actor: who works here.
-        journal: the file in which the work is written down; the locks are in a folder beside it.
-        bus: carries everything that happens; None: one of its own.
-        source: of the nodes; None: as the settings say.
+        journal: the journal's file; the locks are in a folder beside it.
+        bus: carries all events; None for a new one.
+        source: of the nodes; None for the one in the settings.
 
     Raises:
         ConfigError: no such application, or settings that do not fit together.
-        BackendError: Consul has to tell where things are, and could not be asked.
+        BackendError: Consul is needed for nodes or load balancers, and could not be asked.
     """
     own = settings.app(app)  # before Consul is asked
     keep_secret(settings.secret_variables())
@@ -142,7 +142,7 @@ def _application(
 
 
 def _asks_consul(settings: Settings, own: ApplicationSettings) -> bool:
-    """Whether anything of an application depends on Consul while it is worked on."""
+    """Return whether work on an application depends on Consul."""
     pauses = settings.consul is not None and settings.consul.on_unavailable == "pause"
     shares = settings.lock.kind == "consul"
     return needs_consul(own.inventory) or own.load_balancers is not None or pauses or shares
@@ -150,7 +150,7 @@ def _asks_consul(settings: Settings, own: ApplicationSettings) -> bool:
 
 @asynccontextmanager
 async def _working(works: Mapping[str, Callable[[], Awaitable[None]]], bus: EventBus) -> AsyncIterator[None]:
-    """Within it this work goes on, by its names for people."""
+    """Run these tasks, by their names for operators, while the block runs."""
 
     def report(text: str) -> None:
         bus.emit(NodeNote(node="", text=text))

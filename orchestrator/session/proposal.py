@@ -31,14 +31,14 @@ MAX_PLANS = 4  # that are made under the lock until two in a row are the same
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A plan, and what it takes to make it again.
+    """A plan, with what it takes to make it again.
 
     Attributes:
-        plan: is carried out when somebody agrees to it.
-        again: makes the same one from what is there then; None when there is nothing to do any more.
-        kind: how the journal calls it.
+        plan: what is carried out once an operator agrees.
+        again: plans the same from the state then; returns None when there is nothing left to do.
+        kind: of the rollout, for the journal.
         follows: the entry of the journal that it resumes or rolls back.
-        resumes: it goes on with that one.
+        resumes: whether it resumes that one.
     """
 
     plan: Plan
@@ -49,24 +49,24 @@ class Proposal:
 
 
 Agree = Callable[[Plan, Sequence[Difference]], Awaitable[bool]]
-"""Asked about a plan that has to be another one; whether it is to be carried out."""
+"""Called with a plan that differs from the previous one; returns whether to carry it out."""
 
 
 async def agree_within_request(plan: Plan, differences: Sequence[Difference]) -> bool:
-    """The answer where nobody is asked: yes, unless it goes beyond what was asked for."""
-    return not any(each.beyond for each in differences)
+    """Agree without asking an operator, unless the plan goes beyond the request."""
+    return not any(difference.beyond for difference in differences)
 
 
-async def look_again(
+async def check_plan_again(
     proposal: Proposal, agree: Agree = agree_within_request
 ) -> tuple[Proposal, list[Difference]]:
-    """Under the lock: plan again until nothing differs from the plan that was agreed to last.
+    """Plan again, under the lock, until nothing differs from the plan that was agreed to last.
 
     Returns:
-        What is to be carried out, and what was found to differ on the way.
+        What to carry out, and all differences that were found.
 
     Raises:
-        PlanChanged: a plan was not agreed to, or what is there does not hold still.
+        PlanChanged: a plan was not agreed to, or the state keeps changing.
         PreflightFailed: a plan has errors.
     """
     found: list[Difference] = []
@@ -95,11 +95,11 @@ def _compare(before: Proposal, now: Proposal) -> list[Difference]:
 
 
 def _words(differences: Sequence[Difference]) -> str:
-    return "; ".join(str(each) for each in differences)
+    return "; ".join(str(difference) for difference in differences)
 
 
 AgreeToChange = Callable[[Impact, Sequence[Difference]], Awaitable[Change | None]]
-"""Asked about a change that would do something else by now; the change to make, or None."""
+"""Called with a change whose impact differs by now; returns the change to make, or None."""
 
 
 class OpenSession(Protocol):
@@ -124,20 +124,20 @@ class OpenSession(Protocol):
 async def make_manual_change(
     session: OpenSession, change: Change, shown: Impact, agree: AgreeToChange, *, break_lock: bool = False
 ) -> tuple[Server, ...]:
-    """Make a change; see `manual_change.apply`.
+    """Make a manual change under the lock; see `manual_change.apply`.
 
     Args:
-        session: works on the application.
-        change: what is to be done.
-        shown: what it would do, as somebody was told before the lock was ours.
-        agree: is asked where it would do something else under the lock.
-        break_lock: take the lock away from whoever has it.
+        session: of the application.
+        change: the change to make.
+        shown: its impact as the operator has seen it, before we had the lock.
+        agree: is called when the impact is another one under the lock.
+        break_lock: break the lock if somebody else holds it.
 
     Raises:
         Locked, JournalError, PlanChanged: no changes made.
         RolldeckError: as `manual_change.apply` does.
     """
-    what = f"{change.action} {', '.join(each.name for each in change.nodes)}"
+    what = f"{change.action} {', '.join(node.name for node in change.nodes)}"
     async with session.work_log.locked(what, session.control, break_lock=break_lock):
         return await _make(session, await _check_again(session, change, shown, agree), what)
 
@@ -153,12 +153,11 @@ async def _check_again(session: OpenSession, change: Change, shown: Impact, agre
         if answer is None:
             break
         change, shown = answer, now
-    words = "; ".join(str(each) for each in found)
-    raise PlanChanged(f"the state has changed since it was shown: {words}")
+    raise PlanChanged(f"the state has changed since it was shown: {_words(found)}")
 
 
 async def _make(session: OpenSession, change: Change, what: str) -> tuple[Server, ...]:
-    names = [each.name for each in change.nodes]
+    names = [node.name for node in change.nodes]
     plan = {"action": change.action, "nodes": names, "weight": change.weight}
     async with session.work_log.begin("change", what, session.control, plan=plan):
         session.bus.emit(
@@ -182,6 +181,6 @@ async def _make(session: OpenSession, change: Change, what: str) -> tuple[Server
             error = str(failure)
             raise
         finally:
-            read = [f"{each.ref}: {each.admin_state} {format_health(each)}" for each in after]
+            read = [f"{server.ref}: {server.admin_state} {format_health(server)}" for server in after]
             session.bus.emit(ManualChangeFinished(nodes=names, servers=read, error=error))
     return after

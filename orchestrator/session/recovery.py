@@ -1,4 +1,4 @@
-"""After a rollout that did not end well: going on with it, or back to the versions before."""
+"""Recovery from a rollout that did not end healthy: it is resumed, or rolled back."""
 
 import glob
 from collections.abc import Collection
@@ -32,17 +32,17 @@ _ORDERS = {
 async def plan_resume(
     session: Session, nodes_at_plan_time: tuple[Node, ...] = (), *, trusted: bool = False
 ) -> tuple[Proposal, Entry] | None:
-    """The plan that finishes what is unfinished: the last rollout, or else nodes that older ones have left.
+    """Plan what is unfinished: the last rollout, or else nodes that older ones have left.
 
-    The batch sizes are those of that rollout, everything else is as the configuration says now.
+    The batch sizes are those of that rollout; everything else is as in the configuration now.
 
     Args:
         session: works on the application.
         nodes_at_plan_time: see `Session.plan`.
-        trusted: what others have published until the lock is ours is taken over whoever vouches for it.
+        trusted: whether an unverified rollout, published before we have the lock, is taken over too.
 
     Returns:
-        The plan and the rollout that it goes on with; None when there is nothing to finish.
+        The plan and the rollout that it resumes; None when there is nothing to finish.
 
     Raises:
         JournalError: the journal cannot be read.
@@ -56,7 +56,7 @@ async def plan_resume(
         changes = {"serial": planned.policy.serial}
     elif left:
         entry = next(iter(left.values())).entry
-        wanted = {name: each.target_version for name, each in left.items()}
+        wanted = {name: node.target_version for name, node in left.items()}
         names, changes = list(left), {}
     elif entry is not None:
         how = f"rolldeck upgrade {entry.application} {entry.version}"
@@ -97,7 +97,7 @@ class _Policy(msgspec.Struct):
 
 
 class _Planned(msgspec.Struct):
-    """What counts of the plan of a rollout, as it stands in the journal."""
+    """The parts of a rollout's plan in the journal that are read here."""
 
     nodes: list[_Node]
     batches: list[list[str]]
@@ -105,7 +105,7 @@ class _Planned(msgspec.Struct):
 
 
 def _planned(entry: Entry) -> _Planned | None:
-    """None where somebody has made something else of it."""
+    """Return the plan of an entry; None if it cannot be read."""
     try:
         planned = msgspec.convert(entry.plan, _Planned)
         Policy(serial=planned.policy.serial)
@@ -121,19 +121,19 @@ async def plan_rollback(
     version: str = "",
     nodes_at_plan_time: tuple[Node, ...] = (),
 ) -> Proposal:
-    """The plan that brings nodes back to the last versions that were healthy on them.
+    """Plan a rollback of nodes to the last versions that were healthy on them.
 
     Args:
         session: works on the application.
-        entry: from this rollout, with what has gone on with it; from the last one that was no rollback when
-            None. From a rollback it leads to what was there before that.
-        nodes: only these; when empty, all that it has touched and that are not back yet.
-        version: to this one instead; then, without `entry`, all nodes of the application are meant.
+        entry: the rollout to roll back, with those that resumed it; None for the last one that was no
+            rollback. To roll back a rollback restores the versions before it.
+        nodes: only these; when empty, all that it has touched and that are not rolled back yet.
+        version: the target version for all instead; without `entry`, all nodes of the application are meant.
         nodes_at_plan_time: see `Session.plan`.
 
     Raises:
-        AlreadyRolledBack: there is nothing to bring back any more.
-        ConfigError: no such rollout, a node that it has not touched, or of which nobody knows what it had.
+        AlreadyRolledBack: there is nothing left to roll back.
+        ConfigError: no such rollout, a node that it has not touched, or whose previous version is unknown.
         JournalError: the journal cannot be read.
     """
     way = session.work_log.history().way_back(entry)
@@ -151,7 +151,7 @@ async def plan_rollback(
         limit=[glob.escape(name) for name in names],
         target_versions=wanted,
         changes=rollback_changes(session.application.policy),
-        freeze=Severity.WARNING,  # it repairs
+        freeze=Severity.WARNING,  # it is a repair
         nodes_at_plan_time=nodes_at_plan_time,
         is_repair=True,
     )
@@ -166,7 +166,7 @@ async def plan_rollback(
 
 
 def _wanted(way: WayBack, nodes: Collection[str], version: str) -> dict[str, str]:
-    """The version for each node. Raises AlreadyRolledBack, ConfigError."""
+    """Return the target version of each node. Raises AlreadyRolledBack, ConfigError."""
     for name in nodes:
         if name not in way.touched:
             hint, there = suggest(name, way.touched), ", ".join(way.touched) or "none"
@@ -191,9 +191,9 @@ def _wanted(way: WayBack, nodes: Collection[str], version: str) -> dict[str, str
 
 
 async def roll_back_after(session: Session, ended: RolloutEnded, entry: int, how: str) -> RolloutEnded:
-    """What `on_failure` says, once a rollout has failed: a rollout of its own, back, under the same lock.
+    """Carry out `on_failure`: roll back in an entry of its own, under the same lock.
 
-    A rollback that cannot begin hides nothing: how the rollout has ended counts then.
+    If the rollback cannot begin, the result of the rollout is returned, with the reason.
 
     Args:
         session: works on the application.
@@ -213,13 +213,13 @@ async def roll_back_after(session: Session, ended: RolloutEnded, entry: int, how
         if not names:
             return ended
         session.control.raise_if_aborting()
-        session.reset_control()  # the old one forbids what is a repair now
+        session.reset_control()  # the old one forbids new drains, which are a repair now
         session.bus.emit(RollbackStarted(rollout=entry, policy=how, nodes=names))
         back = await session.run(await plan_rollback(session, entry, names))
         plan = session.current_plan
     except RolldeckError as error:
         reason = str(error)
-    except Exception as defect:  # of our own code: what is out of rotation is said all the same
+    except Exception as defect:  # a bug: what is out of rotation must be reported all the same
         session.defect = defect
         reason = f"internal error: {defect!r}"
     else:
@@ -228,15 +228,15 @@ async def roll_back_after(session: Session, ended: RolloutEnded, entry: int, how
     return with_refusal(ended, reason)
 
 
-def words(left: UnfinishedNode) -> str:
-    """One line for an operator."""
+def describe_unfinished(left: UnfinishedNode) -> str:
+    """Describe an unfinished node in one line."""
     return f"{left.node} was {left.text}"
 
 
 def rollback_changes(policy: Policy) -> dict[str, Any]:
-    """What a rollback changes: reverse order, the largest batches, no canary, no bake, no questions.
+    """Return the changes of the policy: reverse order, largest batches, no canary, bake or questions.
 
-    The gates stay: floor, own health, HAProxy's checks.
+    All checks stay: the capacity floor, the node's own health, HAProxy's checks.
     """
     serial = policy.serial[-1] if isinstance(policy.serial, list) else policy.serial
     return {

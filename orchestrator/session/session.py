@@ -1,4 +1,4 @@
-"""A session: one application with everything open that work on it needs. It outlives any front end."""
+"""A session: one application with everything that work on it needs. It outlives any front end."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -26,26 +26,26 @@ from orchestrator.planning.server_pool import empty_names, node_names
 from orchestrator.preflight.nodes import name_failures
 from orchestrator.preflight.preflight import preflight
 from orchestrator.remote.rollout import RemoteRollout, RolloutSubscriber
-from orchestrator.session.adoption import heed_published
+from orchestrator.session.adoption import plan_with_published
 from orchestrator.session.consul import ConsulMonitor, ConsulStatus
-from orchestrator.session.proposal import Agree, Proposal, agree_within_request, look_again
+from orchestrator.session.proposal import Agree, Proposal, agree_within_request, check_plan_again
 from orchestrator.session.work_log import WorkLog
 
 RollBack = Callable[["Session", RolloutEnded, int, str], Awaitable[RolloutEnded]]
-"""Carries out `on_failure` after a rollout, of this number in the journal, has ended so."""
+"""Carries out `on_failure` after a rollout, of this number in the journal, has ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConsulView:
-    """What a session sees in Consul, and through it of other machines."""
+    """Consul in a session, and the rollouts of other machines there."""
 
-    consul: ConsulMonitor | None = None  # whether it answers, where it is asked for anything
-    published: RolloutSubscriber | None = None  # where rollouts of other machines can be seen
-    remote: RemoteRollout | None = None  # the one that is seen there
+    consul: ConsulMonitor | None = None  # None where nothing depends on Consul
+    published: RolloutSubscriber | None = None  # None where rollouts of other machines are not visible
+    remote: RemoteRollout | None = None  # follows what is published
 
 
 class Session:
-    """Front ends read `bus`, and act through `control` and the methods."""
+    """The session of one application. Front ends read `bus`, and act by `control` and the methods."""
 
     def __init__(
         self,
@@ -59,17 +59,17 @@ class Session:
         versions: VersionTracker | None = None,
         view: ConsulView | None = None,
     ) -> None:
-        """Put a session together; see `orchestrator.session.factory`, which opens what it needs.
+        """Assemble a session; `orchestrator.session.factory` opens what it needs.
 
         Args:
-            application: what is worked on, with the nodes that are known so far.
-            bus: carries everything that happens, and has the time.
-            work_log: where the work is written down.
-            roll_back_after: does what `on_failure` says, see `orchestrator.session.recovery`.
-            activity: what is done here, where others have to know that too.
-            inventory: the nodes; None: those of the application are all.
-            versions: which ones run, as far as that is seen.
-            view: what is seen of Consul and of other machines.
+            application: the application, with the nodes that are known so far.
+            bus: carries all events, and has the time.
+            work_log: has the lock and the journal.
+            roll_back_after: carries out `on_failure`, see `orchestrator.session.recovery`.
+            activity: of this session, if others need it too.
+            inventory: the nodes; None if those of the application are all.
+            versions: of the nodes, as far as they can be seen.
+            view: Consul, and other machines.
         """
         self._application = application
         self.names: Mapping[tuple[str, str], str] = {}  # the node of a server line, see `index_servers`
@@ -91,19 +91,19 @@ class Session:
 
     @property
     def application(self) -> Application:
-        """What is worked on, with the nodes that are known by now."""
+        """The application, with the nodes that are known by now."""
         if self._application.nodes is not self.inventory.nodes:
             self._application = replace(self._application, nodes=self.inventory.nodes)
         return self._application
 
     @property
     def control(self) -> RolloutControl:
-        """What people can do to the work that is done here."""
+        """The operator controls of the current work."""
         return self.activity.control
 
     @property
     def is_rolling(self) -> bool:
-        """A rollout runs: signals and quitting must go through `control`."""
+        """Whether a rollout runs; then signals and quitting must go through `control`."""
         return self.activity.is_rolling
 
     @property
@@ -121,11 +121,11 @@ class Session:
         self.versions.learn(record, self.state.version)
 
     def active_nodes(self) -> set[str]:
-        """Nodes that a rollout works on now."""
+        """Return the nodes that a rollout works on now."""
         return self.activity.active_nodes()
 
     async def load_all_nodes(self) -> Application:
-        """The application with all of its nodes, those of a load balancer too that answered late.
+        """Return the application with all of its nodes, even those that a load balancer answered late.
 
         Raises:
             ConfigError: they do not fit together.
@@ -135,13 +135,13 @@ class Session:
 
     @property
     def consul_status(self) -> ConsulStatus | None:
-        """Whether Consul answers, and what there is to say of its nodes and rollouts; None without Consul."""
+        """The state of Consul, with a note on its nodes and rollouts; None without Consul."""
         problem = self.remote.problem if self.remote is not None else ""
         note = "; ".join(filter(None, (self.inventory.words(), problem)))
         return self.consul.status(note) if self.consul is not None else None
 
     def index_servers(self, view: FleetView) -> None:
-        """Name the nodes of the servers that are seen; costs nothing while those are the same."""
+        """Find the node of each server in a view; this costs nothing while the servers are the same."""
         nodes, match = self.application.nodes, self.application.match
         views = [instance.servers for instance in view.instances]
         # By address a node moves from slot to slot, and the servers are called the same.
@@ -163,23 +163,23 @@ class Session:
         nodes_at_plan_time: tuple[Node, ...] = (),
         is_repair: bool = False,
     ) -> Plan:
-        """Preflight and plan; touches nothing.
+        """Run preflight and plan; this changes nothing.
 
         Args:
-            version: to which; None to look only.
+            version: the target version; None for preflight checks only.
             limit: names or patterns of nodes; all when empty.
-            force_ready: nodes to put in rotation although a human has them out.
+            force_ready: nodes to put in rotation although an operator has them out.
             changes: fields of the roll-out policy to override.
             target_versions: versions of nodes that are to have another one.
-            freeze: what a freeze window means: a warning for what repairs, and when it is overridden.
-            nodes_at_plan_time: of an earlier plan, to be planned with again; all of now when empty.
+            freeze: severity of a freeze window: a warning for repairs, and when it is overridden.
+            nodes_at_plan_time: those of an earlier plan, to plan with again; all current ones when empty.
             is_repair: see `preflight`.
 
         Raises:
-            JournalError: what earlier rollouts have left cannot be read.
+            JournalError: the journal of earlier rollouts cannot be read.
         """
-        past = self.work_log.past()
-        left = {name: node.for_plan() for name, node in past.left.items()}
+        earlier = self.work_log.earlier_rollouts()
+        left = {name: node.for_plan() for name, node in earlier.left.items()}
         whole = self.application if nodes_at_plan_time else await self.load_all_nodes()
         whole = replace(whole, nodes=nodes_at_plan_time or whole.nodes)
         policy = msgspec.structs.replace(whole.policy, **(changes or {}))
@@ -193,10 +193,10 @@ class Session:
             is_repair=is_repair,
             known_findings=[
                 *judge_freeze(whole.freezes, self.clock.time(), freeze),
-                *self._doubts(past.unread),
+                *self._doubts(earlier.unread),
             ],
         )
-        return name_failures(plan, past.history) if version is not None else plan
+        return name_failures(plan, earlier.history) if version is not None else plan
 
     async def propose(
         self,
@@ -208,7 +208,7 @@ class Session:
         freeze: Severity = Severity.ERROR,
         break_lock: bool = False,
     ) -> Proposal:
-        """An upgrade; see `plan` and `heed_published`."""
+        """Plan an upgrade; see `plan` and `plan_with_published`."""
         make = partial(
             self.plan, version, limit=limit, force_ready=force_ready, changes=changes, freeze=freeze
         )
@@ -216,12 +216,12 @@ class Session:
         def proposed(plan: Plan) -> Proposal:
             async def again() -> Proposal:
                 return proposed(
-                    await heed_published(self, partial(make, nodes_at_plan_time=plan.nodes_at_plan_time))
+                    await plan_with_published(self, partial(make, nodes_at_plan_time=plan.nodes_at_plan_time))
                 )
 
             return Proposal(plan, again)
 
-        return proposed(await heed_published(self, make, break_lock=break_lock))
+        return proposed(await plan_with_published(self, make, break_lock=break_lock))
 
     def _doubts(self, unread_words: Sequence[str]) -> list[Finding]:
         """Warn of an unreadable journal, and of a source of nodes that does not answer."""
@@ -235,7 +235,7 @@ class Session:
     def start(
         self, proposal: Proposal, *, break_lock: bool = False, agree: Agree = agree_within_request
     ) -> None:
-        """Begin to carry out a plan in a task of the session's own: it outlives the front end."""
+        """Start to carry out a plan in a task of the session, which outlives the front end."""
         self.activity.control = self._new_control(interactive=True)
         self.activity.is_rolling = True
         work = self.run(proposal, break_lock=break_lock, agree=agree)
@@ -249,28 +249,27 @@ class Session:
         self.activity.control = self._new_control(interactive=self.control.interactive)
 
     async def finished(self) -> RolloutEnded | None:
-        """Wait for the end of what `start` began; None when nothing was."""
-        # Who waits may be cancelled (a front end that goes); the rollout must not be.
+        """Wait for the end of what `start` began; None when nothing was started."""
+        # The front end that waits may be cancelled; the rollout must not be.
         return await asyncio.shield(self._rollout) if self._rollout is not None else None
 
     async def run(
         self, proposal: Proposal, *, break_lock: bool = False, agree: Agree = agree_within_request
     ) -> RolloutEnded:
-        """Carry out a plan; always returns how it ended; `defect` then tells of defects of our own.
+        """Carry out a plan, and return how it ended; `defect` has a bug of our own in it, if any.
 
-        Under the lock it is planned again first: nobody else's work is taken for what was there before.
-
-        When it fails and nobody decides, what `on_failure` says follows under the same lock, and how both
-        have ended together is returned.
+        It is planned again under the lock first, so that no work of others is mistaken for the original
+        state. When it fails and no operator decides, `on_failure` is carried out under the same lock, and the
+        combined result is returned.
 
         Args:
-            proposal: what to do.
-            break_lock: take the lock away from whoever has it.
-            agree: is asked where the plan has to be another one under the lock.
+            proposal: the plan to carry out.
+            break_lock: break the lock if somebody else holds it.
+            agree: is called when the plan is another one under the lock.
 
         Raises:
             PreflightFailed: the plan has errors; no changes made.
-            PlanChanged: it has to be another one, and nobody agreed to that; no changes made.
+            PlanChanged: the plan is another one, and was not agreed to; no changes made.
             Locked, JournalError, Aborted: no changes made.
         """
         if proposal.plan.errors:
@@ -283,7 +282,7 @@ class Session:
                     what = f"{proposal.kind} to {proposal.plan.version}"
                     held = self.work_log.locked(what, self.control, break_lock=break_lock)
                     if await lock.enter_async_context(held):
-                        proposal, found = await look_again(proposal, agree)
+                        proposal, found = await check_plan_again(proposal, agree)
                 ended, entry = await self._carry_out(proposal, found)
                 return await self._roll_back(ended, entry, proposal)  # nobody comes in between
         finally:
@@ -299,9 +298,9 @@ class Session:
         return {node.name: known[node.name] for node in others if node.name in known}
 
     async def _carry_out(self, proposal: Proposal, found: Sequence[object]) -> tuple[RolloutEnded, int]:
-        """Under the lock; returns how it ended, and its number in the journal."""
+        """Carry out the plan under the lock; returns how it ended, and its number in the journal."""
         plan, kind = proposal.plan, proposal.kind
-        names = {each.name for each in plan.nodes}
+        names = {node.name for node in plan.nodes}
         places = {name: where for name, where in self.inventory.endpoints().items() if name in names}
         other_versions = await self._other_versions(plan)
         async with self.work_log.begin(
@@ -312,10 +311,10 @@ class Session:
             plan=plan_fields(plan) | {"places": places, "resumes": proposal.resumes},
             follows=proposal.follows,
         ) as entry:
-            for each in found:
-                self.bus.emit(NodeNote(node="", text=f"planned again under the lock: {each}"))
+            for difference in found:
+                self.bus.emit(NodeNote(node="", text=f"planned again under the lock: {difference}"))
             self.current_plan = plan
-            # Of what it was made of: nodes may have come, gone or moved while somebody read it.
+            # The nodes of the plan: others may have come, gone or moved while an operator read it.
             application = replace(self.application, nodes=plan.nodes_at_plan_time)
             differences = partial(self.inventory.differences, plan.nodes_at_plan_time)
             hooks = RolloutHooks(self.work_log.published, differences)
@@ -334,7 +333,7 @@ class Session:
         return ended, entry
 
     async def _roll_back(self, ended: RolloutEnded, entry: int, proposal: Proposal) -> RolloutEnded:
-        """What `on_failure` says, when it failed and nobody has decided; how all of it has ended together."""
+        """Carry out `on_failure` if it failed and no operator has decided; returns the combined result."""
         how = proposal.plan.policy.on_failure
         may_repair = not self.control.forbidden and not self.defect and proposal.kind == "upgrade"
         if ended.result != "degraded" or how == "stop" or not may_repair:

@@ -1,4 +1,4 @@
-"""What is known of an application beside HAProxy: rollouts, versions, and who keeps a node out."""
+"""The status of an application beyond HAProxy: rollouts, versions, and who keeps a node out."""
 
 import asyncio
 import contextlib
@@ -44,14 +44,14 @@ Snapshots = Mapping[str, Snapshot | BackendError]
 
 @dataclass(frozen=True, slots=True)
 class KeptOut:
-    """A server that somebody has taken out of rotation.
+    """A server that was taken out of rotation.
 
     Attributes:
         by: "rollout", "hand" (with `rolldeck`), "others", or "haproxy": its configuration or name resolution.
-        who: the operator, or which rollout, as far as that is known.
-        words: what HAProxy says of it.
-        since: seconds since 1970; 0 where HAProxy does not know, as of a weight.
-        by_agent: its agent check may have done it: HAProxy does not tell that from an operator.
+        who: the operator, or the rollout, as far as known.
+        words: the reasons in HAProxy.
+        since: seconds since 1970; 0 where HAProxy does not know, such as of a weight.
+        by_agent: whether its agent check may have done it: HAProxy does not tell that from an operator.
     """
 
     backend: str
@@ -66,11 +66,11 @@ class KeptOut:
 
 @dataclass(slots=True)
 class ApplicationStatus:
-    """Of one application.
+    """The status of one application.
 
     Attributes:
-        problems: what could not be seen, in words.
-        holder: of the lock, when nobody knows what they do with it.
+        problems: what could not be read, in words.
+        holder: of the lock, if no rollout runs that is known.
     """
 
     rollouts: list[RolloutStatus] = field(default_factory=list)
@@ -88,14 +88,14 @@ class ApplicationStatus:
 
 
 class StatusReader:
-    """Reads the journal, the lock, Consul and the versions that nodes have; changes nothing.
+    """Reads the journal, the lock, Consul and the versions of nodes; it changes nothing.
 
     Args:
         settings: of all applications.
-        app: which one.
-        journal: the file in which work on it is written down; the locks are in a folder beside it.
+        app: the application.
+        journal: the journal's file; the locks are in a folder beside it.
         consul: where there is one.
-        adapters: builds those of nodes; closed by whoever has made it.
+        adapters: makes those of nodes; the caller closes it.
         balancers: of the application.
         disks: reads versions on disk, for all applications.
     """
@@ -120,8 +120,8 @@ class StatusReader:
         self._disks = disks
         self._source = settings.source_of(app, consul)
 
-    async def look(self) -> dict[str, Snapshot | BackendError]:
-        """Each load balancer for itself: one that is dead hides nothing of the others."""
+    async def read_balancers(self) -> dict[str, Snapshot | BackendError]:
+        """Read each load balancer by itself, so that a dead one does not hide the others."""
         looks = (balancer.snapshot(self._own.backends) for balancer in self._balancers)
         results = await asyncio.gather(*looks, return_exceptions=True)
         seen: dict[str, Snapshot | BackendError] = {}
@@ -132,14 +132,14 @@ class StatusReader:
         return seen
 
     async def without_empty_slots(self, seen: Snapshots) -> dict[str, Snapshot | BackendError]:
-        """What load balancers say, without slots that nothing has filled, unless a node has their name."""
+        """Return the answers without empty slots, unless a node has the name of the slot."""
         snapshots = {instance: one for instance, one in seen.items() if isinstance(one, Snapshot)}
         servers = [server for snapshot in snapshots.values() for server in snapshot.servers]
         empty = [(server.ref.backend, server.ref.server) for server in servers if server.empty_slot]
         if not empty:
             return dict(seen)
         named: set[str] = set()
-        with contextlib.suppress(BackendError, ConfigError):  # whoever works on it is told
+        with contextlib.suppress(BackendError, ConfigError):  # other commands report it
             if self._own.match == "name":
                 nodes = (await self._source.read()).items()
                 named = {line for name, node in nodes for line in (node.servers or (name,))}
@@ -150,7 +150,7 @@ class StatusReader:
         }
 
     async def read(self, seen: Snapshots) -> ApplicationStatus:
-        """All the rest.
+        """Read everything else.
 
         Args:
             seen: the load balancers as they are.
@@ -191,11 +191,11 @@ class StatusReader:
     async def _versions(
         self, servers: Sequence[Server], known: Mapping[str, KnownVersion]
     ) -> list[NodeVersion]:
-        """Ask the nodes, as far as they can be found; `known` is what the journal says of them."""
+        """Read the versions of the nodes that can be found; `known` has those of the journal."""
         settings, own, app = self._settings, self._own, self._app
         names: set[str] = set()
         nodes: list[Node] = []
-        with contextlib.suppress(BackendError, ConfigError):  # whoever works on it is told
+        with contextlib.suppress(BackendError, ConfigError):  # other commands report it
             key = settings.nodes_key(app)
             specs = resolve_nodes(await self._source.read(), servers, settings.file, key, own.port)
             names = {spec.name for spec in specs}
@@ -212,13 +212,13 @@ class StatusReader:
         return [versions[name] for name in sorted(versions)]
 
     async def _see_others(self, consul: Consul, journal: Journal, status: ApplicationStatus) -> None:
-        """What another machine has published, unless it is ours."""
+        """Add the published rollout of another machine, unless it is ours."""
         settings, app = self._settings.consul, self._app
         try:
             if settings is None:
                 return
             following = RolloutSubscriber(consul, settings.prefix, app, await settings.signer(app))
-            seen = await following.look()
+            seen = await following.read()
         except (BackendError, ConfigError) as error:
             status.problems.append(f"rollouts of other machines: {error}")
             return
@@ -251,7 +251,7 @@ class StatusReader:
 def _kept_out(
     servers: Sequence[Server], rollouts: Mapping[ServerRef, str], manual: Mapping[str, ManualChange]
 ) -> list[KeptOut]:
-    """The servers that somebody has decided about, by backend and name; checks that fail are nobody's."""
+    """Return the servers that somebody has taken out; a failing check is no such reason."""
     groups: dict[tuple[str, str], list[Server]] = {}
     for server in servers:
         if any(
@@ -263,7 +263,7 @@ def _kept_out(
 
 
 def _out_with_ours(followers: Sequence[Server]) -> list[KeptOut]:
-    """Servers of other backends that are out because they follow one of ours, by backend and name."""
+    """Return servers of other backends that are out because they follow one of ours."""
     groups: dict[tuple[str, str], list[Server]] = {}
     for server in followers:
         groups.setdefault((server.ref.backend, server.ref.server), []).append(server)

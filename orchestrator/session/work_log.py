@@ -1,4 +1,4 @@
-"""What is written down about the work on one application: its journal, and the lock that goes with it."""
+"""The work log of one application: its journal, and the lock under which work is done."""
 
 import os
 import socket
@@ -35,13 +35,13 @@ Share = Callable[[Lock, RolloutHeader, RolloutControl], AbstractAsyncContextMana
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
-    """What a plan has to know of earlier rollouts, as the journal had it at one moment.
+class EarlierRollouts:
+    """What a plan needs to know about earlier rollouts, from the journal at one moment.
 
     Attributes:
         left: nodes that they did not finish.
-        unread: what of the journal cannot be understood, in words; see `unreadable_entries`.
-        history: what each node has been through.
+        unread: what in the journal cannot be read, in words; see `unreadable_entries`.
+        history: of each node.
     """
 
     left: Mapping[str, UnfinishedNode]
@@ -54,13 +54,13 @@ class WorkLog:
 
     Args:
         path: of the journal.
-        retention_days: healthy entries older than that are forgotten.
-        application: whose work it is.
+        retention_days: after these, entries that ended healthy are removed.
+        application: the application.
         clock: the time.
-        bus: carries what is written down.
+        bus: carries the events to write.
         actor: who works here.
         lock: makes the application's lock, for one piece of work.
-        share: shows a rollout to others while it runs under that lock; None: nobody sees it.
+        share: publishes a rollout while it runs under that lock; None to publish nothing.
     """
 
     def __init__(
@@ -87,81 +87,81 @@ class WorkLog:
         self._writing = False
 
     def lost(self) -> str:
-        """Why the lock of the work is not ours any more, in words; empty while it is."""
+        """Say why the lock of the work is not ours any more; empty while it is."""
         return self._held.lock.lost_reason() if self._held is not None else ""
 
     async def published(self) -> None:
-        """Wait until others can see everything so far of the rollout that runs, but not for ever."""
+        """Wait, for a limited time, until others can see everything so far of the running rollout."""
         await self._published()
 
     def unfinished_nodes(self) -> Mapping[str, UnfinishedNode]:
-        """Nodes that earlier rollouts did not finish. Raises JournalError."""
+        """Return the nodes that earlier rollouts did not finish. Raises JournalError."""
         with Journal(self._path, read_only=True) as journal:
             return unfinished_nodes(journal, self._application)
 
     def last_unfinished(self) -> Entry | None:
-        """The last rollout, when it did not end healthy. Raises JournalError."""
+        """Return the last rollout if it did not end healthy. Raises JournalError."""
         with Journal(self._path, read_only=True) as journal:
             return unfinished_rollout(journal, self._application)
 
-    def past(self) -> Past:
-        """All that a plan needs, by opening the journal once: a large one takes long. Raises JournalError."""
+    def earlier_rollouts(self) -> EarlierRollouts:
+        """Read all that a plan needs at once: opening a large journal is slow. Raises JournalError."""
         with Journal(self._path, read_only=True) as journal:
             left, odd = (
                 unfinished_nodes(journal, self._application),
                 unreadable_entries(journal, self._application),
             )
-            return Past(left, odd, FleetHistory.read(journal, self._application))
+            return EarlierRollouts(left, odd, FleetHistory.read(journal, self._application))
 
     def known_versions(self) -> dict[str, str]:
-        """Which version each node had last, as far as the journal knows it. Raises JournalError."""
+        """Return the last known version of each node in the journal. Raises JournalError."""
         with Journal(self._path, read_only=True) as journal:
             found = known_versions(journal, self._application)
         return {node: known.version for node, known in found.items() if known.version}
 
     def history(self) -> FleetHistory:
-        """What each node has been through. Raises JournalError."""
+        """Return the history of each node. Raises JournalError."""
         with Journal(self._path, read_only=True) as journal:
             return FleetHistory.read(journal, self._application)
 
     def knows(self, header: RolloutHeader, records: Sequence[Record]) -> bool:
-        """Whether a rollout was written down here, or has been taken over whole. Raises JournalError."""
+        """Return whether a rollout was written here, or taken over as a whole. Raises JournalError."""
         with Journal(self._path, read_only=True) as journal:
             found = find(journal, header, records)
         return found is not None and not found.half
 
     def newest_fence(self) -> int:
-        """The highest one under which this machine has worked, or seen somebody work. Raises JournalError."""
+        """Return the highest fencing token that this machine has used or seen. Raises JournalError."""
         with Journal(self._path, read_only=True) as journal:
             entries = journal.entries(self._application, limit=MAX_ENTRIES)
             plans = [entry.plan.get("fence") for entry in entries]
             seen = [fence for fence in plans if isinstance(fence, int)]
-            taken = [each.event for entry in entries for each in journal.records(entry.id, "lock_taken")]
+            taken = [record.event for entry in entries for record in journal.records(entry.id, "lock_taken")]
         return max([0, *seen, *(event.fence for event in taken if isinstance(event, LockTaken))])
 
     def decided_since(self, at: float) -> set[str]:
-        """Nodes that were worked on here, or changed manually, after this time. Raises JournalError."""
+        """Return the nodes that were changed on this machine after a time. Raises JournalError."""
         with Journal(self._path, read_only=True) as journal:
             return decided_since(journal, self._application, at)
 
     def import_remote(self, header: RolloutHeader, records: Sequence[Record]) -> bool:
-        """Take a rollout of another machine into this journal, so that it can be resumed; once only.
+        """Write a rollout of another machine into this journal, so that it can be resumed; only once.
 
         Returns:
-            Whether it was new here, or only half of it was.
+            Whether anything was written: it was not here, or only half of it.
 
         Raises:
-            JournalError: it could not be written down; nothing of it was.
+            JournalError: it could not be written; nothing of it was.
         """
         with Journal(self._path) as journal:
             return adopt(journal, header, records)
 
     async def holder(self) -> Holder | None:
-        """Who else works on this application; None when nobody does."""
+        """Return who else works on this application; None when nobody does."""
         return None if self._held else await self._lock().holder()
 
     async def ensure_unlocked(self, break_lock: bool = False) -> None:
-        """Before anything is looked at. Raises Locked when somebody else works on this application."""
+        """Raise Locked if somebody else works on this application; called before anything is read."""
         holder = None if break_lock else await self.holder()
         if holder is not None:
             raise self._lock().refusal(holder)
@@ -170,15 +170,15 @@ class WorkLog:
     async def locked(
         self, what: str, control: RolloutControl, *, break_lock: bool = False
     ) -> AsyncIterator[bool]:
-        """Hold the lock; yields whether it was taken now: within other work of ours it is held already.
+        """Hold the lock; yields whether it was acquired now: within other work of ours it is held already.
 
         Args:
-            what: is done under it, for whoever else wants it.
-            control: of the work; it is cut once the lock is somebody else's.
-            break_lock: take it away from whoever has it.
+            what: the work in words, for others who want the lock.
+            control: of the work, which is ended once the lock is lost.
+            break_lock: break the lock if somebody else holds it.
 
         Raises:
-            Locked: somebody else works on this application; nothing has been touched.
+            Locked: somebody else works on this application; no changes made.
         """
         if self._held is not None:
             yield False
@@ -210,13 +210,13 @@ class WorkLog:
         follows: int | None = None,
         break_lock: bool = False,
     ) -> AsyncIterator[int]:
-        """Hold the lock and write everything down; yields the entry's id, 0 within other work of ours.
+        """Hold the lock and write an entry; yields the entry's id, or 0 within other work of ours.
 
         Raises:
-            Locked: somebody else works on this application; nothing has been touched.
-            JournalError: it cannot be written down, so nothing is done.
+            Locked: somebody else works on this application; no changes made.
+            JournalError: the entry cannot be written, so nothing is done.
         """
-        if self._writing:  # a manual change during our own rollout: its journal has it
+        if self._writing:  # a manual change during our own rollout goes into the rollout's entry
             yield 0
             return
         async with self.locked(what, control, break_lock=break_lock):
@@ -233,7 +233,7 @@ class WorkLog:
     ) -> AsyncIterator[int]:
         held = self._held
         if held is None:
-            raise RuntimeError("work is written down under the lock only")
+            raise RuntimeError("an entry is written under the lock only")
         held.carry(control)
         header = EntryHeader(
             kind=kind,

@@ -142,13 +142,13 @@ async def test_requests_are_taken_after_any_that_cannot_be(tmp_path: Path) -> No
             following = RolloutSubscriber(consul, "rolldeck", "shop")
 
             async def published() -> bool:
-                return await following.look() is not None
+                return await following.read() is not None
 
             await until(published)
-            seen = await following.look()
+            seen = await following.read()
             assert seen is not None
-            key = await following.ask(seen, "pause", Actor("ann@far"))
-            await until(lambda: following.taken(key))
+            key = await following.send_request(seen, "pause", Actor("ann@far"))
+            await until(lambda: following.is_taken(key))
             assert control.paused
             assert not control.aborting
         assert (await consul.list(FOLDER))[1] == []
@@ -163,4 +163,4 @@ async def test_a_key_of_another_application_is_not_ours(tmp_path: Path) -> None:
         with pytest.raises(
             UnreadableReply, match=r"^consul: key rolldeck/bank/rollout: is of application 'shop'$"
         ):
-            await RolloutSubscriber(consul, "rolldeck", "bank").look()
+            await RolloutSubscriber(consul, "rolldeck", "bank").read()

@@ -66,7 +66,7 @@ async def work_with(value: bytes, path: Path) -> bool:
     consul.value = value
     following = RolloutSubscriber(cast("Any", consul), "rolldeck", "shop")
     try:
-        seen = await following.look()
+        seen = await following.read()
         assert seen is not None
         elsewhere = RemoteRollout(following, CLOCK, ACTOR, VersionTracker(sees=False))
         elsewhere._take(seen)
@@ -232,7 +232,7 @@ async def test_following_goes_on_after_a_defect_and_says_so() -> None:
         key = KEY
         failed = False
 
-        async def looks(self) -> Any:
+        async def follow_all(self) -> Any:
             if not self.failed:
                 self.failed = True
                 raise KeyError("what nobody has thought of")
@@ -262,5 +262,5 @@ def test_what_an_earlier_version_has_taken_over_is_said_without_a_traceback(tmp_
     desk = Desk(tmp_path / "journal.db")
     entry = journals.write(desk.path, journals.numbered(began))
     assert desk.work_log.unfinished_nodes() == {}
-    [text] = desk.work_log.past().unread
+    [text] = desk.work_log.earlier_rollouts().unread
     assert text == f"event 1 of entry {entry} cannot be read: 'up' is not a valid AdminState"

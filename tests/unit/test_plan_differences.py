@@ -14,7 +14,7 @@ from orchestrator.node import OriginalState
 from orchestrator.planning.application import Policy
 from orchestrator.planning.findings import Finding, PreflightFailed, Severity
 from orchestrator.planning.plan import Plan, PlannedNode
-from orchestrator.session.proposal import MAX_PLANS, Proposal, agree_within_request, look_again
+from orchestrator.session.proposal import MAX_PLANS, Proposal, agree_within_request, check_plan_again
 
 REF = ServerRef("lb1", "shop", "web1")
 READY = OriginalState(AdminState.READY, 1, False)
@@ -100,12 +100,12 @@ async def test_what_has_not_changed_is_asked_about_by_nobody() -> None:
     async def never(plan: Plan, differences: Sequence[Difference]) -> bool:
         raise AssertionError(f"asked about {differences}")
 
-    found, differences = await look_again(proposals(plan(WEB1)), never)
+    found, differences = await check_plan_again(proposals(plan(WEB1)), never)
     assert (found.plan, differences) == (plan(WEB1), [])
 
 
 async def test_it_is_planned_again_until_it_holds_still() -> None:
-    found, differences = await look_again(proposals(weighing(2), weighing(3)))
+    found, differences = await check_plan_again(proposals(weighing(2), weighing(3)))
     assert found.plan == weighing(3)
     assert [difference.now for difference in differences] == ["ready, weight 2", "ready, weight 3"]
 
@@ -113,7 +113,7 @@ async def test_it_is_planned_again_until_it_holds_still() -> None:
 async def test_what_never_holds_still_is_not_begun() -> None:
     plans = [weighing(number) for number in range(10, 10 + MAX_PLANS)]
     with pytest.raises(PlanChanged, match="the state keeps changing"):
-        await look_again(proposals(*plans))
+        await check_plan_again(proposals(*plans))
 
 
 @pytest.mark.parametrize(
@@ -122,13 +122,13 @@ async def test_what_never_holds_still_is_not_begun() -> None:
 )
 async def test_nobody_agrees_by_himself_to_more_than_was_asked_for(later: Callable[[], Proposal]) -> None:
     with pytest.raises(PlanChanged, match="has changed since the plan was made"):
-        await look_again(later())
+        await check_plan_again(later())
 
 
 async def test_a_plan_that_has_errors_by_now_is_not_begun() -> None:
     error = Finding(Severity.ERROR, "web1", "capacity floor violated")
     with pytest.raises(PreflightFailed, match="capacity floor"):
-        await look_again(proposals(plan(WEB1, findings=(error,))))
+        await check_plan_again(proposals(plan(WEB1, findings=(error,))))
 
 
 async def test_what_somebody_else_has_finished_is_said() -> None:
@@ -136,4 +136,4 @@ async def test_what_somebody_else_has_finished_is_said() -> None:
         return None
 
     with pytest.raises(PlanChanged, match="nothing left to do"):
-        await look_again(Proposal(plan(WEB1), again), agree_within_request)
+        await check_plan_again(Proposal(plan(WEB1), again), agree_within_request)

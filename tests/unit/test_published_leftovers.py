@@ -7,7 +7,7 @@ import pytest
 
 from backends.consul.signing import Signer
 from orchestrator.planning.findings import Severity
-from orchestrator.session.adoption import name_published
+from orchestrator.session.adoption import add_published_finding
 from tests.support.fake_fleet import World
 from tests.unit.test_taking_over import OTHER, SIGNED, SIGNER, VALUE, desk
 
@@ -29,7 +29,7 @@ async def test_one_finding_and_nothing_is_taken_over(
     session: Any = desk(tmp_path, value, signer)
     session.application = world.application
     before = await world.plan()
-    plan = await name_published(session, before)
+    plan = await add_published_finding(session, before)
     [finding] = plan.findings[len(before.findings) :]
     assert (finding.severity, finding.subject) == (severity, "rollouts")
     assert words in finding.text

@@ -76,7 +76,7 @@ def shown(
     async def look(*_: object) -> status.Answers:
         return seen_now
 
-    monkeypatch.setattr(StatusReader, "look", look)
+    monkeypatch.setattr(StatusReader, "read_balancers", look)
     journal = f'[journal]\npath = "{folder}/journal.db"\n'
     file = write(folder, f"{journal}{TOML}\n{nodes}")
     done = CliRunner().invoke(cli, ["--config", str(file), "status", *arguments], standalone_mode=False)

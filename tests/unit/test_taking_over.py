@@ -10,7 +10,7 @@ from backends.secrets import Secret
 from orchestrator.errors import Unauthenticated
 from orchestrator.events.events import LockTaken
 from orchestrator.remote.rollout import RolloutSubscriber
-from orchestrator.session.adoption import broken_first, find_offer, take_over_again
+from orchestrator.session.adoption import break_lock_first, find_offer, take_over_again
 from tests.support import forged
 from tests.unit import journals
 from tests.unit.test_forged import Desk, OneKey
@@ -66,7 +66,7 @@ async def test_a_lock_is_broken_first_only_for_what_is_to_be_taken_over(tmp_path
     session = desk(tmp_path, VALUE, SIGNER)
     cases = ((session, True), (desk(tmp_path, SIGNED, SIGNER), False), (desk(tmp_path, b"{", SIGNER), True))
     for at, break_lock in cases:  # not vouched for; not to be broken; and what Consul has is nothing at all
-        async with broken_first(at, "upgrade", break_lock=break_lock, trusted=False):
+        async with break_lock_first(at, "upgrade", break_lock=break_lock, trusted=False):
             assert at.work_log._held is None
     assert session.work_log.last_unfinished() is None
 
@@ -88,7 +88,7 @@ async def test_an_older_state_of_the_same_rollout_is_not_that_of_now(tmp_path: P
     following = RolloutSubscriber(cast("Any", consul), "rolldeck", "shop", SIGNER)
     for number, verified in ((2, True), (2, True), (1, False), (3, True)):
         consul.value = SIGNER.sign("publication", forged.packed(published | {"number": number}))
-        seen = await following.look()
+        seen = await following.read()
         assert seen is not None
         assert seen.verified is verified
         assert bool(seen.doubt) is not verified

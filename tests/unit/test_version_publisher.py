@@ -9,7 +9,7 @@ from backends.consul.settings import ConsulSettings
 from backends.errors import Unreachable
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeNote, NodeStarted, NodeUpgraded, Record
-from orchestrator.session.consul import versions_told
+from orchestrator.session.consul import publish_versions
 from tests.support.virtual_time import VirtualClock
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ async def test_what_waits_is_written_later_and_never_after_the_lock_is_gone(lost
             told.append(record.event.node)
 
     bus.subscribe(note)
-    async with versions_told(cast("Consul", store), lambda node: f"v/{node}", bus, lambda: why[0]):
+    async with publish_versions(cast("Consul", store), lambda node: f"v/{node}", bus, lambda: why[0]):
         upgraded(bus, "web1", "2.0")
         await clock.sleep(1)
         assert store.keys == {"v/web1": "2.0"}

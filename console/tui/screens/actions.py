@@ -30,7 +30,7 @@ from orchestrator.live.poller import Poller
 from orchestrator.planning.plan import Plan
 from orchestrator.session.adoption import find_offer, take_over
 from orchestrator.session.proposal import Proposal, make_manual_change
-from orchestrator.session.recovery import plan_resume, plan_rollback, words
+from orchestrator.session.recovery import describe_unfinished, plan_resume, plan_rollback
 from orchestrator.session.session import Session
 from widgets.table.by_server import RowKey, node_of
 
@@ -237,7 +237,7 @@ class OperatorActions:
         if holder is not None:
             self._notify(f"an earlier rollout was not finished; {holder} is working on it now")
             return
-        lines = [words(unfinished) for unfinished in left.values()]
+        lines = [describe_unfinished(unfinished) for unfinished in left.values()]
         if entry is not None and not left:
             lines = [
                 f"Rollout {entry.id} ({entry.operator}) to {entry.version} is not finished; no node is out."

@@ -181,7 +181,7 @@ class RemoteActions:
         if what == "abort" and not await self._confirm_abort(who):
             return
         try:
-            await found.ask(what)
+            await found.send_request(what)
         except RolldeckError as error:
             self._screen.notify(str(error), severity="error", markup=False, timeout=8)
             return
