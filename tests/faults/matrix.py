@@ -13,7 +13,8 @@ from tests.faults.cases import CASES, Fault
 from tests.faults.managers import Manager
 from tests.faults.scene import Scene, Truth, scene
 from tests.support.processes import thaw
-from tests.support.rollouts import NEW, OLD, Run, rolldeck, started, until, versions
+from tests.support.rollouts import NEW, OLD, Run, rolldeck, started, versions
+from tests.support.wait import until
 
 RATE = 100  # requests per second
 INTO_THE_STEP = 0.25  # seconds after its beginning
@@ -202,7 +203,7 @@ async def _not_back(world: Scene, version: str) -> list[str]:
 
     problems = []
     try:
-        await until(up, timeout=5)  # a HAProxy that was restarted has to check everything anew
+        await until(up, timeout_s=5)  # a HAProxy that was restarted has to check everything anew
     except TimeoutError:
         problems.append(f"not all are back: {await world.truth()}")
     running = await versions(world.stack)

@@ -15,11 +15,11 @@ from tests.support.rollouts import (
     started,
     states,
     tune,
-    until,
     until_up,
     world,
 )
 from tests.support.servers.tcp_listener import listening
+from tests.support.wait import until
 
 
 async def test_an_agent_check_may_be_who_keeps_a_server_out(tmp_path: Path) -> None:

@@ -20,13 +20,13 @@ from tests.support.rollouts import (
     journalled,
     rolldeck,
     tune,
-    until,
     until_ended,
     versions,
     world,
 )
 from tests.support.terminal_screen import CURSOR, WRAP
 from tests.support.terminals import Terminal
+from tests.support.wait import until
 
 COLUMNS, LINES = 120, 40
 

@@ -15,8 +15,9 @@ from orchestrator.events.actor import Actor
 from orchestrator.session.session import Session
 from tests.support.consul_world import consul_world
 from tests.support.held_steps import held
-from tests.support.rollouts import NEW, OLD, rolldeck, started, tune, until, upgrade, versions, world
+from tests.support.rollouts import NEW, OLD, rolldeck, started, tune, upgrade, versions, world
 from tests.support.servers.consul import Agent, needs_consul
+from tests.support.wait import until
 
 pytestmark = needs_consul
 
@@ -39,7 +40,7 @@ async def shows(session: Session, *wanted: str) -> None:
     async def seen() -> bool:
         return names(session) == list(wanted)
 
-    await until(seen, timeout=30)
+    await until(seen, timeout_s=30)
 
 
 async def question(session: Session, subject: str) -> str:
@@ -48,7 +49,7 @@ async def question(session: Session, subject: str) -> str:
     async def asked() -> bool:
         return [question.subject for question in session.control.questions] == [subject]
 
-    await until(asked, timeout=60)
+    await until(asked, timeout_s=60)
     return session.control.questions[0].id
 
 
@@ -75,14 +76,14 @@ async def test_what_comes_and_goes_is_in_the_session_at_once_and_in_the_next_pla
                     finding.text for finding in (await session.plan(NEW)).findings
                 )
 
-            await until(lost, timeout=30)
+            await until(lost, timeout_s=30)
             assert names(session)
             agent.freeze()
 
             async def silent() -> bool:
                 return (status := session.consul_status) is not None and status.state == "stale"
 
-            await until(silent, timeout=30)
+            await until(silent, timeout_s=30)
             findings = "".join(finding.text for finding in (await session.plan(NEW)).findings)
             assert "Consul does not answer, the previous nodes are kept" in findings
 
@@ -99,7 +100,7 @@ async def test_two_of_one_name_are_said_and_the_nodes_stay(tmp_path: Path) -> No
                     finding.text for finding in (await session.plan(NEW)).findings
                 )
 
-            await until(said, timeout=30)
+            await until(said, timeout_s=30)
             assert names(session) == ["web1", "web2"]
         with pytest.raises(ConfigError, match="are both 'web1' by 'meta:ssh'"):
             async with open_session(config, "shop"):
@@ -114,7 +115,7 @@ async def test_a_rollout_asks_about_what_has_come_and_gone(tmp_path: Path) -> No
             async def stopping() -> bool:
                 return session.active_nodes() == {"web1"}
 
-            await until(stopping, timeout=30)
+            await until(stopping, timeout_s=30)
             await deregister(agent, "web1")  # as many do when they are stopped: that is no difference
             await deregister(agent, "web3")
             await register(agent, stack, "web9", "web3")
@@ -284,7 +285,7 @@ async def test_what_no_name_can_be_is_said_and_what_comes_after_it_is_seen(tmp_p
     async with consul_world(tmp_path / "s", nodes=2) as (stack, agent):
         async with open_session(load(stack.config_path), "shop") as session:
             await agent.register("shop", "web8", 80, Meta={"ssh": "-rf"})
-            await until(lambda: _refused(session), timeout=30)
+            await until(lambda: _refused(session), timeout_s=30)
             await deregister(agent, "web8")
             await agent.register("shop", "web7", 80, Meta={"ssh": "web1"}, Address="web7..example")
             await shows(session, "web1", "web2", "web7")

@@ -12,12 +12,12 @@ from tests.support.rollouts import (
     started,
     states,
     statuses,
-    until,
     upgrade,
     versions,
     world,
 )
 from tests.support.stacks import reload_haproxy, running_version
+from tests.support.wait import until
 
 
 def held(lock: Path) -> bool:

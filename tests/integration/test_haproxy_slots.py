@@ -9,9 +9,9 @@ from backends.haproxy.address import HaproxySettings
 from backends.haproxy.runtime import Runtime
 from backends.haproxy.stats_page import StatsPage
 from tests.support.free_ports import free_port
-from tests.support.rollouts import until
 from tests.support.servers.dns import running_dns
 from tests.support.servers.haproxy import RunningHaproxy, haproxy_binaries, running_haproxy
+from tests.support.wait import until
 
 pytestmark = pytest.mark.parametrize("binary", haproxy_binaries())
 

@@ -5,7 +5,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 from backends.errors import BackendError, ConfigError, Refused, UnknownOutcome, Unreachable
 from backends.hooks import HookSettings, make_hook
 from tests.support.servers.tcp_listener import listening
+from tests.support.wait import until
 
 WHAT = "apps.shop.hooks.0"
 PAYLOAD = b'{"moment":"start","reason":"\\"; reboot #$(id)"}'
@@ -37,12 +38,6 @@ def gone(pid: int) -> bool:
     except OSError:
         return True
     return state == "Z"
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 # -- commands ---------------------------------------------------------------------------------

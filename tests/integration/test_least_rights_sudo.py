@@ -23,9 +23,9 @@ from backends.services.monit import MonitService, MonitSettings
 from backends.services.systemd import SystemdService, SystemdSettings
 from tests.support.guide import block, blocks
 from tests.support.login_user import NUMBER, machine_with_sudo, needs_sudo, open_folder
-from tests.support.rollouts import until
 from tests.support.servers.deb_repository import DebRepository, call_there, missing
 from tests.support.servers.monit import needs_monit, running_monit
+from tests.support.wait import until
 
 pytestmark = needs_sudo
 

@@ -9,9 +9,10 @@ import pytest
 
 from console.demo.stack import Stack
 from tests.support.free_ports import free_port
-from tests.support.rollouts import Run, rolldeck, started, tune, until, until_up, world
+from tests.support.rollouts import Run, rolldeck, started, tune, until_up, world
 from tests.support.servers.haproxy import RunningHaproxy, oldest_and_newest_haproxy, running_haproxy
 from tests.support.stacks import reload_haproxy
+from tests.support.wait import until
 
 ONE = ("upgrade", "shop", "1.5.0", "--yes", "--json", "--limit", "web1")
 

@@ -22,11 +22,11 @@ from tests.support.rollouts import (
     rolldeck,
     send_signal,
     tune,
-    until,
     until_ended,
     world,
 )
 from tests.support.terminals import Terminal
+from tests.support.wait import until
 
 ROOM = 4096  # bytes in the pipe: the least that Linux has
 

@@ -19,12 +19,12 @@ from tests.support.rollouts import (
     started,
     states,
     tune,
-    until,
     upgrade,
     versions,
     world,
 )
 from tests.support.stacks import reload_haproxy
+from tests.support.wait import until
 
 RATE = 40  # requests per second
 

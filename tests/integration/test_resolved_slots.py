@@ -12,16 +12,7 @@ import pytest
 from console.demo.load import Load
 from console.demo.stack import Stack
 from tests.support.free_ports import free_port
-from tests.support.rollouts import (
-    NEW,
-    assert_nothing_failed,
-    rolldeck,
-    tune,
-    until,
-    upgrade,
-    versions,
-    world,
-)
+from tests.support.rollouts import NEW, assert_nothing_failed, rolldeck, tune, upgrade, versions, world
 from tests.support.servers.dns import Dns, running_dns
 from tests.support.servers.haproxy import (
     RunningHaproxy,
@@ -29,6 +20,7 @@ from tests.support.servers.haproxy import (
     oldest_and_newest_haproxy,
     running_haproxy,
 )
+from tests.support.wait import until
 
 SERVICE = "_shop._tcp.test"
 SECTIONS = """\

@@ -33,7 +33,6 @@ from tests.support.rollouts import (
     statuses,
     stop_load,
     tune,
-    until,
     until_up,
     untouched,
     upgrade,
@@ -42,6 +41,7 @@ from tests.support.rollouts import (
 )
 from tests.support.servers.haproxy import haproxy_binaries, running_haproxy
 from tests.support.servers.tcp_listener import Handle, listening
+from tests.support.wait import until
 
 OTHER = """
 frontend other-www

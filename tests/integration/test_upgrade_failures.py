@@ -21,13 +21,13 @@ from tests.support.rollouts import (
     states,
     stop_load,
     tune,
-    until,
     until_up,
     upgrade,
     versions,
     world,
 )
 from tests.support.stacks import kill_application, running_version
+from tests.support.wait import until
 
 RATE = 40
 

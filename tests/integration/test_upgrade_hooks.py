@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from console.demo.stack import Stack
-from tests.integration.test_hooks import TOKEN, gone, receiving, until
+from tests.integration.test_hooks import TOKEN, gone, receiving
 from tests.support.rollouts import NEW, OLD, rolldeck, started, untouched, upgrade, versions, world
+from tests.support.wait import until
 from tests.unit import journals
 
 

@@ -19,13 +19,13 @@ from tests.support.rollouts import (
     rolldeck,
     states,
     tune,
-    until,
     upgrade,
     versions,
     world,
 )
 from tests.support.servers.monit import needs_monit
 from tests.support.stacks import running_version
+from tests.support.wait import until
 
 pytestmark = needs_monit
 

@@ -13,12 +13,12 @@ from tests.support.rollouts import (
     assert_nothing_failed,
     edit_haproxy,
     rolldeck,
-    until,
     upgrade,
     versions,
     world,
 )
 from tests.support.servers.haproxy import oldest_and_newest_haproxy
+from tests.support.wait import until
 
 RATE = 60  # requests per second; half keep their connection, 2 % of them last 2 s
 

@@ -21,6 +21,7 @@ from console.demo.load import Load, Report
 from console.demo.stack import Stack
 from tests.support.forks import SCRIPT, Forked, execute, fork
 from tests.support.stacks import TunedStack, restart_haproxy, running_version
+from tests.support.wait import until
 
 ROLLDECK = SCRIPT
 OLD, NEW = "1.4.2", "1.5.0"
@@ -274,13 +275,6 @@ async def statuses(stack: Stack, backend: str) -> dict[tuple[str, str], str]:
             if row.get("pxname") == backend and row["svname"] not in ("FRONTEND", "BACKEND"):
                 found[name, row["svname"]] = row["status"]
     return found
-
-
-async def until(condition: Callable[[], Awaitable[bool]], timeout: float = 60.0) -> None:
-    """Look every 20 ms. Raises TimeoutError."""
-    async with asyncio.timeout(timeout):
-        while not await condition():
-            await asyncio.sleep(0.02)
 
 
 async def until_up(stack: Stack, *backends: str) -> None:

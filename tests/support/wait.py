@@ -1,13 +1,23 @@
-"""Waiting for the real world in tests: until it is true, or far too long."""
+"""Waiting for the real world in tests: until a condition is true, or far too long."""
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable
+import inspect
+from collections.abc import Callable
 
 
-async def until(is_true: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
-    """Look again and again; fails when it is still not true after so many seconds."""
-    deadline = time.monotonic() + seconds
-    while not await is_true():
-        assert time.monotonic() < deadline, f"still not true after {seconds:g} s"
-        await asyncio.sleep(0.05)
+async def until(condition: Callable[[], object], timeout_s: float = 60.0) -> None:
+    """Check a function or coroutine function every 20 ms until it returns a true value. Raises TimeoutError."""
+    deadline = asyncio.timeout(timeout_s)
+    try:
+        async with deadline:
+            while not await _is_true(condition):
+                await asyncio.sleep(0.02)
+    except TimeoutError as late:
+        if deadline.expired():
+            raise TimeoutError(f"still not true after {timeout_s:g} s") from late
+        raise
+
+
+async def _is_true(condition: Callable[[], object]) -> bool:
+    result = condition()
+    return bool(await result if inspect.isawaitable(result) else result)

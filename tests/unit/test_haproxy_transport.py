@@ -20,7 +20,8 @@ from backends.haproxy.runtime import Runtime
 from backends.haproxy.transport import ByteReader, ByteWriter, Transport
 from tests.support.free_ports import free_port
 from tests.support.recorder import exchanges
-from tests.support.servers.scripted_haproxy import Reply, scripted_haproxy, until
+from tests.support.servers.scripted_haproxy import Reply, scripted_haproxy
+from tests.support.wait import until
 
 DRAIN = "set server shop/web1 state drain"
 PROVE = "set server shop/web1 state drain; set server shop/web1 health down"

@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from tests.support.wait import until
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +57,6 @@ class ScriptedHaproxy:
             with contextlib.suppress(OSError):
                 writer.close()
                 await writer.wait_closed()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait until something is so; TimeoutError when it does not come to be."""
-    async with asyncio.timeout(60):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 @asynccontextmanager
