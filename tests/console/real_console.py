@@ -21,7 +21,7 @@ from orchestrator.events.events import CommandFinished, Record, RolloutEnded
 from orchestrator.live.poller import Poller
 from orchestrator.session.session import Session
 from tests.support.processes import freeze
-from tests.support.rollouts import tune, world
+from tests.support.rollouts import states, tune, world
 
 SIZE = (80, 24)
 POLL = 0.2  # seconds between two looks at a load balancer; the console's own default is a second
@@ -150,6 +150,18 @@ class Driver:
             return any(question.subject == node and text in question.text for question in questions)
 
         await self.until(found)
+
+    async def gone(self) -> None:
+        """Wait until the console has been told to end; it no longer answers the pilot then."""
+        deadline = time.monotonic() + 60
+        while self.app.return_value is None:
+            assert time.monotonic() < deadline, self.text
+            await asyncio.sleep(0.02)
+
+    async def admins(self, node: str) -> set[int]:
+        """What HAProxy itself says was decided about a node, over all load balancers."""
+        found = await states(self.console_stack.stack)
+        return {servers[node].admin for servers in found.values()}
 
     def possible(self, action: str, *arguments: object) -> bool | None:
         """True: the key works; None: it is grey; False: it is not shown."""

@@ -1,8 +1,5 @@
-"""The console on the real world, by keys alone at 80x24: what each key does, and what it must not do."""
+"""The main screen on the real world, by keys alone at 80x24: what it shows, and changes by hand."""
 
-import asyncio
-import os
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,141 +9,11 @@ from textual.widgets import OptionList
 
 from backends.model import Level, Snapshot
 from console.tui.app import Console
-from orchestrator.engine.control import CONTINUE
-from orchestrator.events.actor import Actor
-from orchestrator.events.events import AnyEvent, Paused
 from tests.console.real_console import Driver, console_stack, drive
 from tests.support.processes import freeze, thaw
-from tests.support.rollouts import DRAIN, MAINT, NEW, OLD, say, states, versions
+from tests.support.rollouts import DRAIN, MAINT, say
 from tests.support.stacks import reload_haproxy
-from widgets.footer import KeyBar
 from widgets.table.widget import ServerTable
-
-NODE, STEP = 1, 3  # "each node" and "step by step" in the list of confirmations
-
-
-async def admins(at: Driver, node: str) -> set[int]:
-    """What HAProxy itself says was decided about a node, over all load balancers."""
-    return {servers[node].admin for servers in (await states(at.console_stack.stack)).values()}
-
-
-async def test_the_table_is_live_an_upgrade_goes_through_and_escape_takes_its_board_away(
-    tmp_path: Path,
-) -> None:
-    async with console_stack(tmp_path) as here, drive(here) as at:
-        assert "web1" in at.text
-        assert "web2" in at.text
-        assert at.text.count(OLD) == 2
-        await say(here.stack, "set server shop/web2 state drain")
-        await at.sees("drain 1")
-        await say(here.stack, "set server shop/web2 state ready")
-        await at.sees("drain 0")
-        await at.start(NEW)
-        await at.result("healthy")
-        await at.until(lambda: at.text.count(NEW) >= 3)  # both rows and the board
-        assert here.ended is not None
-        assert here.ended.upgraded == ["web1", "web2"]
-        assert set((await versions(here.stack)).values()) == {NEW}
-        assert at.possible("upgrade")
-        assert at.possible("pause") is False
-
-        await at.sees("shop 1.4.2 → 1.5.0")
-        await at.press("slash")
-        await at.type("web2")
-        await at.until(lambda: "▸web2" in at.text)
-        await at.press("escape")  # first the filter
-        await at.until(lambda: at.main.query_one(ServerTable).has_focus)
-        await at.sees("web1", "shop 1.4.2 → 1.5.0")
-        await at.press("escape")
-        await at.until(lambda: "shop 1.4.2 → 1.5.0" not in at.text)
-        await at.start(OLD)  # the next one is shown again
-        await at.result("healthy")
-        await at.sees("shop 1.5.0 → 1.4.2")
-
-
-async def test_each_node_is_asked_about_space_goes_on_and_s_skips(tmp_path: Path) -> None:
-    async with console_stack(tmp_path) as here, drive(here) as at:
-        await at.start(NEW, NODE)
-        await at.asked("web1", "out of rotation?")
-        assert at.possible("answer", "retry") is False
-        assert at.possible("upgrade") is None  # one at a time
-        assert at.possible("pause")
-        footer = at.main.query_one(KeyBar)
-        await at.sees("space continue")
-        keys = footer.keys
-        at.main._paint()
-        await at.pilot.pause()
-        assert footer.keys is keys, "rebuilt although nothing changed: that is too dear"
-        assert here.changes == []
-        await at.press("space")
-        await at.asked("web2", "out of rotation?")
-        assert await versions(here.stack) == {"web1": NEW, "web2": OLD}
-        await at.press("s")
-        await at.result("skipped: web2")
-        assert await versions(here.stack) == {"web1": NEW, "web2": OLD}
-        assert await admins(at, "web2") == {0}
-
-
-async def test_step_by_step_asks_before_each_step(tmp_path: Path) -> None:
-    async with console_stack(tmp_path) as here, drive(here) as at:
-        await at.start(NEW, STEP)
-        for node in ("web1", "web2"):
-            for step in ("drain", "stop", "install", "start", "verify"):
-                await at.asked(node, f"{step}?")
-                cells = here.session.state.nodes[node].steps
-                assert step not in cells, "it began before it was confirmed"
-                await at.press("space")
-        await at.result("healthy")
-
-
-async def test_what_never_becomes_healthy_is_retried_then_skipped(tmp_path: Path) -> None:
-    async with (
-        console_stack(
-            tmp_path, versions=("9.9.9",), verify_timeout=0.5, min_healthy=0, min_available=0
-        ) as here,
-        drive(here) as at,
-    ):
-        await at.start("9.9.9")
-        await at.asked("web1", "verify failed")
-        await at.until(lambda: at.possible("answer", "skip"))
-        assert at.possible("answer", "continue") is False
-        assert await admins(at, "web1") == {MAINT}  # what failed stays out
-        first = here.session.control.questions[0].id
-        await at.press("r")
-        await at.until(
-            lambda: [question.id for question in here.session.control.questions] not in ([], [first])
-        )
-        await at.press("s")
-        await at.asked("web2", "verify failed")
-        await at.press("a")
-        await at.sees("Abort the rollout?", "a second abort cuts it short")
-        await at.press("enter")  # the safe answer has the focus: nothing is aborted
-        await at.until(lambda: at.app.screen is at.main)
-        assert not here.session.control.aborting
-        await at.press("a")
-        await at.sees("Abort the rollout?")
-        await at.press("right", "enter")
-        await at.sees("aborted", "web1", "web2", "Out of rotation", "Close")
-
-
-async def test_p_pauses_and_resumes(tmp_path: Path) -> None:
-    async with console_stack(tmp_path) as here, drive(here) as at:
-        await at.start(NEW, NODE)
-        await at.asked("web1", "out of rotation?")
-        told: list[AnyEvent] = []
-        here.session.bus.subscribe(lambda record: told.append(record.event))
-        await at.press("p")
-        await at.sees("paused by")
-        [paused] = [event for event in told if isinstance(event, Paused)]
-        assert (paused.via, paused.uid) == ("console", os.getuid())
-        await at.press("space")
-        await at.until(lambda: not here.session.control.questions)
-        assert here.changes == []  # a yes while all is paused starts nothing yet
-        await at.press("p")
-        await at.asked("web2", "out of rotation?")
-        assert (await versions(here.stack))["web1"] == NEW
-        await at.press("space")
-        await at.result("healthy")
 
 
 async def test_maintenance_and_ready_by_hand(tmp_path: Path) -> None:
@@ -160,8 +27,8 @@ async def test_maintenance_and_ready_by_hand(tmp_path: Path) -> None:
         await at.sees("Maintenance for web1?")
         await at.press("right", "enter")
         await at.until(lambda: "read back: web1 on lb1: maint" in at.said)
-        assert await admins(at, "web1") == {MAINT}
-        assert await admins(at, "web2") == {0}
+        assert await at.admins("web1") == {MAINT}
+        assert await at.admins("web2") == {0}
         await at.sees("maint 1")
         await at.press("home")
         await at.until(lambda: at.main.query_one(ServerTable).cursor_key == ("shop", "web1"))
@@ -169,7 +36,7 @@ async def test_maintenance_and_ready_by_hand(tmp_path: Path) -> None:
         await at.sees("Back in rotation: web1?")
         await at.press("right", "enter")
         await at.until(lambda: "read back: web1 on lb1: ready" in at.said)
-        assert await admins(at, "web1") == {0}
+        assert await at.admins("web1") == {0}
         await at.sees("up 2", "maint 0")
 
 
@@ -183,14 +50,14 @@ async def test_what_would_break_the_floor_is_refused_unless_its_name_is_typed(tm
         await at.press("right", "right", "enter", "escape")
         await at.until(lambda: at.app.screen is at.main)
         assert here.changes == []
-        assert await admins(at, "web1") == {0}
+        assert await at.admins("web1") == {0}
         await at.press("d")
         await at.sees("Refused")
         await at.press("shift+tab")
         await at.type("web1")
         await at.press("enter", "enter")
         await at.until(lambda: "read back: web1 on lb1: drain" in at.said)
-        assert await admins(at, "web1") == {DRAIN}
+        assert await at.admins("web1") == {DRAIN}
 
 
 async def test_read_only_greys_the_keys_and_sends_nothing(tmp_path: Path) -> None:
@@ -209,48 +76,8 @@ async def test_q_leaves_at_once_without_a_rollout(tmp_path: Path) -> None:
     async with console_stack(tmp_path) as here:
         async with drive(here) as at:
             await at.press("q")
-            await gone(at)
+            await at.gone()
         assert at.app.return_value == "leave"
-
-
-async def test_a_rollout_that_is_kept_goes_on_after_the_console_has_gone(tmp_path: Path) -> None:
-    async with console_stack(tmp_path) as here:
-        async with drive(here) as at:
-            await at.start(NEW, NODE)
-            await at.asked("web1", "out of rotation?")
-            await at.press("space")
-            await at.asked("web2", "out of rotation?")
-            await at.press("q")
-            await at.sees("A rollout is running: quit?")
-            await at.press("enter")  # the safe answer has the focus
-            await at.until(lambda: at.app.screen is at.main)
-            await at.press("q")
-            await at.sees("A rollout is running: quit?")
-            await at.press("down", "enter")
-            await gone(at)
-        assert at.app.return_value == "keep"
-        assert here.session.is_rolling
-        here.session.control.answer(
-            here.session.control.questions[0].id, CONTINUE, Actor("another front end")
-        )
-        ended = await here.session.finished()
-        assert ended is not None
-        assert ended.result == "healthy", ended
-        assert set((await versions(here.stack)).values()) == {NEW}
-
-
-async def test_a_change_by_hand_during_a_rollout_does_not_end_it(tmp_path: Path) -> None:
-    async with console_stack(tmp_path, nodes=3, min_available=1) as here, drive(here) as at:
-        await at.start(NEW, NODE)
-        await at.asked("web1", "out of rotation?")
-        await at.press("o", "end", "m")
-        await at.sees("Maintenance for web3?")
-        await at.press("escape")
-        await at.until(lambda: at.app.screen is at.main)
-        for node in ("web1", "web2", "web3"):
-            await at.asked(node, "out of rotation?")
-            await at.press("space")
-        await at.result("healthy")
 
 
 async def test_one_frozen_load_balancer_is_called_stale_and_keys_still_answer(tmp_path: Path) -> None:
@@ -303,26 +130,6 @@ async def test_filter_order_and_problems(tmp_path: Path) -> None:
         assert "sorted by node" in at.said
 
 
-async def gone(at: Driver) -> None:
-    """Wait until the console has been told to end; it no longer answers the pilot then."""
-    deadline = time.monotonic() + 10
-    while at.app.return_value is None:
-        assert time.monotonic() < deadline, at.text
-        await asyncio.sleep(0.02)
-
-
-async def test_a_grey_key_says_why(tmp_path: Path) -> None:
-    async with console_stack(tmp_path) as here, drive(here) as at:
-        await at.start(NEW, NODE)
-        await at.asked("web1", "out of rotation?")
-        await at.press("u")
-        await at.until(lambda: "a rollout is running: one at a time" in at.said)
-        await at.press("s")
-        await at.asked("web2", "out of rotation?")
-        await at.press("s")
-        await at.result("skipped")
-
-
 async def test_a_socket_that_may_not_change_makes_it_read_only(tmp_path: Path) -> None:
     async with console_stack(tmp_path) as here:
         lb2 = here.session.application.balancer_group.balancers["lb2"]
@@ -369,19 +176,6 @@ async def test_a_picture_of_the_screen_is_for_us_alone(
     assert (tmp_path / "rolldeck-screen-2.svg").stat().st_mode & 0o777 == 0o600
 
 
-async def test_ctrl_q_asks_about_a_running_rollout_too(tmp_path: Path) -> None:
-    async with console_stack(tmp_path) as here, drive(here) as at:
-        await at.start(NEW, NODE)
-        await at.asked("web1", "out of rotation?")
-        await at.press("ctrl+q")
-        await at.sees("A rollout is running: quit?")
-        await at.press("escape")
-        await at.until(lambda: at.app.screen is at.main)
-        assert at.app.return_value is None
-        here.session.control.abort(Actor("the test"))
-        await at.result("aborted")
-
-
 async def test_a_terminal_too_small_is_told_so_and_it_comes_back(tmp_path: Path) -> None:
     async with console_stack(tmp_path) as here, drive(here) as at:
         await at.press("d")
@@ -411,7 +205,7 @@ async def test_another_application_is_opened_from_here(tmp_path: Path) -> None:
             await at.press("g")
             await at.sees("Application")
             await at.press("down", "enter")
-            await gone(at)
+            await at.gone()
         assert app.return_value == "application: api [b]"
 
 

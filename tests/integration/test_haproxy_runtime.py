@@ -1,94 +1,24 @@
 """The Runtime API on every real HAProxy that is there: each write is read back, each refusal is heard."""
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from backends.command import CommandFinished
 from backends.errors import PermissionDenied, Refused, UnknownOutcome, Unreachable
 from backends.haproxy import commands
-from backends.haproxy.address import HaproxySettings
-from backends.haproxy.runtime import Runtime
-from backends.haproxy.stats_page import StatsPage
-from backends.model import Admin, AdminState, Level, Server, ServerRef
-from backends.protocols import LoadBalancer
-from tests.support import wait
+from backends.model import Admin, AdminState, Level
+from tests.integration.runtime_haproxy import SECTIONS, ref, runtime, server, wait_for_server
 from tests.support.free_ports import free_port
-from tests.support.haproxy_words import WORDS
-from tests.support.loop_time import watching_loop
-from tests.support.recorder import exchanges
 from tests.support.servers.haproxy import RunningHaproxy, haproxy_binaries, running_haproxy
 from tests.support.servers.http_server import Answering, answering
 
+if TYPE_CHECKING:
+    from backends.command import CommandFinished
+
 pytestmark = pytest.mark.parametrize("binary", haproxy_binaries())
-
-SECTIONS = """
-frontend front
-    bind 127.0.0.1:{front}
-    stats enable
-    stats uri /stats
-    stats auth admin:hunter2
-    use_backend cut if {{ path_beg /slow }}
-    default_backend shop
-backend shop
-    balance roundrobin
-    default-server inter 150ms rise 3 fall 2
-    option httpchk
-    http-check expect status 200
-    server web1 127.0.0.1:{app} check weight 50
-    server web2 127.0.0.1:{app} check disabled
-    server follower 127.0.0.1:{app} track shop/web1
-    server unchecked 127.0.0.1:{app}
-    server minded 127.0.0.1:{app} check agent-check agent-port {agent} agent-inter 150ms
-    server ramp 127.0.0.1:{app} check slowstart 60s
-    server BACKEND 127.0.0.1:{app} check
-backend fixed
-    balance static-rr
-    server web1 127.0.0.1:{app} check
-backend cut
-    default-server on-marked-down shutdown-sessions
-    server web1 127.0.0.1:{app}
-backend 3scale
-    server web1 127.0.0.1:{app}
-frontend front-too
-    bind 127.0.0.1:{other}
-backend front-too
-    server web1 127.0.0.1:{app}
-"""
-
-
-def ref(server: str, backend: str = "shop") -> ServerRef:
-    return ServerRef("lb1", backend, server)
-
-
-def runtime(
-    socket: Path | str,
-    *,
-    master: bool = False,
-    timeout: float = 5.0,
-    seen: list[CommandFinished] | None = None,
-) -> Runtime:
-    text = socket if isinstance(socket, str) else f"unix://{socket}"
-    settings = HaproxySettings(socket=text, master=master, timeout=timeout)
-    return Runtime("lb1", settings, listener=exchanges(seen) if seen is not None else None)
-
-
-async def server(lb: LoadBalancer, name: str, backend: str = "shop") -> Server:
-    snapshot = await lb.snapshot([backend])
-    return next(server for server in snapshot.servers if server.ref.server == name)
-
-
-async def until(
-    lb: LoadBalancer, name: str, condition: Callable[[Server], bool], backend: str = "shop"
-) -> Server:
-    async with asyncio.timeout(60):
-        while True:
-            if condition(found := await server(lb, name, backend)):
-                return found
-            await asyncio.sleep(0.02)
 
 
 @pytest.fixture
@@ -217,64 +147,9 @@ async def test_a_level_that_is_too_low_is_known_before_and_after(
     assert ("Permission denied" in facts.unseen) is user
 
 
-async def test_facts_come_from_the_file_that_haproxy_names(haproxy: RunningHaproxy) -> None:
-    facts = await runtime(haproxy.socket).facts()
-    assert facts.state_file is False
-    assert facts.shutdown_on_marked_down == frozenset({"cut"})
-    assert await runtime(haproxy.master_socket, master=True).facts() == facts
-
-
-async def test_the_file_that_haproxy_names_may_be_none(haproxy: RunningHaproxy) -> None:
-    for make in (os.mkfifo, lambda path: path.symlink_to("/dev/zero")):
-        haproxy.config.unlink()
-        make(haproxy.config)
-        async with watching_loop() as loop:
-            facts = await runtime(haproxy.socket).facts()
-        assert facts.unseen == f"HAProxy's configuration file: {haproxy.config}: not a regular file"
-        assert loop.longest_s < 1
-
-
-async def test_through_a_tcp_socket_only_the_file_of_the_settings_is_read(haproxy: RunningHaproxy) -> None:
-    named = HaproxySettings(socket=f"tcp://127.0.0.1:{haproxy.port}")
-    assert "on a machine we cannot read" in (await Runtime("lb1", named).facts()).unseen
-    ours = HaproxySettings(socket=f"tcp://127.0.0.1:{haproxy.port}", config_file=str(haproxy.config))
-    assert (await Runtime("lb1", ours).facts()).shutdown_on_marked_down == frozenset({"cut"})
-
-
-async def test_words_of_its_configuration_are_read_as_haproxy_reads_them(
-    tmp_path: Path, binary: Path
-) -> None:
-    lines = "\n".join(f"    setenv WORD{number} {written}" for number, (written, _) in enumerate(WORDS))
-    sections = f"backend shop\nfrontend f\n    bind 127.0.0.1:{free_port()}\n"
-    async with running_haproxy(tmp_path / "h", binary, sections, global_lines=lines) as haproxy:
-        for number, (_, read) in enumerate(WORDS):
-            assert await haproxy.ask(f"show env WORD{number}") == f"WORD{number}={read}\n\n"
-
-
-async def test_backends_with_confusing_names(haproxy: RunningHaproxy) -> None:
-    lb = runtime(haproxy.socket)
-    assert [server.ref for server in (await lb.snapshot(["3scale"])).servers] == [ref("web1", "3scale")]
-    both = await lb.snapshot(["front-too", "3scale"])  # a frontend has the same name
-    assert [server.ref.backend for server in both.servers] == ["3scale", "front-too"]
-    assert (await server(lb, "BACKEND")).ref == ref("BACKEND")
-    with pytest.raises(Refused, match=r"backend\. 3; there is: shop"):
-        await lb.snapshot(["3"])  # the number of a proxy, not a name
-
-
-async def test_large_tables_are_read_beside_the_loop_and_say_the_same(
-    haproxy: RunningHaproxy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lb = runtime(f"unix://{haproxy.socket}")
-    small = [server.ref for server in (await lb.snapshot()).servers]
-    monkeypatch.setattr("backends.text.MIN_BESIDE_LENGTH", 1)
-    assert small == [server.ref for server in (await lb.snapshot()).servers] != []
-    with pytest.raises(Refused, match=r"nowhere"):
-        await lb.snapshot(["nowhere"])
-
-
 async def test_up_right_out_of_maintenance_proves_nothing(haproxy: RunningHaproxy, app: Answering) -> None:
     lb, web1 = runtime(haproxy.socket), ref("web1")
-    await until(lb, "web1", lambda s: s.in_rotation)
+    await wait_for_server(lb, "web1", lambda s: s.in_rotation)
     await lb.write(commands.maint(web1))
     app.status = 503
     await lb.write(commands.ready(web1))
@@ -290,7 +165,7 @@ async def test_checks_prove_a_server_in_drain_before_it_is_ready(
 ) -> None:
     lb = runtime(haproxy.master_socket if master else haproxy.socket, master=master)
     web1 = ref("web1")
-    await until(lb, "web1", lambda s: s.in_rotation)
+    await wait_for_server(lb, "web1", lambda s: s.in_rotation)
     await lb.write(commands.maint(web1))
     app.status = 503
     await lb.write(commands.prove(web1))
@@ -299,7 +174,7 @@ async def test_checks_prove_a_server_in_drain_before_it_is_ready(
     await asyncio.sleep(0.4)  # more than two checks, that all fail
     assert (await server(lb, "web1")).status == "DOWN"
     app.status = 200
-    proven = await until(lb, "web1", lambda s: s.checks_passed)
+    proven = await wait_for_server(lb, "web1", lambda s: s.checks_passed)
     assert (proven.status, proven.check_health) == ("DRAIN", 4)
     await lb.write(commands.ready(web1))
     assert (await server(lb, "web1")).in_rotation
@@ -313,15 +188,15 @@ async def test_an_agent_puts_a_server_back_unless_it_is_off(haproxy: RunningHapr
     await asyncio.sleep(0.5)  # more than three agent checks, if there were any
     assert (await server(lb, "minded")).admin_state is AdminState.MAINT
     await lb.write(commands.agent_on(minded))
-    await until(lb, "minded", lambda s: s.admin_state is AdminState.READY)
+    await wait_for_server(lb, "minded", lambda s: s.admin_state is AdminState.READY)
 
 
 async def test_a_server_that_ramps_up_is_not_in_full_rotation(haproxy: RunningHaproxy) -> None:
     lb, ramp = runtime(haproxy.socket), ref("ramp")
-    await until(lb, "ramp", lambda s: s.checks_passed)
+    await wait_for_server(lb, "ramp", lambda s: s.checks_passed)
     await lb.write(commands.maint(ramp))
     await lb.write(commands.ready(ramp))
-    found = await until(lb, "ramp", lambda s: s.status == "UP")
+    found = await wait_for_server(lb, "ramp", lambda s: s.status == "UP")
     assert found.throttle is not None
     assert not found.in_rotation
 
@@ -333,7 +208,7 @@ async def test_sessions_in_flight_are_seen_and_cut_only_on_request(
     await lb.write(commands.ready(ref("web1", "cut")))
     reader, writer = await asyncio.open_connection("127.0.0.1", front)
     writer.write(b"GET /slow HTTP/1.0\r\n\r\n")
-    await until(lb, "web1", lambda s: s.sessions == 1, "cut")
+    await wait_for_server(lb, "web1", lambda s: s.sessions == 1, "cut")
     await lb.write(commands.drain(ref("web1", "cut")))
     assert (await server(lb, "web1", "cut")).sessions == 1
     await lb.write(commands.shutdown_sessions(ref("web1", "cut")))
@@ -380,28 +255,3 @@ async def test_a_haproxy_that_hangs_or_is_gone(haproxy: RunningHaproxy) -> None:
             await action
     with pytest.raises(Unreachable, match="Connection refused"):
         await runtime(f"tcp://127.0.0.1:{haproxy.port}").snapshot()
-
-
-async def test_the_statistics_page_of_a_real_haproxy(
-    haproxy: RunningHaproxy, front: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lb = runtime(haproxy.socket)
-    await until(lb, "web1", lambda s: s.in_rotation)
-    await lb.write(commands.maint(ref("web2")))
-    settings = HaproxySettings(
-        stats_url=f"http://127.0.0.1:{front}/stats", username="admin", password_env="ROLLDECK_TEST"
-    )
-    monkeypatch.setenv("ROLLDECK_TEST", "hunter2")
-    page = StatsPage("lb1", settings)
-
-    async def same() -> bool:
-        """A check may come between the two."""
-        said, known = await page.snapshot(["shop"]), await lb.snapshot(["shop"])
-        return [(s.ref, s.status, s.weight, s.has_checks) for s in said.servers] == [
-            (s.ref, s.status, s.weight, s.has_checks) for s in known.servers
-        ]
-
-    await wait.until(same)
-    monkeypatch.setenv("ROLLDECK_TEST", "wrong")
-    with pytest.raises(PermissionDenied, match="refused"):
-        await StatsPage("lb1", settings).snapshot()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 async def until(condition: Callable[[], object], timeout_s: float = 60.0) -> None:
-    """Check a function or coroutine function every 20 ms until it returns a true value. Raises TimeoutError."""
+    """Check a function, or coroutine function, every 20 ms until it returns true. Raises TimeoutError."""
     deadline = asyncio.timeout(timeout_s)
     try:
         async with deadline:

@@ -1,4 +1,4 @@
-"""HAProxy's own rules for quotes and backslashes; test_haproxy_runtime has real ones read the same."""
+"""HAProxy's own rules for quotes and backslashes; test_haproxy_facts has real ones read the same."""
 
 import pytest
 from hypothesis import given

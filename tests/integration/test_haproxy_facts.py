@@ -1,0 +1,120 @@
+"""What is read of every real HAProxy that is there: its configuration, its tables, its statistics page."""
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from backends.errors import PermissionDenied, Refused
+from backends.haproxy import commands
+from backends.haproxy.address import HaproxySettings
+from backends.haproxy.runtime import Runtime
+from backends.haproxy.stats_page import StatsPage
+from tests.integration.runtime_haproxy import SECTIONS, ref, runtime, server, wait_for_server
+from tests.support.free_ports import free_port
+from tests.support.haproxy_words import WORDS
+from tests.support.loop_time import watching_loop
+from tests.support.servers.haproxy import RunningHaproxy, haproxy_binaries, running_haproxy
+from tests.support.servers.http_server import Answering, answering
+from tests.support.wait import until
+
+pytestmark = pytest.mark.parametrize("binary", haproxy_binaries())
+
+
+@pytest.fixture
+async def app() -> AsyncIterator[Answering]:
+    async with answering() as answers:
+        yield answers
+
+
+@pytest.fixture
+def front() -> int:
+    return free_port()
+
+
+@pytest.fixture
+async def haproxy(tmp_path: Path, binary: Path, app: Answering, front: int) -> AsyncIterator[RunningHaproxy]:
+    sections = SECTIONS.format(front=front, other=free_port(), app=app.app_port, agent=app.agent_port)
+    async with running_haproxy(tmp_path / "h", binary, sections) as running:
+        yield running
+
+
+async def test_facts_come_from_the_file_that_haproxy_names(haproxy: RunningHaproxy) -> None:
+    facts = await runtime(haproxy.socket).facts()
+    assert facts.state_file is False
+    assert facts.shutdown_on_marked_down == frozenset({"cut"})
+    assert await runtime(haproxy.master_socket, master=True).facts() == facts
+
+
+async def test_the_file_that_haproxy_names_may_be_none(haproxy: RunningHaproxy) -> None:
+    for make in (os.mkfifo, lambda path: path.symlink_to("/dev/zero")):
+        haproxy.config.unlink()
+        make(haproxy.config)
+        async with watching_loop() as loop:
+            facts = await runtime(haproxy.socket).facts()
+        assert facts.unseen == f"HAProxy's configuration file: {haproxy.config}: not a regular file"
+        assert loop.longest_s < 1
+
+
+async def test_through_a_tcp_socket_only_the_file_of_the_settings_is_read(haproxy: RunningHaproxy) -> None:
+    named = HaproxySettings(socket=f"tcp://127.0.0.1:{haproxy.port}")
+    assert "on a machine we cannot read" in (await Runtime("lb1", named).facts()).unseen
+    ours = HaproxySettings(socket=f"tcp://127.0.0.1:{haproxy.port}", config_file=str(haproxy.config))
+    assert (await Runtime("lb1", ours).facts()).shutdown_on_marked_down == frozenset({"cut"})
+
+
+async def test_words_of_its_configuration_are_read_as_haproxy_reads_them(
+    tmp_path: Path, binary: Path
+) -> None:
+    lines = "\n".join(f"    setenv WORD{number} {written}" for number, (written, _) in enumerate(WORDS))
+    sections = f"backend shop\nfrontend f\n    bind 127.0.0.1:{free_port()}\n"
+    async with running_haproxy(tmp_path / "h", binary, sections, global_lines=lines) as haproxy:
+        for number, (_, read) in enumerate(WORDS):
+            assert await haproxy.ask(f"show env WORD{number}") == f"WORD{number}={read}\n\n"
+
+
+async def test_backends_with_confusing_names(haproxy: RunningHaproxy) -> None:
+    lb = runtime(haproxy.socket)
+    assert [server.ref for server in (await lb.snapshot(["3scale"])).servers] == [ref("web1", "3scale")]
+    both = await lb.snapshot(["front-too", "3scale"])  # a frontend has the same name
+    assert [server.ref.backend for server in both.servers] == ["3scale", "front-too"]
+    assert (await server(lb, "BACKEND")).ref == ref("BACKEND")
+    with pytest.raises(Refused, match=r"backend\. 3; there is: shop"):
+        await lb.snapshot(["3"])  # the number of a proxy, not a name
+
+
+async def test_large_tables_are_read_beside_the_loop_and_say_the_same(
+    haproxy: RunningHaproxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lb = runtime(f"unix://{haproxy.socket}")
+    small = [server.ref for server in (await lb.snapshot()).servers]
+    monkeypatch.setattr("backends.text.MIN_BESIDE_LENGTH", 1)
+    assert small == [server.ref for server in (await lb.snapshot()).servers] != []
+    with pytest.raises(Refused, match=r"nowhere"):
+        await lb.snapshot(["nowhere"])
+
+
+async def test_the_statistics_page_of_a_real_haproxy(
+    haproxy: RunningHaproxy, front: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lb = runtime(haproxy.socket)
+    await wait_for_server(lb, "web1", lambda s: s.in_rotation)
+    await lb.write(commands.maint(ref("web2")))
+    settings = HaproxySettings(
+        stats_url=f"http://127.0.0.1:{front}/stats", username="admin", password_env="ROLLDECK_TEST"
+    )
+    monkeypatch.setenv("ROLLDECK_TEST", "hunter2")
+    page = StatsPage("lb1", settings)
+
+    async def same() -> bool:
+        """A check may come between the two."""
+        said, known = await page.snapshot(["shop"]), await lb.snapshot(["shop"])
+        return [(s.ref, s.status, s.weight, s.has_checks) for s in said.servers] == [
+            (s.ref, s.status, s.weight, s.has_checks) for s in known.servers
+        ]
+
+    await until(same)
+    monkeypatch.setenv("ROLLDECK_TEST", "wrong")
+    with pytest.raises(PermissionDenied, match="refused"):
+        await StatsPage("lb1", settings).snapshot()
