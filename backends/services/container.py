@@ -12,22 +12,23 @@ from backends.errors import UnreadableReply
 from backends.hosts.execution import command_obstacles, execute, format_output, query
 from backends.node_state import Activity, ServiceState
 from backends.protocols import Host
-from backends.services.common import (
-    inspect_format,
-    is_absent,
+from backends.services.common import inspect_format, is_absent, service_name
+from backends.services.container_output import (
+    InspectedCreation,
+    InspectedState,
     is_active_command,
     keeper_obstacle,
-    service_name,
+    reboot_caveat,
+    start_problem,
+    state_of,
     unit_obstacle,
     unit_of,
 )
 from backends.templates import NoText, ServiceName, TaggedSettings, check_words
-from backends.text import MAX_DETAIL_CHARS, MAX_LAST_LINES, last_lines, shorten
+from backends.text import MAX_LAST_LINES, last_lines
 
 STOP_MARGIN_S = 30.0  # the engine gets beyond the stop time-out, to kill and to clean up
 
-_STOPPED = frozenset({"created", "configured", "initialized", "exited", "stopped"})
-_CHANGING = frozenset({"restarting", "removing", "stopping"})
 _CREATION = (
     '{"RestartPolicy":{{json .HostConfig.RestartPolicy}},"AutoRemove":{{json .HostConfig.AutoRemove}},'
     '"Labels":{{json .Config.Labels}}}'
@@ -177,146 +178,3 @@ class ContainerService:
     def _engine(self, *arguments: str) -> Command:
         options = shlex.split(self._settings.engine_options)
         return Command((self._settings.engine, *options, *arguments))
-
-
-class RestartPolicy(msgspec.Struct, frozen=True, rename="pascal"):
-    """Podman leaves the name empty where Docker says "no"."""
-
-    name: str = ""
-
-
-class InspectedCreation(msgspec.Struct, frozen=True, rename="pascal"):
-    """The part of `.HostConfig` of `inspect` that is read."""
-
-    restart_policy: RestartPolicy
-    auto_remove: bool
-    labels: dict[str, str] | None = None
-
-
-def start_problem(creation: InspectedCreation | None) -> str:
-    """Return why a start may find no container; empty if nothing suggests that."""
-    if creation is None:
-        return "the container does not exist, and only a container installer would create it"
-    if creation.auto_remove:
-        return (
-            "the container was made with --rm: its engine removes it when it is stopped,"
-            " and only an installer of containers would create it again"
-        )
-    return ""
-
-
-def reboot_caveat(creation: InspectedCreation) -> str:
-    """Return what happens to the container without a command of anybody; empty if nothing does."""
-    reboot = "after a reboot it is up only if something else starts it"
-    match creation.restart_policy.name:
-        case "unless-stopped":
-            return ""
-        case "always":
-            return (
-                "the container has the restart policy always: an engine that is itself restarted starts it,"
-                " even while it is stopped for an upgrade"
-            )
-        case "on-failure":
-            return f"the container has the restart policy on-failure: {reboot}"
-    return f"the container has no restart policy: {reboot}"
-
-
-class InspectedProbe(msgspec.Struct, frozen=True, rename="pascal"):
-    """One run of a health check."""
-
-    exit_code: int = 0
-    output: str = ""
-
-
-class InspectedHealth(msgspec.Struct, frozen=True, rename="pascal"):
-    """The health check of the image; without one Podman reports it with an empty status."""
-
-    status: str = ""
-    log: list[InspectedProbe] | None = None  # the newest is the last
-
-
-_UNCHECKED = ("", "none")
-
-
-class InspectedState(msgspec.Struct, frozen=True, rename="pascal"):
-    """The part of `.State` of `inspect` that is read; both engines have it."""
-
-    status: str
-    pid: int = 0
-    exit_code: int = 0
-    oom_killed: bool = msgspec.field(name="OOMKilled", default=False)
-    error: str = ""
-    health: InspectedHealth | None = None
-
-
-def state_of(state: InspectedState, *, unpause: str = "", waits: bool = True) -> ServiceState:
-    """Return the state of a service from what `inspect` shows.
-
-    A container that ended by itself with an error has `FAILED`: exit statuses from 128 on are
-    signals, which is how a stop ends an application that does not exit with 0. One that runs, and whose
-    own health check has not passed, is not up yet.
-
-    Args:
-        state: the `.State` that `inspect` shows.
-        unpause: the command that ends a pause, for people.
-        waits: a health check that has not given a result yet will: Podman without systemd runs none.
-
-    Raises:
-        ValueError: a status that is not known here.
-    """
-    doubt = _health_problem(state, waits=waits)
-    return ServiceState(
-        activity=Activity.CHANGING if doubt else _activity_of(state),
-        pid=state.pid if state.pid > 0 else None,
-        detail=shorten(_describe_state(state, doubt), MAX_DETAIL_CHARS),
-        retrying=state.status == "restarting",
-        stopping=state.status in ("removing", "stopping"),
-        unwatched=f"it is paused, which `{unpause}` ends" if unpause and state.status == "paused" else "",
-        self_checked=state.health is not None and state.health.status not in _UNCHECKED,
-    )
-
-
-def _health_problem(state: InspectedState, *, waits: bool) -> str:
-    """Return why the container's own health check keeps it from being up; empty if it does not."""
-    if state.health is None or state.status != "running":
-        return ""
-    match state.health.status:
-        case "unhealthy":
-            return f"unhealthy by its own health check{_last_output(state.health)}"
-        case "starting" if waits:
-            return "its own health check has not passed yet"
-    return ""
-
-
-def _last_output(health: InspectedHealth) -> str:
-    """Return the output of the last run, or else how it ended, as a suffix."""
-    last = health.log[-1] if health.log else InspectedProbe()
-    if output := " ".join(last.output.split()):
-        return f": {output}"
-    return f": exit status {last.exit_code}" if last.exit_code else ""
-
-
-def _activity_of(state: InspectedState) -> Activity:
-    if state.status == "running":
-        return Activity.RUNNING
-    if state.status in _CHANGING:
-        return Activity.CHANGING
-    if state.status in ("paused", "dead"):
-        return Activity.FAILED
-    if state.status not in _STOPPED:
-        raise ValueError(f"the status is {state.status!r}")
-    failed = state.oom_killed or state.error or 0 < state.exit_code < 128
-    return Activity.FAILED if failed else Activity.STOPPED
-
-
-def _describe_state(state: InspectedState, doubt: str) -> str:
-    parts = [state.status]
-    if state.status in ("exited", "stopped", "restarting"):
-        parts.append(f"exit status {state.exit_code}")
-    if doubt:
-        parts.append(doubt)
-    if state.oom_killed:
-        parts.append("killed for lack of memory")
-    if state.error:
-        parts.append(" ".join(state.error.split()))
-    return ", ".join(parts)

@@ -13,9 +13,8 @@ from backends.installers.container import ContainerInstall
 from backends.installers.packages import AptInstall
 from backends.kinds import InstallSettings, creates_containers
 from backends.node_state import Activity, ServiceState
-from backends.services.container import (
-    ContainerService,
-    ContainerSettings,
+from backends.services.container import ContainerService, ContainerSettings
+from backends.services.container_output import (
     InspectedCreation,
     InspectedState,
     RestartPolicy,

@@ -12,7 +12,7 @@ from backends.command import Command, CommandFinished
 from backends.errors import MAX_PROBLEM, ConfigError, Refused
 from backends.hosts.local import LocalHost
 from backends.hosts.output import Capture
-from backends.services import container, monit_output, systemd_unit
+from backends.services import container_output, monit_output, systemd_unit
 from backends.text import MAX_DETAIL_CHARS, abridge, decode, last_lines, shorten
 from orchestrator.events import events
 from orchestrator.events.events import Record
@@ -49,7 +49,7 @@ def test_what_a_service_manager_says_has_a_limit() -> None:
     states = [
         monit_output.state_of("web1", found),
         systemd_unit.state_of({"ActiveState": "active", "SubState": "x" * LONG}),
-        container.state_of(container.InspectedState("exited", error="x" * LONG)),
+        container_output.state_of(container_output.InspectedState("exited", error="x" * LONG)),
     ]
     for state in states:
         assert MAX_DETAIL_CHARS < len(state.detail) < MAX_DETAIL_CHARS + 50
