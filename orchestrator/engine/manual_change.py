@@ -8,7 +8,7 @@ from typing import Literal
 
 from backends.errors import BackendError, RolldeckError
 from backends.haproxy import commands
-from backends.model import Admin, Server, ServerRef
+from backends.model import Server, ServerRef
 from backends.protocols import Clock
 from backends.text import there_is
 from orchestrator.balancers.admin_state import describe_followers, followers, tracked_servers
@@ -17,7 +17,7 @@ from orchestrator.engine.control import RolloutControl
 from orchestrator.engine.health_gate import ConsecutiveChecks
 from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps import discovery
-from orchestrator.engine.steps.drain import in_maintenance
+from orchestrator.engine.steps.drain import in_maintenance, is_drained
 from orchestrator.engine.steps.quarantine import quarantine
 from orchestrator.engine.steps.verify import prove, restore_originals
 from orchestrator.errors import StepFailed
@@ -213,9 +213,7 @@ async def _write(application: Application, change: Change, refs: Sequence[Server
     agents = [ref for ref in refs if servers[ref].agent]
     await balancer_group.ensure(agents, commands.agent_off, lambda server: not server.agent)
     if change.action == "drain":
-        await balancer_group.ensure(
-            refs, commands.drain, lambda server: bool(server.admin & Admin.FORCED_DRAIN)
-        )
+        await balancer_group.ensure(refs, commands.drain, is_drained)
     else:
         await balancer_group.ensure(refs, commands.maint, in_maintenance)
 

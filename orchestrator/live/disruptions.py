@@ -7,6 +7,7 @@ from backends.model import Server, ServerRef
 from orchestrator.live.poller import BalancerView, FleetView
 from orchestrator.planning.application import Policy
 from orchestrator.planning.capacity import RECEIVES_TRAFFIC, BackendKey, Capacity, floor_of, serving_backups
+from orchestrator.planning.server_pool import ignored_slots
 
 
 def headroom(
@@ -54,11 +55,14 @@ def _capacities(
 ) -> list[Capacity]:
     columns = instance.columns
     # Servers in the same state share one row in `alike`: of thousands of servers a handful is judged.
-    groups = Counter(zip((name[0] for name in columns.names), columns.alike, strict=True))
+    own_slots = {(ref.backend, ref.server) for ref in kept if ref.instance == instance.name}
+    ignored = ignored_slots(instance.servers, own_slots)
+    groups = Counter(
+        (name[0], at) for name, at in zip(columns.names, columns.alike, strict=True) if name not in ignored
+    )
     found = []
     for backend in backends:
-        every = [(instance.servers[at], count) for (name, at), count in groups.items() if name == backend]
-        own = _filled(instance, backend, every, kept)
+        own = [(instance.servers[at], count) for (name, at), count in groups.items() if name == backend]
         active = [(server, count) for server, count in own if not server.backup]
         peers = active or own
         if not peers:
@@ -89,18 +93,6 @@ def _capacities(
             )
         )
     return found
-
-
-def _filled(
-    instance: BalancerView, backend: str, every: list[tuple[Server, int]], kept: Collection[ServerRef]
-) -> list[tuple[Server, int]]:
-    """Without empty slots, as in `orchestrator.planning.server_pool.filled`."""
-    own = [(server, count) for server, count in every if not server.empty_slot]
-    if len(own) in (0, len(every)):
-        return every
-    here = (ref for ref in kept if (ref.instance, ref.backend) == (instance.name, backend))
-    lines = (instance.server((ref.backend, ref.server)) for ref in here)
-    return own + [(server, 1) for server in lines if server is not None and server.empty_slot]
 
 
 def _spare(backups: Sequence[Server], *, together: bool) -> list[Server]:

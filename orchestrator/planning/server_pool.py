@@ -39,8 +39,8 @@ def empty_names(servers: Sequence[Server]) -> frozenset[Name]:
     return frozenset(_empty(servers))
 
 
-def filled(servers: Sequence[Server], kept: Collection[Name] = ()) -> Sequence[Server]:
-    """Return the servers without empty slots; the same sequence, and cheap, when there are none.
+def ignored_slots(servers: Sequence[Server], kept: Collection[Name] = ()) -> frozenset[Name]:
+    """Return the empty slots that do not count; cheap when there are none.
 
     A backend in which every slot is empty has lost all that it had, or never had any: there the slots count,
     so that it is not taken for healthy.
@@ -49,13 +49,20 @@ def filled(servers: Sequence[Server], kept: Collection[Name] = ()) -> Sequence[S
         servers: the servers of one load balancer.
         kept: empty slots that count all the same, because they are, or were, a node's.
     """
-    empty = empty_names(servers).difference(kept)
+    empty = empty_names(servers)
     if not empty:
+        return empty
+    with_servers = {name[0] for name in columns_of(servers).names if name not in empty}
+    return frozenset(name for name in empty.difference(kept) if name[0] in with_servers)
+
+
+def filled(servers: Sequence[Server], kept: Collection[Name] = ()) -> Sequence[Server]:
+    """Return the servers without the slots that do not count; the same sequence when there are none."""
+    ignored = ignored_slots(servers, kept)
+    if not ignored:
         return servers
     names = columns_of(servers).names
-    serving = {name[0] for name in names if name not in empty}
-    empty = frozenset(name for name in empty if name[0] in serving)
-    return tuple(servers[at] for at, name in enumerate(names) if name not in empty)
+    return tuple(servers[at] for at, name in enumerate(names) if name not in ignored)
 
 
 def filled_of(

@@ -8,6 +8,7 @@ from typing import Literal
 
 from orchestrator.live.poller import BalancerView, FleetView
 from orchestrator.live.rates import RowIndex
+from orchestrator.planning.server_pool import ignored_slots
 from widgets.table.server_status import (
     ABSENT,
     EMPTY,
@@ -220,10 +221,9 @@ def _judge_servers(
     ]
     states.append(ABSENT)  # at `NO_LINE`, the end
     if EMPTY in idle.values():
-        # As in `orchestrator.planning.server_pool.filled`: where every slot is empty, they are shown.
-        serving = {name[0] for name, state in zip(columns.names, states, strict=False) if state is not EMPTY}
+        ignored = ignored_slots(instance.servers, names)
         for key, line in zip(keys, lines, strict=True):
-            if states[line] is EMPTY and (key in names or key[0] not in serving):
+            if states[line] is EMPTY and key not in ignored:
                 states[line] = judge_server(instance.servers[line])
     return [states[line] for line in lines]
 

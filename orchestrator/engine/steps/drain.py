@@ -41,6 +41,11 @@ def is_out(server: Server) -> bool:
     return server.own_admin_state is not AdminState.READY
 
 
+def is_drained(server: Server) -> bool:
+    """Return whether a command has drained a server; one in maintenance is out too, but not drained."""
+    return bool(server.admin & Admin.FORCED_DRAIN)
+
+
 async def drain(context: StepContext) -> str | None:
     """Drain a node as the capacity guard allows, wait for its sessions or the deadline, then set maintenance.
 

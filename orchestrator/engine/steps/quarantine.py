@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from backends.errors import RolldeckError
 from backends.haproxy import commands
-from backends.model import Admin, AdminState
+from backends.model import AdminState
 from orchestrator.balancers.admin_state import (
     followers,
     tracked_servers,
@@ -14,7 +14,7 @@ from orchestrator.engine.desired_state import DesiredState
 from orchestrator.engine.health_gate import ConsecutiveChecks
 from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps import discovery
-from orchestrator.engine.steps.drain import in_maintenance, silence_agents
+from orchestrator.engine.steps.drain import in_maintenance, is_drained, silence_agents
 from orchestrator.engine.steps.verify import prove, restore_originals
 from orchestrator.planning import capacity
 from orchestrator.planning.capacity import CapacityViolation
@@ -106,7 +106,7 @@ async def restore_untouched(context: StepContext, planned: PlannedNode) -> bool:
 async def _leave_drained_by_others(context: StepContext) -> None:
     """Leave servers drained that somebody has drained meanwhile."""
     for ref, server in (await context.retry_until_reachable(context.servers)).items():
-        by_others = not context.desired_states.satisfied_by(server) and server.admin & Admin.FORCED_DRAIN
+        by_others = not context.desired_states.satisfied_by(server) and is_drained(server)
         if by_others and context.originals[ref].admin is AdminState.READY:
             context.originals[ref] = replace(context.originals[ref], admin=AdminState.DRAIN)
             context.note(f"somebody has drained {ref} meanwhile: it is left drained")
