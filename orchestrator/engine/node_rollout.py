@@ -1,12 +1,12 @@
 """The rollout of one node: its steps in order, the decisions of operators, and what follows a failure."""
 
 import asyncio
-from dataclasses import dataclass, field
 
 from backends.errors import BackendError, RolldeckError
 from backends.model import AdminState, ServerRef
 from backends.text import last_lines
 from orchestrator.engine.control import ABORT, CONTINUE, RETRY, SKIP, RolloutControl, RolloutHooks
+from orchestrator.engine.result import Progress
 from orchestrator.engine.step_context import StepContext, run_step
 from orchestrator.engine.steps.drain import still_in_maintenance
 from orchestrator.engine.steps.install import await_end
@@ -21,7 +21,6 @@ from orchestrator.events.events import (
     NodeSkipped,
     NodeStarted,
     NodeUpgraded,
-    RolloutKind,
     ServiceLog,
     StepDone,
     StepStarted,
@@ -31,25 +30,6 @@ from orchestrator.node import OriginalState
 from orchestrator.planning.plan import Plan, PlannedNode
 
 LOG_TIMEOUT_S = 5.0  # for its service manager to return its last output
-
-
-@dataclass(slots=True)
-class Progress:
-    """The progress of a rollout, by node."""
-
-    kind: RolloutKind = "upgrade"
-    done: list[str] = field(default_factory=list)  # upgraded, or rolled back
-    failed: list[str] = field(default_factory=list)
-    failed_at: dict[str, Step] = field(default_factory=dict)  # by node, the last time
-    skipped: list[str] = field(default_factory=list)
-    unproven: list[str] = field(default_factory=list)  # upgraded, but with too few requests to prove it
-    put_back: list[str] = field(default_factory=list)  # failed before the stop, and as they were before
-    touched: set[str] = field(default_factory=set)
-    originals: dict[str, dict[ServerRef, OriginalState]] = field(default_factory=dict)
-    accepted_drift: set[str] = field(
-        default_factory=set
-    )  # differences from the plan that an operator has accepted
-    drift_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class NodeRollout:

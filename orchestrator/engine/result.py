@@ -1,16 +1,71 @@
-"""The result of a rollout and of the rollback after it: what became of the nodes, and what can be done."""
+"""The progress of a rollout, its result and that of a rollback after it, and what can be done then."""
 
+import asyncio
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
-from orchestrator.events.events import RolloutEnded
+from backends.errors import RolldeckError
+from backends.model import ServerRef
+from orchestrator.events.events import (
+    Result,
+    RolloutEnded,
+    RolloutKind,
+)
 from orchestrator.events.state import NodeState
 from orchestrator.events.steps import STEPS, Step
 from orchestrator.events.text import reason_without_result
 from orchestrator.events.ways_back import WayOn
+from orchestrator.node import OriginalState
 from orchestrator.planning.plan import Plan
+
+
+@dataclass(slots=True)
+class Progress:
+    """The progress of a rollout, by node."""
+
+    kind: RolloutKind = "upgrade"
+    done: list[str] = field(default_factory=list)  # upgraded, or rolled back
+    failed: list[str] = field(default_factory=list)
+    failed_at: dict[str, Step] = field(default_factory=dict)  # by node, the last time
+    skipped: list[str] = field(default_factory=list)
+    unproven: list[str] = field(default_factory=list)  # upgraded, but with too few requests to prove it
+    put_back: list[str] = field(default_factory=list)  # failed before the stop, and as they were before
+    touched: set[str] = field(default_factory=set)
+    originals: dict[str, dict[ServerRef, OriginalState]] = field(default_factory=dict)
+    accepted_drift: set[str] = field(
+        default_factory=set
+    )  # differences from the plan that an operator has accepted
+    drift_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def failed_nodes(self) -> list[str]:
+        """The nodes that were touched and failed."""
+        return [name for name in self.failed if name in self.touched]
+
+    @property
+    def held_nodes(self) -> list[str]:
+        """The nodes that could not be taken out, and are as they were before."""
+        return [name for name in self.failed if name not in self.touched]
+
+    def judge(self, stop_reason: str, forbidden: str) -> tuple[Result, str]:
+        """Judge a rollout without a failure of its own by what became of its nodes; return result and reason.
+
+        Args:
+            stop_reason: why no further node was drained; empty when all were.
+            forbidden: why no node may be taken out now, such as a lost lock.
+        """
+        kinds = {"failed": self.failed_nodes, "put back": self.put_back, "held": self.held_nodes}
+        if any(kinds.values()):
+            reasons = [f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names]
+            # Without the lock, somebody else may have changed nodes.
+            return "degraded", "; ".join([*reasons, *filter(None, [forbidden])])
+        if stop_reason:
+            return "degraded", stop_reason
+        if self.skipped:
+            return "degraded", f"skipped: {', '.join(self.skipped)}"
+        return "healthy", ""
 
 
 def with_rollback(failed: RolloutEnded, back: RolloutEnded, versions: Mapping[str, str]) -> RolloutEnded:
@@ -119,25 +174,22 @@ def version_and_rotation(ended: RolloutEnded, node: str) -> str:
     return f"{version}, {where}" if version else where
 
 
-def ways_on(plan: Plan, kind: str, touched: Collection[str], failed_at: Mapping[str, Step]) -> list[WayOn]:
+def ways_on(plan: Plan, progress: Progress) -> list[WayOn]:
     """Return the commands that finish or undo a rollout that has not ended well.
 
-    Args:
-        plan: the plan of the rollout.
-        kind: "upgrade" or "rollback".
-        touched: the nodes that it has changed; without any there is nothing to finish or to undo.
-        failed_at: the step at which each node failed: after the installation the new version is to blame, and
-            the rollback comes first.
+    Without a touched node there is nothing to finish or to undo. Where a node has failed after the
+    installation, the new version is to blame, and the rollback comes first.
     """
-    if not touched:
+    if not progress.touched:
         return []
     resume = WayOn(purpose="resume", command=f"rolldeck resume {plan.application}")
-    known = all(plan.node(name).has_version for name in touched)
-    if kind == "rollback" or not known:
+    known = all(plan.node(name).has_version for name in progress.touched)
+    if progress.kind == "rollback" or not known:
         return [resume]
     rollback = WayOn(purpose="rollback", command=f"rolldeck rollback {plan.application}")
-    bad = set(STEPS.after("install")).intersection(failed_at.values())  # steps in which the new version runs
-    return [rollback, resume] if bad else [resume, rollback]
+    failed_at = {progress.failed_at[name] for name in progress.failed_nodes}
+    # After the installation the new version runs.
+    return [rollback, resume] if failed_at.intersection(STEPS.after("install")) else [resume, rollback]
 
 
 def versions_at_end(
@@ -160,3 +212,15 @@ def versions_at_end(
         elif node.has_version:
             found[node.name] = node.displayed_version
     return dict(sorted(found.items()))
+
+
+def find_cause(failure: BaseException | None) -> BaseException | None:
+    """Return the error with a message for people from what a task group wraps; else the failure as it is."""
+    found = [failure] if failure is not None else []
+    while any(isinstance(error, BaseExceptionGroup) for error in found):
+        found = [
+            inner
+            for error in found
+            for inner in (error.exceptions if isinstance(error, BaseExceptionGroup) else [error])
+        ]
+    return next((error for error in found if isinstance(error, RolldeckError)), failure)

@@ -11,9 +11,9 @@ from orchestrator.engine.desired_state import DesiredStates
 from orchestrator.engine.drift_watcher import DriftWatcher, summarize
 from orchestrator.engine.final_state import read_final_state
 from orchestrator.engine.hooks import Hooks
-from orchestrator.engine.node_rollout import NodeRollout, Progress
+from orchestrator.engine.node_rollout import NodeRollout
 from orchestrator.engine.out_of_rotation import with_checked_commands, with_discovery_maintenance
-from orchestrator.engine.result import versions_at_end, ways_on
+from orchestrator.engine.result import Progress, find_cause, versions_at_end, ways_on
 from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps.install import prefetch
 from orchestrator.errors import Aborted, JournalError
@@ -29,7 +29,6 @@ from orchestrator.events.events import (
     RolloutEnded,
     RolloutStarted,
 )
-from orchestrator.events.ways_back import WayOn
 from orchestrator.planning.application import Application
 from orchestrator.planning.findings import PreflightFailed, overridden_freezes
 from orchestrator.planning.mapping import Endpoints
@@ -228,7 +227,7 @@ class Rollout:
 
     def _judge(self, work: "asyncio.Future[None]") -> tuple[Result, str]:
         """Judge how the rollout ended: the result, and why."""
-        failure = None if work.cancelled() else _plain(work.exception())
+        failure = None if work.cancelled() else find_cause(work.exception())
         if not isinstance(failure, RolldeckError):
             self.defect = failure
         names = {name for batch in self._plan.batches for name in batch}
@@ -241,7 +240,7 @@ class Rollout:
             return "degraded", str(failure)
         if failure is not None:
             return "degraded", f"internal error: {failure!r}"
-        return self._judge_nodes()
+        return self._progress.judge(self._control.stop_reason, self._control.forbidden)
 
     def _judge_cut(self) -> tuple[Result, str]:
         """Judge a rollout that was aborted or cancelled before everything was done."""
@@ -252,28 +251,6 @@ class Rollout:
         if self._control.stop_reason:  # and it was cut short: another operator holds its lock
             return "degraded", self._control.stop_reason
         return "aborted", "cancelled"
-
-    def _judge_nodes(self) -> tuple[Result, str]:
-        """Judge a rollout without a failure of its own by what became of its nodes."""
-        failed, held = self._failed_and_held()
-        kinds = {"failed": failed, "put back": self._progress.put_back, "held": held}
-        if any(kinds.values()):
-            reasons = [f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names]
-            # Without the lock, somebody else may have changed nodes.
-            return "degraded", "; ".join([*reasons, *filter(None, [self._control.forbidden])])
-        if self._control.stop_reason:
-            return "degraded", self._control.stop_reason
-        if self._progress.skipped:
-            return "degraded", f"skipped: {', '.join(self._progress.skipped)}"
-        return "healthy", ""
-
-    def _failed_and_held(self) -> tuple[list[str], list[str]]:
-        """Return the nodes that were touched and failed, and those that could not be taken out."""
-        progress = self._progress
-        return (
-            [name for name in progress.failed if name in progress.touched],
-            [name for name in progress.failed if name not in progress.touched],
-        )
 
     async def _end(self, result: Result, reason: str, start: float) -> RolloutEnded:
         progress, plan = self._progress, self._plan
@@ -296,41 +273,24 @@ class Rollout:
             result, reason = "degraded", "not everything is back in rotation"
         elif result == "healthy" and others:
             result, reason = "degraded", f"taken out by somebody else: {', '.join(others)}"
-        failed, held = self._failed_and_held()
-        done = {*progress.done, *failed, *progress.skipped, *progress.put_back}
+        done = {*progress.done, *progress.failed_nodes, *progress.skipped, *progress.put_back}
         names = [name for batch in self._plan.batches for name in batch]
         return RolloutEnded(
             result=result,
             reason=reason,
             upgraded=list(progress.done) if progress.kind == "upgrade" else [],
             rolled_back=list(progress.done) if progress.kind == "rollback" else [],
-            failed=failed,
+            failed=progress.failed_nodes,
             skipped=list(progress.skipped),
             interrupted=[name for name in names if name in progress.touched and name not in done],
             pending=[name for name in names if name not in progress.touched and name not in done],
             out_of_rotation=out,
             unreachable_balancers=unseen,
             duration_s=round(self._clock.monotonic() - start, 3),
-            held=held,
+            held=progress.held_nodes,
             versions=versions,
-            ways_on=[] if result == "healthy" else self._ways_on(failed),
+            ways_on=[] if result == "healthy" else ways_on(plan, progress),
             blocked=self._blocked,
             unproven=list(progress.unproven),
-            put_back=list(self._progress.put_back),
+            put_back=list(progress.put_back),
         )
-
-    def _ways_on(self, failed: list[str]) -> list[WayOn]:
-        failed_at = {name: self._progress.failed_at[name] for name in failed}
-        return ways_on(self._plan, self._progress.kind, self._progress.touched, failed_at)
-
-
-def _plain(failure: BaseException | None) -> BaseException | None:
-    """Return the error with a message for people from what a task group wraps; else the failure as it is."""
-    found = [failure] if failure is not None else []
-    while any(isinstance(error, BaseExceptionGroup) for error in found):
-        found = [
-            inner
-            for error in found
-            for inner in (error.exceptions if isinstance(error, BaseExceptionGroup) else [error])
-        ]
-    return next((error for error in found if isinstance(error, RolldeckError)), failure)
