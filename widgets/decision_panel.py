@@ -27,7 +27,7 @@ KeyNames = Mapping[str, str]
 """The display name of each key, by the id of its binding."""
 
 
-def decision_lines(state: RolloutState, impact: Sequence[str], keys: KeyNames) -> list[list[Segment]]:
+def build_decision_lines(state: RolloutState, impact: Sequence[str], keys: KeyNames) -> list[list[Segment]]:
     """Return the lines to show; none while no decision is open.
 
     Args:
@@ -155,7 +155,7 @@ class DecisionPanel(Widget):
         ]
 
 
-def sentence(state: RolloutState, now: float, capacities: str, width: int) -> list[Segment]:
+def build_sentence(state: RolloutState, now: float, capacities: str, width: int) -> list[Segment]:
     """Return what the rollout waits for, or how it ended, in one line that ends with `capacities`.
 
     Where there is no room the reason is cut, never the countdown: the row of the node has the reason too.

@@ -14,7 +14,7 @@ from textual.widget import Widget
 from backends.text import counted, format_clock, format_duration, visible
 from orchestrator.events.state import NodeState, NodeStatus, RolloutState, is_under_way
 from orchestrator.events.steps import STEPS, Step
-from widgets.decision_panel import sentence
+from widgets.decision_panel import build_sentence
 from widgets.segments import KINDS, Segment, css_colors, render_line, truncate
 
 STATES: dict[str, Segment] = {
@@ -34,10 +34,10 @@ CELL_COLUMNS = 7  # a glyph, a space, a time
 SPLIT_ETA_FROM_COLUMNS = 100  # from this width on the ETA has two parts
 
 
-def header(state: RolloutState, now: float, width: int) -> list[Segment]:
-    """`shop 1.4.2 → 1.5.0 · batch 2/3 · 3/12 nodes · ████░░ 33 % · left 3:10`; the bar takes the rest."""
+def build_header(state: RolloutState, now: float, width: int) -> list[Segment]:
+    """Return `shop 1.4.2 → 1.5.0 · batch 2/3 · 3/12 nodes · ████░░ 33 % · left 3:10`."""
     share = state.done / state.total if state.total else 1.0
-    # With one node a batch both counts would say the same.
+    # With one node in each batch both counts would be the same.
     several = 1 < len(state.batches) < state.total
     batch = f" · batch {state.batch}/{len(state.batches)}" if several else ""
     count = f"{batch} · {state.done:>{len(str(state.total))}}/{counted(state.total, 'node')}"
@@ -65,7 +65,7 @@ def _phase(state: RolloutState, room: int) -> list[Segment]:
 
 def _ending(state: RolloutState, width: int) -> Segment:
     if state.ended is None:
-        if state.phase != "progressing":  # then nobody knows
+        if state.phase != "progressing":  # then the end is unknown
             return "", "plain"
         left = state.eta()
         if left is None:
@@ -79,18 +79,18 @@ def _ending(state: RolloutState, width: int) -> Segment:
     return f" · {glyph} {state.ended.result} in {format_clock(state.ended.duration_s)}", kind
 
 
-def in_sight(top: int, shown: int, total: int, held: bool) -> str:
+def describe_position(top: int, shown: int, total: int, held: bool) -> str:
     """Return which rows are in sight, and how to return to those in progress."""
     return f"{top + 1}-{top + shown} of {total}" + (" · end: follow" if held else "")
 
 
-def headings(name: int, gap: int, place: str) -> list[Segment]:
+def build_headings(name: int, gap: int, place: str) -> list[Segment]:
     """Return the names of the columns, followed by `place`."""
     steps = "".join(f"{step:<{CELL_COLUMNS + gap}}" for step in STEPS)
     return [(f"{'NODE':<{name}}{' ' * gap}{steps}", "head"), (place, "quiet")]
 
 
-def row(
+def build_row(
     node: NodeStatus, state: RolloutState, now: float, name: int, gap: int, actual: str = ""
 ) -> list[Segment]:
     """Return a node with a cell for each step, then its state in words.
@@ -101,7 +101,7 @@ def row(
         now: seconds since 1970, for what runs.
         name: columns of its name.
         gap: columns between two cells.
-        actual: how it is, where that differs from what is wanted; else empty.
+        actual: the actual state, where that differs from the desired one; else empty.
     """
     asked = any(question.subject == node.name for question in state.questions.values())
     label = Text(truncate(node.name, name))
@@ -160,7 +160,7 @@ The rows follow the nodes at work until you scroll.
         self._actual: Mapping[str, str] = {}
         self._now = self._shown_at = 0.0
         self._top_row = 0
-        self._held = False  # somebody has scrolled: the rows stay where they are
+        self._held = False  # the operator has scrolled, so that the rows stay where they are
         self._drawn = Text()
 
     def show(
@@ -173,10 +173,10 @@ The rows follow the nodes at work until you scroll.
         """Show this state.
 
         Args:
-            state: of the rollout; it is read again when running times are repainted.
+            state: of the rollout; it is read again when running times are refreshed.
             now: seconds since 1970, on the clock that gave the events their time.
             capacities: "4 in rotation, floor 2"; stays at the end of the sentence.
-            actual: how nodes are, where that differs from what is wanted.
+            actual: the actual states of nodes, where they differ from the desired ones.
         """
         grown = len(state.nodes) != len(self._rollout.nodes)
         self._held = self._held and state is self._rollout
@@ -192,7 +192,7 @@ The rows follow the nodes at work until you scroll.
         return FIXED_LINES + len(self._rollout.nodes)
 
     def render(self) -> Text:
-        self._drawn = self._picture(self._now)
+        self._drawn = self._build_text(self._now)
         return self._drawn
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
@@ -224,11 +224,11 @@ The rows follow the nodes at work until you scroll.
             self._repaint(False)
 
     def _repaint(self, layout: bool) -> None:
-        # The session is looked at ten times a second, but most looks show the same.
-        if layout or self._picture(self._now) != self._drawn:
+        # The session is read ten times a second, but seldom has anything changed.
+        if layout or self._build_text(self._now) != self._drawn:
             self.refresh(layout=layout)
 
-    def _picture(self, now: float) -> Text:
+    def _build_text(self, now: float) -> Text:
         width, state = self.size.width, self._rollout
         if width <= 0 or not state.nodes:
             return Text()
@@ -239,12 +239,16 @@ The rows follow the nodes at work until you scroll.
         rows = nodes[self._top_row : self._top_row + self._room]
         name = min(max(4, *(len(visible(node.name)) for node in nodes)), max(8, width // 6))
         gap = 2 if width < 100 else 4
-        place = "" if len(rows) == len(nodes) else in_sight(self._top_row, len(rows), len(nodes), self._held)
+        place = (
+            ""
+            if len(rows) == len(nodes)
+            else describe_position(self._top_row, len(rows), len(nodes), self._held)
+        )
         lines = [
-            header(state, now, width),
-            sentence(state, now, self._capacities, width),
-            headings(name, gap, place),
-            *(row(node, state, now, name, gap, self._actual.get(node.name, "")) for node in rows),
+            build_header(state, now, width),
+            build_sentence(state, now, self._capacities, width),
+            build_headings(name, gap, place),
+            *(build_row(node, state, now, name, gap, self._actual.get(node.name, "")) for node in rows),
         ]
         styles = {kind: self.get_component_rich_style(f"board--{kind}") for kind in KINDS}
         return Text("\n", no_wrap=True, end="").join(render_line(line, styles, width) for line in lines)

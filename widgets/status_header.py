@@ -54,8 +54,8 @@ class StatusHeader(Widget):
 def build_first_line(model: MainViewModel, clock_text: str, width: int) -> list[Segment]:
     """Return application and load balancers on the left, counts and clock on the right.
 
-    Where there is no room, first the versions get short and go, then the load balancers that are live are
-    only counted, and what the counts are of is not said.
+    Where there is no room, first the versions are shortened and hidden, then live load balancers are only
+    counted, and the label of the counts is hidden.
     """
     of: Segment = ("servers " if model.counts.of == "server" else "  nodes ", "quiet")
     right = [of, *_count_segments(model.counts), ("   " + clock_text, "plain")]
@@ -70,7 +70,7 @@ def build_first_line(model: MainViewModel, clock_text: str, width: int) -> list[
     ):
         if _width_of(left) <= room:
             break
-    else:  # a load balancer in trouble is worth more than the word
+    else:  # a load balancer in trouble is more important than the label
         right, room = right[1:], room + _width_of(right[:1])
     return [*_truncate_segments(left, room), (" " * max(1, room - _width_of(left) + 1), "plain"), *right]
 

@@ -74,7 +74,7 @@ class Lines(ScrollView, can_focus=True):
         self.here = 0  # number of the line that the search has found
 
     def settle(self, gone: int = 0) -> None:
-        """After lines came, and `gone` lines above went: what is read stays where it is, or the end shows."""
+        """Show added lines, with `gone` lines removed above; the position stays, or follows the end."""
         self.virtual_size = Size(0, len(self.lines))
         if self.following:
             self.scroll_end(animate=False, immediate=True, force=True)
@@ -94,12 +94,12 @@ class Lines(ScrollView, can_focus=True):
         base = self.rich_style
         if not 0 <= index < len(self.lines):
             return Strip.blank(width, base)
-        text = self._painted(self.lines[index], width)
+        text = self._build_text(self.lines[index], width)
         return Strip(text.render(self.app.console)).adjust_cell_length(width, base).apply_style(base)
 
-    def _painted(self, line: Line, width: int) -> Text:
+    def _build_text(self, line: Line, width: int) -> Text:
         style = self._style(line.kind)
-        # Cut before it is painted: a line of 10 kB costs as much as what is seen of it.
+        # Cut before it is rendered, so that a line of 10 kB costs no more than its visible part.
         text = Text(no_wrap=True, end="")
         size = 8 if width < 100 else 14
         short = replace(line, node=truncate(line.node, size), target=truncate(line.target, size))
@@ -115,8 +115,8 @@ class Lines(ScrollView, can_focus=True):
         return self.get_component_rich_style(f"lines--{kind}")
 
 
-def lines_of(record: Record, number: int) -> list[Line]:
-    """A record as lines, numbered from `number`: a command with each line of its reply, or one line."""
+def make_lines(record: Record, number: int) -> list[Line]:
+    """Return a record as lines, numbered from `number`: one line, or a command and its reply."""
     at = format_local_time(record.at, "%H:%M:%S")
     event = record.event
     if isinstance(event, events.CommandSending):
@@ -203,7 +203,7 @@ until you scroll up; `f` follows again.
             return
         if node := getattr(record.event, "node", ""):
             self._seen_nodes.setdefault(visible(node))
-        for line in lines_of(record, self._count + 1):
+        for line in make_lines(record, self._count + 1):
             self._keep(line)
         if not self._pending and self.is_mounted:
             self._pending = True

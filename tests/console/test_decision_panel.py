@@ -19,7 +19,7 @@ from orchestrator.events.state import RolloutState
 from orchestrator.planning.capacity import Capacity
 from orchestrator.planning.plan import capacity_text
 from tests.support.console_values import HOSTILE, harmless
-from widgets.decision_panel import MAX_LINES, DecisionPanel, decision_lines, shorten_commands
+from widgets.decision_panel import MAX_LINES, DecisionPanel, build_decision_lines, shorten_commands
 
 KEYS = {"continue": "space", "retry": "r", "skip": "s", "abort": "a", "pause": "p"}
 STARTED = RolloutStarted(
@@ -36,7 +36,7 @@ def asked(text: str, *choices: str, subject: str = "web1", number: int = 1) -> D
 
 
 def words(of: RolloutState, *impact: str) -> list[str]:
-    return ["".join(text for text, _ in line) for line in decision_lines(of, impact, KEYS)]
+    return ["".join(text for text, _ in line) for line in build_decision_lines(of, impact, KEYS)]
 
 
 def test_nothing_while_nothing_waits() -> None:
@@ -62,7 +62,7 @@ def test_a_failed_node_says_what_each_choice_does() -> None:
     lines = words(of, "now: maint on lb1")
     assert lines[0] == "✗ web1: verify failed: sick  (1 more to answer)"
     assert lines[2] == "r try it again  s leave it out, next node  a end the rollout  p pause"
-    assert decision_lines(of, [], KEYS)[0][0] == ("✗ ", "bad")
+    assert build_decision_lines(of, [], KEYS)[0][0] == ("✗ ", "bad")
 
 
 def test_what_the_service_of_a_failed_node_wrote_last_stands_above_the_keys() -> None:
@@ -85,7 +85,7 @@ def test_a_pause_says_how_to_go_on() -> None:
 
 def test_other_keys_are_called_by_their_names() -> None:
     of = state(asked("stop?", "continue", "abort"))
-    last = decision_lines(of, [], {**KEYS, "continue": "f5"})[-1]
+    last = build_decision_lines(of, [], {**KEYS, "continue": "f5"})[-1]
     assert last[0] == ("f5", "head")
 
 
@@ -148,13 +148,13 @@ async def test_an_error_is_not_cut_where_it_is_decided_on() -> None:
     error = "verify failed: not healthy within 300 s: HTTP 503, expected 200 (http://10.0.0.13:8080/health)"
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         panel = app.query_one(DecisionPanel)
-        panel.show(decision_lines(state(asked(error, "retry", "abort")), ["now: maint on lb1"], KEYS))
+        panel.show(build_decision_lines(state(asked(error, "retry", "abort")), ["now: maint on lb1"], KEYS))
         await pilot.pause()
         rows = [panel.render_line(y).text for y in range(panel.size.height)]
         assert " ".join(" ".join(rows[:2]).split()) == f"? web1: {error}"
         assert rows[1].startswith("   ")
         assert len(rows) == 4
-        panel.show(decision_lines(state(asked("long " * 200, "retry", "abort")), ["now"] * 5, KEYS))
+        panel.show(build_decision_lines(state(asked("long " * 200, "retry", "abort")), ["now"] * 5, KEYS))
         await pilot.pause()
         assert panel.size.height == MAX_LINES
         assert panel.render_line(1).text.rstrip().endswith("…")
@@ -167,7 +167,7 @@ async def test_nothing_from_outside_is_obeyed(text: str) -> None:
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         panel = app.query_one(DecisionPanel)
         of = state(asked(text, "continue", "skip", "abort"))
-        panel.show(decision_lines(of, [text], KEYS))
+        panel.show(build_decision_lines(of, [text], KEYS))
         await pilot.pause()
         for y in range(panel.size.height):
             line = panel.render_line(y).text

@@ -27,8 +27,8 @@ from tests.support.console_values import harmless
 from tests.support.fake_fleet import World
 from tests.support.virtual_time import run
 from widgets import rollout_board
-from widgets.decision_panel import sentence
-from widgets.rollout_board import RolloutBoard, header, scroll_window
+from widgets.decision_panel import build_sentence
+from widgets.rollout_board import RolloutBoard, build_header, scroll_window
 
 START = 1000.0
 HOSTILE = "[red]x[/] \x1b[31m\x07\u202e" + "日" * 5_000
@@ -104,11 +104,11 @@ async def test_it_reads_without_colour(width: int) -> None:
 def test_the_countdown_is_never_cut_away() -> None:
     reason = "sessions: 4 on lb1, 3 on lb2"
     state = folded(*DRAINING, Waiting(node="web2", step="drain", reason=reason, remaining_s=60))
-    (why, _), (tail, _) = sentence(state, START + 18, "5 in rotation, floor 3, may lose 2", 78)
+    (why, _), (tail, _) = build_sentence(state, START + 18, "5 in rotation, floor 3, may lose 2", 78)
     assert why == "web2 drains: sessions:… · timeout in 0:42"
     assert cell_len(why + tail) == 78
     state.apply(Record(99, START, Paused(who="ann", why="")))
-    (why, _), _ = sentence(state, START + 18, "5 in rotation, floor 3, may lose 2", 78)
+    (why, _), _ = build_sentence(state, START + 18, "5 in rotation, floor 3, may lose 2", 78)
     assert why.endswith(" · deadline stopped")
 
 
@@ -159,11 +159,11 @@ def healthy() -> list[Record]:
 
 
 def test_the_result_is_the_last_word(healthy: list[Record]) -> None:
-    assert header(RolloutState.of(healthy), START, 80)[-1] == (" · ✓ healthy in 0:18", "ok")
+    assert build_header(RolloutState.of(healthy), START, 80)[-1] == (" · ✓ healthy in 0:18", "ok")
     bad = RolloutState.of(run(_records({"web2"})))
-    text, kind = header(bad, START, 80)[-1]
+    text, kind = build_header(bad, START, 80)[-1]
     assert (text[:13], kind) == (" · ✗ degraded", "bad")
-    assert sentence(bad, START, "", 80)[0] == ("not in rotation: web2 · failed: web2", "bad")
+    assert build_sentence(bad, START, "", 80)[0] == ("not in rotation: web2 · failed: web2", "bad")
 
 
 async def test_any_prefix_of_a_real_stream_can_be_shown(healthy: list[Record]) -> None:

@@ -14,7 +14,7 @@ from orchestrator.events.state import RolloutState
 from orchestrator.events.timeline import Timeline
 from orchestrator.journal.store import Journal
 from tests.unit import journals
-from widgets.transcript import lines_of
+from widgets.transcript import make_lines
 
 KEY = "ssh-ed25519 SHA256:abc"
 ANN = Actor("ann@ops", "console", 1000, KEY)
@@ -38,7 +38,7 @@ def everywhere(path: Path, *told: AnyEvent) -> list[str]:
         found = journal.entry(entry)
         assert found is not None
         records, summary = list(journal.records(entry)), EntrySummary.of(journal, found)
-    transcript = "\n".join(line.text for record in records for line in lines_of(record, 1))
+    transcript = "\n".join(line.text for record in records for line in make_lines(record, 1))
     return [
         "\n".join(entry_lines(summary, Timeline.of(records), 0)),
         render_report(summary, records),

@@ -21,7 +21,7 @@ from tests.support.fake_faults import Fault
 from tests.support.fake_fleet import World, answer
 from tests.unit.published import HEAD
 from tests.unit.test_shared_events import records
-from widgets.transcript import lines_of
+from widgets.transcript import make_lines
 
 WRITTEN = ("listening on 8080", "bind: address already in use")
 
@@ -119,7 +119,7 @@ async def test_history_and_transcript_show_it_with_the_failure() -> None:
         f"service output: {line}" for line in WRITTEN
     ]
     [log] = [record for record in seen if isinstance(record.event, ServiceLog)]
-    assert [line.text for line in lines_of(log, 1)] == ["last output of its service:", *WRITTEN]
+    assert [line.text for line in make_lines(log, 1)] == ["last output of its service:", *WRITTEN]
 
 
 def test_it_stays_with_whoever_works() -> None:

@@ -11,7 +11,7 @@ from orchestrator.events.events import AnyEvent, StepDone, StepStarted
 from orchestrator.events.state import RolloutState
 from orchestrator.events.steps import STEPS, Implementation, StepSpec, implementation
 from tests.support.fake_fleet import World, steps
-from widgets.rollout_board import headings, row
+from widgets.rollout_board import build_headings, build_row
 
 
 async def migrate(context: StepContext) -> str | None:
@@ -61,11 +61,11 @@ async def test_a_rollout_runs_a_step_from_outside_between_install_and_start() ->
         state = RolloutState.of(world.records[: begun + 1])
         node, now = state.nodes["web1"], world.records[begun].at + 1
         assert (node.state, node.at_work) == ("migrating", True)
-        assert text(headings(5, 1, "")).split() == ["NODE", *STEPS]
-        assert text(row(node, state, now, 5, 1)).endswith("◐ migrating")
+        assert text(build_headings(5, 1, "")).split() == ["NODE", *STEPS]
+        assert text(build_row(node, state, now, 5, 1)).endswith("◐ migrating")
 
         state = RolloutState.of(world.records)
-        assert text(row(state.nodes["web1"], state, now, 5, 1)).count("✓") == len(STEPS) + 1
+        assert text(build_row(state.nodes["web1"], state, now, 5, 1)).count("✓") == len(STEPS) + 1
 
 
 def test_events_of_a_step_are_understood_as_long_as_the_table_has_it() -> None:

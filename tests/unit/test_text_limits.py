@@ -17,7 +17,7 @@ from backends.text import MAX_DETAIL_CHARS, abridge, decode, last_lines, shorten
 from orchestrator.events import events
 from orchestrator.events.events import Record
 from tests.support.recorder import exchanges
-from widgets.transcript import MAX_REPLY, lines_of
+from widgets.transcript import MAX_REPLY, make_lines
 
 LONG = 1_000_000
 CPU_SECONDS = 10.0  # instead of minutes
@@ -82,7 +82,7 @@ def test_a_reply_without_end_is_shown_in_short(reply: str) -> None:
     fields = {"node": "web1", "step": "install", "target": "web1", "command": "apt-get"}
     event = msgspec.convert({**fields, "reply": reply, "ok": True, "duration_s": 1.0}, events.CommandFinished)
     begun = time.process_time()
-    lines = lines_of(Record(1, 1.0, event), 1)
+    lines = make_lines(Record(1, 1.0, event), 1)
     assert sum(len(line.text) for line in lines) <= 8 * MAX_REPLY
     assert any("the middle is left out" in line.text for line in lines)
     assert time.process_time() - begun < CPU_SECONDS

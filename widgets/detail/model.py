@@ -13,7 +13,7 @@ from orchestrator.live.poller import BalancerView, FleetView, PolledSessions
 from widgets.segments import Segment
 from widgets.table.by_server import RowKey
 from widgets.table.model import LONG_STALE_S
-from widgets.transcript import Line, lines_of
+from widgets.transcript import Line, make_lines
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,11 +23,11 @@ class Detail:
     Attributes:
         node: its name.
         keys: backend and server name of each line that it has.
-        version: what runs there; empty when nobody knows.
-        view: all load balancers, as they were seen last.
+        version: the running version; empty if unknown.
+        view: the last state of all load balancers.
         in_flight: the sessions, as far as they were read.
-        journal: what happened to it, oldest first.
-        now: monotonic seconds of the watch's clock.
+        journal: the events of the node, oldest first.
+        now: monotonic seconds of the poller's clock.
     """
 
     node: str
@@ -80,9 +80,9 @@ class NodeJournal:
         """Read new records.
 
         Args:
-            records: all of them, oldest first; only the new ones are looked at.
-            paths: load balancer and "backend/server" of each line that the node has. What was sent by hand
-                has no node: it is known by these.
+            records: all of them, oldest first; only the new ones are read.
+            paths: load balancer and "backend/server" of each line that the node has. Manual commands have no
+                node, and are recognized by these.
 
         Returns:
             Whether anything concerned the node.
@@ -91,7 +91,7 @@ class NodeJournal:
         for record in reversed(list(_since(records, self._last))):
             self._last = record.seq
             if self._concerns(record.event, paths) and not self._repeats.has(record.event):
-                self.lines.extend(lines_of(record, len(self.lines)))
+                self.lines.extend(make_lines(record, len(self.lines)))
                 news = True
         return news
 

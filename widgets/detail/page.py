@@ -22,7 +22,7 @@ LATE_S = 3 * SESSIONS_INTERVAL_S  # seconds; sessions that are older are called 
 _JOURNAL_KINDS = {"command": "head", "failed": "bad", "bad": "bad", "reply": "plain", "event": "quiet"}
 
 
-def trouble(detail: Detail, width: int) -> list[list[Segment]]:
+def list_unreachable(detail: Detail, width: int) -> list[list[Segment]]:
     """Return which load balancers do not answer, why, and how old their data are."""
     lines = []
     for instance in detail.view.instances:
@@ -32,11 +32,11 @@ def trouble(detail: Detail, width: int) -> list[list[Segment]]:
         words = (
             f"{instance.name[:MAX_CELL_CHARS]}: {instance.failing[:MAX_CELL_CHARS] or 'no answer yet'}{old}"
         )
-        lines += _wrapped([(" ", "plain")], words, detail.connection(instance)[1], width)
+        lines += _wrap([(" ", "plain")], words, detail.connection(instance)[1], width)
     return lines
 
 
-def ownership(detail: Detail, width: int) -> list[list[Segment]]:
+def list_maintenance_reasons(detail: Detail, width: int) -> list[list[Segment]]:
     """Return who keeps the node out and what ends that; equal load balancers share a line."""
     names_by_reason: dict[tuple[str, MaintenanceReason], list[str]] = {}
     all_live = True
@@ -53,7 +53,7 @@ def ownership(detail: Detail, width: int) -> list[list[Segment]]:
         where = "all" if everywhere else ", ".join(names)
         where = f"{backend} on {where}" if backend else f"on {where}"
         head: list[Segment] = [(" " + fit(label, LABEL_CELLS), "quiet")]
-        lines += _wrapped(head, f"{where}: {owner.text}"[: 2 * MAX_CELL_CHARS], _kind(owner), width)
+        lines += _wrap(head, f"{where}: {owner.text}"[: 2 * MAX_CELL_CHARS], _kind(owner), width)
     return lines
 
 
@@ -65,7 +65,7 @@ def _kind(owner: MaintenanceReason) -> str:
     return "bad" if owner.who in ("resolution", "agent") else "out"
 
 
-def sessions(detail: Detail, width: int) -> list[list[Segment]]:
+def list_sessions(detail: Detail, width: int) -> list[list[Segment]]:
     """Return the sessions on all load balancers, oldest first."""
     lines: list[list[Segment]] = []
     counts: list[str] = []
@@ -74,10 +74,10 @@ def sessions(detail: Detail, width: int) -> list[list[Segment]]:
         where = f"{server.ref.backend} on {instance.name}" if len(detail.keys) > 1 else f"on {instance.name}"
         polled = detail.in_flight.get(server.ref, PolledSessions())
         if polled.failing and (instance.state == "live" or polled.denied):  # else it is shown at the top
-            lines += _wrapped(
+            lines += _wrap(
                 [(" ", "plain")], f"{where}: {polled.failing}"[: 2 * MAX_CELL_CHARS], "moving", width
             )
-        if _none(instance, server):
+        if _has_no_sessions(instance, server):
             counts.append(f"0 {where}")
         elif polled.sessions is None:
             counts.append(f"{server.sessions} {where}{'' if polled.failing else ', being read'}")
@@ -89,15 +89,15 @@ def sessions(detail: Detail, width: int) -> list[list[Segment]]:
             counts.append(f"{count} {where}" + (f", {late:.0f} s old" if old else ""))
             streams += polled.sessions.oldest
     title: list[Segment] = [(" " + fit("Sessions", LABEL_CELLS), "head")]
-    heads = _wrapped(title, " · ".join(counts)[: 2 * MAX_CELL_CHARS] or NO_VALUE, "quiet", width)
-    return [*heads, *lines, *_streams(detail, streams)]
+    heads = _wrap(title, " · ".join(counts)[: 2 * MAX_CELL_CHARS] or NO_VALUE, "quiet", width)
+    return [*heads, *lines, *_list_streams(detail, streams)]
 
 
-def _none(instance: BalancerView, server: Server) -> bool:
+def _has_no_sessions(instance: BalancerView, server: Server) -> bool:
     return instance.state == "live" and not server.sessions
 
 
-def _streams(detail: Detail, streams: Iterable[Stream]) -> list[list[Segment]]:
+def _list_streams(detail: Detail, streams: Iterable[Stream]) -> list[list[Segment]]:
     ordered = sorted(streams, key=lambda stream: (-_age(stream), stream.ref, stream.client))
     if not ordered:
         return []
@@ -127,16 +127,16 @@ def _age(stream: Stream) -> int:
     return -1 if stream.age is None else stream.age
 
 
-def journal(detail: Detail, width: int) -> list[list[Segment]]:
+def list_journal(detail: Detail, width: int) -> list[list[Segment]]:
     """Return commands, replies and events as in the transcript, newest last."""
     title: list[Segment] = [(" " + fit("Journal", LABEL_CELLS), "head")]
     if not detail.journal:
         return [[*title, ("nothing since the console opened", "quiet")]]
     lines = [[*title, ("> sent, < the raw reply,   happened, ✗ failed; newest last", "quiet")]]
-    return lines + [row for line in detail.journal for row in _journalled(line, width)]
+    return lines + [row for line in detail.journal for row in _journal_line(line, width)]
 
 
-def _journalled(line: Line, width: int) -> list[list[Segment]]:
+def _journal_line(line: Line, width: int) -> list[list[Segment]]:
     size = 8 if width < 100 else 14
     head = " " * (18 + size)
     if line.kind != "reply":
@@ -144,13 +144,13 @@ def _journalled(line: Line, width: int) -> list[list[Segment]]:
     kind = _JOURNAL_KINDS[line.kind]
     segments: list[Segment] = [(head, "quiet"), (MARKS[line.kind] + " ", kind)]
     # Of a line of 10 kB only the beginning: all of it is in the transcript, and in what is copied.
-    rows = _wrapped(segments, line.text[: (MAX_ROWS_PER_LINE + 1) * width], kind, width)
+    rows = _wrap(segments, line.text[: (MAX_ROWS_PER_LINE + 1) * width], kind, width)
     if len(rows) > MAX_ROWS_PER_LINE:
         rows = [*rows[: MAX_ROWS_PER_LINE - 1], [*rows[MAX_ROWS_PER_LINE - 1], ("…", "quiet")]]
     return rows
 
 
-def _wrapped(head: list[Segment], words: str, kind: str, width: int) -> list[list[Segment]]:
+def _wrap(head: list[Segment], words: str, kind: str, width: int) -> list[list[Segment]]:
     """Return text beside a head; text that does not fit wraps below the text."""
     indent = sum(cell_len(text) for text, _ in head)
     rows = Content(visible(words)).wrap(max(8, width - indent - 1)) or [Content("")]
@@ -177,31 +177,31 @@ class Page:
 
 def build_page(detail: Detail, width: int) -> Page:
     """Return the whole page for this many cells."""
-    return _joined({**_above(detail, width), "journal": journal(detail, width)})
+    return _join({**_sections_above(detail, width), "journal": list_journal(detail, width)})
 
 
 def as_text(detail: Detail) -> str:
     """Return the whole page as text to be copied; lines of the journal are not cut."""
-    above = _joined({"title": [build_title(detail, "", 0)], **_above(detail, WIDE)}).lines
+    above = _join({"title": [build_title(detail, "", 0)], **_sections_above(detail, WIDE)}).lines
     lines = ["".join(text for text, _ in line).rstrip() for line in above]
     return "\n".join([*lines, "", *map(str, detail.journal), ""])
 
 
-def _above(detail: Detail, width: int) -> dict[str, list[list[Segment]]]:
+def _sections_above(detail: Detail, width: int) -> dict[str, list[list[Segment]]]:
     """Return the sections above the journal."""
     sections: dict[str, list[list[Segment]]] = {}
-    if wrong := trouble(detail, width):
+    if wrong := list_unreachable(detail, width):
         sections["trouble"] = wrong
     for key in detail.keys:
         sections[f"state {key}"] = build_state(detail, key, width)
-    sections["owner"] = ownership(detail, width)
+    sections["owner"] = list_maintenance_reasons(detail, width)
     for key in detail.keys:
         sections[f"checks {key}"] = build_checks(detail, key, width)
-    sections["sessions"] = sessions(detail, width)
+    sections["sessions"] = list_sessions(detail, width)
     return sections
 
 
-def _joined(sections: dict[str, list[list[Segment]]]) -> Page:
+def _join(sections: dict[str, list[list[Segment]]]) -> Page:
     """Join sections, with an empty line between them except before the owner."""
     lines: list[list[Segment]] = []
     starts = {}

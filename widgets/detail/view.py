@@ -41,7 +41,7 @@ class DetailTitle(Widget):
 
 
 class DetailView(ScrollView, can_focus=True, inherit_bindings=False):
-    """The page below the title; only lines in sight are painted, and only those that changed."""
+    """The page below the title; only visible lines are rendered, and only those that changed."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"detail--{kind}" for kind in KINDS}
     DEFAULT_CSS = """
@@ -65,7 +65,7 @@ class DetailView(ScrollView, can_focus=True, inherit_bindings=False):
         self._page = Page([], {})
         self._rendered: list[Strip] = []
         self._follows = False  # the end
-        self._settling = False  # it is not the reader who scrolls
+        self._settling = False  # while this class scrolls, and not the operator
 
     def show(self, detail: Detail) -> None:
         """Show this node; the scroll position stays, and the end stays in sight after End."""
@@ -92,7 +92,7 @@ class DetailView(ScrollView, can_focus=True, inherit_bindings=False):
 
     @property
     def _width(self) -> int:
-        return self.scrollable_content_region.width  # that of the scroll bar is not ours
+        return self.scrollable_content_region.width  # without the scroll bar
 
     def action_by(self, lines: int) -> None:
         self.scroll_to(y=self.scroll_offset.y + lines, animate=False, immediate=True)

@@ -197,7 +197,7 @@ class ChangeDialog(Dialog[ChangeAnswer | None]):
         self._check()
 
     def initial_focus(self) -> Widget:
-        """A weight has to be typed, and typing alone changes nothing; else the safe answer has the focus."""
+        """Focus the weight field, where typing alone changes nothing; else the safe answer."""
         return self.query_one("#weight") if self._action == "weight" else super().initial_focus()
 
     # -- what is typed ------------------------------------------------------------------------

@@ -97,11 +97,11 @@ class Entries(Widget):
 
     def _at(self, width: int) -> list[Content]:
         if self._laid_out[0] != width:
-            self._laid_out = (width, [row for entry in self._lines for row in _wrapped(entry, width)])
+            self._laid_out = (width, [row for entry in self._lines for row in _wrap(entry, width)])
         return self._laid_out[1]
 
 
-def _wrapped(entry: Entry, width: int) -> list[Content]:
+def _wrap(entry: Entry, width: int) -> list[Content]:
     indent = entry.head.cell_length
     rows = entry.body.wrap(max(8, width - indent)) or [Content("")]
     space = Content(" " * indent)

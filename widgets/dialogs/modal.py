@@ -144,7 +144,7 @@ class SelectDialog(Dialog[str | None]):
         yield InlineButton("yes", "Open", "primary")
 
     def initial_focus(self) -> Widget:
-        """Selecting a name changes nothing, so the list has the focus."""
+        """Focus the list, since selecting a name changes nothing."""
         return self.query_one(RadioList)
 
     def action_open(self) -> None:
@@ -156,7 +156,7 @@ class SelectDialog(Dialog[str | None]):
 
 
 def fits(size: Size) -> bool:
-    """Whether the terminal is large enough."""
+    """Return whether the terminal is large enough."""
     return size.width >= MIN_SIZE.width and size.height >= MIN_SIZE.height
 
 
@@ -173,7 +173,7 @@ class TooSmall(ModalScreen[None]):
 
     def on_resize(self, event: events.Resize) -> None:
         if fits(event.size):
-            if self.is_current:  # a second event while it goes would close what lies below it
+            if self.is_current:  # a second event while it closes would close the screen below
                 self.dismiss(None)
         else:
             self.query_one(Static).update(self._words(event.size))

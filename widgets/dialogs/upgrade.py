@@ -89,7 +89,7 @@ class UpgradeDialog(Dialog[UpgradeAnswer | None]):
         Args:
             application: its name.
             running_now: versions that run now, such as "1.4.2 on 4 nodes"; empty when not known.
-            policy: what the configuration says; it fills the fields.
+            policy: of the configuration; it fills the fields.
         """
         super().__init__()
         self.title = f"Upgrade {application}"
@@ -110,7 +110,7 @@ class UpgradeDialog(Dialog[UpgradeAnswer | None]):
         yield InlineButton("yes", "Review plan", "primary")
 
     def initial_focus(self) -> Widget:
-        """Nothing changes before the plan is reviewed, so the first field has the focus."""
+        """Focus the first field: nothing changes before the plan is reviewed."""
         return self.query_one("#version")
 
     @on(Input.Changed)
@@ -130,7 +130,7 @@ class UpgradeDialog(Dialog[UpgradeAnswer | None]):
             self.dismiss(None)
 
     def _go_on(self) -> None:
-        """Dismiss with the answer, or show everything that is wrong and go to the first of it."""
+        """Dismiss with the answer, or show all errors and go to the first of them."""
         wrong: list[str] = []
         for name, parse in (("version", parse_version), ("serial", parse_serial)):
             try:

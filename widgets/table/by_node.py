@@ -194,12 +194,12 @@ def merge_backends(
 
 
 def _drop_absent(states: Sequence[ServerState | None]) -> Sequence[ServerState | None]:
-    """A node may have another server name on each load balancer, so that it lacks the other names."""
+    """Drop the names that a node does not have on a load balancer, where it has another one."""
     return [state for state in states if state not in (ABSENT, EMPTY)] or [ABSENT]
 
 
 def _merge_glyphs(states: Sequence[ServerState | None]) -> str:
-    """In rotation only when it is so in every backend; out of rotation outweighs unknown."""
+    """Merge the glyphs of all backends: in rotation only if in all of them; out outweighs unknown."""
     glyphs = set(map(glyph, states))
     return next((candidate for candidate in "✗?✓" if candidate in glyphs), "?")
 
@@ -224,7 +224,7 @@ def _describe_differences(cells: Sequence[_Cell]) -> str:
 
 
 def _describe_locations(own: Sequence[_Cell], all_cells: Sequence[_Cell]) -> Sequence[str]:
-    """As short as it is exact: a whole backend, a whole load balancer, or one on the other."""
+    """Describe locations briefly but exactly: a whole backend, a whole load balancer, or one on the other."""
     backends = _covered(own, all_cells, lambda cell: cell.backend)
     rest = [cell for cell in own if cell.backend not in backends]
     if len({cell.backend for cell in all_cells}) == 1:
@@ -240,6 +240,6 @@ def _describe_locations(own: Sequence[_Cell], all_cells: Sequence[_Cell]) -> Seq
 
 
 def _covered(own: Sequence[_Cell], all_cells: Sequence[_Cell], part: Callable[[_Cell], str]) -> Sequence[str]:
-    """The parts all of whose cells are among these."""
+    """Return the parts all of whose cells are among these."""
     partial = {part(cell) for cell in all_cells if cell not in own}
     return [name for name in dict.fromkeys(map(part, own)) if name not in partial]

@@ -13,7 +13,7 @@ from widgets.segments import Kind
 from widgets.table.by_node import ServersByNode, group_by_node
 from widgets.table.by_server import GroupBy, RowKey, ServersByName, merge_by_name
 
-LONG_STALE_S = 10.0  # seconds after which old data are more than a hiccup
+LONG_STALE_S = 10.0  # seconds after which stale data count as a failure
 _RELOAD_SHOWN_S = 60.0
 _MISSING = -1.0  # sorts after every number
 
@@ -78,7 +78,7 @@ class Row:
     response_ms: int | None
     trend: tuple[float, ...]  # requests per second, oldest first, at most 8
     since_s: int  # since the operational state last changed
-    glyphs: str  # one for each load balancer, in their order: ✓ in rotation, ✗ not, ? not known
+    glyphs: str  # one for each load balancer, in their order: ✓ in rotation, ✗ out, ? unknown
     note: str  # where they disagree, in words; else empty
     is_problem: bool  # it is not in rotation everywhere
     backend_count: int = 1  # how many names `backend` has

@@ -17,7 +17,7 @@ _GROUPS_BY_PRIORITY: tuple[Group, ...] = ("maint", "draining", "down", "up")  # 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ServerState:
-    """One server line on one load balancer, without what changes with each request."""
+    """The state of one server on one load balancer, without what changes with each request."""
 
     kind: Kind
     group: Group
@@ -79,7 +79,7 @@ def _classify(server: Server, has_sessions: bool) -> tuple[Kind, Group]:
 
 
 def is_draining(server: Server) -> bool:
-    """Whether the state of the server depends on its sessions."""
+    """Return whether the state of the server depends on its sessions."""
     return not server.in_rotation and server.admin_state is not AdminState.MAINT
 
 
@@ -98,7 +98,7 @@ def merge_balancers(names: Sequence[str], states: Sequence[ServerState | None]) 
 
 
 def is_empty_slot(states: Sequence[ServerState | None]) -> bool:
-    """Whether no load balancer has filled the slot, as far as is known."""
+    """Return whether no load balancer has filled the slot, as far as is known."""
     return EMPTY in states and all(state in (EMPTY, ABSENT, None) for state in states)
 
 

@@ -22,7 +22,7 @@ from orchestrator.events.events import Record
 from orchestrator.live.poller import FleetView, Poller
 from orchestrator.remote.control_requests import ControlAction
 from orchestrator.session.session import Session
-from widgets.decision_panel import DecisionPanel, decision_lines
+from widgets.decision_panel import DecisionPanel, build_decision_lines
 from widgets.footer import KeyBar
 from widgets.rollout_board import RolloutBoard
 from widgets.status_header import StatusHeader
@@ -156,7 +156,7 @@ in rotation.
         )
         board, now = self.query_one(RolloutBoard), self._session.clock.time()
         board.show(state, now, summary.capacity_line(), summary.differences())
-        self.query_one(DecisionPanel).show(decision_lines(state, summary.impact(), self._key_names()))
+        self.query_one(DecisionPanel).show(build_decision_lines(state, summary.impact(), self._key_names()))
 
     def _key_names(self) -> dict[str, str]:
         """Return the display name of each key, by the id of its binding."""
