@@ -52,9 +52,9 @@ def report_error(error: BaseException) -> int:
 
 
 def _say_usage_error(error: click.ClickException) -> None:
-    words = io.StringIO()
-    error.show(words)
-    for line in words.getvalue().splitlines():
+    message = io.StringIO()
+    error.show(message)
+    for line in message.getvalue().splitlines():
         say(line)
 
 

@@ -208,8 +208,8 @@ def _impact_lines(change: Change, impact: Impact) -> Iterator[str]:
     yield f"{change.action}{value}: {', '.join(impact.nodes)} · {counted(impact.sessions, 'session')} now"
     if impact.registries:
         yield f"  {'back' if change.action == 'ready' else 'out'} in {', '.join(impact.registries)} too"
-    for words in impact.carried:
-        yield f"  {paint('!', 'warn')} also affects {clean(words)}"
+    for servers in impact.carried:
+        yield f"  {paint('!', 'warn')} also affects {clean(servers)}"
     for capacity in impact.capacities:
         yield f"  {paint(clean(str(capacity)), 'info' if capacity.allowed else 'bad')}"
 

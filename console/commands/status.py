@@ -163,8 +163,8 @@ def _find_unattributed(answers: Answers) -> dict[str, dict[str, int | None]]:
 
 def _show_unattributed(app: str, found: Mapping[str, Mapping[str, int | None]], *, as_json: bool) -> None:
     if not as_json:
-        if words := unattributed_text(found):
-            result(clean(words))
+        if text := unattributed_text(found):
+            result(clean(text))
         return
     head = {"kind": "backend", "application": app}
     for instance, backends in found.items():

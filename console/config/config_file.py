@@ -111,7 +111,7 @@ def _check_consul(config: Config) -> None:
         keys += [f"apps.{name}.inventory"] if needs_consul(app.inventory) else []
         keys += [f"apps.{name}.load_balancers"] if app.load_balancers is not None else []
     if keys:
-        raise ConfigError(config.file, keys[0], "asks Consul, and there is no [consul] table that says where")
+        raise ConfigError(config.file, keys[0], "needs Consul, but there is no [consul] table")
 
 
 def _decode_apps(

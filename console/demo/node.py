@@ -142,13 +142,13 @@ class FaultyVersion:
 
     Attributes:
         version: its name, which says what is wrong with it.
-        words: what is wrong with it, for the help.
+        problem: what is wrong with it, for the help.
         fields: of `console.demo.node.Release`.
         shown_by_next: the upgrade to it is healthy; the one after it meets the fault.
     """
 
     version: str
-    words: str
+    problem: str
     fields: Mapping[str, object] = field(default_factory=dict)
     shown_by_next: bool = False
 
@@ -166,4 +166,4 @@ FAULTY = (
 def format_faulty_versions() -> str:
     """Return a line for each faulty version, for a help text."""
     width = max(len(faulty.version) for faulty in FAULTY)
-    return "\n".join(f"  {faulty.version:<{width}}  {faulty.words}" for faulty in FAULTY)
+    return "\n".join(f"  {faulty.version:<{width}}  {faulty.problem}" for faulty in FAULTY)

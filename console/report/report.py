@@ -212,7 +212,7 @@ def _facts(summary: EntrySummary, timeline: Timeline) -> Iterator[tuple[str, str
     problem = f", cannot be read: {entry.problem}" if entry.problem else ""
     facts = {
         "Entry": f"{entry.id} ({entry.kind}){problem}",
-        "Rolled back": f"by entry {summary.rolled_back_words}" if summary.rolled_back else "",
+        "Rolled back": f"by entry {summary.rolled_back_text}" if summary.rolled_back else "",
         "When": f"{format_local_time(entry.began)}{until} ({format_local_time(entry.began, 'UTC%z')})",
         "By": f"{entry.operator}, process {entry.pid} on {entry.host}",
         "From": origin_text(timeline),

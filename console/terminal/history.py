@@ -128,7 +128,7 @@ def _facts(summary: EntrySummary, timeline: Timeline) -> Iterator[str]:
     until = f" to {format_local_time(entry.ended, '%H:%M:%S')}" if entry.ended is not None else ", no end"
     result = paint(clean(summary.standing), COLOURS.get(summary.standing, "info"))
     yield f"  result    {result}{reason_text(entry.result, entry.reason)}"
-    if back := summary.rolled_back_words:
+    if back := summary.rolled_back_text:
         yield f"            rolled back by {clean(back)}"
     if entry.problem:
         yield f"  entry     {paint(clean(f'cannot be read: {entry.problem}'), 'bad')}"
@@ -227,8 +227,8 @@ def _end_lines(summary: EntrySummary, timeline: Timeline) -> Iterator[str]:
     if summary.entry.kind in ("change", UNKNOWN):
         return
     yield paint(no_end_text(summary), "working")
-    for words, what in no_end_facts(summary, timeline):
-        yield f"  {words + ':':<26}{clean(what)}"
+    for label, value in no_end_facts(summary, timeline):
+        yield f"  {label + ':':<26}{clean(value)}"
 
 
 def no_end_text(summary: EntrySummary) -> str:
@@ -275,11 +275,11 @@ def verification_lines(found: Verification, path: str) -> Iterator[str]:
 
 
 def _verification_line(entry: EntryVerification) -> str:
-    words, kind = _STATE_TEXT[entry.state]
+    text, kind = _STATE_TEXT[entry.state]
     head = f", head {entry.head}" if entry.head else ""
     unsealed = entry.state == "intact" and entry.sealed is None
     doubt = ", not sealed: it may lack its last events" if unsealed else ""
-    return f"entry {entry.entry}: {paint(words, kind)}, {counted(entry.events, 'event')}{head}{doubt}"
+    return f"entry {entry.entry}: {paint(text, kind)}, {counted(entry.events, 'event')}{head}{doubt}"
 
 
 def verification_fields(found: Verification) -> Iterator[dict[str, object]]:

@@ -72,7 +72,7 @@ class EntrySummary:
         return summary if way is None else replace(summary, rolled_back=way.returned)
 
     @property
-    def rolled_back_words(self) -> str:
+    def rolled_back_text(self) -> str:
         """Later rollbacks with their nodes, as in `2 (web1, web2)`; empty when there are none."""
         nodes: dict[int, list[str]] = {}
         for name, entry in self.rolled_back.items():

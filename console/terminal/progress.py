@@ -77,8 +77,8 @@ class Progress:
             case events.HookFired(ok=False) as event:
                 return f"{paint('!', 'warn')} {clean(describe(event))}"
             case events.Traffic() as event:
-                words = clean(describe(event))
-                return paint(words, "bad") if event.errors or event.unattributed else words
+                text = clean(describe(event))
+                return paint(text, "bad") if event.errors or event.unattributed else text
             case events.Paused() | events.Resumed() as event:
                 return clean(describe(event))
             case events.AbortRequested():
@@ -137,16 +137,16 @@ def _finished_line(node: NodeStatus) -> str:
         NodeState.HELD: ("!", "warn"),
     }
     glyph, kind = glyphs.get(node.state, ("·", "info"))
-    words = f"{node.name:<10} {paint(glyph, kind)} {paint(node.state, kind)}"
+    text = f"{node.name:<10} {paint(glyph, kind)} {paint(node.state, kind)}"
     steps = "  ".join(
         f"{step} {f'{span.seconds:.1f}' if span.is_done else '-'}" for step, span in node.steps.items()
     )
     if node.state in DONE:
-        return f"{words} in {format_duration(node.seconds)}: {steps}{_unproven_text(node)}"
+        return f"{text} in {format_duration(node.seconds)}: {steps}{_unproven_text(node)}"
     return (
-        f"{words} {node.step or ''}: {clean(node.reason)}"
+        f"{text} {node.step or ''}: {clean(node.reason)}"
         if node.state in (NodeState.FAILED, NodeState.HELD)
-        else f"{words} {clean(node.reason)}"
+        else f"{text} {clean(node.reason)}"
     )
 
 

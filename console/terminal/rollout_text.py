@@ -99,8 +99,8 @@ def ending_lines(ended: RolloutEnded) -> Iterator[str]:
 
 
 def _intention_suffix(out: OutOfRotation) -> str:
-    words = intention_text(out)
-    return f" ({clean(words)})" if words else ""
+    text = intention_text(out)
+    return f" ({clean(text)})" if text else ""
 
 
 def _group_by_state(ended: RolloutEnded, names: Iterable[str]) -> Iterator[str]:
@@ -108,8 +108,8 @@ def _group_by_state(ended: RolloutEnded, names: Iterable[str]) -> Iterator[str]:
     groups: dict[str, list[str]] = {}
     for name in names:
         groups.setdefault(version_and_rotation(ended, name), []).append(name)
-    for words, alike in groups.items():
-        yield f"{', '.join(alike)} ({words})"
+    for state, alike in groups.items():
+        yield f"{', '.join(alike)} ({state})"
 
 
 def _way_text(line: WayLine) -> str:

@@ -54,10 +54,10 @@ def _version_lines(versions: Sequence[NodeVersion]) -> Iterator[str]:
         yield f"{paint('!', 'warn')} {clean(', '.join(nodes))}: {clean(text)}"
 
 
-def _source_text(versions: Sequence[NodeVersion], source: str, words: str) -> str:
+def _source_text(versions: Sequence[NodeVersion], source: str, text: str) -> str:
     """Return which versions do not come from the application itself; without names if that is all of them."""
     nodes = [version.node for version in versions if version.source == source]
-    return f"{', '.join(nodes)} {words}" if 0 < len(nodes) < len(versions) else words if nodes else ""
+    return f"{', '.join(nodes)} {text}" if 0 < len(nodes) < len(versions) else text if nodes else ""
 
 
 def _rollout_title(rollout: RolloutStatus) -> str:

@@ -89,7 +89,7 @@ class Console(App[str]):
     def __init__(
         self,
         session: Session,
-        watch: Poller,
+        poller: Poller,
         read_only: str = "",
         settings: ConsoleSettings | None = None,
         file: str = "",
@@ -99,7 +99,7 @@ class Console(App[str]):
 
         Args:
             session: must outlive the console.
-            watch: the poller, which the caller runs.
+            poller: of the load balancers, which the caller runs.
             read_only: why nothing may be changed; empty when it may.
             settings: theme and keys.
             file: of the configuration, for errors.
@@ -116,7 +116,7 @@ class Console(App[str]):
         self.register_theme(HIGH_CONTRAST)
         self.theme = THEMES[settings.theme]
         self.session = session
-        self._live = watch
+        self._poller = poller
         self.read_only_because = read_only
         self.records = deque[Record](maxlen=20_000)
         # They are only collected here: a subscriber that raises would stop the rollout.
@@ -129,7 +129,7 @@ class Console(App[str]):
 
     def on_mount(self) -> None:
         self.push_screen(
-            MainScreen(self.session, self._live, self.records, self.read_only_because, self._applications)
+            MainScreen(self.session, self._poller, self.records, self.read_only_because, self._applications)
         )
 
     def on_unmount(self) -> None:

@@ -46,11 +46,11 @@ async def run_tui(session: Session, config: Config, read_only: str = "") -> int 
 
     Raises:
         ConfigError: a key in the configuration that does not work.
-        Exception: a defect has ended the console; a rollout has gone on to its end.
+        Exception: a bug has ended the console; a rollout has continued to its end.
     """
-    watch = Poller(session.application.balancer_group, session.clock, interval=config.console.interval)
-    console = Console(session, watch, read_only, config.console, config.file, tuple(config.apps))
-    polling = asyncio.create_task(watch.run(), name="watch")
+    poller = Poller(session.application.balancer_group, session.clock, interval=config.console.interval)
+    console = Console(session, poller, read_only, config.console, config.file, tuple(config.apps))
+    polling = asyncio.create_task(poller.run(), name="poller")
     versions = asyncio.create_task(_poll_versions(session), name="versions")
     _collect_rarely()
     try:

@@ -88,4 +88,6 @@ async def test_the_demo_upgrades_to_one_without_a_terminal() -> None:
 async def test_the_help_names_them() -> None:
     code, said = await demo("--help")
     assert code == 0
-    assert [faulty for faulty in FAULTY if f"{faulty.version} " not in said or faulty.words not in said] == []
+    assert [
+        faulty for faulty in FAULTY if f"{faulty.version} " not in said or faulty.problem not in said
+    ] == []

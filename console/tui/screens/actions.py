@@ -41,10 +41,10 @@ SWITCH = "application: "  # with its name, the result of a console that opens an
 class OperatorActions:
     """The actions of the main view on the session; every error becomes a notification."""
 
-    def __init__(self, screen: Screen[str], session: Session, watch: Poller, read_only: str) -> None:
+    def __init__(self, screen: Screen[str], session: Session, poller: Poller, read_only: str) -> None:
         self._screen = screen
         self._session = session
-        self._watch = watch
+        self._poller = poller
         self._read_only = read_only
         self._changing: set[str] = set()  # nodes
         self._upgrading = False
@@ -56,16 +56,16 @@ class OperatorActions:
             return self._read_only
         low: dict[str, list[str]] = {}
         pages = []
-        for instance in self._watch.view.instances:
+        for instance in self._poller.view.instances:
             if instance.read_only:
                 pages.append(instance.name)
             elif instance.level is not None and instance.level is not Level.ADMIN:
                 low.setdefault(instance.level.name.lower(), []).append(instance.name)
-        words = [
+        levels = [
             f"{', '.join(names)} {'has' if len(names) == 1 else 'have'} level {level}"
             for level, names in low.items()
         ]
-        reasons = [f"{' and '.join(words)}, changes need admin"] if words else []
+        reasons = [f"{' and '.join(levels)}, changes need admin"] if levels else []
         if pages:
             are = "is a statistics page" if len(pages) == 1 else "are statistics pages"
             reasons.append(f"{', '.join(pages)} {are}, changes need a socket")
@@ -253,7 +253,7 @@ class OperatorActions:
         """
         try:
             return await confirm_break_lock(
-                self._screen.app, self._session, before.taken_from if before else None
+                self._screen.app, self._session, before.locked_by if before else None
             )
         except RolldeckError as error:
             self._notify(str(error), "error")

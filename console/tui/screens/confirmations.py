@@ -27,16 +27,16 @@ class LockAnswer:
 
     Attributes:
         proceed: go on with the work.
-        taken_from: whose lock is to be broken; None when nobody holds it.
+        locked_by: whose lock is to be broken; None when nobody holds it.
     """
 
     proceed: bool
-    taken_from: Holder | None = None
+    locked_by: Holder | None = None
 
     @property
     def break_lock(self) -> bool:
         """Whether to break the lock of another holder."""
-        return self.taken_from is not None
+        return self.locked_by is not None
 
 
 async def confirm_break_lock(app: App[Any], session: Session, agreed: Holder | None = None) -> LockAnswer:
@@ -54,7 +54,7 @@ async def confirm_break_lock(app: App[Any], session: Session, agreed: Holder | N
 
     holder = await session.work_log.holder()
     if holder is None or holder == agreed:
-        return LockAnswer(proceed=True, taken_from=holder)
+        return LockAnswer(proceed=True, locked_by=holder)
     answer = await app.push_screen_wait(
         Confirm(
             f"{session.application.name} is locked",
@@ -67,7 +67,7 @@ async def confirm_break_lock(app: App[Any], session: Session, agreed: Holder | N
             [("no", "Cancel", "default"), ("yes", "Break lock", "error")],
         )
     )
-    return LockAnswer(proceed=answer == "yes", taken_from=holder)
+    return LockAnswer(proceed=answer == "yes", locked_by=holder)
 
 
 async def confirm_override_freeze(app: App[Any], session: Session) -> Severity | None:

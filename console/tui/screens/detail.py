@@ -30,7 +30,7 @@ class DetailScreen(Screen[None]):
     Args:
         key: backend and server name of one of the node's lines.
         session: of the application.
-        watch: the poller.
+        poller: of the load balancers.
         records: what happened since the console opened.
         actions: those of the main view, so that a change here works as it does there.
     """
@@ -57,13 +57,13 @@ seconds of silence left before HAProxy ends one. The **journal** has what was se
     ]
 
     def __init__(
-        self, key: RowKey, session: Session, watch: Poller, records: deque[Record], actions: OperatorActions
+        self, key: RowKey, session: Session, poller: Poller, records: deque[Record], actions: OperatorActions
     ) -> None:
         super().__init__()
         self._key = key
         self._node = session.names.get(key, key[1])
         self._session = session
-        self._watch = watch
+        self._poller = poller
         self._records = records
         self._actions = actions
         self._in_flight = SessionPoller(session.application.balancer_group, session.clock)
@@ -83,7 +83,7 @@ seconds of silence left before HAProxy ends one. The **journal** has what was se
         self.run_worker(self._in_flight.run(), group="sessions")
 
     def _poll(self) -> None:
-        view, seen = self._watch.view, self._in_flight.latest
+        view, seen = self._poller.view, self._in_flight.latest
         rows = merge_by_name(view, self._session.names).rows
         keys = tuple(key for key, node in zip(rows.keys, rows.nodes, strict=True) if node == self._node)
         keys = keys or (self._key,)
@@ -102,7 +102,7 @@ seconds of silence left before HAProxy ends one. The **journal** has what was se
             node=self._node,
             keys=keys,
             version=self._session.versions.by_node.get(self._node, ""),
-            view=self._watch.view,
+            view=self._poller.view,
             in_flight=self._in_flight.latest,
             journal=tuple(self._journal.lines),
             now=self._session.clock.monotonic(),

@@ -55,7 +55,7 @@ in rotation.
     def __init__(
         self,
         session: Session,
-        watch: Poller,
+        poller: Poller,
         records: deque[Record],
         read_only: str,
         applications: Sequence[str] = (),
@@ -64,15 +64,15 @@ in rotation.
 
         Args:
             session: of the application.
-            watch: the poller.
+            poller: of the load balancers.
             records: what happened, for the transcript.
             read_only: why nothing may be changed; empty when it may.
             applications: the names of all applications of the configuration.
         """
-        super().__init__(session, watch)
+        super().__init__(session, poller)
         self._applications = applications
         self._records = records
-        self._actions = OperatorActions(self, session, watch, read_only)
+        self._actions = OperatorActions(self, session, poller, read_only)
         self._remote = RemoteActions(self, session, read_only)
         self._view: FleetView | None = None
         self._view_model: MainViewModel | None = None
@@ -94,13 +94,13 @@ in rotation.
         self._paint()
         self._offer()
         if self._session.remote is not None:
-            self.run_worker(self._session.remote.run(), group="elsewhere", exit_on_error=False)
+            self.run_worker(self._session.remote.run(), group="remote", exit_on_error=False)
 
     # -- showing ------------------------------------------------------------------------------
 
     def _poll(self) -> None:
         second = int(time.time())
-        view, passed = self._watch.view, second != self._second
+        view, passed = self._poller.view, second != self._second
         self._second = second
         if view is not self._view or (
             passed and any(instance.state != "live" for instance in view.instances)
@@ -121,7 +121,7 @@ in rotation.
         self.query_one(StatusHeader).show(shown, time.strftime("%H:%M:%S"))
 
     def _paint(self) -> None:
-        self._view = view = self._watch.view
+        self._view = view = self._poller.view
         self._session.index_servers(view)
         self._view_model = now = build_view_model(
             view,
@@ -313,7 +313,7 @@ in rotation.
     def _open_detail(self, key: RowKey) -> None:
         from console.tui.screens.detail import DetailScreen
 
-        self.app.push_screen(DetailScreen(key, self._session, self._watch, self._records, self._actions))
+        self.app.push_screen(DetailScreen(key, self._session, self._poller, self._records, self._actions))
 
     @work(group="quit", exclusive=True)
     async def action_quit_console(self) -> None:

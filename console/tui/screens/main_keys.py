@@ -78,10 +78,10 @@ MAIN_BINDINGS: list[BindingType] = [
 class SortAndFilter(Screen[str]):
     """The part of the main view that sorts, filters and groups the rows."""
 
-    def __init__(self, session: Session, watch: Poller) -> None:
+    def __init__(self, session: Session, poller: Poller) -> None:
         super().__init__()
         self._session = session
-        self._watch = watch
+        self._poller = poller
         self._options = TableOptions()
 
     @abstractmethod
@@ -127,7 +127,7 @@ class SortAndFilter(Screen[str]):
     def action_view(self) -> None:
         by: GroupBy = "server" if self._options.by == "node" else "node"
         table = self.query_one(ServerTable)
-        table.mark(translate_keys(table.marked, self._watch.view, self._session.names, by))
+        table.mark(translate_keys(table.marked, self._poller.view, self._session.names, by))
         self._apply_options(replace(self._options, by=by))
 
     def action_problems(self) -> None:

@@ -102,7 +102,7 @@ class RolloutSummary:
     def differences(self) -> Mapping[str, str]:
         """Return nodes whose state differs from what the rollout expects, and that state."""
         found = {name: self._difference(node) for name, node in self.state.nodes.items()}
-        return {name: words for name, words in found.items() if words}
+        return {name: text for name, text in found.items() if text}
 
     def _difference(self, node: NodeStatus) -> str:
         """Compare: an upgraded node belongs in rotation if it was before, one in progress does not."""
@@ -126,11 +126,11 @@ def _current_state_text(view: FleetView, refs: Sequence[ServerRef]) -> str:
     groups: dict[str, list[str]] = {}
     for ref in refs:
         server = view.server(ref)
-        words = "unknown" if server is None else f"{server.admin_state}"
+        text = "unknown" if server is None else f"{server.admin_state}"
         if server is not None and server.admin_state is AdminState.READY:
-            words = f"ready, {format_health(server)}"
-        groups.setdefault(words, []).append(ref.instance)
-    return " · ".join(f"{words} on {', '.join(dict.fromkeys(names))}" for words, names in groups.items())
+            text = f"ready, {format_health(server)}"
+        groups.setdefault(text, []).append(ref.instance)
+    return " · ".join(f"{text} on {', '.join(dict.fromkeys(names))}" for text, names in groups.items())
 
 
 def _is_out(node: NodeStatus) -> bool:
