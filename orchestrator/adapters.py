@@ -1,4 +1,4 @@
-"""From settings to adapters. Nothing is opened here; what is slow to import is imported when it is needed."""
+"""The factory of adapters. It opens nothing, and imports what is slow to import when that is needed."""
 
 import asyncio
 import ipaddress

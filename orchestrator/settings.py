@@ -1,4 +1,4 @@
-"""What the engine needs to know: applications, how they are reached, journal and lock. Times are seconds."""
+"""The settings of the engine: applications, access to nodes, journal and lock. Times are in seconds."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
@@ -31,7 +31,7 @@ _MARGIN = 1  # second of a lock's time, to see that it is free and to take it
 
 
 class HookSettings(backends.hooks.HookSettings, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """One `[[hooks]]` table. The moments are those of a rollout."""
+    """The settings of one hook, a `[[hooks]]` table. Its events are moments of a rollout."""
 
     events: list[Moment]
 
@@ -48,7 +48,7 @@ class JournalSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_
 
 
 class LockSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """One rollout or change at a time for each application: here, or on all machines that ask one Consul."""
+    """The settings of the lock: for this machine, or for all machines that use one Consul."""
 
     kind: Literal["local", "consul"] = "local"
     ttl: int = 30  # seconds after which somebody else can take over from one that has died
@@ -67,17 +67,17 @@ class LockSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
 
     @property
     def session_ttl(self) -> int:
-        """Seconds of the session in Consul, which ends it only after twice its time."""
+        """The TTL of the session in Consul, which ends a session only after twice that time."""
         return (self.ttl - self.lock_delay - _MARGIN) // 2
 
 
 class Access(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """How commands reach a node."""
+    """The settings of access to nodes: how commands reach them."""
 
     transport: Literal["ssh", "local"] = "ssh"
     sudo: bool = False  # `sudo -n`: it fails rather than ask for a password
     prefix: NoText = ""  # before each command, such as "docker exec -i app1"
-    port_check_from: Literal["node", "console"] = "node"  # from where the application's port is looked at
+    port_check_from: Literal["node", "console"] = "node"  # from where the application's port is checked
     env: list[str] = []  # variables that commands of this machine get besides a few
 
     def __post_init__(self) -> None:
@@ -86,24 +86,22 @@ class Access(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
 
 
 class ApplicationSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """One application. `nodes` empty: every server of its backends, as HAProxy has them.
+    """The settings of one application.
 
-    With an `inventory`, its source has the nodes instead.
+    Its nodes are those of the source in `inventory`, else `nodes`, else every server of its backends.
     """
 
     backends: list[str]
     service: ServiceSettings
     haproxy: list[str] = []  # names of [haproxy.NAME]; empty: all of them
     match: Match = "name"
-    ignored_backends: list[str] = []  # where nodes stand too and are left in: requests that way will fail
+    ignored_backends: list[str] = []  # where nodes stay in rotation, so that requests there will fail
     port: int = 0  # of nodes that have none of their own; 0: as HAProxy has it
     access: Access = Access()
     nodes: dict[str, NodeSettings] = {}
-    inventory: InventorySettings | None = None  # nodes that somebody else knows
-    load_balancers: ConsulBalancers | None = (
-        None  # load balancers that Consul knows, instead of [haproxy.NAME]
-    )
-    version: VersionSettings | None = None  # how the installed one is read; default: as `install` knows
+    inventory: InventorySettings | None = None  # the source of the nodes, if not the configuration
+    load_balancers: ConsulBalancers | None = None  # in Consul, instead of [haproxy.NAME]
+    version: VersionSettings | None = None  # how to read the installed version; default: as `install` does
     install: InstallSettings = NoInstall()
     health: HealthSettings | None = None  # None: the open port alone
     rollout: Policy = Policy()
@@ -118,12 +116,12 @@ class ApplicationSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unkn
 
     @property
     def health_check(self) -> HealthSettings:
-        """How own health is looked at: as configured, else by the open port alone."""
+        """The settings of its own health check; by default, only whether its port is open."""
         return self.health if self.health is not None else TcpHealth()
 
 
 class Settings(msgspec.Struct, kw_only=True, frozen=True):
-    """All that the engine needs to know, as a whole configuration file says it.
+    """All settings of the engine, from one configuration file.
 
     Attributes:
         file: the configuration, for errors; relative paths of inventories begin in its folder.

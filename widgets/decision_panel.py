@@ -100,7 +100,7 @@ def shorten_commands(commands: Sequence[tuple[str, str]], most: int, width: int)
 
 
 class DecisionPanel(Widget):
-    """Lines with a bar on their left; it takes no room while there are none."""
+    """The panel: lines with a bar on their left; it takes no room while there are none."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"question--{kind}" for kind in KINDS}
     DEFAULT_CSS = """

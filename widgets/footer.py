@@ -66,7 +66,7 @@ class KeyBar(Widget):
 
     @property
     def keys(self) -> tuple[FooterKey, ...]:
-        """All keys, whether or not there is room for them."""
+        """The keys, whether or not there is room for them."""
         return self._keys
 
     def relabel(self, labels: Mapping[str, str]) -> None:

@@ -9,7 +9,7 @@ from rich.text import Text
 from backends.text import visible
 
 Kind = Literal["ok", "moving", "bad", "out", "quiet"]
-"""What a color means: healthy in rotation; changing or stale; broken; taken out on purpose; the rest."""
+"""The meaning of a color: healthy in rotation; changing or stale; broken; out on purpose; the rest."""
 
 
 Segment = tuple[str, str]

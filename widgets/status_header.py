@@ -14,7 +14,7 @@ from widgets.table.model import LONG_STALE_S, BalancerBadge, MainViewModel, RowC
 
 
 class StatusHeader(Widget):
-    """One line; a second one only while something is wrong."""
+    """The header: one line, and a second one only while something is wrong."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"status--{kind}" for kind in KINDS}
     DEFAULT_CSS = """

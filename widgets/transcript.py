@@ -31,7 +31,7 @@ MARKS = {"command": " >", "failed": "✗>", "reply": " <", "event": " ·", "bad"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line; its text is already safe to print."""
+    """A line of the transcript; its text is already safe to print."""
 
     number: int
     time: str

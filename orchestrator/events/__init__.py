@@ -1,1 +1,1 @@
-"""What happens in a rollout, as values, and what follows from them: state, timeline, words."""
+"""The events of a rollout as values, the bus, and what follows from events: state, timeline, texts."""

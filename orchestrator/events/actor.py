@@ -5,7 +5,7 @@ from typing import Literal, TypedDict
 import msgspec
 
 Via = Literal["", "terminal", "console", "socket", "consul", "rolldeck"]
-"""From where something was done.
+"""The place from which something was done.
 
 "":         unknown: the event was written before this was recorded
 "terminal": a command, a prompt or a signal of the process that carries out the rollout

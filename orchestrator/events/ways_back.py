@@ -96,7 +96,7 @@ WAY_ON_LABELS = {"resume": "to finish it:", "rollback": "to roll back:"}
 
 @dataclass(frozen=True, slots=True)
 class WayLine:
-    """One line about how a node gets back.
+    """A line that shows how a node gets back.
 
     Attributes:
         kind: "refused" says why `rolldeck ready` would do nothing now, "rolldeck" is a command of ours,

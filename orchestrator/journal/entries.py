@@ -149,7 +149,7 @@ class _Row(msgspec.Struct, frozen=True, array_like=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntryHeader:
-    """What an entry begins with.
+    """The header of an entry: what is known when it begins.
 
     Attributes:
         version: empty for a manual change.
@@ -171,7 +171,7 @@ class EntryHeader:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One rollout, or one manual change.
+    """An entry: one rollout, or one manual change.
 
     Attributes:
         ended: seconds since 1970; None while it runs, and forever if its process was killed.

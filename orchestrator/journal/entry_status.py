@@ -77,7 +77,7 @@ _DONE = (*DONE, NodeState.EXCLUDED)
 
 @dataclass(frozen=True, slots=True)
 class NodeProgress:
-    """One node that is not done."""
+    """A node that is not done."""
 
     node: str
     state: str
@@ -128,7 +128,7 @@ class RolloutStatus:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What is known about a rollout apart from its events."""
+    """The identity of a rollout: what is known about it apart from its events."""
 
     application: str
     kind: str

@@ -173,7 +173,7 @@ UPCASTERS: Mapping[str, Sequence[Upcaster]] = {
     "rollback_began": [_renamed("rollback_started")],
     "rollout_ended": [Upcaster(2, _rollout_ended)],
 }
-"""By the kind that was written, such as "turn_began"; the earliest schema first."""
+"""The upcasters for each name that was written, such as "turn_began"; the earliest schema first."""
 
 
 def upcast(fields: Fields, schema: int, upcasters: Mapping[str, Sequence[Upcaster]] = UPCASTERS) -> Fields:

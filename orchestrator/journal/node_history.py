@@ -30,7 +30,7 @@ class Failure:
 
 @dataclass(slots=True)
 class NodeTurn:
-    """One rollout's turn of one node.
+    """The turn of one node in one rollout.
 
     Attributes:
         entry: the rollout.
@@ -53,7 +53,7 @@ class NodeTurn:
 
 @dataclass(slots=True)
 class NodeHistory:
-    """One node: all of its turns, oldest first, and what follows from them.
+    """The history of one node: all of its turns, oldest first, and what follows from them.
 
     Attributes:
         healthy: versions that were proven on it, or that it had when the journal begins; the newest last.
@@ -107,7 +107,7 @@ class NodeHistory:
 
 @dataclass(frozen=True, slots=True)
 class WayBack:
-    """What it takes to go back from one rollout and those that resumed it.
+    """The way back from one rollout and those that resumed it.
 
     Attributes:
         entry: the rollout.

@@ -193,7 +193,7 @@ def _nodes_of(entry: Entry, records: Iterable[Record]) -> list[tuple[str, Unfini
 
 @dataclass(slots=True)
 class _Turns:
-    """What a rollout's events say of the turns of its nodes, by node."""
+    """A fold over the events of a rollout: the turns of its nodes, by node."""
 
     began: dict[str, events.NodeStarted] = field(default_factory=dict)
     steps: dict[str, Step] = field(default_factory=dict)  # the one that began last

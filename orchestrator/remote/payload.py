@@ -46,7 +46,7 @@ class _PublishedState(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """One state of a rollout, as it is published.
+    """The published state of a rollout.
 
     Attributes:
         number: it grows with each state of one rollout.

@@ -46,7 +46,7 @@ class PublishedRollout:
 
     @property
     def ended(self) -> RolloutEnded | None:
-        """How it ended; None without an end."""
+        """The event of its end; None without an end."""
         last = (record.event for record in reversed(self.records))
         return next((event for event in last if isinstance(event, RolloutEnded)), None)
 

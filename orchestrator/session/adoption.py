@@ -54,7 +54,7 @@ class Offer:
 
     @property
     def reason(self) -> str:
-        """Why an operator has to say that it can be trusted; empty if it is verified."""
+        """The reason why an operator must confirm that it can be trusted; empty if it is verified."""
         if self.seen.doubt:
             return f"key {self.key} in Consul is ignored: {self.seen.doubt}"
         if self.seen.verified:

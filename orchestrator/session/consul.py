@@ -106,7 +106,7 @@ class ConsulMonitor:
 
 
 class ConsulSharing:
-    """What work on one application shares with other machines by Consul: lock, rollout and versions.
+    """Shares lock, rollout and versions of one application with other machines by Consul.
 
     Args:
         consul: is asked and written to.

@@ -113,7 +113,7 @@ class Session:
 
     @property
     def actor(self) -> Actor:
-        """Who works here."""
+        """The operator of this session."""
         return self.work_log.actor
 
     def _follow(self, record: Record) -> None:

@@ -36,7 +36,7 @@ Share = Callable[[Lock, RolloutHeader, RolloutControl], AbstractAsyncContextMana
 
 @dataclass(frozen=True, slots=True)
 class EarlierRollouts:
-    """What a plan needs to know about earlier rollouts, from the journal at one moment.
+    """The earlier rollouts, as far as a plan needs them, from the journal at one moment.
 
     Attributes:
         left: nodes that they did not finish.

@@ -1,1 +1,1 @@
-"""One node in detail."""
+"""The detail of one node: its load balancers, sessions and journal."""

@@ -18,7 +18,7 @@ from widgets.transcript import Line, make_lines
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detail:
-    """One node.
+    """The data of one node.
 
     Attributes:
         node: its name.

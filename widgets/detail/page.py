@@ -163,7 +163,7 @@ WIDE = 160  # cells of a line in what is copied
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Lines, and where each section begins, in their order."""
+    """The lines of a page, and where each section begins, in their order."""
 
     lines: list[list[Segment]]
     starts: dict[str, int]

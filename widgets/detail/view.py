@@ -16,7 +16,7 @@ from widgets.segments import KINDS, css_colors, render_line
 
 
 class DetailTitle(Widget):
-    """One line: the node, its version, where it is in rotation, and the time of day."""
+    """The title line: the node, its version, where it is in rotation, and the time of day."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"detail-title--{kind}" for kind in KINDS}
     DEFAULT_CSS = """

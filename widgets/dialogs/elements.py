@@ -1,4 +1,4 @@
-"""What dialogs are made of: entries of text, buttons and radio lists. All of them read without color."""
+"""The elements of dialogs: entries of text, buttons and radio lists, all of them readable without color."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ from textual.widget import Widget
 from backends.text import visible
 
 QUIET_STYLE = "$foreground 60%"
-"""Style of what is only there when one looks for it."""
+"""The style of secondary text."""
 
 COLOR_STYLES = re.compile(r"\$text-(success|warning|error|primary)")
 MAX_NAME_CELLS = 28  # cells that a column of names takes at most
@@ -25,7 +25,7 @@ MAX_NAME_CELLS = 28  # cells that a column of names takes at most
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry; text that does not fit wraps below its body, never below its head."""
+    """An entry; text that does not fit wraps below its body, never below its head."""
 
     head: Content
     body: Content
@@ -173,7 +173,7 @@ _VARIANTS = ("primary", "success", "warning", "error")
 
 
 class RadioList(Widget, can_focus=True):
-    """One of several options, each on its own line with its meaning."""
+    """A choice of one of several options, each on its own line with its meaning."""
 
     DEFAULT_CSS = """
     RadioList { width: 1fr; height: auto; }

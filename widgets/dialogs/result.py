@@ -1,4 +1,4 @@
-"""How a rollout ended: what is out of rotation comes first, with the commands that put it back."""
+"""The result of a rollout: what is out of rotation comes first, with the commands that put it back."""
 
 from collections.abc import Iterable, Iterator, Sequence
 

@@ -1,4 +1,4 @@
-"""What an upgrade is to be: version, batches, nodes, and who confirms what. Nothing starts here."""
+"""The options of an upgrade: version, batches, nodes, and what is confirmed. Nothing starts here."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ EXAMPLES = {"version": "such as 1.5.0", "serial": "1", "limit": "all"}
 
 @dataclass(frozen=True, slots=True)
 class UpgradeAnswer:
-    """What to plan.
+    """The options to plan with.
 
     Attributes:
         version: fit for commands.

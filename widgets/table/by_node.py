@@ -61,7 +61,7 @@ class NodeRows:
 
     @cached_property
     def search_texts(self) -> list[str]:
-        """What a filter searches, for each row."""
+        """The text that a filter searches, for each row."""
         texts = self.servers.search_texts
         return [" ".join([texts[row] for row in group]) for group in self.groups]
 

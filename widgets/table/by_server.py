@@ -1,4 +1,4 @@
-"""All load balancers of a view merged, one row for each server; costly work is done once for each view."""
+"""The rows of all load balancers merged by server; expensive work is done once for each view."""
 
 import re
 from abc import ABC, abstractmethod
@@ -20,7 +20,7 @@ from widgets.table.server_status import (
 )
 
 GroupBy = Literal["server", "node"]
-"""What a row is: a server of one backend, or a node over all backends."""
+"""The grouping of rows: a server of one backend, or a node over all backends."""
 
 
 RowKey = tuple[str, str]
@@ -140,7 +140,7 @@ class ServerRows:
 
     @cached_property
     def search_texts(self) -> list[str]:
-        """What a filter searches, for each row."""
+        """The text that a filter searches, for each row."""
         return [
             f"{node} {key[0]} {key[1]}".casefold() for node, key in zip(self.nodes, self.keys, strict=True)
         ]

@@ -133,7 +133,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class ColumnLayout:
-    """How many cells each column has on a screen of one width."""
+    """The width of each column, in cells, on a screen of one width."""
 
     columns: tuple[tuple[Column, int], ...]
     glyphs: int

@@ -23,7 +23,7 @@ Sort = Literal["problems", "node", "sessions", "rate", "errors", "response"]
 
 @dataclass(frozen=True, slots=True)
 class BalancerBadge:
-    """One load balancer in the header."""
+    """A load balancer in the header."""
 
     name: str
     state: Literal["connecting", "live", "stale"]
@@ -34,7 +34,7 @@ class BalancerBadge:
 
 @dataclass(frozen=True, slots=True)
 class RowCounts:
-    """How many rows are in which group."""
+    """The number of rows in each group."""
 
     up: int
     draining: int
