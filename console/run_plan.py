@@ -201,5 +201,5 @@ def run_recovery(
 
 def _only_application(config: Config) -> str:
     if len(config.apps) > 1:
-        raise click.UsageError(f"which application? there is: {', '.join(config.apps)}")
+        raise click.UsageError(f"APP is missing; expected one of: {', '.join(config.apps)}")
     return next(iter(config.apps))

@@ -66,7 +66,7 @@ def demo(
     if shutil.which("haproxy", path=search_path()) is None:
         raise ConfigError("", "", "the demo needs haproxy; `make demo` installs it")
     if consul and find_consul() is None:
-        raise ConfigError("", "--consul", "there is no consul on the PATH")
+        raise ConfigError("", "--consul", "consul is not on the PATH")
     if consul is None:
         consul = find_consul() is not None
     terminal = all(map(on_terminal, (sys.stdin, sys.stdout, sys.stderr)))

@@ -79,7 +79,7 @@ def list_entries(source: JournalSource, app: str | None, limit: int, as_json: bo
         if not found:
             names = sorted({entry.application for entry in journal.entries(unknown=True)})
             there = f"; {there_is(app or '', names)}" if names else ""
-            say(clean(f"nothing{f' of {app}' if app else ''} in the journal {journal.path}{there}"))
+            say(clean(f"no entries{f' of {app}' if app else ''} in the journal {journal.path}{there}"))
             return ExitCode.HEALTHY
     for line in entry_table(found, _terminal_columns()):
         result(line)

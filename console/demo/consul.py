@@ -47,7 +47,7 @@ class DevAgent:
         """Start it, and register these nodes and these Runtime APIs. Raises RuntimeError."""
         program = find_consul()
         if program is None:
-            raise RuntimeError("there is no consul on the PATH")
+            raise RuntimeError("consul is not on the PATH")
         self.directory.mkdir(exist_ok=True)
         configuration = self.directory / "agent.json"
         configuration.write_text(json.dumps(self._configuration(nodes)))

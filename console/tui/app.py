@@ -201,9 +201,9 @@ class Console(App[str]):
         try:
             written = write_beside(place, self.export_screenshot().encode())
         except OSError as error:
-            self.notify(f"it cannot be written: {error.strerror}", severity="error", markup=False)
+            self.notify(f"the screenshot cannot be saved: {error.strerror}", severity="error", markup=False)
         else:
-            self.notify(f"written to {visible(str(written.absolute()))}", markup=False)
+            self.notify(f"saved to {visible(str(written.absolute()))}", markup=False)
         return None
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:

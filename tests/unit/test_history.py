@@ -308,7 +308,7 @@ def test_what_is_not_there(path: Path, rolldeck: Rolldeck) -> None:
     assert (done.code, done.out, done.err) == (
         0,
         "",
-        f"nothing of shp in the journal {path}; did you mean 'shop'? there is: shop\n",
+        f"no entries of shp in the journal {path}; did you mean 'shop'? there is: shop\n",
     )
 
 
@@ -317,7 +317,7 @@ def test_an_empty_one(rolldeck: Rolldeck, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     done = rolldeck(journal=None)
     place = tmp_path / "state" / "rolldeck" / "journal.db"
-    assert (done.code, done.out, done.err) == (0, "", f"nothing in the journal {place}\n")
+    assert (done.code, done.out, done.err) == (0, "", f"no entries in the journal {place}\n")
     assert rolldeck("--json", journal=None) == Done(0, "", "")
     done = rolldeck("show", "1", journal=None)
     assert (done.code, "has no entry 1; it is empty" in done.err) == (2, True)

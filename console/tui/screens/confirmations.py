@@ -198,7 +198,7 @@ class RemoteActions:
                     "It ends after the running step; your name is recorded.",
                     "A second abort cuts that step short.",
                 ],
-                [("no", "No", "default"), ("yes", "Ask", "error")],
+                [("no", "No", "default"), ("yes", "Request abort", "error")],
             )
         )
         return answer == "yes"

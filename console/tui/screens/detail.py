@@ -164,6 +164,6 @@ class TranscriptScreen(Screen[None]):
         try:
             path = write_beside(Path("rolldeck-transcript.txt"), content)
         except OSError as error:
-            self.notify(f"it cannot be written: {error.strerror}", severity="error", markup=False)
+            self.notify(f"the transcript cannot be saved: {error.strerror}", severity="error", markup=False)
         else:
-            self.notify(f"written to {visible(str(path.absolute()))}", markup=False)
+            self.notify(f"saved to {visible(str(path.absolute()))}", markup=False)
