@@ -176,8 +176,8 @@ def _reasons(server: Server) -> Iterator[MaintenanceReason]:
 
 def _forced(server: Server, what: str) -> MaintenanceReason:
     if server.agent:
-        said = f" (last it said: {_agent_reply(server)})" if _agent_reply(server) else ""
-        words = f"{what} at run time, by an operator or the agent check{said}; HAProxy keeps no record"
+        reply = f" (last reply: {_agent_reply(server)})" if _agent_reply(server) else ""
+        words = f"{what} at run time, by an operator or the agent check{reply}; HAProxy keeps no record"
         return MaintenanceReason("operator or agent", words)
     return MaintenanceReason(
         "operator",
@@ -197,8 +197,8 @@ def _down(server: Server) -> MaintenanceReason:
         return MaintenanceReason(
             "agent", f"down by the agent check of {server.track_target}, which it tracks"
         )
-    said = f": {_agent_reply(server)}" if _agent_reply(server) else ""
-    return MaintenanceReason("agent", f"down by its agent check{said}")
+    reply = f": {_agent_reply(server)}" if _agent_reply(server) else ""
+    return MaintenanceReason("agent", f"down by its agent check{reply}")
 
 
 def _weightless(server: Server) -> MaintenanceReason:

@@ -170,7 +170,7 @@ class NodeRollout:
                 who = self._context.desired_states.who_set(ref, now, now.agent)
                 self._context.note(
                     f"{who} set {ref} to {now.admin}, weight {now.weight}, since the plan was made: it will"
-                    " be restored that way"
+                    " be restored to that"
                 )
 
     async def _read_originals(self) -> dict[ServerRef, OriginalState]:

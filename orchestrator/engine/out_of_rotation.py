@@ -194,7 +194,7 @@ async def _check_start(node: Node, out: OutOfRotation) -> OutOfRotation:
         return out
     if not health.ok:
         return out
-    why = "its own health is good, but not HAProxy's checks of it"
+    why = "its own health is good, but HAProxy's checks fail"
     kept = [command for command in out.commands if command.kind != "upgrade"]
     return msgspec.structs.replace(out, not_ready=why, commands=kept)
 

@@ -136,7 +136,7 @@ class Freeze(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
 
     def __post_init__(self) -> None:
         if not self.reason.strip():
-            raise ValueError("reason: found an empty text, expected why")
+            raise ValueError("reason: found an empty text, expected a reason")
         _zone(self.timezone)
         if self.days:
             _clock("from", self.begin)

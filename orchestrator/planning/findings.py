@@ -175,9 +175,11 @@ def judge_slots(
         if problem:
             text = (
                 f"name resolution fills its servers ({source}): when a service stops and its record goes,"
-                " HAProxy empties the slot, and fills perhaps another one, UP and unproven, when it is back."
-                f" Set `hold obsolete {needed_s:.0f}s` in the section `resolvers` of HAProxy's configuration:"
-                f" so long a node's service may be stopped (stop, install, start and verify). {problem}"
+                " HAProxy empties the slot, and may fill another one, UP and unproven, once the service is"
+                f" back. Set `hold obsolete {needed_s:.0f}s` in the section `resolvers` of HAProxy's"
+                " configuration:"
+                " a node's service may be stopped for that long (stop, install, start and verify)."
+                f" {problem}"
             )
             yield Finding(Severity.ERROR, f"{backend} on {snapshot.info.instance}", text)
 

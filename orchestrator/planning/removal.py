@@ -271,7 +271,8 @@ def sort_for_return(
         Finding(
             Severity.ERROR,
             str(ref),
-            f"follows {path(followed)}, which is out, and cannot come back without that; put that back first",
+            f"follows {path(followed)}, which is out, and cannot return without it:"
+            " put that server back first",
         )
         for ref, followed in inheriting.items()
         if followed not in servers

@@ -78,7 +78,7 @@ async def _registered(node: Node, measure: _Measure) -> Registered | None:
 def _judge(node: Node, registration: Registration, seen: Registered) -> Iterator[Finding]:
     registry = registration.name
     if not seen.exists:
-        yield Finding(Severity.WARNING, node.name, f"{registry} does not have it now")
+        yield Finding(Severity.WARNING, node.name, f"is not registered in {registry} now")
     elif seen.set_by_rollout:
         text = f"is in maintenance in {registry} since an earlier rollout; its upgrade ends that"
         yield Finding(Severity.WARNING, node.name, text)

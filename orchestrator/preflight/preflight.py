@@ -89,7 +89,10 @@ async def preflight(
         own_version = (target_versions or {}).get(name, version)
         node = _plan_node(application, seen, own, own_version, version, force_ready=ready, unfinished=before)
         if node.unproven and not all(found.allowed for found in floors.without(node.refs)):
-            why = f"has {own_version} and gets traffic, but was never verified: only verify, for the floor"
+            why = (
+                f"has {own_version} and gets traffic, but was never verified:"
+                " only verify, because of the floor"
+            )
             node = replace(node, steps=("verify",), reason=why)
         if version is not None:
             commands = commands_for(

@@ -142,7 +142,7 @@ CASES = (
         prepare=faults.ignores_sigterm,
         mend=faults.kill_the_old,
         ends={"stop": "degraded"},
-        words="is there",
+        words="is running",
     ),
     Fault(
         name="dies right after its start",
@@ -297,7 +297,7 @@ CASES = (
         setting=faults.endless_sessions,
         mend=faults.let_go,
         ends={"drain": "degraded"},
-        words="is there",
+        words="is running",
     ),
     Fault(
         name="journal's disk full",

@@ -57,7 +57,7 @@ async def test_an_upgrade_to_it(tmp_path: Path, version: str) -> None:
             run = await upgrade(stack, NEW, "--limit", "web1")
             assert run.code == 1, run.text
             assert failed(run)[0] == "stop"
-            assert "is there" in failed(run)[1]
+            assert "is running" in failed(run)[1]
 
 
 async def demo(*arguments: str) -> tuple[int, str]:

@@ -142,7 +142,7 @@ async def test_a_stop_that_is_ignored(stack: Stack) -> None:
     tune(stack, "apps.shop.rollout", stop_timeout=1)
     failed = await fails_at_web1(stack)
     assert failed["step"] == "stop"
-    assert f"process {pid} is there" in failed["error"]
+    assert f"process {pid} is running" in failed["error"]
     assert node.installed == OLD
 
 

@@ -58,7 +58,7 @@ def test_with_an_agent_it_is_not_told_who_forced_it() -> None:
     # Measured on 2.2 to 3.2: `DRAIN (agent)` also stands there when an operator drains and the agent says up.
     drained: dict[str, Any] = {"admin": Admin.FORCED_DRAIN, "status": "DRAIN (agent)"}
     assert who(agent=True, **drained) == [("operator or agent", True)]
-    assert "last it said: up" in words(agent=True, last_agent="via agent : up", **drained)
+    assert "last reply: up" in words(agent=True, last_agent="via agent : up", **drained)
     assert who(agent=False, agent_configured=True, **drained) == [("operator", True)]
 
 

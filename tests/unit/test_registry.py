@@ -143,7 +143,7 @@ async def test_its_checks_are_waited_for_and_one_that_does_not_have_it_does_not_
     world.nodes["web1"].installed = "1.0"
     ended = await world.upgrade()
     assert ended.failed == ["web1"]
-    assert "Consul does not have it" in failure(world)[1]
+    assert "it is not registered in Consul" in failure(world)[1]
     assert world.admin("web1") == MAINT
 
 
@@ -160,7 +160,7 @@ async def test_one_that_is_not_registered_after_its_start_is_waited_for_and_neve
     node.on_asked = lambda what: setattr(registration, "exists", False)
     ended = await world.upgrade()
     assert ended.failed == ["web1"]
-    assert "Consul does not have it" in world.events(NodeFailed)[-1].error
+    assert "it is not registered in Consul" in world.events(NodeFailed)[-1].error
 
 
 @pytest.mark.virtual_time

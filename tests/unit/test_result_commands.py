@@ -190,7 +190,7 @@ async def test_what_runs_and_is_healthy_is_not_to_be_started() -> None:
     assert ended.held == ["web2"]
     [out] = [out for out in ended.out_of_rotation if out.node == "web3"]
     assert out.commands == []
-    assert out.not_ready == "its own health is good, but not HAProxy's checks of it"
+    assert out.not_ready == "its own health is good, but HAProxy's checks fail"
 
 
 @pytest.mark.virtual_time

@@ -45,7 +45,7 @@ async def test_a_port_that_closed_alone_is_not_enough() -> None:
     web1 = world.nodes["web1"]
     web1.ignores_stop = True
     world.at(1, lambda: setattr(web1, "port_open", False))
-    with pytest.raises(StepTimeout, match=r"last seen: process \d+ is there"):
+    with pytest.raises(StepTimeout, match=r"last seen: process \d+ is running"):
         await stop(world.context())
 
 

@@ -83,7 +83,7 @@ async def failing_checks(context: StepContext) -> str | None:
         return None
     seen = await registration.query()
     if not seen.exists:
-        return f"{registration.name} does not have it"
+        return f"it is not registered in {registration.name}"
     return f"{registration.name}: {', '.join(seen.failing_checks)}" if seen.failing_checks else None
 
 
@@ -129,7 +129,7 @@ async def _end(context: StepContext, registration: Registration) -> None:
         nonlocal sent
         seen = await registration.query()
         if not seen.exists:
-            return f"{registration.name} does not have it"
+            return f"it is not registered in {registration.name}"
         if not _ours(context, seen):
             return None
         if not sent:

@@ -56,7 +56,7 @@ async def _running(context: StepContext) -> str | None:
         reasons.append(state.unwatched)
     if is_open:
         reasons.append(f"port {context.node.port} is open")
-    reasons += [f"process {pid} is there" for pid in sorted(context.pids)]
+    reasons += [f"process {pid} is running" for pid in sorted(context.pids)]
     return ", ".join(reasons) or None
 
 
