@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
 
-from textual import events, on, work
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widgets import Input
 
 from backends.consul.settings import NAME
 from console.operator_identity import current_operator
-from console.tui.screens.actions import SWITCH, OperatorActions
-from console.tui.screens.confirmations import RemoteActions
-from console.tui.screens.main_keys import KEYS_BY_IMPORTANCE, MAIN_BINDINGS, SortAndFilter
+from console.tui.screens.actions import SWITCH
+from console.tui.screens.main_keys import KEYS_BY_IMPORTANCE, MAIN_BINDINGS, MainKeys
 from console.tui.screens.rollout_summary import RolloutSummary
 from orchestrator.engine.control import CONTINUE, RETRY, SKIP
 from orchestrator.events.events import Record
@@ -33,7 +32,7 @@ from widgets.table.widget import ServerTable
 POLL_INTERVAL_S = 0.1  # how often the screen checks for changes to show
 
 
-class MainScreen(SortAndFilter):
+class MainScreen(MainKeys):
     """The main view: it shows the poller's view and the session's state, and maps keys to actions."""
 
     HELP = """
@@ -69,15 +68,11 @@ in rotation.
             read_only: why nothing may be changed; empty when it may.
             applications: the names of all applications of the configuration.
         """
-        super().__init__(session, poller)
-        self._applications = applications
+        super().__init__(session, poller, read_only, applications)
         self._records = records
-        self._actions = OperatorActions(self, session, poller, read_only)
-        self._remote = RemoteActions(self, session, read_only)
         self._view: FleetView | None = None
         self._view_model: MainViewModel | None = None
         self._second = -1
-        self._possible_keys: object = None  # of the keys in the footer
         self._put_away: object = object()  # the end of the rollout whose board was put away
 
     def compose(self) -> ComposeResult:
@@ -158,56 +153,6 @@ in rotation.
         board.show(state, now, summary.capacity_line(), summary.differences())
         self.query_one(DecisionPanel).show(build_decision_lines(state, summary.impact(), self._key_names()))
 
-    def _key_names(self) -> dict[str, str]:
-        """Return the display name of each key, by the id of its binding."""
-        bindings = (binding for _, binding in self._bindings if binding.id)
-        return {str(binding.id): self.app.get_key_display(binding) for binding in bindings}
-
-    def _refresh_keys(self) -> None:
-        """Rebuild the footer only when other keys work: it is too costly for ten times a second."""
-        control = self._session.control
-        possible_keys = (
-            self._session.is_rolling,
-            self._actions.may_change("change"),
-            self._actions.may_change("upgrade"),
-            control.questions[:1],
-            control.paused,
-            control.aborting,
-            self._remote.running is not None,
-        )
-        if possible_keys != self._possible_keys:
-            self._possible_keys = possible_keys
-            self.query_one(KeyBar).relabel({"pause": "resume"} if control.paused else {})
-            self.refresh_bindings()
-
-    # -- doing --------------------------------------------------------------------------------
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Return None to gray a key out that is not possible now."""
-        if action in ("change", "upgrade", "resume", "roll_back"):
-            return True if self._actions.may_change(action) else None
-        control = self._session.control
-        if action in ("pause", "abort", "answer") and self._remote.running is not None:
-            return self._remote.may(action, parameters)
-        if action == "application":
-            several = len(self._applications) > 1
-            return (None if self._actions.why_not(action) else True) if several else False
-        if action == "pause" and control.aborting:
-            return False
-        if action in ("pause", "abort"):
-            return self._session.is_rolling
-        if action == "answer":
-            choices = control.questions[0].choices if self._session.is_rolling and control.questions else ()
-            return parameters[0] in choices
-        return True
-
-    def on_key(self, event: events.Key) -> None:
-        """Tell why a disabled key does nothing; no other handler receives it."""
-        pressed = self.active_bindings.get(event.key)
-        if pressed is not None and not pressed.enabled:
-            action = pressed.binding.action.partition("(")[0]
-            self.notify(self._actions.why_not(action), severity="warning", timeout=4, markup=False)
-
     # -- for the command palette --------------------------------------------------------------
 
     @property
@@ -225,6 +170,8 @@ in rotation.
             self._open_detail(("", node))
         else:
             self._change_now(action, (("", node),))
+
+    # -- doing --------------------------------------------------------------------------------
 
     def _chosen(self) -> tuple[RowKey, ...]:
         table = self.query_one(ServerTable)

@@ -1,18 +1,21 @@
-"""The keys of the main view, and the actions of those that sort, filter and group its table."""
+"""The keys of the main view: which of them work now, and the actions of those that arrange its table."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
-from textual import on
+from textual import events, on
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Input
 
 from backends.text import visible
+from console.tui.screens.actions import OperatorActions
+from console.tui.screens.confirmations import RemoteActions
 from orchestrator.live.poller import Poller
 from orchestrator.session.session import Session
+from widgets.footer import KeyBar
 from widgets.table.by_node import translate_keys
 from widgets.table.model import Sort, TableOptions
 from widgets.table.widget import ServerTable
@@ -75,18 +78,74 @@ MAIN_BINDINGS: list[BindingType] = [
 ]
 
 
-class SortAndFilter(Screen[str]):
-    """The part of the main view that sorts, filters and groups the rows."""
+class MainKeys(Screen[str]):
+    """The part of the main view that handles keys, and that sorts, filters and groups the rows."""
 
-    def __init__(self, session: Session, poller: Poller) -> None:
+    def __init__(self, session: Session, poller: Poller, read_only: str, applications: Sequence[str]) -> None:
         super().__init__()
         self._session = session
         self._poller = poller
+        self._applications = applications
+        self._actions = OperatorActions(self, session, poller, read_only)
+        self._remote = RemoteActions(self, session, read_only)
         self._options = TableOptions()
+        self._possible_keys: object = None  # what decides which keys work, when they were last shown
 
     @abstractmethod
     def _paint(self) -> None:
         """Show everything with the current options."""
+
+    # -- which keys work ----------------------------------------------------------------------
+
+    def _key_names(self) -> dict[str, str]:
+        """Return the display name of each key, by the id of its binding."""
+        bindings = (binding for _, binding in self._bindings if binding.id)
+        return {str(binding.id): self.app.get_key_display(binding) for binding in bindings}
+
+    def _refresh_keys(self) -> None:
+        """Rebuild the footer only when other keys work: it is too costly for ten times a second."""
+        control = self._session.control
+        possible_keys = (
+            self._session.is_rolling,
+            self._actions.may_change("change"),
+            self._actions.may_change("upgrade"),
+            control.questions[:1],
+            control.paused,
+            control.aborting,
+            self._remote.running is not None,
+        )
+        if possible_keys != self._possible_keys:
+            self._possible_keys = possible_keys
+            self.query_one(KeyBar).relabel({"pause": "resume"} if control.paused else {})
+            self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Return None to gray a key out that is not possible now."""
+        if action in ("change", "upgrade", "resume", "roll_back"):
+            return True if self._actions.may_change(action) else None
+        control = self._session.control
+        if action in ("pause", "abort", "answer") and self._remote.running is not None:
+            return self._remote.may(action, parameters)
+        if action == "application":
+            several = len(self._applications) > 1
+            return (None if self._actions.why_not(action) else True) if several else False
+        if action == "pause" and control.aborting:
+            return False
+        if action in ("pause", "abort"):
+            return self._session.is_rolling
+        if action == "answer":
+            choices = control.questions[0].choices if self._session.is_rolling and control.questions else ()
+            return parameters[0] in choices
+        return True
+
+    def on_key(self, event: events.Key) -> None:
+        """Tell why a disabled key does nothing; no other handler receives it."""
+        pressed = self.active_bindings.get(event.key)
+        if pressed is not None and not pressed.enabled:
+            action = pressed.binding.action.partition("(")[0]
+            self.notify(self._actions.why_not(action), severity="warning", timeout=4, markup=False)
+
+    # -- arranging the table ------------------------------------------------------------------
 
     def action_filter(self) -> None:
         box = self.query_one("#filter", Input)
