@@ -56,8 +56,7 @@ def _open_journal(source: JournalSource) -> Journal:
         if not Path(journal).exists():
             raise ConfigError(journal, "", "there is no such journal")
         return Journal(Path(journal), read_only=True, named=True)
-    settings = getattr(find_and_load(config_file), "journal", None)
-    return Journal(journal_path(settings.path if settings is not None else ""), read_only=True)
+    return Journal(journal_path(find_and_load(config_file).journal.path), read_only=True)
 
 
 @history.command("list", short_help="List the entries, newest first (the default).")

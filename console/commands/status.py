@@ -47,7 +47,7 @@ def status(config_file: str | None, app: str | None, as_json: bool) -> int:
 
 
 async def _status(config: Config, names: Sequence[str], as_json: bool) -> int:
-    worst, say_once, disks = ExitCode.HEALTHY, SayOnce(), DiskVersions()
+    worst, say_once, disks = ExitCode.HEALTHY, OncePrinter(), DiskVersions()
     consul = Consul(config.consul) if config.consul is not None else None
     try:
         for name in names:
@@ -74,7 +74,7 @@ async def _status(config: Config, names: Sequence[str], as_json: bool) -> int:
             await consul.close()
 
 
-class SayOnce:
+class OncePrinter:
     """Prints a line to standard error only the first time: 40 applications may share one broken socket."""
 
     def __init__(self) -> None:

@@ -116,7 +116,7 @@ def entry_lines(summary: EntrySummary, timeline: Timeline, columns: int) -> Iter
         yield from table(node_columns(), rows, right=number_columns())
     for name, moments in entries_by_node(timeline).items():
         yield ""
-        yield clean(name) if name != ROLLOUT else "in all"
+        yield clean(name) if name != ROLLOUT else "general"
         for moment in moments:
             yield from _timeline_lines(moment, columns)
     last = list(_end_lines(summary, timeline))
