@@ -201,9 +201,9 @@ class ConsulRegistration:
         if not own:
             return Registered(exists=False)
         self._identity = own[0].service.identity
-        return self._registered(own[0])
+        return self._build_registered(own[0])
 
-    def _registered(self, entry: Entry) -> Registered:
+    def _build_registered(self, entry: Entry) -> Registered:
         accepted = _ACCEPTED[self._service.require_consul_checks]
         reasons = [_reason(check) for check in entry.checks if is_maintenance(check)]
         failing = [
@@ -224,10 +224,10 @@ class ConsulRegistration:
         if not self._identity:
             return None  # without an id, `consul maint` would mean the whole machine
         reason = MANUAL_REASON if manually else ROLLOUT_REASON
-        return self._command("-enable", f"-reason={reason}")
+        return self._build_command("-enable", f"-reason={reason}")
 
     def disable_command(self) -> Command | None:
-        return self._command("-disable") if self._identity else None
+        return self._build_command("-disable") if self._identity else None
 
     async def check(self) -> None:
         """Raise BackendError unless the command reaches its agent. This changes nothing."""
@@ -246,7 +246,7 @@ class ConsulRegistration:
             raise UnreadableReply(self._host.name, f"{what}: the id of its instance is not known")
         await execute(self._host, command, what, timeout=COMMAND_TIMEOUT_S)
 
-    def _command(self, *options: str) -> Command:
+    def _build_command(self, *options: str) -> Command:
         return Command((*self._words, f"-service={self._identity}", *options))
 
 

@@ -63,18 +63,18 @@ class Signer:
             content: what it says.
             bound: the context for which the value is valid, such as the session that holds the lock.
         """
-        return _MARK + self._signature(kind, content, bound) + b"\n" + content
+        return _MARK + self._compute_signature(kind, content, bound) + b"\n" + content
 
-    def _signature(self, kind: Kind, content: bytes, bound: str) -> bytes:
+    def _compute_signature(self, kind: Kind, content: bytes, bound: str) -> bytes:
         parts = (_MARK, kind.encode(), self.scope.encode(), bound.encode(), content)
         message = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
         return hmac.digest(self.key.reveal().encode(), message, "sha256").hex().encode()
 
-    def doubt(self, kind: Kind, value: bytes, bound: str) -> str:
+    def find_doubt(self, kind: Kind, value: bytes, bound: str) -> str:
         """Return why a value cannot be believed; empty when its signature is right."""
         if not value.startswith(_MARK):
             return UNSIGNED
-        right = self._signature(kind, value[_HEAD:], bound)
+        right = self._compute_signature(kind, value[_HEAD:], bound)
         return "" if hmac.compare_digest(value[len(_MARK) : _HEAD], right + b"\n") else FORGED
 
 
@@ -83,7 +83,7 @@ def open_value(signer: Signer | None, kind: Kind, value: bytes, bound: str = "")
     content = value[_HEAD:] if value.startswith(_MARK) else value
     if signer is None:
         return Opened(content)
-    doubt = signer.doubt(kind, value, bound)
+    doubt = signer.find_doubt(kind, value, bound)
     return Opened(content, verified=not doubt, doubt=doubt)
 
 

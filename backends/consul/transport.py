@@ -54,7 +54,7 @@ class Http(consul.base.HTTPClient):  # type: ignore[misc]
         query += [(name, str(value)) for name, value in params or ()]
         if self._namespace:
             query.append(("ns", self._namespace))
-        limit = self._limit(params)
+        limit = self._compute_timeout(params)
         try:
             # httpx's own time-outs start again with each byte that arrives.
             async with (
@@ -72,7 +72,7 @@ class Http(consul.base.HTTPClient):  # type: ignore[misc]
             raise ServerError(f"{answer.status_code} {body!s}")
         return callback(consul.base.Response(answer.status_code, answer.headers, body))
 
-    def _limit(self, params: Params) -> "httpx.Timeout":
+    def _compute_timeout(self, params: Params) -> "httpx.Timeout":
         """Return the time-out: a blocking query is silent for its wait and up to a sixteenth more."""
         import httpx
 

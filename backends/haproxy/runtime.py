@@ -130,7 +130,7 @@ class Runtime:
             UnsafeCommand: a name that will not be sent.
         """
         ref = ServerRef(self._name, backend, server)
-        text = await self._transport.read(self._line([commands.sessions(ref)]), is_complete)
+        text = await self._transport.read(self._build_line([commands.sessions(ref)]), is_complete)
         return await run_beside(len(text), parse_sessions, ref, text, limit)
 
     async def older_sessions(self, backends: Sequence[str] = ()) -> Mapping[Name, int] | None:
@@ -158,7 +158,7 @@ class Runtime:
         # A master socket takes `set severity-output` for itself and does not pass the numbers on.
         parts = sent if self._settings.master else [_SEVERITY, *sent]
         whole = partial(write_complete, count=len(parts))
-        replies = WriteReply.parse(await self._transport.write(self._line(parts), whole))
+        replies = WriteReply.parse(await self._transport.write(self._build_line(parts), whole))
         answers = replies.answers if self._settings.master else replies.answers[1:]
         if not replies.complete or len(answers) < len(sent):
             said = f": {replies.words}" if replies.words else ""
@@ -179,9 +179,9 @@ class Runtime:
         return parse.split_replies(self._name, await self._read((commands.config_files(),)), 1)[0]
 
     async def _read(self, reads: Sequence[str]) -> str:
-        return await self._transport.read(self._line(reads), partial(read_complete, count=len(reads)))
+        return await self._transport.read(self._build_line(reads), partial(read_complete, count=len(reads)))
 
-    def _line(self, parts: Sequence[str]) -> str:
+    def _build_line(self, parts: Sequence[str]) -> str:
         prefix = _WORKER if self._settings.master else ""
         return commands.SEPARATOR.join(prefix + part for part in parts)
 

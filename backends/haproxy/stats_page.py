@@ -112,8 +112,8 @@ class StatsPage:
         return await run_beside(len(received), decode, received)
 
     async def _receive(self) -> bytearray:
-        async with self._client() as client, client.stream("GET", self._url) as response:
-            self._judge(response)
+        async with self._make_client() as client, client.stream("GET", self._url) as response:
+            self._check_status(response)
             return await read_body(self._name, response, MAX_READ_REPLY_BYTES)
 
     async def _load_password(self) -> None:
@@ -129,7 +129,7 @@ class StatsPage:
             )
             self._auth = httpx.BasicAuth(given.username, secret.reveal() if secret else "")
 
-    def _client(self) -> "httpx.AsyncClient":
+    def _make_client(self) -> "httpx.AsyncClient":
         import httpx
 
         return httpx.AsyncClient(
@@ -140,7 +140,7 @@ class StatsPage:
             verify=load_authorities(),
         )
 
-    def _judge(self, response: "httpx.Response") -> None:
+    def _check_status(self, response: "httpx.Response") -> None:
         status = response.status_code
         if status in (401, 403):
             refusal = "user name or password refused" if self._settings.username else "asks for a login"

@@ -166,7 +166,7 @@ class Transport:
             received = bytearray()
             answered = False
             try:
-                await self._converse(line, received, whole, most_bytes, lost)
+                await self._send_and_receive(line, received, whole, most_bytes, lost)
                 answered = True
             finally:
                 seconds = time.monotonic() - started
@@ -178,7 +178,7 @@ class Transport:
                     )
         return await run_beside(len(received), decode, received)
 
-    async def _converse(
+    async def _send_and_receive(
         self, line: str, received: bytearray, whole: Whole | None, most_bytes: int, lost: _Lost
     ) -> None:
         reader, writer = await self._connect()

@@ -126,24 +126,24 @@ class HttpCheck:
 
     async def check(self) -> HealthResult:
         try:
-            page = await self._page(self.settings.url)
+            page = await self._read_page(self.settings.url)
             problem = judge(self.settings, page)
             if problem:
                 return unhealthy(problem)
-            return healthy(_status(page.status), await self._version(page))
+            return healthy(_status(page.status), await self._read_version(page))
         except BackendError as error:
             return unhealthy(error.problem)
 
-    async def _version(self, page: Page) -> str | None:
+    async def _read_version(self, page: Page) -> str | None:
         if not self.settings.has_version:
             return None
         if self.settings.version_url:
-            page = await self._page(self.settings.version_url)
+            page = await self._read_page(self.settings.version_url)
             if page.status != http.HTTPStatus.OK:
                 raise UnreadableReply("", f"version: {_status(page.status)}, expected 200")
         return version_of(self.settings, page)
 
-    async def _page(self, url: str) -> Page:
+    async def _read_page(self, url: str) -> Page:
         return await self.fetch(fill_url(url, self.values))
 
 

@@ -127,7 +127,7 @@ class WebClient:
         )
         headers = {"User-Agent": USER_AGENT, **UNENCODED, **settings.headers}
         if secret is not None:
-            headers["Authorization"] = self._authorization(secret)
+            headers["Authorization"] = self._build_authorization(secret)
         return httpx.AsyncClient(
             verify=await asyncio.to_thread(self._verify),
             headers=headers,
@@ -137,7 +137,7 @@ class WebClient:
             limits=httpx.Limits(max_connections=_MAX_CONNECTIONS, max_keepalive_connections=0),
         )
 
-    def _authorization(self, secret: Secret) -> str:
+    def _build_authorization(self, secret: Secret) -> str:
         if self._settings.username:
             pair = f"{self._settings.username}:{secret.reveal()}".encode()
             return f"Basic {base64.b64encode(pair).decode()}"

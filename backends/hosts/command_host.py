@@ -110,7 +110,7 @@ class CommandHost(ABC):
 
     def render(self, command: Command) -> str:
         """Return the line that would run, with sudo and prefix, quoted."""
-        return shlex.join(self._argv(command))
+        return shlex.join(self._build_argv(command))
 
     async def run(
         self,
@@ -137,18 +137,18 @@ class CommandHost(ABC):
             return CommandResult(self._name, line, 0, "", "", 0.0)
         if record and self._listener:
             self._listener(CommandSending(self._name, line))
-        capture = self._capture(track, limit)
+        capture = self._make_capture(track, limit)
         started_s = time.monotonic()
         try:
             async with self._reporting_process(track and record, line, capture):
-                await self._execute(self._argv(command, track), capture, timeout)
+                await self._execute(self._build_argv(command, track), capture, timeout)
         except BackendError as error:
             self._record(record, line, error.problem, False, started_s)
             raise
         except asyncio.CancelledError:
             self._record(record, line, "(no longer waited for; it may still be running)", False, started_s)
             raise
-        result = self._result(line, capture, started_s)
+        result = self._build_result(line, capture, started_s)
         cut = f"… ({capture.received:,} bytes, of which the rest was left out)" if result.truncated else ""
         self._record(record, line, f"{result.stdout}{result.stderr}{cut}", result.ok, started_s)
         return result
@@ -206,10 +206,10 @@ class CommandHost(ABC):
 
     async def _query(self, argv: Sequence[str]) -> CommandResult:
         """Run this as it is, without sudo and prefix; never recorded."""
-        capture, started_s = self._capture(False, self._max_output), time.monotonic()
+        capture, started_s = self._make_capture(False, self._max_output), time.monotonic()
         await self._execute(argv, capture, SUDO_TIMEOUT_S)
         line = shlex.join(argv)
-        result = self._result(line, capture, started_s)
+        result = self._build_result(line, capture, started_s)
         log_exchange(self._name, line, f"{result.stdout}{result.stderr}", result.ok, result.seconds)
         return result
 
@@ -252,10 +252,10 @@ class CommandHost(ABC):
                 # What it raised, the record of the end that follows raises too: a full disk stays full.
                 await asyncio.gather(reporting, return_exceptions=True)
 
-    def _capture(self, track: bool, limit: int) -> Capture:
+    def _make_capture(self, track: bool, limit: int) -> Capture:
         return Capture(limit, track=track)
 
-    def _argv(self, command: Command, track: bool = False) -> tuple[str, ...]:
+    def _build_argv(self, command: Command, track: bool = False) -> tuple[str, ...]:
         # The tracker goes innermost: its process id must mean something where `alive` checks it,
         # which inside a container is not the process id that the outside sees.
         return (*self._before, *(TRACKER if track else ()), *command.argv)
@@ -272,7 +272,7 @@ class CommandHost(ABC):
                 problem += f"; its last line: {line[0]}"
             raise UnknownOutcome(self._name, problem, pid=capture.pid, started=capture.started)
 
-    def _result(self, line: str, capture: Capture, started_s: float) -> CommandResult:
+    def _build_result(self, line: str, capture: Capture, started_s: float) -> CommandResult:
         assert capture.exit_status is not None  # noqa: S101 - _execute raises otherwise
         return CommandResult(
             target=self._name,

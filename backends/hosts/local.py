@@ -59,7 +59,7 @@ class LocalHost(CommandHost):
         except OSError as error:
             raise Unreachable(self._name, f"{path}: {error.strerror or error}") from error
 
-    def _capture(self, track: bool, limit: int) -> Capture:
+    def _make_capture(self, track: bool, limit: int) -> Capture:
         return Capture(limit, ends=2, track=track)
 
     async def _execute(self, argv: Sequence[str], capture: Capture, timeout: float) -> None:

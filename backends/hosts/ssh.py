@@ -84,7 +84,7 @@ class SshHost(CommandHost):
         except TimeoutError as error:
             raise Unreachable(self._name, f"{path}: no answer within {timeout:g} s") from error
         except (asyncssh.Error, OSError) as error:
-            raise await self._why_no_socket(path, str(error)) from error
+            raise await self._explain_socket_error(path, str(error)) from error
         return session.streams()
 
     async def _execute(self, argv: Sequence[str], capture: Capture, timeout: float) -> None:
@@ -168,7 +168,7 @@ class SshHost(CommandHost):
                 self._attempts += 1
             return self._link
 
-    async def _why_no_socket(self, path: str, message: str) -> BackendError:
+    async def _explain_socket_error(self, path: str, message: str) -> BackendError:
         """Find out why a socket could not be opened, which sshd does not report."""
         quoted = shlex.quote(path)
         script = f"test -e {quoted} || echo missing; test -w {quoted} || echo denied"

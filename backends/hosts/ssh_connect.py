@@ -78,7 +78,7 @@ class _Dialer:
         try:
             route = await self._resolve(hop, identity)
             if via is None:
-                via = await self._jump(hop, route)
+                via = await self._open_jumps(hop, route)
             connection = await _Login(self._target, hop, route, self._settings).run(via)
         except BaseException:
             if via:
@@ -95,7 +95,7 @@ class _Dialer:
             problem = f"the ssh configuration of {hop.host} cannot be used: {error}"
             raise Unreachable(self._target, problem) from error
 
-    async def _jump(self, hop: Hop, route: Route) -> Link | None:
+    async def _open_jumps(self, hop: Hop, route: Route) -> Link | None:
         if hop in self._on_the_way:
             raise Unreachable(self._target, f"ProxyJump leads back to {hop.host}")
         self._on_the_way.add(hop)
@@ -119,7 +119,7 @@ class _Login(asyncssh.SSHClient):
 
     async def run(self, via: Link | None) -> asyncssh.SSHClientConnection:
         try:
-            known_hosts = await asyncio.to_thread(self._known_hosts)
+            known_hosts = await asyncio.to_thread(self._load_known_hosts)
             async with self._limit:
                 connection: asyncssh.SSHClientConnection = await asyncssh.connect(
                     **self._route.arguments,
@@ -129,17 +129,17 @@ class _Login(asyncssh.SSHClient):
                 )
                 return connection
         except asyncssh.HostKeyNotVerifiable as error:
-            raise HostKeyError(self._target, self._about_key(str(error))) from error
+            raise HostKeyError(self._target, self._describe_key_problem(str(error))) from error
         except asyncssh.PermissionDenied as error:
-            problem = await asyncio.to_thread(self._about_login)
+            problem = await asyncio.to_thread(self._describe_login_failure)
             raise Unreachable(self._target, problem) from error
         except TimeoutError as error:
-            raise Unreachable(self._target, self._about_silence()) from error
+            raise Unreachable(self._target, self._describe_timeout()) from error
         except (OSError, ValueError, asyncssh.Error) as error:
             during = " during login" if self._connected else ""
             raise Unreachable(self._target, f"{self._where}: {_format_error(error)}{during}") from error
 
-    def _known_hosts(self) -> KnownHosts:
+    def _load_known_hosts(self) -> KnownHosts:
         return without_revoked(read_known_hosts(self._route.known_hosts), self._route.revoked)
 
     # asyncssh calls these
@@ -163,14 +163,14 @@ class _Login(asyncssh.SSHClient):
     def _where(self) -> str:
         return f"{self._route.host} port {self._route.port}"
 
-    def _about_key(self, otherwise: str) -> str:
+    def _describe_key_problem(self, otherwise: str) -> str:
         if self._offered is None:
             revoked = f" (RevokedHostKeys: {', '.join(self._route.revoked)})" if self._route.revoked else ""
             return f"{self._where}: {otherwise}{revoked}"
         route = self._route
         return explain(self._offered, route.known_hosts, self._add_command(), keeper=bool(route.keeper))
 
-    def _about_login(self) -> str:
+    def _describe_login_failure(self) -> str:
         files = ", ".join(self._route.identities) or "the usual files"
         agent = "the agent" if self._route.has_agent else "no agent"
         tried = f"tried {files} and {agent}"
@@ -178,7 +178,7 @@ class _Login(asyncssh.SSHClient):
         hint = f"; {locked[0]} is encrypted: ssh-add it to the agent first" if locked else ""
         return f"{self._where}: no key was accepted for user {self._route.user} ({tried}){hint}"
 
-    def _about_silence(self) -> str:
+    def _describe_timeout(self) -> str:
         if self._connected:
             limit = f"{self._settings.login_timeout:g} s"
             return f"{self._where}: accepts connections, but the login was not done within {limit}"

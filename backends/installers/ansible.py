@@ -121,18 +121,18 @@ class AnsibleInstall(CommandSequence, kw_only=True, frozen=True, tag="ansible"):
                 raise ValueError(f"options: found {word!r}; expected key `limit` in its place")
 
     def install_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
-        return (self._playbook(values),)
+        return (self._playbook_command(values),)
 
     def availability_command(self, values: Mapping[str, str]) -> Command | None:
         """Return the same call, which reads the playbook, roles and inventory, but runs nothing."""
-        return self._playbook(values, "--list-hosts")
+        return self._playbook_command(values, "--list-hosts")
 
     def read_availability(self, result: CommandResult, values: Mapping[str, str]) -> Availability:
         if not result.ok:
             reason = find_error(result.stderr) or format_output(result)
             problem = f"`ansible-playbook --list-hosts` fails: {reason}"
             return Availability(Presence.NOT_THERE, problem)
-        limit = self._one_host(values)
+        limit = self._fill_limit(values)
         hosts = parse_hosts(result.stdout)
         if hosts is not None and not hosts:
             problem = f"no play of the playbook is for a host of the limit {limit!r}"
@@ -148,30 +148,30 @@ class AnsibleInstall(CommandSequence, kw_only=True, frozen=True, tag="ansible"):
     def availability_unknown(self) -> str:
         return "Ansible cannot tell which versions there are; its playbook and its inventory can be read"
 
-    def failure_words(self, result: CommandResult) -> str:
+    def describe_failure(self, result: CommandResult) -> str:
         reason = find_failed_task(result.stdout) or find_error(result.stderr)
-        return reason or super().failure_words(result)
+        return reason or super().describe_failure(result)
 
-    def _playbook(self, values: Mapping[str, str], *more: str) -> Command:
-        argv = ("env", "ANSIBLE_NOCOLOR=1", "ansible-playbook", *more, *self._arguments(values))
+    def _playbook_command(self, values: Mapping[str, str], *more: str) -> Command:
+        argv = ("env", "ANSIBLE_NOCOLOR=1", "ansible-playbook", *more, *self._build_arguments(values))
         if not self.directory:
             return Command(argv)
         directory = fill_plain(self.directory, values)
         return Command.shell(f"cd -- {shlex.quote(directory)} && exec {shlex.join(argv)}")
 
-    def _arguments(self, values: Mapping[str, str]) -> tuple[str, ...]:
+    def _build_arguments(self, values: Mapping[str, str]) -> tuple[str, ...]:
         inventory = (f"--inventory={fill_plain(self.inventory, values)}",) if self.inventory else ()
         # Of an option that stands there twice the last counts: it must not be the playbook of other nodes.
         return (
             *shlex.split(self.options),
             *inventory,
-            f"--limit={self._one_host(values)}",
-            f"--extra-vars={self._variables(values)}",
+            f"--limit={self._fill_limit(values)}",
+            f"--extra-vars={self._encode_variables(values)}",
             "--",
             fill_plain(self.playbook, values),
         )
 
-    def _one_host(self, values: Mapping[str, str]) -> str:
+    def _fill_limit(self, values: Mapping[str, str]) -> str:
         """Fill `limit`. Its own text is the operator's and may be any pattern.
 
         Raises:
@@ -189,7 +189,7 @@ class AnsibleInstall(CommandSequence, kw_only=True, frozen=True, tag="ansible"):
                 raise ConfigError("", "install.limit", f"{found}; expected {expected}")
         return limit
 
-    def _variables(self, values: Mapping[str, str]) -> str:
+    def _encode_variables(self, values: Mapping[str, str]) -> str:
         """Return the variables as JSON: `key=value` would be split at spaces and turn 1.10 into a number."""
         extra = {
             name: fill_plain(value, values) if isinstance(value, str) else value

@@ -104,7 +104,7 @@ class SymlinkInstall(CommandSequence, kw_only=True, frozen=True, tag="symlink"):
         check_link("link", self.link)
 
     def install_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
-        return (Command.shell(switch_script(self._release(values), fill_plain(self.link, values))),)
+        return (Command.shell(switch_script(self._release_path(values), fill_plain(self.link, values))),)
 
     def prefetch_commands(self, values: Mapping[str, str]) -> tuple[Command, ...]:
         return (Command.shell(fill(self.prefetch, values)),) if self.prefetch else ()
@@ -126,7 +126,7 @@ class SymlinkInstall(CommandSequence, kw_only=True, frozen=True, tag="symlink"):
     def availability_command(self, values: Mapping[str, str]) -> Command | None:
         """Test for the release as `install_commands` does, and list the others, the newest first."""
         release, releases = (
-            shlex.quote(path) for path in (self._release(values), fill_plain(self.releases, values))
+            shlex.quote(path) for path in (self._release_path(values), fill_plain(self.releases, values))
         )
         return Command.shell(
             f"if [ -d {release} ]; then echo there; else echo missing; "
@@ -141,13 +141,13 @@ class SymlinkInstall(CommandSequence, kw_only=True, frozen=True, tag="symlink"):
         if word != "missing":
             return Availability(Presence.NOT_KNOWN, format_output(result))
         others = only_versions(name.removesuffix("/") for name in names)
-        missing = f"there is no directory {self._release(values)}"
+        missing = f"there is no directory {self._release_path(values)}"
         if not self.prefetch:
             return Availability(Presence.NOT_THERE, missing, others)
         brought = f"{missing} yet, and `prefetch` is to bring it before the first node is taken out"
         return Availability(Presence.NOT_KNOWN, brought, others)
 
-    def _release(self, values: Mapping[str, str]) -> str:
+    def _release_path(self, values: Mapping[str, str]) -> str:
         return posixpath.join(fill_plain(self.releases, values), values["version"])
 
 

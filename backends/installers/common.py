@@ -59,7 +59,7 @@ class CommandSequence(TaggedSettings, kw_only=True, frozen=True):
         """Interpret the result of `obstacle_command`, as text; empty if the node does not refuse."""
         raise NotImplementedError
 
-    def failure_words(self, result: CommandResult) -> str:
+    def describe_failure(self, result: CommandResult) -> str:
         """Return the reason that a failed command gave, on one line of bounded length."""
         return format_both_outputs(result)
 
@@ -87,15 +87,15 @@ class SequenceInstaller:
 
     def install_commands(self, version: str) -> tuple[Command, ...]:
         """Return what `install` would run. Raises ConfigError for a version that cannot be installed."""
-        return self.sequence.install_commands(self._with(version))
+        return self.sequence.install_commands(self._values_for(version))
 
     def prefetch_commands(self, version: str) -> tuple[Command, ...]:
         """Return what `prefetch` would run. Raises ConfigError for a version that cannot be installed."""
-        return self.sequence.prefetch_commands(self._with(version))
+        return self.sequence.prefetch_commands(self._values_for(version))
 
     def undo_commands(self, version: str) -> tuple[Command, ...]:
         """Return what `install` may run after a failure. Raises ConfigError as `install_commands` does."""
-        return self.sequence.undo_commands(self._with(version))
+        return self.sequence.undo_commands(self._values_for(version))
 
     async def installed(self) -> str | None:
         """Return the version on disk, or None without one. Raises UnreadableReply, Unreachable."""
@@ -103,21 +103,21 @@ class SequenceInstaller:
 
     async def check_availability(self, version: str) -> Availability:
         """See `backends.protocols.Installer.check_availability`."""
-        values = self._with(version)
+        values = self._values_for(version)
         try:
-            if obstacles := await self._obstacles(version):
+            if obstacles := await self._find_obstacles(version):
                 return Availability(Presence.NOT_THERE, "; ".join(obstacles))
             return await self._look_for(values)
         except BackendError as error:
             return Availability(Presence.NOT_KNOWN, error.problem)
 
-    async def _obstacles(self, version: str) -> tuple[str, ...]:
+    async def _find_obstacles(self, version: str) -> tuple[str, ...]:
         """Return why it could not be installed; `prefetch` may still bring the first program."""
         if not (commands := self.install_commands(version)):
             return ()
         programs = not self.prefetch_commands(version)
         found = await command_obstacles(self.host, {"install": commands[0]}, track=True, programs=programs)
-        command = self.sequence.obstacle_command(self._with(version))
+        command = self.sequence.obstacle_command(self._values_for(version))
         if found or command is None:
             return found
         obstacle = self.sequence.read_obstacle(await query(self.host, command, timeout=QUERY_TIMEOUT_S))
@@ -151,10 +151,10 @@ class SequenceInstaller:
         for command in self.prefetch_commands(version):
             await self._execute(command, f"prefetch {version}")
 
-    def _with(self, version: str) -> Mapping[str, str]:
+    def _values_for(self, version: str) -> Mapping[str, str]:
         return {**self.values, "version": check_version(version)}
 
     async def _execute(self, command: Command, what: str) -> None:
         result = await self.host.run(command, timeout=self.timeout, track=True)
         if not result.ok:
-            raise refused_error(self.host.name, what, result, self.sequence.failure_words(result))
+            raise refused_error(self.host.name, what, result, self.sequence.describe_failure(result))

@@ -93,11 +93,11 @@ class ComposeInstall(CommandSequence, kw_only=True, frozen=True, tag="compose"):
         Nor is an image built that cannot be had: it would be of whatever sources are there.
         """
         up = ("up", "--no-deps", "--no-build", "--no-start", self.service_of(values))
-        return Command((*self._compose(values), *up))
+        return Command((*self._compose_words(values), *up))
 
     def compose_options(self, values: Mapping[str, str]) -> ComposeOptions:
         """Return the options that compose is called with."""
-        return parse_options(self._compose(values))
+        return parse_options(self._compose_words(values))
 
     def inspect_command(self, values: Mapping[str, str]) -> Command:
         """Read the labels that compose gave to the container."""
@@ -119,7 +119,7 @@ class ComposeInstall(CommandSequence, kw_only=True, frozen=True, tag="compose"):
         filters = (word for label in labels for word in ("--filter", f"label={label}"))
         return self._call("ps", "--all", *filters, "--format", "{{.Names}}")
 
-    def _compose(self, values: Mapping[str, str]) -> tuple[str, ...]:
+    def _compose_words(self, values: Mapping[str, str]) -> tuple[str, ...]:
         words, path = tuple(shlex.split(self.command)), self.path(values)
         return words if path in parse_options(words).files else (*words, "-f", path)
 
@@ -147,7 +147,7 @@ class ComposeInstaller(SequenceInstaller):
             UnknownOutcome: an answer was lost; nothing more was tried.
             Unreachable, UnreadableReply: the node does not answer.
         """
-        values = self._with(version)
+        values = self._values_for(version)
         edit = await self._find_edit(version, values)
         await self._replace(edit, f"install {version}")
         try:
@@ -181,9 +181,9 @@ class ComposeInstaller(SequenceInstaller):
         except ConfigError as error:
             raise Refused(self.host.name, str(error)) from error
 
-    async def _obstacles(self, version: str) -> tuple[str, ...]:
+    async def _find_obstacles(self, version: str) -> tuple[str, ...]:
         """Return obstacles, also whether the tag could be set in the file as it is now."""
-        values = self._with(version)
+        values = self._values_for(version)
         try:
             edit = await self._find_edit(version, values)
         except Refused as refused:
@@ -193,12 +193,12 @@ class ComposeInstaller(SequenceInstaller):
         written = await query(self.host, writable_command(edit.file), timeout=QUERY_TIMEOUT_S)
         if written.stdout.strip() == "no":
             found += (f"the folder of {edit.file} cannot be written by the user who would edit the file",)
-        return (*found, *await self._project_obstacles(values))
+        return (*found, *await self._find_project_obstacles(values))
 
-    async def _project_obstacles(self, values: Mapping[str, str]) -> tuple[str, ...]:
+    async def _find_project_obstacles(self, values: Mapping[str, str]) -> tuple[str, ...]:
         """Return why compose would change more than the container's image; nothing without a container."""
         sequence, name = self.sequence, service_name(self.sequence.name, values)
-        labels = await self._labels(sequence.inspect_command(values), name)
+        labels = await self._read_labels(sequence.inspect_command(values), name)
         if labels is None:
             return ()
         service = sequence.service_of(values)
@@ -213,7 +213,7 @@ class ComposeInstaller(SequenceInstaller):
         obstacle = replica_obstacle(name, service, result.stdout.split())
         return (obstacle,) if obstacle else ()
 
-    async def _labels(self, command: Command, name: str) -> dict[str, str] | None:
+    async def _read_labels(self, command: Command, name: str) -> dict[str, str] | None:
         """Return the container's labels; None when there is no such container."""
         result = await query(self.host, command, timeout=QUERY_TIMEOUT_S)
         if is_absent(result):
@@ -229,7 +229,7 @@ class ComposeInstaller(SequenceInstaller):
     async def _look_for(self, values: Mapping[str, str]) -> Availability:
         """Look for the configured image, or for the one whose name stands in the file."""
         try:
-            image = self.sequence.wanted_image(values) or await self._image_in_file(values)
+            image = self.sequence.wanted_image(values) or await self._find_image_in_file(values)
         except ConfigError as error:
             return Availability(Presence.NOT_KNOWN, error.problem)
         if image is None:
@@ -237,7 +237,7 @@ class ComposeInstaller(SequenceInstaller):
             return Availability(Presence.NOT_KNOWN, unknown)
         return await image.find(self.host)
 
-    async def _image_in_file(self, values: Mapping[str, str]) -> Image | None:
+    async def _find_image_in_file(self, values: Mapping[str, str]) -> Image | None:
         sequence, file = self.sequence, self.sequence.path(values)
         name = image_name(await self.host.read_file(file, MAX_FILE_BYTES), file, sequence.service_of(values))
         if not name:

@@ -169,7 +169,7 @@ class ContainerInstaller(SequenceInstaller):
             UnknownOutcome: an answer was lost; nothing more was tried.
             Unreachable, UnreadableReply: the engine does not answer.
         """
-        values = self._with(version)
+        values = self._values_for(version)
         await self._set_aside(values)
         try:
             await self._create(version, values)
@@ -179,10 +179,10 @@ class ContainerInstaller(SequenceInstaller):
         if await self._exists(self.sequence.names(values)[1]):
             await self._execute(self.sequence.remove_previous(values), "remove the previous container")
 
-    async def _obstacles(self, version: str) -> tuple[str, ...]:
+    async def _find_obstacles(self, version: str) -> tuple[str, ...]:
         """Return obstacles, also a running container that has the name the old one is to get meanwhile."""
-        found = await SequenceInstaller._obstacles(self, version)
-        previous = self.sequence.names(self._with(version))[1]
+        found = await SequenceInstaller._find_obstacles(self, version)
+        previous = self.sequence.names(self._values_for(version))[1]
         if await self._inspect(previous, "{{.State.Running}}") != "true":
             return found
         stop = self.host.render(self.sequence.call("stop", previous))

@@ -72,7 +72,7 @@ class CommandService:
         Raises:
             UnreadableReply: the status command ended with a status other than 0, 1 and 3, or sudo refused it.
         """
-        result, pid = await asyncio.gather(self._query(self.state_command()), self._pid())
+        result, pid = await asyncio.gather(self._query(self.state_command()), self._read_pid())
         activity = _ACTIVITIES.get(result.exit_status)
         detail = f"status command: exit status {result.exit_status}: {format_output(result)}"
         if activity is None:
@@ -100,7 +100,7 @@ class CommandService:
         """Return none: only the commands know where their output goes."""
         return ()
 
-    async def _pid(self) -> int | None:
+    async def _read_pid(self) -> int | None:
         if not self._settings.pid_file:
             return None
         return parse_pid((await self._query(self.pid_command())).stdout)

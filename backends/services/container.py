@@ -81,14 +81,14 @@ class ContainerService:
         self._name = service_name(settings.name, values)
 
     def stop_command(self) -> Command:
-        return self._engine("stop", "-t", str(self._settings.stop_timeout), self._name)
+        return self._engine_command("stop", "-t", str(self._settings.stop_timeout), self._name)
 
     def start_command(self) -> Command:
-        return self._engine("start", self._name)
+        return self._engine_command("start", self._name)
 
     def state_command(self) -> Command:
-        return self._engine(
-            "inspect", "--type", "container", "--format", self._show("{{json .State}}"), self._name
+        return self._engine_command(
+            "inspect", "--type", "container", "--format", self._format("{{json .State}}"), self._name
         )
 
     async def stop(self) -> None:
@@ -115,7 +115,7 @@ class ContainerService:
         try:
             return state_of(
                 msgspec.json.decode(result.stdout, type=InspectedState),
-                unpause=self._host.render(self._engine("unpause", self._name)),
+                unpause=self._host.render(self._engine_command("unpause", self._name)),
                 waits=self._settings.engine == "docker",
             )
         except (msgspec.DecodeError, ValueError) as error:
@@ -125,19 +125,19 @@ class ContainerService:
         """See `ServiceManager.obstacles`."""
         commands = {"stop": self.stop_command(), "start": self.start_command()}
         refused = await command_obstacles(self._host, commands, track=True)
-        creation = await self._creation()
+        creation = await self._read_creation()
         doubt = start_problem(creation) if self._recreated is False else ""
-        return (*filter(None, [doubt, await self._keeper(creation)]), *refused)
+        return (*filter(None, [doubt, await self._find_keeper(creation)]), *refused)
 
     async def caveats(self) -> tuple[str, ...]:
         """See `ServiceManager.caveats`."""
-        creation = await self._creation()
+        creation = await self._read_creation()
         doubt = start_problem(creation) if self._recreated is None else ""
         return tuple(filter(None, [doubt, reboot_caveat(creation) if creation else ""]))
 
     async def last_lines(self) -> tuple[str, ...]:
         """See `ServiceManager.last_lines`. Time stamps merge the lines of the two outputs."""
-        command = self._engine("logs", "--timestamps", "--tail", str(MAX_LAST_LINES), self._name)
+        command = self._engine_command("logs", "--timestamps", "--tail", str(MAX_LAST_LINES), self._name)
         result = await query(self._host, command, timeout=self._settings.timeout)
         if not result.ok:
             if is_absent(result) or _NO_LOGS.search(format_output(result)):
@@ -147,7 +147,7 @@ class ContainerService:
         stamped.sort(key=lambda line: line[0])
         return last_lines("\n".join(text for _, _, text in stamped))
 
-    async def _keeper(self, creation: "InspectedCreation | None") -> str:
+    async def _find_keeper(self, creation: "InspectedCreation | None") -> str:
         """Return who else would start the container again, as text; empty if nobody is known."""
         labels = (creation and creation.labels) or {}
         if obstacle := keeper_obstacle(labels):
@@ -157,10 +157,10 @@ class ContainerService:
         active = await query(self._host, is_active_command(unit), timeout=self._settings.timeout)
         return unit_obstacle(unit) if active.ok else ""
 
-    async def _creation(self) -> "InspectedCreation | None":
+    async def _read_creation(self) -> "InspectedCreation | None":
         """Read how the container was created; None when there is none."""
-        command = self._engine(
-            "inspect", "--type", "container", "--format", self._show(_CREATION), self._name
+        command = self._engine_command(
+            "inspect", "--type", "container", "--format", self._format(_CREATION), self._name
         )
         result = await query(self._host, command, timeout=self._settings.timeout)
         if is_absent(result):
@@ -172,9 +172,9 @@ class ContainerService:
         except msgspec.DecodeError as error:
             raise UnreadableReply(self._host.name, f"inspect {self._name}: {error}") from error
 
-    def _show(self, go_template: str) -> str:
+    def _format(self, go_template: str) -> str:
         return inspect_format(self._name, go_template)
 
-    def _engine(self, *arguments: str) -> Command:
+    def _engine_command(self, *arguments: str) -> Command:
         options = shlex.split(self._settings.engine_options)
         return Command((self._settings.engine, *options, *arguments))

@@ -67,22 +67,22 @@ class MonitService:
             raise ConfigError("", "service.name", "found 'all', which Monit takes for all of its services")
 
     def stop_command(self) -> Command:
-        return self._monit("stop")
+        return self._monit_command("stop")
 
     def start_command(self) -> Command:
-        return self._monit("start")
+        return self._monit_command("start")
 
     def state_command(self) -> Command:
-        return self._monit("status")
+        return self._monit_command("status")
 
     def control_command(self) -> Command:
         """Return the command that shows the control file, which the status does not contain."""
-        program, options = self._program()
+        program, options = self._split_command()
         return Command((*program, *options, "-v", "status", self._name))
 
     def log_command(self, log: str) -> Command:
         """Return the command for the end of Monit's log, with what precedes Monit itself, such as sudo."""
-        program, _ = self._program()
+        program, _ = self._split_command()
         return Command((*program[:-1], "tail", "-n", str(LOG_LINES), "--", log))
 
     async def stop(self) -> None:
@@ -98,14 +98,14 @@ class MonitService:
             Refused: Monit has no such service.
             UnreadableReply: its daemon does not run, does not answer, or reports an unknown state.
         """
-        monitor = self._host.render(self._monit("monitor"))
-        return state_of(self._host.name, await self._status(), monitor)
+        monitor = self._host.render(self._monit_command("monitor"))
+        return state_of(self._host.name, await self._read_status(), monitor)
 
     async def obstacles(self) -> tuple[str, ...]:
         """See `ServiceManager.obstacles`."""
         commands = {"stop": self.stop_command(), "start": self.start_command()}
         found = await command_obstacles(self._host, commands, track=False)
-        control = await self._control()
+        control = await self._read_control()
         if control is None:
             return found
         programs = {"stop": control.stops, "start": control.starts}
@@ -120,7 +120,7 @@ class MonitService:
 
     async def caveats(self) -> tuple[str, ...]:
         """See `ServiceManager.caveats`."""
-        status, control = await asyncio.gather(self._status(), self._control())
+        status, control = await asyncio.gather(self._read_status(), self._read_control())
         found = []
         if status.on_reboot == "nostart":
             found.append("after a reboot Monit would not start its service (onreboot nostart)")
@@ -140,7 +140,7 @@ class MonitService:
 
     async def last_lines(self) -> tuple[str, ...]:
         """Return the last lines about the service in Monit's own log, if its path is known."""
-        control = await self._control()
+        control = await self._read_control()
         if control is None or not control.log:
             return ()
         result = await self._query_if_allowed(self.log_command(control.log))
@@ -148,7 +148,7 @@ class MonitService:
             return ()
         return last_lines(lines_about(result.stdout, self._name))
 
-    async def _control(self) -> MonitControl | None:
+    async def _read_control(self) -> MonitControl | None:
         """Read the control file; None if Monit does not show it, or sudo forbids the query."""
         result = await self._query_if_allowed(self.control_command())
         return parse_control(result.stdout, self._name) if result is not None and result.ok else None
@@ -166,7 +166,7 @@ class MonitService:
             Busy: Monit has another action of the service to complete first, for as long as its own
                 time-outs allow.
         """
-        pending = await self._pending(action)
+        pending = await self._read_pending(action)
         if pending == action:
             return
         what = f"monit {action} {self._name}"
@@ -177,23 +177,23 @@ class MonitService:
             return
         if _BUSY.search(format_output(result)):
             raise Busy(self._host.name, f"{what}: {format_output(result)}")
-        raise self._failure(action, result)
+        raise self._build_failure(action, result)
 
-    async def _pending(self, action: Action) -> str:
+    async def _read_pending(self, action: Action) -> str:
         try:
-            return (await self._status()).pending
+            return (await self._read_status()).pending
         except UnreadableReply as error:
             problem = f"monit was not asked to {action} {self._name}: {error.problem}"
             raise NotAsked(error.target, problem) from error
 
-    def _failure(self, action: Action, result: CommandResult) -> Exception:
+    def _build_failure(self, action: Action, result: CommandResult) -> Exception:
         if _LOST.search(format_output(result)):
             # A request that reached a hung Monit is carried out when it goes on.
             problem = f"monit {action} {self._name}: {format_output(result)}"
             return UnknownOutcome(self._host.name, problem)
         return refused_error(self._host.name, f"monit {action} {self._name}", result)
 
-    async def _status(self) -> MonitStatus:
+    async def _read_status(self) -> MonitStatus:
         result = await query(self._host, self.state_command(), timeout=self._settings.timeout)
         output = format_output(result)
         if _NO_DAEMON.search(output):
@@ -205,12 +205,12 @@ class MonitService:
             raise UnreadableReply(self._host.name, f"monit status {self._name}: {output}")
         return status
 
-    def _monit(self, verb: str) -> Command:
+    def _monit_command(self, verb: str) -> Command:
         # No -B: old versions do not know it, and without a terminal there is no colour anyway.
-        program, options = self._program()
+        program, options = self._split_command()
         return Command((*program, *options, verb, self._name))
 
-    def _program(self) -> tuple[list[str], list[str]]:
+    def _split_command(self) -> tuple[list[str], list[str]]:
         """Return the words up to Monit itself, and its options; another program name ends the words."""
         words = shlex.split(self._settings.command)
         names = [posixpath.basename(word) for word in words]

@@ -76,13 +76,13 @@ class SupervisorService:
             )
 
     def stop_command(self) -> Command:
-        return self._supervisorctl("stop", self._name)
+        return self._supervisorctl_command("stop", self._name)
 
     def start_command(self) -> Command:
-        return self._supervisorctl("start", self._name)
+        return self._supervisorctl_command("start", self._name)
 
     def state_command(self) -> Command:
-        return self._supervisorctl("status", self._name)
+        return self._supervisorctl_command("status", self._name)
 
     async def stop(self) -> None:
         """Stop the program. supervisorctl returns when it has ended."""
@@ -99,7 +99,7 @@ class SupervisorService:
             UnreadableReply: supervisord does not run, does not answer, or reports an unknown state.
         """
         result = await query(self._host, self.state_command(), timeout=self._settings.timeout)
-        return self._state(result)
+        return self._read_state(result)
 
     async def obstacles(self) -> tuple[str, ...]:
         """See `ServiceManager.obstacles`."""
@@ -110,14 +110,14 @@ class SupervisorService:
 
     async def caveats(self) -> tuple[str, ...]:
         """See `ServiceManager.caveats`."""
-        result = await query(self._host, self._supervisorctl("avail"), timeout=self._settings.timeout)
+        result = await query(self._host, self._supervisorctl_command("avail"), timeout=self._settings.timeout)
         started = autostart(result.stdout, self._name) if result.ok else None
         return (AUTORESTART_UNKNOWN, NOT_AT_BOOT) if started is False else (AUTORESTART_UNKNOWN,)
 
     async def last_lines(self) -> tuple[str, ...]:
         """Return the end of the program's standard error or, if that is empty, of its standard output."""
         for channel in ("stderr", "stdout"):
-            command = self._supervisorctl("tail", f"-{TAIL_BYTES}", self._name, channel)
+            command = self._supervisorctl_command("tail", f"-{TAIL_BYTES}", self._name, channel)
             result = await query(self._host, command, timeout=self._settings.timeout)
             if result.ok and (lines := last_lines(result.stdout)):
                 return lines
@@ -127,7 +127,7 @@ class SupervisorService:
         what = f"supervisorctl {action} {self._name}"
         await execute(self._host, command, what, timeout=timeout, track=True)
 
-    def _state(self, result: CommandResult) -> ServiceState:
+    def _read_state(self, result: CommandResult) -> ServiceState:
         if _NO_PROGRAM.search(format_output(result)):
             raise Refused(
                 self._host.name, f"supervisord has no program {self._name} ({format_output(result)})"
@@ -139,7 +139,7 @@ class SupervisorService:
             )
         return state
 
-    def _supervisorctl(self, *arguments: str) -> Command:
+    def _supervisorctl_command(self, *arguments: str) -> Command:
         return Command((*shlex.split(self._settings.command), *arguments))
 
 

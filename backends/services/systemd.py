@@ -64,19 +64,19 @@ class SystemdService:
 
     def stop_command(self) -> Command:
         # Without --no-block a connection that is lost would leave the outcome of the call unknown.
-        return self._systemctl("--no-block", "stop", "--", self._name)
+        return self._systemctl_command("--no-block", "stop", "--", self._name)
 
     def start_command(self) -> Command:
-        return self._systemctl("--no-block", "start", "--", self._name)
+        return self._systemctl_command("--no-block", "start", "--", self._name)
 
     def state_command(self) -> Command:
-        return self._systemctl("show", f"--property={','.join(PROPERTIES)}", "--", self._name)
+        return self._systemctl_command("show", f"--property={','.join(PROPERTIES)}", "--", self._name)
 
     def reset_command(self) -> Command:
-        return self._systemctl("reset-failed", "--", self._name)
+        return self._systemctl_command("reset-failed", "--", self._name)
 
     def reload_command(self) -> Command:
-        return self._systemctl("daemon-reload")
+        return self._systemctl_command("daemon-reload")
 
     def log_commands(self, name: str) -> tuple[Command, Command]:
         """Return commands that read what its processes wrote and, failing that, what systemd wrote too."""
@@ -95,7 +95,7 @@ class SystemdService:
         From the old unit file systemd might start the old version. Failed starts count towards
         StartLimitBurst, after which systemd would refuse to start the good version.
         """
-        properties = await self._show_if_possible()
+        properties = await self._read_properties_if_possible()
         if assume(properties.get("NeedDaemonReload") == "yes"):
             what = f"start {self._name}, whose unit file has changed: systemctl daemon-reload"
             await execute(self._host, self.reload_command(), what, timeout=self._settings.timeout)
@@ -110,7 +110,7 @@ class SystemdService:
             Refused: there is no such unit.
             UnreadableReply: systemd did not answer, or answered with an unknown state.
         """
-        properties = await self._show()
+        properties = await self._read_properties()
         if properties.get("LoadState") == "not-found" and properties["ActiveState"] == "inactive":
             raise Refused(self._host.name, f"systemd has no unit {self._name}")
         if properties["ActiveState"] not in ACTIVITIES:
@@ -119,19 +119,19 @@ class SystemdService:
 
     async def obstacles(self) -> tuple[str, ...]:
         """See `ServiceManager.obstacles`."""
-        properties = await self._show()
-        unmask = self._host.render(self._systemctl("unmask", "--", self._name))
+        properties = await self._read_properties()
+        unmask = self._host.render(self._systemctl_command("unmask", "--", self._name))
         commands = {"stop": self.stop_command(), "start": self.start_command()}
         refused = await command_obstacles(self._host, commands, track=False)
         found = unit_obstacles(self._name, properties, unmask)
-        related, _ = await self._related(properties)
+        related, _ = await self._read_related(properties)
         sockets = socket_obstacles(self._name, self._port, related)
         return (*found, *sockets, *upheld_obstacles(self._name, properties, related), *refused)
 
     async def caveats(self) -> tuple[str, ...]:
         """See `ServiceManager.caveats`."""
-        properties = await self._show()
-        related, unseen = await self._related(properties)
+        properties = await self._read_properties()
+        related, unseen = await self._read_related(properties)
         logins = await lingering_caveats(self._host, self._settings.timeout) if self._settings.user else ()
         found = (
             *unit_caveats(properties),
@@ -139,9 +139,9 @@ class SystemdService:
             *unseen,
             *logins,
         )
-        return (*found, *await self._rights())
+        return (*found, *await self._find_rights_caveats())
 
-    async def _rights(self) -> tuple[str, ...]:
+    async def _find_rights_caveats(self) -> tuple[str, ...]:
         """Return what polkit may refuse; where systemctl runs by sudo, `obstacles` has found that out."""
         if self._settings.user or not shlex.split(self._settings.command)[0].endswith("systemctl"):
             return ()
@@ -153,7 +153,7 @@ class SystemdService:
         if lines := await self._lines_of(self._name):
             return lines
         # The journal knows no aliases.
-        name = (await self._show_if_possible()).get("Id", "")
+        name = (await self._read_properties_if_possible()).get("Id", "")
         return await self._lines_of(name) if is_unit_name(name) and name != unit_id(self._name) else ()
 
     async def _lines_of(self, name: str) -> tuple[str, ...]:
@@ -163,9 +163,9 @@ class SystemdService:
                 return lines
         return ()
 
-    async def _show_if_possible(self) -> Mapping[str, str]:
+    async def _read_properties_if_possible(self) -> Mapping[str, str]:
         try:
-            return await self._show()
+            return await self._read_properties()
         except UnreadableReply:
             return {}
 
@@ -178,12 +178,14 @@ class SystemdService:
         except BackendError:
             return
 
-    async def _related(self, properties: Mapping[str, str]) -> tuple[tuple[Properties, ...], tuple[str, ...]]:
+    async def _read_related(
+        self, properties: Mapping[str, str]
+    ) -> tuple[tuple[Properties, ...], tuple[str, ...]]:
         """Return units that start this one or stop with it, and why they cannot be read, as by sudo."""
         names = related_units(properties)
         if not names:
             return (), ()
-        command = self._systemctl("show", f"--property={','.join(RELATED_PROPERTIES)}", "--", *names)
+        command = self._systemctl_command("show", f"--property={','.join(RELATED_PROPERTIES)}", "--", *names)
         result = await query(self._host, command, timeout=self._settings.timeout)
         if not result.ok:
             return (), (
@@ -191,7 +193,7 @@ class SystemdService:
             )
         return parse_units(result.stdout), ()
 
-    async def _show(self) -> dict[str, str]:
+    async def _read_properties(self) -> dict[str, str]:
         result = await query(self._host, self.state_command(), timeout=self._settings.timeout)
         properties = parse_show(result.stdout)
         if not result.ok or "ActiveState" not in properties:
@@ -202,7 +204,7 @@ class SystemdService:
         what = f"{action} {self._name}"
         await execute(self._host, command, what, timeout=self._settings.timeout)
 
-    def _systemctl(self, *arguments: str) -> Command:
+    def _systemctl_command(self, *arguments: str) -> Command:
         scope = ("--user",) if self._settings.user else ()
         return Command((*shlex.split(self._settings.command), *scope, *arguments))
 

@@ -218,7 +218,7 @@ class Groups:
             ConfigError: a group's priority is no number, or a file beside cannot be used.
         """
         order = sorted(
-            self.groups_of(host), key=lambda group: (self._depths[group], self._priority(group), group)
+            self.groups_of(host), key=lambda group: (self._depths[group], self._priority_of(group), group)
         )
         found: dict[str, Any] = {}
         for name in order:
@@ -237,7 +237,7 @@ class Groups:
                     waiting.append(parent)
         return around
 
-    def _priority(self, group: str) -> int:
+    def _priority_of(self, group: str) -> int:
         value = self._groups[group].variables.get(PRIORITY, 1)
         try:
             return int(value)

@@ -37,11 +37,11 @@ class VariableFiles:
 
     def of_group(self, name: str) -> Mapping[str, Any]:
         """Read the variables of one group. Raises ConfigError."""
-        return self._of("group_vars", name)
+        return self._read("group_vars", name)
 
     def of_host(self, name: str) -> Mapping[str, Any]:
         """Read the variables of one host. Raises ConfigError."""
-        return self._of("host_vars", name)
+        return self._read("host_vars", name)
 
     def check(self, groups: Iterable[str], hosts: Iterable[str]) -> bool:
         """Check that only those may write the files of these hosts and groups who may write an inventory.
@@ -61,7 +61,7 @@ class VariableFiles:
         files = [file for kind in sorted(self._kinds) for file in _find_below(self._folders[kind])]
         return tuple(stamp_file(file) for file in files)
 
-    def _of(self, kind: str, name: str) -> Mapping[str, Any]:
+    def _read(self, kind: str, name: str) -> Mapping[str, Any]:
         if (kind, name) not in self._known:
             found: dict[str, Any] = {}
             for path in self._files_of(kind, name):
