@@ -12,7 +12,7 @@ from console.terminal import rollout_text
 from console.terminal.output import clean, result, result_json
 from orchestrator.planning.application import Amount
 from orchestrator.planning.mapping import select_nodes
-from orchestrator.planning.plan import plan_fields
+from orchestrator.planning.plan import encode_plan
 from orchestrator.preflight.dry_run import find_sudo_rules
 
 
@@ -38,7 +38,7 @@ def plan(
         return interrupts.run(_print_sudoers(find_and_load(config_file), app, version, limit))
     made = interrupts.run(make_plan(find_and_load(config_file), app, version, serial, limit, ready))
     if as_json:
-        result_json(plan_fields(made))
+        result_json(encode_plan(made))
     else:
         for line in (*rollout_text.plan_lines(made), "", *rollout_text.command_lines(made)):
             result(line)

@@ -22,7 +22,7 @@ from console.terminal.output import clean, on_terminal, paint, result, result_js
 from console.terminal.progress import Prompts
 from console.terminal.status import server_fields
 from orchestrator.balancers.admin_state import inherits_only
-from orchestrator.balancers.group import present
+from orchestrator.balancers.group import find_servers
 from orchestrator.engine import manual_change
 from orchestrator.engine.manual_change import Action, Change, Impact
 from orchestrator.engine.plan_differences import Difference
@@ -190,8 +190,8 @@ async def _report_current_state(session: Session, impact: Impact) -> None:
         except BackendError as error:
             say(f"{paint('unknown', 'bad')}: {clean(str(error))}")
             continue
-        found += present(refs, [snapshot]).values()
-        carried += present(impact.followers, [snapshot]).values()
+        found += find_servers(refs, [snapshot]).values()
+        carried += find_servers(impact.followers, [snapshot]).values()
     for line in _server_lines([*found, *carried]) if found else ():
         say(line)
     for server in carried:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from backends.text import counted, format_duration
 from console.exit_codes import ExitCode
 from console.terminal.output import clean, paint, table
-from orchestrator.engine.result import outcomes, version_and_rotation
+from orchestrator.engine.result import format_version_and_rotation, group_outcomes
 from orchestrator.events.events import RolloutEnded
 from orchestrator.events.text import mixed_versions_text, reason_beside
 from orchestrator.events.ways_back import WAY_ON_LABELS, OutOfRotation, WayLine, intention_text, way_lines
@@ -71,7 +71,7 @@ def ending_lines(ended: RolloutEnded) -> Iterator[str]:
     """Yield the result of a rollout, for standard output."""
     reason = reason_text(ended.result, ended.reason)
     yield f"{paint(ended.result, RESULT_KINDS[ended.result])}{reason} · {format_duration(ended.duration_s)}"
-    for outcome in outcomes(ended):
+    for outcome in group_outcomes(ended):
         if outcome.and_rolled_back:
             yield from (
                 f"  {outcome.title}: {clean(group)}" for group in _group_by_state(ended, outcome.nodes)
@@ -107,7 +107,7 @@ def _group_by_state(ended: RolloutEnded, names: Iterable[str]) -> Iterator[str]:
     """Yield the nodes that have the same state together, as in `web1, web2 (1.4.2, in rotation)`."""
     groups: dict[str, list[str]] = {}
     for name in names:
-        groups.setdefault(version_and_rotation(ended, name), []).append(name)
+        groups.setdefault(format_version_and_rotation(ended, name), []).append(name)
     for state, alike in groups.items():
         yield f"{', '.join(alike)} ({state})"
 

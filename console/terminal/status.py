@@ -8,7 +8,7 @@ import msgspec
 from backends.model import Server, Snapshot
 from backends.text import counted
 from console.terminal.output import clean, paint
-from orchestrator.balancers.request_errors import Sample, Signals, in_all
+from orchestrator.balancers.request_errors import Sample, Signals, compute_all_signals
 from orchestrator.events.text import mixed_versions_text
 from orchestrator.events.ways_back import WAY_ON_LABELS, others_text, since_text
 from orchestrator.journal.entry_status import RolloutStatus, at_work
@@ -168,7 +168,9 @@ def request_signals(snapshot: Snapshot) -> dict[tuple[str, str], Signals]:
     """Return the requests and errors of each server since HAProxy started to count, by backend and server."""
     rows = {backend.name: backend.counters for backend in snapshot.backends}
     return {
-        (server.ref.backend, server.ref.server): in_all(Sample(server.counters, rows.get(server.ref.backend)))
+        (server.ref.backend, server.ref.server): compute_all_signals(
+            Sample(server.counters, rows.get(server.ref.backend))
+        )
         for server in snapshot.servers
     }
 

@@ -20,7 +20,7 @@ MAX_NAMED_SERVERS = 10  # followers that a text names
 _INHERITED = Admin.INHERITED_MAINT | Admin.INHERITED_DRAIN
 
 
-def tracked_servers(snapshots: Iterable[Snapshot]) -> dict[ServerRef, ServerRef]:
+def find_track_targets(snapshots: Iterable[Snapshot]) -> dict[ServerRef, ServerRef]:
     """Find which servers follow another one; where none does, no server is built."""
     found: dict[ServerRef, ServerRef] = {}
     for snapshot in snapshots:
@@ -36,7 +36,7 @@ def tracked_servers(snapshots: Iterable[Snapshot]) -> dict[ServerRef, ServerRef]
     return found
 
 
-def tracked_by(servers: Iterable[Server]) -> dict[ServerRef, ServerRef]:
+def track_targets_of(servers: Iterable[Server]) -> dict[ServerRef, ServerRef]:
     """Find which of these servers follow another one."""
     return {
         server.ref: _ref(server.ref.instance, server.track_target)
@@ -45,7 +45,7 @@ def tracked_by(servers: Iterable[Server]) -> dict[ServerRef, ServerRef]:
     }
 
 
-def followers(tracked: TrackTargets, leaving: Collection[ServerRef]) -> frozenset[ServerRef]:
+def find_followers(tracked: TrackTargets, leaving: Collection[ServerRef]) -> frozenset[ServerRef]:
     """Find all servers that are carried along, directly or through others, without the ones that leave."""
     behind: dict[ServerRef, list[ServerRef]] = {}
     for follower, followed in tracked.items():
@@ -59,7 +59,7 @@ def followers(tracked: TrackTargets, leaving: Collection[ServerRef]) -> frozense
     return frozenset(found.difference(leaving))
 
 
-def returning_followers(
+def find_returning_followers(
     servers: Collection[Server], returning: Collection[ServerRef]
 ) -> frozenset[ServerRef]:
     """Find the followers that are in rotation as soon as these servers are.
@@ -77,7 +77,7 @@ def returning_followers(
         and server.weight > 0
         and server.status != "DOWN (agent)"
     ]
-    return followers(tracked_by(free), returning)
+    return find_followers(track_targets_of(free), returning)
 
 
 def inherits(server: Server) -> bool:
@@ -101,14 +101,14 @@ def describe_followers(tracked: TrackTargets, carried: Collection[ServerRef]) ->
     """Describe the followers that go out too: `other/o1 on lb1, lb2, which follows pair/r1`."""
     places: dict[tuple[str, str], list[str]] = {}
     for ref in sorted(carried):
-        places.setdefault((path(ref), path(tracked[ref])), []).append(ref.instance)
+        places.setdefault((format_path(ref), format_path(tracked[ref])), []).append(ref.instance)
     for (follower, followed), instances in list(places.items())[:MAX_NAMED_SERVERS]:
         yield f"{follower} on {', '.join(instances)}, which follows {followed}"
     if len(places) > MAX_NAMED_SERVERS:
         yield f"{len(places) - MAX_NAMED_SERVERS} more servers that follow it"
 
 
-def path(ref: ServerRef) -> str:
+def format_path(ref: ServerRef) -> str:
     """Return the name of a server as HAProxy writes it: `backend/server`."""
     return f"{ref.backend}/{ref.server}"
 
@@ -138,7 +138,7 @@ class MaintenanceReason:
     active: bool = True
 
 
-def maintenance_reasons(server: Server) -> tuple[MaintenanceReason, ...]:
+def find_maintenance_reasons(server: Server) -> tuple[MaintenanceReason, ...]:
     """Return every reason for the administrative state of a server, the strongest first; never empty.
 
     HAProxy keeps no names. What an operator and what an agent check forced at run time look the same (the

@@ -145,7 +145,7 @@ class BalancerGroup:
         snapshots = await self._snapshots(refs, others)
         found = _servers(refs, snapshots)
         self.on_read(found.values())
-        return found | present(others, snapshots) if others else found
+        return found | find_servers(others, snapshots) if others else found
 
     async def requests(
         self, refs: Collection[ServerRef], show: Callable[[Snapshot], object] | None = None
@@ -246,7 +246,7 @@ class BalancerGroup:
         if all(info.processes == 1 for info in self._infos.values()):
             return
         await _all(self.read(name) for name in self.balancers if name not in self._infos)
-        unreached = unreached_processes(self._infos.values())
+        unreached = find_unreached_processes(self._infos.values())
         for name in names:
             if name in unreached:
                 raise Refused(name, unreached[name])
@@ -257,14 +257,14 @@ def _ignore(_: Collection[Server]) -> None:
 
 
 def _servers(refs: Iterable[ServerRef], snapshots: Iterable[Snapshot]) -> dict[ServerRef, Server]:
-    seen = present(refs, snapshots)
+    seen = find_servers(refs, snapshots)
     for ref in refs:
         if ref not in seen:
             raise UnreadableReply(ref.instance, f"no longer knows {ref.backend}/{ref.server}")
     return {ref: seen[ref] for ref in refs}
 
 
-def present(refs: Iterable[ServerRef], snapshots: Iterable[Snapshot]) -> dict[ServerRef, Server]:
+def find_servers(refs: Iterable[ServerRef], snapshots: Iterable[Snapshot]) -> dict[ServerRef, Server]:
     """Return those of these servers that exist; no other one is built."""
     wanted = {(ref.instance, ref.backend, ref.server): ref for ref in refs}
     return {
@@ -287,7 +287,7 @@ async def _all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     return [result for result in results if not isinstance(result, BaseException)]
 
 
-def unreached_processes(infos: Iterable[Info]) -> dict[str, str]:
+def find_unreached_processes(infos: Iterable[Info]) -> dict[str, str]:
     """Find load balancers where a change would not reach every process that serves their clients.
 
     With `nbproc`, HAProxy runs several processes side by side, each with server states of its own.

@@ -87,7 +87,7 @@ def went_back(before: RequestCounters, after: RequestCounters) -> bool:
     return any(map(gt, before[:_GROWING], after[:_GROWING]))
 
 
-def signals(before: Sample, after: Sample) -> Signals | None:
+def compute_signals(before: Sample, after: Sample) -> Signals | None:
     """Return what happened between two snapshots of one server.
 
     Over several polls, compare with the first one each time: what one poll sees half of cancels out.
@@ -128,10 +128,10 @@ def signals(before: Sample, after: Sample) -> Signals | None:
     return Signals(started, answered, silent, hard, broken, cut, refused, soft)
 
 
-def in_all(sample: Sample) -> Signals:
+def compute_all_signals(sample: Sample) -> Signals:
     """Return what happened since HAProxy began to count."""
     nothing = RequestCounters(http=sample.server.http)
-    return signals(Sample(nothing, sample.backend and RequestCounters()), sample) or Signals()
+    return compute_signals(Sample(nothing, sample.backend and RequestCounters()), sample) or Signals()
 
 
 def _gateway_errors(
@@ -170,7 +170,7 @@ class RequestTally:
     def add(self, sample: Sample) -> None:
         """Add the next sample; they must come in order."""
         if went_back(self._last.server, sample.server):
-            self._kept += signals(self._first, self._last) or Signals()
+            self._kept += compute_signals(self._first, self._last) or Signals()
             self._first = sample
             self.gaps += 1
         self._last = sample
@@ -178,7 +178,7 @@ class RequestTally:
     @property
     def signals(self) -> Signals:
         """What happened until the last sample."""
-        return self._kept + (signals(self._first, self._last) or Signals())
+        return self._kept + (compute_signals(self._first, self._last) or Signals())
 
 
 @dataclass(slots=True)
@@ -290,7 +290,7 @@ def _signals(
         if index is None:
             continue
         old, backend = before.counters[index], name[0]
-        change = signals(Sample(old, then.get(backend)), Sample(counters, now.get(backend)))
+        change = compute_signals(Sample(old, then.get(backend)), Sample(counters, now.get(backend)))
         if change is not None:
             found.append((backend, change, counters.answered_5xx - old.answered_5xx))
     return found

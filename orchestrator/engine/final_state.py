@@ -7,14 +7,19 @@ from backends.errors import BackendError
 from backends.haproxy import commands
 from backends.model import AdminState, Server, ServerRef, Snapshot
 from backends.protocols import LoadBalancer
-from orchestrator.balancers.admin_state import followers, inherits_only, maintenance_reasons, tracked_by
+from orchestrator.balancers.admin_state import (
+    find_followers,
+    find_maintenance_reasons,
+    inherits_only,
+    track_targets_of,
+)
 from orchestrator.engine.desired_state import RESTORE
-from orchestrator.engine.out_of_rotation import with_followers
+from orchestrator.engine.out_of_rotation import add_followers
 from orchestrator.engine.steps.verify import can_be_proven
 from orchestrator.events.ways_back import BackCommand, CommandKind, OutOfRotation, ready_command
 from orchestrator.node import OriginalState
 from orchestrator.planning.application import Application
-from orchestrator.planning.mapping import node_by_server
+from orchestrator.planning.mapping import map_servers
 from orchestrator.planning.plan import Plan, PlannedNode
 from orchestrator.planning.server_pool import ServerPool
 
@@ -68,11 +73,13 @@ async def read_final_state(
         blind = [ref for ref in node.refs if ref.instance not in read and node.name in unfinished]
         others = [] if now is None or node.name in unfinished else _by_others(own, before)
         if others and now is not None:
-            out.append(_describe_left_to_others(node, missing, before, since(others, now), others))
+            out.append(
+                _describe_left_to_others(node, missing, before, find_removal_time(others, now), others)
+            )
         elif missing or blind:
             version = (versions or {}).get(node.name)
             out.append(describe(plan, node, missing, before, blind, on_purpose=on_purpose, version=version))
-    out, not_asked = await with_followers(application.balancer_group.balancers, plan, out)
+    out, not_asked = await add_followers(application.balancer_group.balancers, plan, out)
     fallen = pool.missing(snapshots) if pool is not None else []
     out += _others_fallen(application, fallen, versions or {})
     return out, [*unseen, *(problem for problem in not_asked if problem not in unseen)]
@@ -82,7 +89,7 @@ def _others_fallen(
     application: Application, servers: Sequence[Server], versions: Mapping[str, str]
 ) -> Iterator[OutOfRotation]:
     """Yield servers of the same backends that are not in the plan, and went down during the rollout."""
-    names = node_by_server(application.nodes, servers, application.match)
+    names = map_servers(application.nodes, servers, application.match)
     groups: dict[str, list[Server]] = {}
     for server in servers:
         name = (server.ref.backend, server.ref.server)
@@ -123,7 +130,7 @@ def _by_others(servers: Sequence[Server], originals: Originals) -> list[Server]:
     ]
 
 
-def since(servers: Collection[Server], now: float) -> float:
+def find_removal_time(servers: Collection[Server], now: float) -> float:
     """Return when the last of these servers was taken out, or 0 where HAProxy does not know.
 
     HAProxy keeps the time of the last change of a state, but not of a weight.
@@ -166,7 +173,7 @@ def describe(
     Its servers in `blind` could not be read. Those in `on_purpose`, and their followers, are out as they were
     before. Its `version` is the one that it has, as far as that is known.
     """
-    intentional = followers(tracked_by(missing), on_purpose)
+    intentional = find_followers(track_targets_of(missing), on_purpose)
     changed = [
         server
         for server in missing
@@ -174,7 +181,7 @@ def describe(
         and not (server.ref in intentional and inherits_only(server))
     ]
     raw = [command for server in changed for command in _commands_to_restore(server, originals[server.ref])]
-    raw += [command for ref in blind for command in commands_for_unread(ref, originals[ref])]
+    raw += [command for ref in blind for command in build_commands_for_unread(ref, originals[ref])]
     wrong = [server.ref for server in changed] + list(blind)
     ready = raw and any(originals[ref].admin is AdminState.READY for ref in wrong)
     ours: list[BackCommand] = []
@@ -184,7 +191,7 @@ def describe(
     elif inheriting := [server for server in changed if inherits_only(server)]:
         ours = _ready_of_tracked(plan, inheriting)
     elif by_agent := [server for server in changed if not raw and server.status == "DOWN (agent)"]:
-        not_ready = maintenance_reasons(by_agent[0])[0].text
+        not_ready = find_maintenance_reasons(by_agent[0])[0].text
     elif (
         wrong and not raw
     ):  # HAProxy has its original state, and it is down all the same: its service must be started
@@ -224,7 +231,7 @@ def _silenced(server: Server, original: OriginalState) -> bool:
     return original.agent and not server.agent
 
 
-def weight_text(server: Server) -> str:
+def format_weight(server: Server) -> str:
     """Return `, weight 0` where that alone keeps a server out of rotation, else an empty text."""
     return ", weight 0" if server.weight == 0 and server.own_admin_state is AdminState.READY else ""
 
@@ -232,13 +239,13 @@ def weight_text(server: Server) -> str:
 def _where(server: Server, original: OriginalState) -> str:
     agent = ", agent check off" if _silenced(server, original) else ""
     follows = f", because it follows {server.track_target}" if inherits_only(server) else ""
-    weight = weight_text(server)
+    weight = format_weight(server)
     return f"{server.ref}: {server.admin_state} ({server.status}){weight}{follows}{agent}"
 
 
 def _ready_of_tracked(plan: Plan, servers: Sequence[Server]) -> list[BackCommand]:
     """Return commands that put the tracked nodes back: nothing else ends what a follower inherits."""
-    tracked = tracked_by(servers).values()
+    tracked = track_targets_of(servers).values()
     return [
         ready_command(plan.application, node.name)
         for node in plan.nodes
@@ -246,7 +253,7 @@ def _ready_of_tracked(plan: Plan, servers: Sequence[Server]) -> list[BackCommand
     ]
 
 
-def commands_for_unread(ref: ServerRef, original: OriginalState) -> list[BackCommand]:
+def build_commands_for_unread(ref: ServerRef, original: OriginalState) -> list[BackCommand]:
     """Return the commands that restore a server that cannot be read."""
     hint = "   (once it is healthy)" if original.admin is AdminState.READY else ""
     lines = [f"{RESTORE[original.admin](ref)}{hint}"]

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from backends.errors import BackendError
 from backends.node_state import Activity, HealthResult, ServiceState
-from orchestrator.engine.step_context import StepContext, both
+from orchestrator.engine.step_context import StepContext, gather_both
 from orchestrator.errors import StepFailed
 
 
@@ -100,7 +100,7 @@ class ConsecutiveChecks:
         node = self._context.node
         if not self._queries_manager or self._context.self_checked is False:
             return await node.health.check()
-        result, objection = await both(node.health.check(), self._manager_objection())
+        result, objection = await gather_both(node.health.check(), self._manager_objection())
         return replace(result, ok=False, detail=objection) if result.ok and objection else result
 
     async def _manager_objection(self) -> str:
@@ -148,7 +148,7 @@ class Liveness:
             BackendError: it could not be queried.
         """
         known = self._pid
-        (state, is_open), alive = await both(self._context.query_service(), self._alive(known))
+        (state, is_open), alive = await gather_both(self._context.query_service(), self._alive(known))
         self._pid = state.pid
         ended = state.activity is Activity.RUNNING and known is not None and known == state.pid and not alive
         if state.activity is Activity.RUNNING and is_open:

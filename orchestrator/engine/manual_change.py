@@ -11,8 +11,8 @@ from backends.haproxy import commands
 from backends.model import Server, ServerRef
 from backends.protocols import Clock
 from backends.text import there_is
-from orchestrator.balancers.admin_state import describe_followers, followers, tracked_servers
-from orchestrator.balancers.group import unreached_processes
+from orchestrator.balancers.admin_state import describe_followers, find_followers, find_track_targets
+from orchestrator.balancers.group import find_unreached_processes
 from orchestrator.engine.control import RolloutControl
 from orchestrator.engine.health_gate import ConsecutiveChecks
 from orchestrator.engine.step_context import StepContext
@@ -30,7 +30,7 @@ from orchestrator.planning.capacity import Capacity, CapacityViolation
 from orchestrator.planning.findings import Finding, PreflightFailed, Severity, judge_level
 from orchestrator.planning.mapping import map_nodes
 from orchestrator.planning.removal import Removal, measure_removal, sort_for_return
-from orchestrator.planning.server_pool import filled_of
+from orchestrator.planning.server_pool import drop_empty_slots
 
 Action = Literal["drain", "maint", "ready", "weight"]
 
@@ -169,7 +169,7 @@ async def _mapped(application: Application, nodes: Sequence[Node]) -> dict[str, 
     mapped, findings = map_nodes(nodes, snapshots, application.match, among=application.nodes)
     errors = tuple(finding for finding in findings if finding.severity is Severity.ERROR)
     errors += tuple(finding for snapshot in snapshots.values() for finding in judge_level(snapshot))
-    unreached = unreached_processes(snapshot.info for snapshot in snapshots.values())
+    unreached = find_unreached_processes(snapshot.info for snapshot in snapshots.values())
     errors += tuple(Finding(Severity.ERROR, name, problem) for name, problem in unreached.items())
     if errors:
         raise PreflightFailed(errors)
@@ -183,13 +183,13 @@ async def _measure_removal(application: Application, change: Change, refs: Colle
         application.policy,
         with_followers=change.action != "weight",  # HAProxy passes a state on, and no weight
         ignored_backends=application.ignored_backends,
-        counted=partial(filled_of, kept=refs, nodes=application.nodes, match=application.match),
+        counted=partial(drop_empty_slots, kept=refs, nodes=application.nodes, match=application.match),
     )
 
 
 async def _followers(application: Application, refs: Collection[ServerRef]) -> frozenset[ServerRef]:
     snapshots = await application.balancer_group.read_all(whole=True)
-    return followers(tracked_servers(snapshots.values()), refs)
+    return find_followers(find_track_targets(snapshots.values()), refs)
 
 
 async def _guard(application: Application, change: Change, refs: Collection[ServerRef]) -> None:

@@ -11,11 +11,11 @@ from backends.node_state import Activity, Registered
 from backends.protocols import LoadBalancer, Registration
 from orchestrator.balancers.admin_state import (
     TrackTargets,
-    followers,
+    find_followers,
+    find_track_targets,
     inherits_only,
-    tracked_servers,
 )
-from orchestrator.balancers.group import present
+from orchestrator.balancers.group import find_servers
 from orchestrator.events.ways_back import BackCommand, CommandKind, OutOfRotation, ready_command
 from orchestrator.node import Node
 from orchestrator.planning.application import Application
@@ -24,7 +24,7 @@ from orchestrator.planning.plan import Plan
 NODE_CHECK_TIMEOUT_S = 10.0  # for each node at the end: it may be the one that hangs
 
 
-async def with_followers(
+async def add_followers(
     balancers: Mapping[str, LoadBalancer], plan: Plan, out: Sequence[OutOfRotation]
 ) -> tuple[list[OutOfRotation], list[str]]:
     """Add the servers that follow a node that is out, and are out because of it.
@@ -39,7 +39,7 @@ async def with_followers(
     """
     names = sorted({ref.instance for found in out for ref in plan.node(found.node).refs})
     snapshots, errors = await _read_all(balancers[name] for name in names if name in balancers)
-    tracked = tracked_servers(snapshots)
+    tracked = find_track_targets(snapshots)
     return (
         [
             msgspec.structs.replace(found, servers=[*found.servers, *where])
@@ -66,8 +66,8 @@ async def find_out_followers(
     """
     instances = {ref.instance for ref in out}
     snapshots, errors = await _read_all(balancer for balancer in balancers if balancer.name in instances)
-    carried = (ref for ref in followers(tracked_servers(snapshots), out) if ref.backend not in beside)
-    servers = present(carried, snapshots)
+    carried = (ref for ref in find_followers(find_track_targets(snapshots), out) if ref.backend not in beside)
+    servers = find_servers(carried, snapshots)
     return (
         [
             server
@@ -94,7 +94,7 @@ async def _read(balancer: LoadBalancer) -> Snapshot | BackendError:
 
 
 def _where(refs: Sequence[ServerRef], tracked: TrackTargets, snapshots: Sequence[Snapshot]) -> list[str]:
-    servers = present(followers(tracked, refs), snapshots)
+    servers = find_servers(find_followers(tracked, refs), snapshots)
     return [
         f"{ref}: {server.admin_state} ({server.status}), because it follows {server.track_target}"
         for ref, server in sorted(servers.items())
@@ -102,7 +102,7 @@ def _where(refs: Sequence[ServerRef], tracked: TrackTargets, snapshots: Sequence
     ]
 
 
-async def with_discovery_maintenance(
+async def add_discovery_maintenance(
     application: Application, out: Sequence[OutOfRotation], unfinished: Collection[str]
 ) -> tuple[list[OutOfRotation], list[str]]:
     """Add what is in maintenance in service discovery, for nodes that were touched and are not done.
@@ -153,7 +153,7 @@ def _with_registry(
     return msgspec.structs.replace(known, servers=servers, commands=[*known.commands, *manual])
 
 
-async def with_checked_commands(
+async def check_commands(
     application: Application, out: Sequence[OutOfRotation], unfinished: Collection[str]
 ) -> list[OutOfRotation]:
     """Check whether the commands would work on the nodes that are to be put back.

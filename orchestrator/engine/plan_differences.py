@@ -36,12 +36,12 @@ class Difference:
         return f"{self.what}: {self.before or 'nothing'} → {self.now or 'nothing'}"
 
 
-def plan_differences(before: Plan, now: Plan) -> tuple[Difference, ...]:
+def compare_plans(before: Plan, now: Plan) -> tuple[Difference, ...]:
     """Compare what decides about a rollout: versions, original states, weights, unfinished nodes, steps."""
     return tuple(_differences(before, now))
 
 
-def impact_differences(before: Impact, now: Impact) -> tuple[Difference, ...]:
+def compare_impacts(before: Impact, now: Impact) -> tuple[Difference, ...]:
     """Compare what decides about a manual change: states, weights, floors and followers."""
     old, new = (
         {server.ref: OriginalState.of(server) for server in impact.servers} for impact in (before, now)

@@ -68,7 +68,9 @@ class Progress:
         return "healthy", ""
 
 
-def with_rollback(failed: RolloutEnded, back: RolloutEnded, versions: Mapping[str, str]) -> RolloutEnded:
+def combine_with_rollback(
+    failed: RolloutEnded, back: RolloutEnded, versions: Mapping[str, str]
+) -> RolloutEnded:
     """Combine the end of a rollout with that of its rollback.
 
     Args:
@@ -118,7 +120,7 @@ def _final_versions(failed: RolloutEnded, back: RolloutEnded) -> dict[str, str]:
     } | back.versions
 
 
-def with_refusal(failed: RolloutEnded, reason: str) -> RolloutEnded:
+def add_refusal(failed: RolloutEnded, reason: str) -> RolloutEnded:
     """Add to the end of a rollout why its rollback was refused."""
     return msgspec.structs.replace(failed, reason=f"{failed.reason}; the rollback was refused: {reason}")
 
@@ -142,7 +144,7 @@ class Outcome:
         return f"{self.state.value} and rolled back" if self.and_rolled_back else self.state.value
 
 
-def outcomes(ended: RolloutEnded) -> list[Outcome]:
+def group_outcomes(ended: RolloutEnded) -> list[Outcome]:
     """Group the nodes by what became of them, and by whether they were rolled back after that."""
     by_state = {
         NodeState.UPGRADED: ended.upgraded,
@@ -163,7 +165,7 @@ def outcomes(ended: RolloutEnded) -> list[Outcome]:
     return [outcome for outcome in found if outcome.nodes]
 
 
-def version_and_rotation(ended: RolloutEnded, node: str) -> str:
+def format_version_and_rotation(ended: RolloutEnded, node: str) -> str:
     """Format as `1.4.2, in rotation`: the version of a node that was rolled back, and whether it serves."""
     version = ended.versions.get(node, "")
     out = {entry.node: entry for entry in ended.out_of_rotation}
@@ -174,7 +176,7 @@ def version_and_rotation(ended: RolloutEnded, node: str) -> str:
     return f"{version}, {where}" if version else where
 
 
-def ways_on(plan: Plan, progress: Progress) -> list[WayOn]:
+def find_ways_on(plan: Plan, progress: Progress) -> list[WayOn]:
     """Return the commands that finish or undo a rollout that has not ended well.
 
     Without a touched node there is nothing to finish or to undo. Where a node has failed after the
@@ -192,7 +194,7 @@ def ways_on(plan: Plan, progress: Progress) -> list[WayOn]:
     return [rollback, resume] if failed_at.intersection(STEPS.after("install")) else [resume, rollback]
 
 
-def versions_at_end(
+def collect_versions(
     plan: Plan, upgraded: Collection[str], unfinished: Collection[str], others: Mapping[str, str]
 ) -> dict[str, str]:
     """Return the version of each node, as far as it is known without reading it again.

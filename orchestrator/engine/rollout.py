@@ -12,8 +12,8 @@ from orchestrator.engine.drift_watcher import DriftWatcher, summarize
 from orchestrator.engine.final_state import read_final_state
 from orchestrator.engine.hooks import Hooks
 from orchestrator.engine.node_rollout import NodeRollout
-from orchestrator.engine.out_of_rotation import with_checked_commands, with_discovery_maintenance
-from orchestrator.engine.result import Progress, find_cause, versions_at_end, ways_on
+from orchestrator.engine.out_of_rotation import add_discovery_maintenance, check_commands
+from orchestrator.engine.result import Progress, collect_versions, find_cause, find_ways_on
 from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps.install import prefetch
 from orchestrator.errors import Aborted, JournalError
@@ -255,7 +255,7 @@ class Rollout:
     async def _end(self, result: Result, reason: str, start: float) -> RolloutEnded:
         progress, plan = self._progress, self._plan
         unfinished = progress.touched.difference(progress.done)
-        versions = versions_at_end(plan, progress.done, unfinished, self._other_versions)
+        versions = collect_versions(plan, progress.done, unfinished, self._other_versions)
         out, unseen = await read_final_state(
             self._application,
             plan,
@@ -265,9 +265,9 @@ class Rollout:
             pool=self._pool,
             versions=versions,
         )
-        out, unqueried = await with_discovery_maintenance(self._application, out, unfinished)
+        out, unqueried = await add_discovery_maintenance(self._application, out, unfinished)
         unseen += unqueried
-        out = await with_checked_commands(self._application, out, unfinished)
+        out = await check_commands(self._application, out, unfinished)
         others = [entry.node for entry in out if entry.by_others and entry.node in progress.done]
         if result == "healthy" and (unseen or any(not entry.intentional for entry in out)):
             result, reason = "degraded", "not everything is back in rotation"
@@ -289,7 +289,7 @@ class Rollout:
             duration_s=round(self._clock.monotonic() - start, 3),
             held=progress.held_nodes,
             versions=versions,
-            ways_on=[] if result == "healthy" else ways_on(plan, progress),
+            ways_on=[] if result == "healthy" else find_ways_on(plan, progress),
             blocked=self._blocked,
             unproven=list(progress.unproven),
             put_back=list(progress.put_back),

@@ -109,7 +109,7 @@ class StepContext:
         Raises:
             BackendError: one of them could not be queried.
         """
-        state, is_open = await both(self.node.service.state(), self.node.port_probe.is_open())
+        state, is_open = await gather_both(self.node.service.state(), self.node.port_probe.is_open())
         self.self_checked = state.self_checked
         return state, is_open
 
@@ -208,7 +208,7 @@ class StepContext:
         return lost
 
 
-async def both(first: Awaitable[T], second: Awaitable[U]) -> tuple[T, U]:
+async def gather_both(first: Awaitable[T], second: Awaitable[U]) -> tuple[T, U]:
     """Await both in parallel and to their end, then raise the first error, if there was one."""
     one, other = await asyncio.gather(first, second, return_exceptions=True)
     if isinstance(one, BaseException):
@@ -261,6 +261,6 @@ async def run_step(step: Step, context: StepContext) -> str | None:
     return await cast("Run", implementation(STEPS.spec(step).run))(context)
 
 
-def step_commands(step: Step, context: DryRunContext) -> Iterable[Command]:
+def list_step_commands(step: Step, context: DryRunContext) -> Iterable[Command]:
     """List the commands of a step, in the order in which they would be sent."""
     return cast("ListCommands", implementation(STEPS.spec(step).commands))(context)

@@ -6,11 +6,17 @@ from collections.abc import Collection, Sequence
 from backends.model import Server, ServerRef
 from orchestrator.live.poller import BalancerView, FleetView
 from orchestrator.planning.application import Policy
-from orchestrator.planning.capacity import RECEIVES_TRAFFIC, BackendKey, Capacity, floor_of, serving_backups
-from orchestrator.planning.server_pool import ignored_slots
+from orchestrator.planning.capacity import (
+    RECEIVES_TRAFFIC,
+    BackendKey,
+    Capacity,
+    compute_floor,
+    find_serving_backups,
+)
+from orchestrator.planning.server_pool import find_ignored_slots
 
 
-def headroom(
+def measure_headroom(
     view: FleetView,
     backends: Sequence[str],
     policy: Policy,
@@ -56,7 +62,7 @@ def _capacities(
     columns = instance.columns
     # Servers in the same state share one row in `alike`: of thousands of servers a handful is judged.
     own_slots = {(ref.backend, ref.server) for ref in kept if ref.instance == instance.name}
-    ignored = ignored_slots(instance.servers, own_slots)
+    ignored = find_ignored_slots(instance.servers, own_slots)
     groups = Counter(
         (name[0], at) for name, at in zip(columns.names, columns.alike, strict=True) if name not in ignored
     )
@@ -86,7 +92,7 @@ def _capacities(
                 backend=backend,
                 before=before,
                 after=after,
-                floor=floor_of(sum(count for _, count in peers), policy),
+                floor=compute_floor(sum(count for _, count in peers), policy),
                 traffic_servers_removed=sum(server.receives_traffic for server in going),
                 takes_over=tuple(server.ref.server for server in serving_then if server not in serving),
                 spare=len([server for server in spare_then if server not in serving_then]),
@@ -97,7 +103,7 @@ def _capacities(
 
 def _spare(backups: Sequence[Server], *, together: bool) -> list[Server]:
     """Return which of them are in rotation as soon as no active server takes traffic."""
-    able = serving_backups(backups, all_of_them=together, takes=RECEIVES_TRAFFIC)
+    able = find_serving_backups(backups, all_of_them=together, takes=RECEIVES_TRAFFIC)
     return [server for server in able if server.in_rotation]
 
 
@@ -122,6 +128,6 @@ def _backups(instance: BalancerView, backend: str) -> list[Server]:
     ]
 
 
-def tightest(capacities: Sequence[Capacity]) -> Capacity | None:
+def find_tightest(capacities: Sequence[Capacity]) -> Capacity | None:
     """Return the backend that can lose the fewest servers; None when nothing is known."""
     return min(capacities, key=lambda found: (found.remaining, found.before - found.floor), default=None)

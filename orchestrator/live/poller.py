@@ -214,7 +214,7 @@ class PolledSessions:
     denied: bool = False
 
 
-def worth_reading(view: FleetView, names: Iterable[Name]) -> tuple[ServerRef, ...]:
+def select_with_sessions(view: FleetView, names: Iterable[Name]) -> tuple[ServerRef, ...]:
     """Return the servers that have any sessions: a read costs HAProxy much.
 
     Args:

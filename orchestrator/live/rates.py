@@ -6,7 +6,7 @@ from functools import cached_property
 
 from backends.haproxy.columns import Columns, Name
 from backends.model import RequestCounters
-from orchestrator.balancers.request_errors import Sample, Signals, signals, went_back
+from orchestrator.balancers.request_errors import Sample, Signals, compute_signals, went_back
 
 TREND_LENGTH = 8  # rates that are kept
 
@@ -108,7 +108,9 @@ class Rates:
         if then is None or now is None or before.at > after.at:
             return None
         backend = self.rows.names[index][0]
-        return signals(Sample(then, before.backends.get(backend)), Sample(now, after.backends.get(backend)))
+        return compute_signals(
+            Sample(then, before.backends.get(backend)), Sample(now, after.backends.get(backend))
+        )
 
     def trend(self, index: int) -> tuple[float, ...]:
         """Return the last known rates, oldest first, at most `TREND_LENGTH` of them."""

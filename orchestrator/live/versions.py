@@ -118,17 +118,19 @@ async def read_versions(nodes: Sequence[Node], *, sees: bool) -> dict[str, str]:
         nodes: the nodes; those that do not answer are left out.
         sees: see `VersionTracker`.
     """
-    running, on_disk = await asyncio.gather(running_versions(nodes, sees=sees), DiskVersions().read(nodes))
+    running, on_disk = await asyncio.gather(
+        read_running_versions(nodes, sees=sees), DiskVersions().read(nodes)
+    )
     found = dict(running)
     for node in nodes:
         if installed := on_disk.get(node.name):
             health = NodeVersion(node.name, running[node.name], "health") if node.name in running else None
-            if not with_disk(node, health, installed).differs:
+            if not compare_with_disk(node, health, installed).differs:
                 found[node.name] = installed
     return found
 
 
-async def running_versions(nodes: Sequence[Node], *, sees: bool) -> dict[str, str]:
+async def read_running_versions(nodes: Sequence[Node], *, sees: bool) -> dict[str, str]:
     """Read the running version by node, where the health check reports it and runs here."""
     versions = VersionTracker(sees=sees)
     with contextlib.suppress(TimeoutError):
@@ -137,7 +139,7 @@ async def running_versions(nodes: Sequence[Node], *, sees: bool) -> dict[str, st
     return dict(versions.by_node)
 
 
-def with_disk(node: Node, known: NodeVersion | None, installed: str) -> NodeVersion:
+def compare_with_disk(node: Node, known: NodeVersion | None, installed: str) -> NodeVersion:
     """Return what is known of a node, with the version on its disk."""
     if known is None:
         return NodeVersion(node.name, installed, "disk", on_disk=installed)

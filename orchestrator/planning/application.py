@@ -204,7 +204,7 @@ class Frozen:
         return f"frozen until {day}{end:%H:%M}{where}: {self.reason}"
 
 
-def frozen(freezes: Sequence[Freeze], at: float) -> Frozen | None:
+def find_freeze(freezes: Sequence[Freeze], at: float) -> Frozen | None:
     """Return the freeze at a moment (seconds since 1970), to the end of the last adjoining window."""
     now = [(window[1], freeze) for freeze in freezes if (window := freeze.window(at))]
     if not now:

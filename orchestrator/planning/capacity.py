@@ -10,10 +10,10 @@ from backends.model import Server, ServerRef, Snapshot
 from orchestrator.balancers.admin_state import (
     MAX_NAMED_SERVERS,
     TrackTargets,
-    followers,
+    find_followers,
+    find_track_targets,
+    format_path,
     is_same_endpoint,
-    path,
-    tracked_servers,
 )
 from orchestrator.planning import capacity
 from orchestrator.planning.application import Policy, resolve_count
@@ -87,7 +87,7 @@ class Capacity:
         )
 
 
-def floor_of(total: int, policy: Policy) -> int:
+def compute_floor(total: int, policy: Policy) -> int:
     """Return how many of `total` servers must stay in rotation, by the stricter of the two settings."""
     floor = resolve_count(policy.min_available, total, up=True)
     if policy.max_unavailable is not None:
@@ -95,7 +95,9 @@ def floor_of(total: int, policy: Policy) -> int:
     return floor
 
 
-def serving_backups(backups: Iterable[Server], *, all_of_them: bool, takes: CountsForFloor) -> list[Server]:
+def find_serving_backups(
+    backups: Iterable[Server], *, all_of_them: bool, takes: CountsForFloor
+) -> list[Server]:
     """Return which backup servers HAProxy uses while no active server takes traffic.
 
     Args:
@@ -134,8 +136,8 @@ def measure_capacity(
             the same address and port have no floor there.
         all_backups: where `option allbackups` is set.
     """
-    tracked = tracked_servers(snapshots.values()) if with_followers else {}
-    carried = followers(tracked, leaving)
+    tracked = find_track_targets(snapshots.values()) if with_followers else {}
+    carried = find_followers(tracked, leaving)
     servers = _by_backend(snapshots, {_backend_key(ref) for ref in carried.union(leaving)})
     own = [server for peers in servers.values() for server in peers if server.ref in leaving]
     carried -= {
@@ -217,7 +219,7 @@ def _by_backend(
 
 
 def _follower_pairs(tracked: TrackTargets, carried: Iterable[ServerRef]) -> tuple[tuple[str, str], ...]:
-    return tuple((path(ref), path(tracked[ref])) for ref in sorted(carried))
+    return tuple((format_path(ref), format_path(tracked[ref])) for ref in sorted(carried))
 
 
 def _measure_backend(
@@ -237,7 +239,7 @@ def _measure_backend(
 
     def spare(gone: frozenset[ServerRef]) -> list[Server]:
         able = (server for server in backups if server.ref not in gone)
-        found = serving_backups(able, all_of_them=all_backups, takes=takes)
+        found = find_serving_backups(able, all_of_them=all_backups, takes=takes)
         return [server for server in found if counts(server)]
 
     def serving(gone: frozenset[ServerRef]) -> list[Server]:
@@ -252,7 +254,7 @@ def _measure_backend(
         backend=servers[0].ref.backend,
         before=len(before),
         after=len(after),
-        floor=floor_of(len(peers), policy),
+        floor=compute_floor(len(peers), policy),
         traffic_servers_removed=sum(server.ref in leaving and takes(server) for server in servers),
         takes_over=tuple(server.ref.server for server in after if server.backup and server not in before)
         if backups

@@ -11,7 +11,7 @@ from backends.model import NEEDS_ADMIN, Backend, Level, Persistence, Server, Ser
 from backends.protocols import LoadBalancer, LoadBalancerFacts
 from orchestrator.events.actor import Actor
 from orchestrator.events.events import FreezeOverridden
-from orchestrator.planning.application import Freeze, Policy, frozen
+from orchestrator.planning.application import Freeze, Policy, find_freeze
 
 Facts = LoadBalancerFacts | BackendError
 """The facts of one load balancer, or why its configuration could not be read."""
@@ -147,7 +147,7 @@ async def _read(balancer: LoadBalancer) -> Facts:
         return error
 
 
-def longest_absence_s(policy: Policy) -> float:
+def compute_longest_stop_s(policy: Policy) -> float:
     """Return how long a node's service may be down during its rollout at most, in seconds."""
     return policy.stop_timeout + policy.install_timeout + policy.start_timeout + policy.verify_timeout
 
@@ -169,7 +169,7 @@ def judge_slots(
     slots: dict[str, str] = {}
     for server, source in _slots(snapshot.servers, refs):
         slots.setdefault(server.ref.backend, source)
-    needed_s = longest_absence_s(policy)
+    needed_s = compute_longest_stop_s(policy)
     for backend, source in slots.items():
         problem = _not_held(backend, facts, needed_s, snapshot.info.instance)
         if problem:
@@ -226,7 +226,7 @@ def judge_freeze(freezes: Sequence[Freeze], at: float, severity: Severity) -> li
         at: the moment, in seconds since 1970.
         severity: an error refuses the rollout; a repair, such as a rollback, only gets a warning.
     """
-    found = frozen(freezes, at)
+    found = find_freeze(freezes, at)
     if found is None:
         return []
     hint = "; --override-freeze starts anyway" if severity is Severity.ERROR else ""

@@ -190,7 +190,7 @@ def map_nodes(
     return mapped, (*findings, *_shared(mapped, others))
 
 
-def node_by_server(nodes: Iterable[Node], servers: Sequence[Server], match: Match) -> dict[Name, str]:
+def map_servers(nodes: Iterable[Node], servers: Sequence[Server], match: Match) -> dict[Name, str]:
     """Return the node of each server line of one load balancer; lines without a node are left out."""
     known = {key: node.name for node in nodes for key in _keys_of(node, match)}
     # By name alone no server has to be built: there may be thousands.

@@ -99,7 +99,7 @@ class Plan:
         return next(node for node in self.nodes if node.name == name)
 
 
-def batches(names: Sequence[str], serial: Amount | Sequence[Amount]) -> tuple[tuple[str, ...], ...]:
+def cut_into_batches(names: Sequence[str], serial: Amount | Sequence[Amount]) -> tuple[tuple[str, ...], ...]:
     """Cut into batches like Ansible's `serial`: one size after the other, the last one again and again.
 
     Percentages are of all names, rounded down, and at least one.
@@ -121,7 +121,7 @@ def sort_by_order(names: Sequence[str], order: str) -> list[str]:
     return ordered[::-1] if order.startswith("reverse") else ordered
 
 
-def steps_for(
+def choose_steps(
     target_version: str,
     installed: str | None,
     running: str | None,
@@ -180,7 +180,7 @@ def _capacity(capacity: Capacity) -> dict[str, Any]:
     return {names.get(name, name): value for name, value in msgspec.to_builtins(capacity).items()}
 
 
-def plan_fields(plan: Plan) -> dict[str, Any]:
+def encode_plan(plan: Plan) -> dict[str, Any]:
     """Return the whole plan, ready to be written as JSON."""
     return {
         "schema": SCHEMA,

@@ -11,15 +11,15 @@ from backends.protocols import LoadBalancer
 from orchestrator.balancers.admin_state import (
     TrackTargets,
     describe_followers,
-    followers,
+    find_followers,
+    find_returning_followers,
+    find_track_targets,
+    format_path,
     inherits,
     is_same_endpoint,
-    path,
-    returning_followers,
-    tracked_by,
-    tracked_servers,
+    track_targets_of,
 )
-from orchestrator.balancers.group import BalancerGroup, present
+from orchestrator.balancers.group import BalancerGroup, find_servers
 from orchestrator.node import Node
 from orchestrator.planning.application import Policy
 from orchestrator.planning.capacity import BackendKey, Capacity, Floors
@@ -73,8 +73,8 @@ async def measure_removal(
         BackendError: one of them cannot be read.
     """
     snapshots = await balancer_group.read_all(whole=all_backends and with_followers)
-    tracked = tracked_servers(snapshots.values()) if with_followers else {}
-    carried = followers(tracked, leaving)
+    tracked = find_track_targets(snapshots.values()) if with_followers else {}
+    carried = find_followers(tracked, leaving)
     all_backups = await read_all_backups(balancer_group.balancers, snapshots, carried.union(leaving))
     floors = Floors(counted(snapshots), policy, ignored_backends, all_backups)
     return Removal(tracked, carried, floors.without(leaving, with_followers=with_followers), snapshots)
@@ -135,15 +135,15 @@ class SharedEndpoints:
 
     def followers(self, refs: Collection[ServerRef]) -> tuple[ServerRef, ...]:
         """Return the servers that leave the rotation together with these."""
-        return tuple(sorted(followers(self.tracked, refs)))
+        return tuple(sorted(find_followers(self.tracked, refs)))
 
     def returning(self, refs: Collection[ServerRef]) -> frozenset[ServerRef]:
         """Return the followers that are in rotation again as soon as these are."""
-        return returning_followers(self.servers(self.followers(refs)).values(), refs)
+        return find_returning_followers(self.servers(self.followers(refs)).values(), refs)
 
     def servers(self, refs: Collection[ServerRef]) -> dict[ServerRef, Server]:
         """Return those of these that are there; no other is built."""
-        return present(refs, self.snapshots.values())
+        return find_servers(refs, self.snapshots.values())
 
 
 async def read_shared_endpoints(balancers: Iterable[LoadBalancer]) -> SharedEndpoints:
@@ -166,7 +166,7 @@ async def read_shared_endpoints(balancers: Iterable[LoadBalancer]) -> SharedEndp
     snapshots = {found.info.instance: found for found in results if isinstance(found, Snapshot)}
     return SharedEndpoints(
         snapshots,
-        tracked_servers(snapshots.values()),
+        find_track_targets(snapshots.values()),
         tuple(found for found in results if isinstance(found, Finding)),
     )
 
@@ -266,12 +266,12 @@ def sort_for_return(
     Raises:
         PreflightFailed: a node follows a server that is out and is not put back with it.
     """
-    inheriting = tracked_by(server for server in servers.values() if inherits(server))
+    inheriting = track_targets_of(server for server in servers.values() if inherits(server))
     errors = tuple(
         Finding(
             Severity.ERROR,
             str(ref),
-            f"follows {path(followed)}, which is out, and cannot return without it:"
+            f"follows {format_path(followed)}, which is out, and cannot return without it:"
             " put that server back first",
         )
         for ref, followed in inheriting.items()

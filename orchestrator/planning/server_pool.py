@@ -5,15 +5,15 @@ from dataclasses import dataclass, field, replace
 
 from backends.haproxy.columns import Name, columns_of
 from backends.model import Admin, Operational, Server, ServerRef, Snapshot
-from orchestrator.balancers.admin_state import path
+from orchestrator.balancers.admin_state import format_path
 from orchestrator.node import Node
 from orchestrator.planning.application import Match
-from orchestrator.planning.mapping import node_by_server
+from orchestrator.planning.mapping import map_servers
 
 _DECIDED = Admin.FORCED_MAINT | Admin.FORCED_DRAIN | Admin.INHERITED_MAINT | Admin.INHERITED_DRAIN
 
 
-def node_names(
+def name_servers(
     views: Iterable[Sequence[Server]], nodes: Sequence[Node], match: Match, before: Mapping[Name, str]
 ) -> dict[Name, str]:
     """Return the node behind each server line of several load balancers.
@@ -28,18 +28,18 @@ def node_names(
     found: dict[Name, str] = {}
     empty: set[Name] = set()
     for servers in views:
-        found |= node_by_server(nodes, servers, match)
-        empty |= empty_names(servers)
+        found |= map_servers(nodes, servers, match)
+        empty |= find_empty_slots(servers)
     there = set(found.values())
     return {name: node for name, node in before.items() if name in empty and node not in there} | found
 
 
-def empty_names(servers: Sequence[Server]) -> frozenset[Name]:
+def find_empty_slots(servers: Sequence[Server]) -> frozenset[Name]:
     """Return backend and name of the slots that nothing has filled; cheap when there are none."""
     return frozenset(_empty(servers))
 
 
-def ignored_slots(servers: Sequence[Server], kept: Collection[Name] = ()) -> frozenset[Name]:
+def find_ignored_slots(servers: Sequence[Server], kept: Collection[Name] = ()) -> frozenset[Name]:
     """Return the empty slots that do not count; cheap when there are none.
 
     A backend in which every slot is empty has lost all that it had, or never had any: there the slots count,
@@ -49,23 +49,23 @@ def ignored_slots(servers: Sequence[Server], kept: Collection[Name] = ()) -> fro
         servers: the servers of one load balancer.
         kept: empty slots that count all the same, because they are, or were, a node's.
     """
-    empty = empty_names(servers)
+    empty = find_empty_slots(servers)
     if not empty:
         return empty
     with_servers = {name[0] for name in columns_of(servers).names if name not in empty}
     return frozenset(name for name in empty.difference(kept) if name[0] in with_servers)
 
 
-def filled(servers: Sequence[Server], kept: Collection[Name] = ()) -> Sequence[Server]:
+def drop_ignored_slots(servers: Sequence[Server], kept: Collection[Name] = ()) -> Sequence[Server]:
     """Return the servers without the slots that do not count; the same sequence when there are none."""
-    ignored = ignored_slots(servers, kept)
+    ignored = find_ignored_slots(servers, kept)
     if not ignored:
         return servers
     names = columns_of(servers).names
     return tuple(servers[at] for at, name in enumerate(names) if name not in ignored)
 
 
-def filled_of(
+def drop_empty_slots(
     snapshots: Mapping[str, Snapshot],
     kept: Collection[ServerRef] = (),
     *,
@@ -85,8 +85,8 @@ def filled_of(
     for instance, snapshot in snapshots.items():
         own = {(ref.backend, ref.server) for ref in kept if ref.instance == instance}
         if nodes and match == "name" and next(_empty(snapshot.servers), None) is not None:
-            own |= node_by_server(nodes, snapshot.servers, match).keys()
-        servers = filled(snapshot.servers, own)
+            own |= map_servers(nodes, snapshot.servers, match).keys()
+        servers = drop_ignored_slots(snapshot.servers, own)
         found[instance] = snapshot if servers is snapshot.servers else replace(snapshot, servers=servers)
     return found
 
@@ -188,7 +188,7 @@ class ServerPool:
             for instance, history in self._histories.items()
             for name in history.filled
         }
-        return filled_of(snapshots, kept | self._nodes.keys())
+        return drop_empty_slots(snapshots, kept | self._nodes.keys())
 
     def fallen(self, snapshots: Mapping[str, Snapshot], but: Collection[ServerRef]) -> str:
         """Describe the servers that fell out of rotation by themselves and are down now; empty when none did.
@@ -235,7 +235,7 @@ class ServerPool:
 
     def name_of(self, ref: ServerRef) -> str:
         """Return the node of a server of the plan; for any other server, backend and server name."""
-        return self._nodes.get(ref, path(ref))
+        return self._nodes.get(ref, format_path(ref))
 
 
 def _is_down(server: Server) -> bool:

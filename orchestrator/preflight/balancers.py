@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from backends.errors import BackendError
 from backends.haproxy.columns import Name
 from backends.model import AdminState, Server, ServerRef, Snapshot
-from orchestrator.balancers.group import unreached_processes
+from orchestrator.balancers.group import find_unreached_processes
 from orchestrator.engine.older_processes import judge_older_processes
 from orchestrator.node import Node, OriginalState
 from orchestrator.planning.application import Application, Policy
@@ -34,7 +34,9 @@ async def judge_balancers(
     findings = [finding for snapshot in snapshots.values() for finding in _judge_balancer(snapshot)]
     findings += (
         Finding(Severity.ERROR, name, problem)
-        for name, problem in unreached_processes(snapshot.info for snapshot in snapshots.values()).items()
+        for name, problem in find_unreached_processes(
+            snapshot.info for snapshot in snapshots.values()
+        ).items()
     )
     findings += await judge_older_processes(group, snapshots, nodes, policy.drain_timeout)
     ports = {ref: node.port for node in nodes for ref in mapped[node.name]}

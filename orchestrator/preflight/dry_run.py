@@ -10,21 +10,21 @@ from backends.hosts.command_host import CommandHost
 from backends.hosts.execution import Rehearsed, rehearsing
 from backends.hosts.sudo import build_rule
 from backends.templates import VERSION_PATTERN
-from orchestrator.engine.step_context import DryRunContext, step_commands
+from orchestrator.engine.step_context import DryRunContext, list_step_commands
 from orchestrator.node import Node
 from orchestrator.planning.plan import PlannedCommand
 
 
-def commands_for(context: DryRunContext) -> tuple[PlannedCommand, ...]:
+def list_commands(context: DryRunContext) -> tuple[PlannedCommand, ...]:
     """List the commands of all planned steps, in the order in which they would be sent."""
     return tuple(
         PlannedCommand(step, target, command)
         for step in context.planned.steps
-        for target, command in step_commands(step, context)
+        for target, command in list_step_commands(step, context)
     )
 
 
-def prefetch_for(versions: Iterable[tuple[Node, str | None]]) -> tuple[PlannedCommand, ...]:
+def list_prefetch_commands(versions: Iterable[tuple[Node, str | None]]) -> tuple[PlannedCommand, ...]:
     """List the commands that run on all nodes in parallel before the first one is touched.
 
     Args:

@@ -14,7 +14,14 @@ from orchestrator.planning.application import Application
 from orchestrator.planning.capacity import Capacity, Floors
 from orchestrator.planning.findings import Facts, Finding, Severity, read_facts
 from orchestrator.planning.mapping import Mapped, map_nodes, select_nodes
-from orchestrator.planning.plan import Plan, PlannedNode, Unfinished, batches, sort_by_order, steps_for
+from orchestrator.planning.plan import (
+    Plan,
+    PlannedNode,
+    Unfinished,
+    choose_steps,
+    cut_into_batches,
+    sort_by_order,
+)
 from orchestrator.planning.removal import (
     SharedEndpoints,
     find_all_backups,
@@ -23,9 +30,9 @@ from orchestrator.planning.removal import (
     judge_shared_endpoints,
     read_shared_endpoints,
 )
-from orchestrator.planning.server_pool import filled_of
+from orchestrator.planning.server_pool import drop_empty_slots
 from orchestrator.preflight.balancers import judge_balancers, judge_servers
-from orchestrator.preflight.dry_run import commands_for, prefetch_for
+from orchestrator.preflight.dry_run import list_commands, list_prefetch_commands
 from orchestrator.preflight.nodes import (
     Observation,
     check_availability,
@@ -95,7 +102,7 @@ async def preflight(
             )
             node = replace(node, steps=("verify",), reason=why)
         if version is not None:
-            commands = commands_for(
+            commands = list_commands(
                 DryRunContext(
                     seen.node, node, own, own_version or version, application.policy, seen.registered
                 )
@@ -131,7 +138,7 @@ async def preflight(
     )
     todo = [*first, *rest]
     # Nodes that serve without a proof come first: they are decided about before others are taken out.
-    cut = batches(first, policy.serial) + batches(rest, policy.serial)
+    cut = cut_into_batches(first, policy.serial) + cut_into_batches(rest, policy.serial)
     capacities = _capacities(cut, planned, floors, shared)
     for names, after in zip(cut, capacities, strict=True):
         findings += _judge_capacities(names, after)
@@ -142,7 +149,7 @@ async def preflight(
         nodes=tuple(planned),
         batches=cut,
         capacities=capacities,
-        prefetch=prefetch_for(
+        prefetch=list_prefetch_commands(
             [(node, (target_versions or {}).get(node.name, version)) for node in nodes if node.name in todo]
         ),
         findings=tuple(findings),
@@ -208,7 +215,7 @@ def _floors(
     facts: Mapping[str, Facts],
 ) -> Floors:
     refs = {ref for own in mapped.values() for ref in own}
-    known = filled_of(
+    known = drop_empty_slots(
         {**snapshots, **shared.snapshots}, refs, nodes=application.nodes, match=application.match
     )
     refs.update(shared.followers(refs))
@@ -253,7 +260,7 @@ def _plan_node(
         and unfinished.target_version == version
         and any(server.admin_state is AdminState.READY for server in servers)
     )
-    steps, why = steps_for(
+    steps, why = choose_steps(
         version or "",
         observation.installed,
         observation.running,

@@ -11,7 +11,7 @@ from backends.errors import ConfigError
 from backends.model import AdminState, ServerRef
 from backends.templates import check_host, check_value, check_version
 from backends.untrusted import check_amounts, check_printable, quote
-from orchestrator.engine.final_state import commands_for_unread
+from orchestrator.engine.final_state import build_commands_for_unread
 from orchestrator.events import events
 from orchestrator.events.events import Record
 from orchestrator.events.state import RolloutState
@@ -168,7 +168,7 @@ def _way_back(
         for original in turn.originals if turn is not None else []:
             ref, was = OriginalState.from_event(original)
             if _is_inert(ref):
-                commands += commands_for_unread(ref, was)
+                commands += build_commands_for_unread(ref, was)
     return msgspec.structs.replace(out, rollback_command=go_back, commands=commands)
 
 

@@ -14,7 +14,7 @@ from backends.protocols import Clock
 from orchestrator.engine import manual_change
 from orchestrator.engine.control import RolloutControl
 from orchestrator.engine.manual_change import Change, Impact
-from orchestrator.engine.plan_differences import Difference, impact_differences, plan_differences
+from orchestrator.engine.plan_differences import Difference, compare_impacts, compare_plans
 from orchestrator.errors import PlanChanged
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import EventBus
@@ -87,7 +87,7 @@ async def check_plan_again(
 
 
 def _compare(before: Proposal, now: Proposal) -> list[Difference]:
-    differences = list(plan_differences(before.plan, now.plan))
+    differences = list(compare_plans(before.plan, now.plan))
     if before.follows != now.follows:
         entries = (f"rollout {before.follows}", f"rollout {now.follows}")
         differences.append(Difference(now.plan.application, "follows", *entries, beyond=True))
@@ -146,7 +146,7 @@ async def _check_again(session: OpenSession, change: Change, shown: Impact, agre
     found: tuple[Difference, ...] = ()
     for _ in range(MAX_CHECKS):
         now = await manual_change.read_impact(session.application, change)
-        found = impact_differences(shown, now)
+        found = compare_impacts(shown, now)
         if not found:
             return change
         answer = await agree(now, found)

@@ -8,7 +8,7 @@ import msgspec
 
 from backends.errors import ConfigError, RolldeckError
 from backends.text import suggest
-from orchestrator.engine.result import with_refusal, with_rollback
+from orchestrator.engine.result import add_refusal, combine_with_rollback
 from orchestrator.errors import AlreadyRolledBack
 from orchestrator.events.events import RollbackRefused, RollbackStarted, RolloutEnded, RolloutKind
 from orchestrator.journal.entries import Entry
@@ -223,9 +223,11 @@ async def roll_back_after(session: Session, ended: RolloutEnded, entry: int, how
         session.defect = defect
         reason = f"internal error: {defect!r}"
     else:
-        return with_rollback(ended, back, {name: plan.target_version(name) for name in names} if plan else {})
+        return combine_with_rollback(
+            ended, back, {name: plan.target_version(name) for name in names} if plan else {}
+        )
     session.bus.emit(RollbackRefused(rollout=entry, reason=reason))
-    return with_refusal(ended, reason)
+    return add_refusal(ended, reason)
 
 
 def describe_unfinished(left: UnfinishedNode) -> str:

@@ -21,8 +21,8 @@ from orchestrator.live.versions import VersionTracker, read_versions
 from orchestrator.node import Node
 from orchestrator.planning.application import Application
 from orchestrator.planning.findings import Finding, PreflightFailed, Severity, judge_freeze
-from orchestrator.planning.plan import Plan, plan_fields
-from orchestrator.planning.server_pool import empty_names, node_names
+from orchestrator.planning.plan import Plan, encode_plan
+from orchestrator.planning.server_pool import find_empty_slots, name_servers
 from orchestrator.preflight.nodes import name_failures
 from orchestrator.preflight.preflight import preflight
 from orchestrator.remote.rollout import RemoteRollout, RolloutSubscriber
@@ -145,11 +145,11 @@ class Session:
         nodes, match = self.application.nodes, self.application.match
         views = [instance.servers for instance in view.instances]
         # By address a node moves from slot to slot, and the servers are called the same.
-        slots = [empty_names(servers) for servers in views] if match == "address" else []
+        slots = [find_empty_slots(servers) for servers in views] if match == "address" else []
         seen = (nodes, *(instance.rows for instance in view.instances), *slots)
         if seen != self._learnt:
             self._learnt = seen
-            self.names = node_names(views, nodes, match, self.names)
+            self.names = name_servers(views, nodes, match, self.names)
 
     async def plan(
         self,
@@ -308,7 +308,7 @@ class Session:
             f"{kind} to {plan.version}",
             self.control,
             version=plan.version,
-            plan=plan_fields(plan) | {"places": places, "resumes": proposal.resumes},
+            plan=encode_plan(plan) | {"places": places, "resumes": proposal.resumes},
             follows=proposal.follows,
         ) as entry:
             for difference in found:

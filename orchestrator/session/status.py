@@ -13,9 +13,9 @@ from backends.errors import BackendError, ConfigError
 from backends.model import Server, ServerRef, Snapshot
 from backends.protocols import LoadBalancer
 from orchestrator.adapters import AdapterFactory
-from orchestrator.balancers.admin_state import maintenance_reasons
-from orchestrator.engine.final_state import since as out_since
-from orchestrator.engine.final_state import weight_text
+from orchestrator.balancers.admin_state import find_maintenance_reasons
+from orchestrator.engine.final_state import find_removal_time as out_since
+from orchestrator.engine.final_state import format_weight
 from orchestrator.engine.out_of_rotation import find_out_followers
 from orchestrator.inventory.resolver import resolve_nodes
 from orchestrator.journal.entry_status import Identity, RolloutStatus, rollout_status, status_of
@@ -29,9 +29,9 @@ from orchestrator.journal.unfinished import (
     unfinished_originals,
     unreadable_entries,
 )
-from orchestrator.live.versions import DiskVersions, NodeVersion, running_versions, with_disk
+from orchestrator.live.versions import DiskVersions, NodeVersion, compare_with_disk, read_running_versions
 from orchestrator.locks.file import FileLock, Holder
-from orchestrator.planning.server_pool import filled
+from orchestrator.planning.server_pool import drop_ignored_slots
 from orchestrator.remote.rollout import RolloutSubscriber
 from orchestrator.remote.takeover import find
 from orchestrator.settings import Settings
@@ -145,7 +145,7 @@ class StatusReader:
                 named = {line for name, node in nodes for line in (node.servers or (name,))}
         kept = {(backend, name) for backend, name in empty if {name, f"{backend}/{name}"} & named}
         return {**seen} | {
-            instance: replace(snapshot, servers=filled(snapshot.servers, kept))
+            instance: replace(snapshot, servers=drop_ignored_slots(snapshot.servers, kept))
             for instance, snapshot in snapshots.items()
         }
 
@@ -201,14 +201,16 @@ class StatusReader:
             names = {spec.name for spec in specs}
             nodes = await self._adapters.nodes(app, own, self._source, specs)
         sees = bool(nodes) and own.health_check.reports_version
-        running, on_disk = await asyncio.gather(running_versions(nodes, sees=sees), self._disks.read(nodes))
+        running, on_disk = await asyncio.gather(
+            read_running_versions(nodes, sees=sees), self._disks.read(nodes)
+        )
         versions = {node: NodeVersion(node, version, "health") for node, version in running.items()}
         for name, last in known.items():
             if last.version and name not in versions and (not names or name in names):
                 versions[name] = NodeVersion(name, last.version, "journal", last.at)
         for node in nodes:
             if installed := on_disk.get(node.name):
-                versions[node.name] = with_disk(node, versions.get(node.name), installed)
+                versions[node.name] = compare_with_disk(node, versions.get(node.name), installed)
         return [versions[name] for name in sorted(versions)]
 
     async def _see_others(self, consul: Consul, journal: Journal, status: ApplicationStatus) -> None:
@@ -255,7 +257,8 @@ def _kept_out(
     groups: dict[tuple[str, str], list[Server]] = {}
     for server in servers:
         if any(
-            owner.active and owner.who not in ("nobody", "agent") for owner in maintenance_reasons(server)
+            owner.active and owner.who not in ("nobody", "agent")
+            for owner in find_maintenance_reasons(server)
         ):
             groups.setdefault((server.ref.backend, server.ref.server), []).append(server)
     now = time.time()
@@ -291,9 +294,9 @@ def _reason(
     now: float,
 ) -> KeptOut:
     rollout = next((rollouts[server.ref] for server in servers if server.ref in rollouts), None)
-    deciding = [owner for server in servers for owner in maintenance_reasons(server) if owner.active]
+    deciding = [owner for server in servers for owner in find_maintenance_reasons(server) if owner.active]
     since = out_since(servers, now)
-    where = tuple(f"{server.ref.instance}: {server.admin_state}{weight_text(server)}" for server in servers)
+    where = tuple(f"{server.ref.instance}: {server.admin_state}{format_weight(server)}" for server in servers)
     words = "; ".join(dict.fromkeys(owner.text for owner in deciding))
     by: Literal["rollout", "hand", "others", "haproxy"] = "others"
     who = ""

@@ -17,7 +17,7 @@ from backends.haproxy.address import HaproxySettings
 from backends.haproxy.runtime import Runtime
 from backends.model import AdminState, ServerRef
 from console.demo.load import Load
-from orchestrator.balancers.admin_state import followers, tracked_servers
+from orchestrator.balancers.admin_state import find_followers, find_track_targets
 from orchestrator.balancers.group import BalancerGroup
 from orchestrator.planning.application import Policy
 from orchestrator.planning.removal import measure_removal
@@ -212,7 +212,7 @@ async def test_every_haproxy_passes_states_on_as_is_reckoned(tmp_path: Path, bin
 
             await until(up)
             r1 = ServerRef("lb1", "pair", "r1")
-            carried = followers(tracked_servers([await runtime.snapshot()]), {r1})
+            carried = find_followers(find_track_targets([await runtime.snapshot()]), {r1})
             assert {f"{ref.backend}/{ref.server}" for ref in carried} == {"pair/r2", "other/o1", "other/o2"}
 
             for state in AdminState.DRAIN, AdminState.MAINT, AdminState.READY:

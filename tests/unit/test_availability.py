@@ -18,7 +18,7 @@ from backends.kinds import InstallSettings, make_installer
 from backends.node_state import THERE, Availability, Presence
 from backends.protocols import Installer
 from orchestrator.planning.findings import Finding, Severity
-from orchestrator.planning.plan import Plan, PlannedNode, plan_fields
+from orchestrator.planning.plan import Plan, PlannedNode, encode_plan
 from orchestrator.preflight.nodes import MAX_CHECKS_PER_HOST, check_availability
 from orchestrator.preflight.preflight import preflight
 from tests.support.fake_fleet import World
@@ -346,7 +346,7 @@ async def test_a_version_that_is_nowhere_is_an_error_before_anything_is_touched(
         " did you mean '1.6.0'?"
     }
     assert not world.touched()
-    [first, *_] = plan_fields(plan)["nodes"]
+    [first, *_] = encode_plan(plan)["nodes"]
     assert first["availability"]["presence"] == "not_there"
 
 

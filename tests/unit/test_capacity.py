@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from backends.model import Admin, Info, Level, Server, ServerRef, Snapshot
 from orchestrator.planning import capacity
 from orchestrator.planning.application import Amount, Policy
-from orchestrator.planning.capacity import CapacityViolation, floor_of
+from orchestrator.planning.capacity import CapacityViolation, compute_floor
 from tests.support.fake_fleet import World
 from tests.support.virtual_time import run
 
@@ -61,12 +61,12 @@ def policy(min_available: Amount = 0, max_unavailable: Amount | None = None) -> 
 def test_the_floor_is_the_stricter_of_both_settings(
     total: int, least: Amount, most_out: Amount | None, floor: int
 ) -> None:
-    assert floor_of(total, policy(least, most_out)) == floor
+    assert compute_floor(total, policy(least, most_out)) == floor
 
 
 @given(least=AMOUNT, most_out=st.none() | AMOUNT.filter(lambda amount: amount not in (0, "0%")))
 def test_more_servers_never_lower_the_floor(least: Amount, most_out: Amount | None) -> None:
-    floors = [floor_of(total, policy(least, most_out)) for total in range(30)]
+    floors = [compute_floor(total, policy(least, most_out)) for total in range(30)]
     assert floors == sorted(floors)
 
 
@@ -86,7 +86,7 @@ def test_nothing_in_rotation_leaves_below_the_floor_and_what_is_out_always_may(
     refs = {ServerRef(name, "shop", f"web{number}") for name in snapshots for number in leaving}
     breaks = any(
         any(index < len(states) + backup and [*states, *[True] * backup][index] for index in leaving)
-        and _stays(states, leaving, backup) < floor_of(len(states), rules)
+        and _stays(states, leaving, backup) < compute_floor(len(states), rules)
         for states in fleet
     )
     if breaks:

@@ -7,7 +7,7 @@ import pytest
 
 from backends.haproxy.columns import columns_of
 from backends.model import Admin, Info, Level, Operational, Server, ServerRef, Snapshot
-from orchestrator.live.disruptions import headroom
+from orchestrator.live.disruptions import measure_headroom
 from orchestrator.live.poller import BalancerView, FleetView
 from orchestrator.live.rates import Rates, RowIndex
 from orchestrator.planning import capacity
@@ -142,7 +142,7 @@ def test_the_live_view_counts_as_the_guard_does(
     view = FleetView((replace(instance, rates=Rates(RowIndex(columns.names))),))
     refs = {ServerRef("lb1", "shop", name) for name in leaving}
     places = ALL_BACKUPS if all_backups else set()
-    ((live,), _) = headroom(view, ["shop"], HALF, refs, places)
+    ((live,), _) = measure_headroom(view, ["shop"], HALF, refs, places)
     expected = without(seen, *(leaving or ("nobody",)), all_backups=all_backups)
     numbers = [
         (found.before, found.after, found.floor, found.takes_over, found.spare) for found in (live, expected)

@@ -11,14 +11,14 @@ from backends.model import Admin, Backend, Info, Level, Operational, Server, Ser
 from console.config.config_file import parse
 from console.config.first_configuration import BalancerScan, merge_backends, render_configuration
 from orchestrator.inventory.resolver import resolve_nodes
-from orchestrator.live.disruptions import headroom
+from orchestrator.live.disruptions import measure_headroom
 from orchestrator.live.poller import BalancerView, FleetView
 from orchestrator.live.rates import Rates, RowIndex
 from orchestrator.planning import capacity
 from orchestrator.planning.application import Policy
 from orchestrator.planning.capacity import CapacityViolation
-from orchestrator.planning.mapping import map_nodes, node_by_server
-from orchestrator.planning.server_pool import filled, filled_of, node_names
+from orchestrator.planning.mapping import map_nodes, map_servers
+from orchestrator.planning.server_pool import drop_empty_slots, drop_ignored_slots, name_servers
 from tests.support.console_values import server
 from tests.support.fake_fleet import World
 
@@ -46,7 +46,7 @@ HALF = Policy(min_available="50%")
 
 
 def test_half_of_three_is_two_however_many_slots_there_are() -> None:
-    counted = filled_of({"lb1": slots(3, 7)}, {ref(1)})
+    counted = drop_empty_slots({"lb1": slots(3, 7)}, {ref(1)})
     (found,) = capacity.check_capacity(counted, {ref(1)}, HALF)
     assert (found.before, found.after, found.floor) == (3, 2, 2)
     with pytest.raises(CapacityViolation):
@@ -55,14 +55,14 @@ def test_half_of_three_is_two_however_many_slots_there_are() -> None:
 
 def test_without_any_the_servers_are_the_same_object() -> None:
     servers = slots(3, 0).servers
-    assert filled(servers) is servers
+    assert drop_ignored_slots(servers) is servers
 
 
 def test_where_every_slot_is_empty_they_count() -> None:
     servers = slots(0, 3).servers
-    assert [server.ref for server in filled(servers)] == [server.ref for server in servers]
+    assert [server.ref for server in drop_ignored_slots(servers)] == [server.ref for server in servers]
     other = server("api1", backend="api")
-    assert len(filled((*servers, other))) == 4
+    assert len(drop_ignored_slots((*servers, other))) == 4
 
 
 @pytest.mark.virtual_time
@@ -70,8 +70,8 @@ async def test_a_node_of_that_name_counts_although_its_record_is_gone() -> None:
     world = World(nodes=3, instances=1)
     world.server("web3").emptied = True
     seen = await world.balancer_group.read_all()
-    assert len(filled_of(seen)["lb1"].servers) == 2
-    assert len(filled_of(seen, nodes=world.application.nodes)["lb1"].servers) == 3
+    assert len(drop_empty_slots(seen)["lb1"].servers) == 2
+    assert len(drop_empty_slots(seen, nodes=world.application.nodes)["lb1"].servers) == 3
 
 
 @pytest.mark.virtual_time
@@ -102,7 +102,7 @@ async def test_by_address_a_node_is_not_in_a_slot_that_it_has_left() -> None:
     node = replace(world.application.nodes[0], addresses=frozenset({"10.0.0.1"}), port=8080)
     left = server("web-1", **EMPTY | {"address": "10.0.0.1"})  # as HAProxy 2.2 has it
     now = server("web-2", address="10.0.0.1")
-    assert node_by_server([node], (left, now), "address") == {("shop", "web-2"): "web1"}
+    assert map_servers([node], (left, now), "address") == {("shop", "web-2"): "web1"}
     seen = replace(slots(0, 0), servers=(left, now))
     assert map_nodes([node], {"lb1": seen}, "address") == ({"web1": (now.ref,)}, ())
 
@@ -113,7 +113,7 @@ async def test_a_node_is_followed_by_its_address_through_the_slots() -> None:
     node = replace(world.application.nodes[0], addresses=frozenset({"10.0.0.1"}), port=8080)
 
     def named(before: dict[Name, str], *servers: Server) -> dict[Name, str]:
-        return node_names([servers], [node], "address", before)
+        return name_servers([servers], [node], "address", before)
 
     one, two = ("shop", "web-1"), ("shop", "web-2")
     full, none = server("web-1", address="10.0.0.1"), server("web-1", **EMPTY)
@@ -135,11 +135,11 @@ def live(snapshot: Snapshot) -> FleetView:
 
 def test_the_console_counts_what_is_there() -> None:
     view = live(slots(3, 7))
-    ((found,), _) = headroom(view, ["shop"], HALF)
+    ((found,), _) = measure_headroom(view, ["shop"], HALF)
     assert (found.before, found.floor) == (3, 2)
-    ((kept,), _) = headroom(view, ["shop"], HALF, kept=[ref(4), ServerRef("lb2", "shop", "web-5")])
+    ((kept,), _) = measure_headroom(view, ["shop"], HALF, kept=[ref(4), ServerRef("lb2", "shop", "web-5")])
     assert (kept.before, kept.floor) == (3, 2)
-    ((dead,), _) = headroom(live(slots(0, 4)), ["shop"], HALF)
+    ((dead,), _) = measure_headroom(live(slots(0, 4)), ["shop"], HALF)
     assert (dead.before, dead.floor) == (0, 2)
 
 
@@ -172,4 +172,4 @@ def test_init_writes_what_can_be_read_of_a_template_that_is_empty() -> None:
 def test_a_level_that_hides_addresses_hides_no_server() -> None:
     hidden = replace(slots(3, 0), level=Level.USER)
     servers = tuple(replace(server, address="") for server in hidden.servers)
-    assert filled(servers) is servers
+    assert drop_ignored_slots(servers) is servers

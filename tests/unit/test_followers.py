@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from backends.model import Admin, ServerRef
-from orchestrator.balancers.admin_state import followers, returning_followers, tracked_servers
+from orchestrator.balancers.admin_state import find_followers, find_returning_followers, find_track_targets
 from orchestrator.engine import manual_change
 from orchestrator.planning.capacity import CapacityViolation
 from orchestrator.planning.findings import Severity
-from orchestrator.planning.plan import Plan, plan_fields
+from orchestrator.planning.plan import Plan, encode_plan
 from tests.support.fake_fleet import World
 from tests.unit.tracking import add, follow, ref
 
@@ -36,7 +36,7 @@ def tracking(**pairs: str) -> dict[ServerRef, ServerRef]:
 def test_followers_are_found_through_others(
     tracked: dict[str, str], leaving: set[str], found: set[str]
 ) -> None:
-    assert followers(tracking(**tracked), {ref(f"shop/{name}") for name in leaving}) == {
+    assert find_followers(tracking(**tracked), {ref(f"shop/{name}") for name in leaving}) == {
         ref(f"shop/{name}") for name in found
     }
 
@@ -49,7 +49,7 @@ def errors(plan: Plan) -> list[str]:
 async def test_each_load_balancer_has_its_own_tracking() -> None:
     world = World(2, 2)
     follow(world, "other/o1", "shop/web1", instance="lb2")
-    tracked = tracked_servers(lb.seen() for lb in world.balancers.values())
+    tracked = find_track_targets(lb.seen() for lb in world.balancers.values())
     assert tracked == {ref("other/o1", "lb2"): ref("shop/web1", "lb2")}
     plan = await world.plan()
     assert plan.node("web1").followers == (ref("other/o1", "lb2"),)
@@ -69,7 +69,7 @@ async def test_who_is_kept_out_itself_does_not_come_back_and_neither_do_those_be
     servers = [server.seen() for path, server in world.balancers["lb1"].servers.items() if "o" in path]
     servers = [server for server in servers if server.ref.backend == "other"]
     assert all(server.admin & Admin.INHERITED_MAINT for server in servers)
-    assert returning_followers(servers, [ref("shop/web1")]) == {ref("other/o1")}
+    assert find_returning_followers(servers, [ref("shop/web1")]) == {ref("other/o1")}
 
 
 # -- refused before anything is touched ----------------------------------------------------------
@@ -169,6 +169,6 @@ async def test_a_change_by_hand_is_refused_as_well(action: manual_change.Action)
 async def test_followers_are_in_the_plan_as_data() -> None:
     world = World(2, 1)
     follow(world, "other/o1", "shop/web1")
-    fields = plan_fields(await world.plan())
+    fields = encode_plan(await world.plan())
     assert fields["nodes"][0]["followers"] == [{"instance": "lb1", "backend": "other", "server": "o1"}]
     assert fields["capacities"][0][0]["carried"] == (("other/o1", "shop/web1"),)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.events.events import FreezeOverridden, RolloutStarted
-from orchestrator.planning.application import DAYS, Freeze, frozen
+from orchestrator.planning.application import DAYS, Freeze, find_freeze
 from orchestrator.planning.findings import PreflightFailed, Severity, judge_freeze
 from orchestrator.preflight.preflight import preflight
 from tests.support.fake_fleet import World
@@ -32,7 +32,7 @@ def at(text: str, zone: str = BERLIN, fold: int = 0) -> float:
 
 def until(moment: str, *freezes: Freeze) -> str:
     """When it ends, as a clock in Berlin shows it; empty when it is not frozen."""
-    found = frozen(freezes, at(moment))
+    found = find_freeze(freezes, at(moment))
     if found is None:
         return ""
     assert found.until is not None
@@ -71,9 +71,9 @@ def test_each_week(settings: dict[str, Any], moment: str, end: str) -> None:
 
 def test_a_window_ends_when_its_clock_shows_the_time_for_the_last_time() -> None:
     night = freeze(days=["sun"], to="02:30", **{"from": "01:00"})
-    assert frozen([night], at("2026-10-25 02:29", fold=1)) is not None
-    assert frozen([night], at("2026-10-25 02:30", fold=1)) is None
-    found = frozen([night], at("2026-10-25 02:45"))  # of the first time: it will be 02:15 again
+    assert find_freeze([night], at("2026-10-25 02:29", fold=1)) is not None
+    assert find_freeze([night], at("2026-10-25 02:30", fold=1)) is None
+    found = find_freeze([night], at("2026-10-25 02:45"))  # of the first time: it will be 02:15 again
     assert found is not None
     assert found.until == at("2026-10-25 02:30", fold=1)
 
@@ -93,7 +93,7 @@ def test_windows_that_follow_upon_each_other_are_one() -> None:
     night = freeze(days=["thu"], **{"from": "17:00", "to": "08:00"}, reason="night")
     friday = freeze(days=["fri"], **{"from": "08:00", "to": "12:00"}, reason="inventory")
     assert until("2026-11-26 09:00", weekdays, night, friday) == "2026-11-27 12:00"
-    found = frozen([weekdays, night, friday], at("2026-11-26 17:30"))
+    found = find_freeze([weekdays, night, friday], at("2026-11-26 17:30"))
     assert found is not None
     assert found.reason == "night"
 
@@ -139,7 +139,7 @@ def test_without_a_time_zone_it_is_the_machines(monkeypatch: pytest.MonkeyPatch)
                     at("2026-11-27 20:00", zone),
                 )
                 assert here.window(at("2026-11-27 17:59", zone)) is None
-                found = frozen([here], at("2026-11-27 18:00", zone))
+                found = find_freeze([here], at("2026-11-27 18:00", zone))
                 assert found is not None
                 assert found.text(0.0).endswith("20:00: no one is there")
     finally:
@@ -214,15 +214,15 @@ def test_the_end_is_the_first_moment_that_is_free(
 ) -> None:
     freezes = [freeze(days=d, timezone=zone, **{"from": f, "to": t}) for d, f, t in windows]
     now = moment.timestamp()
-    found = frozen(freezes, now)
+    found = find_freeze(freezes, now)
     assert (found is None) == all(freeze.window(now) is None for freeze in freezes)
     if found is None or found.until is None:
         return
     assert found.until > now
-    assert frozen(freezes, found.until) is None
-    assert frozen(freezes, found.until - 1) is not None
+    assert find_freeze(freezes, found.until) is None
+    assert find_freeze(freezes, found.until - 1) is not None
     middle = now + (found.until - now) / 2
-    assert frozen(freezes, middle) is not None
+    assert find_freeze(freezes, middle) is not None
     assert found.text(now).startswith("frozen until ")
 
 

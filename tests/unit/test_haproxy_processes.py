@@ -8,7 +8,7 @@ import pytest
 from backends.errors import Refused, Unreachable, UnreadableReply
 from backends.haproxy.sessions import parse_old_workers, read_older_sessions
 from backends.model import Info
-from orchestrator.balancers.group import unreached_processes
+from orchestrator.balancers.group import find_unreached_processes
 from orchestrator.engine.manual_change import Change, apply, read_impact
 from orchestrator.engine.steps.drain import drain
 from orchestrator.errors import StepFailed
@@ -107,7 +107,7 @@ def info(name: str, process: int, pid: int, *, processes: int = 2, node: str = "
     ],
 )
 def test_every_process_must_be_in_the_configuration(infos: list[Info], unreached: set[str]) -> None:
-    assert unreached_processes(infos).keys() == unreached
+    assert find_unreached_processes(infos).keys() == unreached
 
 
 @pytest.mark.virtual_time

@@ -7,7 +7,7 @@ from backends.model import AdminState
 from orchestrator.events.events import CommandFinished, DecisionMade, NodeFailed
 from orchestrator.events.state import RolloutState
 from orchestrator.node import OriginalState
-from orchestrator.planning.capacity import floor_of
+from orchestrator.planning.capacity import compute_floor
 from tests.unit.scenarios import Outcome, Scenario, play, scenarios
 
 
@@ -39,7 +39,7 @@ async def test_the_promises_hold_whatever_happens(scenario: Scenario) -> None:
 
 
 def never_below_the_floor(outcome: Outcome) -> None:
-    floor = floor_of(len(outcome.world.nodes), outcome.world.policy)
+    floor = compute_floor(len(outcome.world.nodes), outcome.world.policy)
     for balancer in outcome.world.balancers.values():
         for move in balancer.moves:
             # Only a node that has failed goes straight to maintenance: others need not be proven for that.

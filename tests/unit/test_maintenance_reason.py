@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from backends.model import Admin, Operational
-from orchestrator.balancers.admin_state import MaintenanceReason, maintenance_reasons
+from orchestrator.balancers.admin_state import MaintenanceReason, find_maintenance_reasons
 from tests.support.console_values import server
 from tests.unit.test_haproxy_parse import VERSIONS, servers
 
@@ -13,11 +13,11 @@ OUT: dict[str, Any] = {"operational": Operational.STOPPED}
 
 
 def who(**changes: Any) -> list[tuple[str, bool]]:
-    return [(reason.who, reason.active) for reason in maintenance_reasons(server(**changes))]
+    return [(reason.who, reason.active) for reason in find_maintenance_reasons(server(**changes))]
 
 
 def words(**changes: Any) -> str:
-    return " | ".join(reason.text for reason in maintenance_reasons(server(**changes)))
+    return " | ".join(reason.text for reason in find_maintenance_reasons(server(**changes)))
 
 
 # The servers of tests/capture_haproxy.py
@@ -41,10 +41,10 @@ CAPTURED = {
 def test_on_what_haproxy_really_said(version: str) -> None:
     found = servers(version)
     assert {
-        name: [(reason.who, reason.active) for reason in maintenance_reasons(found[name])]
+        name: [(reason.who, reason.active) for reason in find_maintenance_reasons(found[name])]
         for name in CAPTURED
     } == CAPTURED
-    (follower,) = maintenance_reasons(found["follower"])
+    (follower,) = find_maintenance_reasons(found["follower"])
     assert "inherited from shop/maint" in follower.text
 
 
@@ -64,7 +64,7 @@ def test_with_an_agent_it_is_not_told_who_forced_it() -> None:
 
 def test_the_agent_says_down() -> None:
     down: dict[str, Any] = {"status": "DOWN (agent)", **OUT}
-    assert maintenance_reasons(server(agent=True, last_agent="via agent : down (deploy)", **down)) == (
+    assert find_maintenance_reasons(server(agent=True, last_agent="via agent : down (deploy)", **down)) == (
         MaintenanceReason("agent", "down by its agent check: down (deploy)"),
     )
     assert words(track_target="shop/web9", **down) == "down by the agent check of shop/web9, which it tracks"

@@ -7,7 +7,7 @@ import pytest
 from backends.model import Server, ServerRef, Snapshot
 from orchestrator.node import Node
 from orchestrator.planning.findings import Finding, Severity
-from orchestrator.planning.mapping import map_nodes, node_by_server
+from orchestrator.planning.mapping import map_nodes, map_servers
 from tests.support.fake_fleet import World
 from tests.support.virtual_time import run
 
@@ -120,9 +120,9 @@ def test_the_owner_of_each_line_is_found_by_name_by_backend_and_name_and_by_plac
     first, second = SEEN["lb1"].servers
     other = replace(first, ref=ServerRef("lb1", "api", "web1"))
     nodes = [replace(NODES[0], servers=("api/web1",)), NODES[1]]
-    assert node_by_server(nodes, (first, second, other), "name") == {
+    assert map_servers(nodes, (first, second, other), "name") == {
         ("api", "web1"): "web1",
         ("shop", "web2"): "web2",
     }
     odd = replace(second, ref=ServerRef("lb1", "shop", "s2"))
-    assert node_by_server(NODES, (odd, replace(first, port=81)), "address") == {("shop", "s2"): "web2"}
+    assert map_servers(NODES, (odd, replace(first, port=81)), "address") == {("shop", "s2"): "web2"}

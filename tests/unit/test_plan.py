@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from orchestrator.events.steps import STEPS, Step
 from orchestrator.planning.application import Amount
-from orchestrator.planning.plan import batches, sort_by_order, steps_for
+from orchestrator.planning.plan import choose_steps, cut_into_batches, sort_by_order
 
 SIZE: st.SearchStrategy[Amount] = st.one_of(
     st.integers(1, 20), st.integers(1, 100).map(lambda share: f"{share}%")
@@ -30,13 +30,13 @@ def test_batches_have_the_sizes_of_ansible(
     count: int, serial: Amount | list[Amount], sizes: list[int]
 ) -> None:
     names = [f"web{number}" for number in range(count)]
-    assert [len(batch) for batch in batches(names, serial)] == sizes
+    assert [len(batch) for batch in cut_into_batches(names, serial)] == sizes
 
 
 @given(count=st.integers(0, 60), serial=st.one_of(SIZE, st.lists(SIZE, min_size=1, max_size=4)))
 def test_batches_cover_every_name_once_and_in_order(count: int, serial: Amount | list[Amount]) -> None:
     names = [f"web{number}" for number in range(count)]
-    cut = batches(names, serial)
+    cut = cut_into_batches(names, serial)
     assert [name for batch in cut for name in batch] == names
     assert all(cut)
 
@@ -69,5 +69,5 @@ def test_a_node_is_given_the_steps_that_it_lacks(
     steps: tuple[Step, ...],
     why: str,
 ) -> None:
-    found = steps_for("2", installed, running, in_rotation=in_rotation, stays_out=stays_out)
+    found = choose_steps("2", installed, running, in_rotation=in_rotation, stays_out=stays_out)
     assert found == (steps, why)

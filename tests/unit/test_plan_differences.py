@@ -7,7 +7,7 @@ import pytest
 
 from backends.model import AdminState, ServerRef
 from orchestrator.engine.manual_change import Impact
-from orchestrator.engine.plan_differences import Difference, impact_differences, plan_differences
+from orchestrator.engine.plan_differences import Difference, compare_impacts, compare_plans
 from orchestrator.errors import PlanChanged
 from orchestrator.events.events import CommandStarted
 from orchestrator.node import OriginalState
@@ -42,19 +42,19 @@ def plan(*nodes: PlannedNode, version: str = "1.5.0", **more: object) -> Plan:
     ],
 )
 def test_what_decides_about_a_node_is_compared(now: PlannedNode, words: str, beyond: bool) -> None:
-    found = plan_differences(plan(WEB1), plan(now))
+    found = compare_plans(plan(WEB1), plan(now))
     assert [(words in str(difference), difference.beyond) for difference in found] == [(True, beyond)]
 
 
 def test_words_and_commands_decide_nothing() -> None:
-    assert plan_differences(plan(WEB1), plan(replace(WEB1, reason="other", commands=()))) == ()
+    assert compare_plans(plan(WEB1), plan(replace(WEB1, reason="other", commands=()))) == ()
 
 
 def test_a_weight_that_an_agent_check_sets_is_nobodys_decision() -> None:
     before, now = (
         replace(WEB1, originals={REF: OriginalState(AdminState.READY, weight, True)}) for weight in (100, 75)
     )
-    assert plan_differences(plan(before), plan(now)) == ()
+    assert compare_plans(plan(before), plan(now)) == ()
 
 
 def test_another_version_or_another_node_is_more_than_was_asked_for() -> None:
@@ -66,18 +66,18 @@ def test_another_version_or_another_node_is_more_than_was_asked_for() -> None:
         (plan(), [False]),
     ]
     for now, beyond in cases:
-        assert [difference.beyond for difference in plan_differences(plan(WEB1), now)] == beyond
+        assert [difference.beyond for difference in compare_plans(plan(WEB1), now)] == beyond
 
 
 def test_more_that_is_carried_along_is_more_than_was_agreed_to() -> None:
     follower = ServerRef("lb1", "other", "o1")
     carrying = plan(replace(WEB1, followers=(follower,)))
-    (found,) = plan_differences(plan(WEB1), carrying)
+    (found,) = compare_plans(plan(WEB1), carrying)
     assert (str(found), found.beyond) == ("web1: also affects: nothing → other/o1 on lb1", True)
-    (found,) = plan_differences(carrying, plan(WEB1))
+    (found,) = compare_plans(carrying, plan(WEB1))
     assert not found.beyond
     nobody = Impact(("web1",), (), ())
-    (found,) = impact_differences(nobody, replace(nobody, followers=(follower,)))
+    (found,) = compare_impacts(nobody, replace(nobody, followers=(follower,)))
     assert str(found) == "web1: also affects: nothing → other/o1 on lb1"
 
 

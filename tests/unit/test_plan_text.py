@@ -10,7 +10,7 @@ from console.terminal import rollout_text
 from orchestrator.planning.application import Policy
 from orchestrator.planning.capacity import Capacity
 from orchestrator.planning.findings import Finding, Severity
-from orchestrator.planning.plan import Plan, PlannedCommand, PlannedNode, plan_fields
+from orchestrator.planning.plan import Plan, PlannedCommand, PlannedNode, encode_plan
 from tests.support.console_values import HOSTILE, harmless
 
 REF = ServerRef("lb1", "shop", "web1")
@@ -107,7 +107,7 @@ def test_nothing_in_a_plan_can_control_a_terminal(said: str) -> None:
 
 
 def test_json_has_everything_that_the_text_has() -> None:
-    fields = plan_fields(plan(node("web1"), findings=[Finding(Severity.WARNING, "web1", "has no checks")]))
+    fields = encode_plan(plan(node("web1"), findings=[Finding(Severity.WARNING, "web1", "has no checks")]))
     assert (fields["schema"], fields["kind"], fields["batches"]) == (2, "plan", (("web1",),))
     assert fields["findings"] == [{"severity": "warning", "subject": "web1", "text": "has no checks"}]
     assert fields["capacities"] == [

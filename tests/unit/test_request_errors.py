@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from backends.model import NOTHING_COUNTED, RequestCounters
-from orchestrator.balancers.request_errors import RequestTally, Sample, Signals, signals, went_back
+from orchestrator.balancers.request_errors import RequestTally, Sample, Signals, compute_signals, went_back
 from orchestrator.engine.steps.verify import verify
 from orchestrator.errors import StepFailed
 from orchestrator.events.events import Baked, RolloutEnded, Traffic, Waiting
@@ -66,7 +66,7 @@ def test_errors_are_what_clients_saw(name: str) -> None:
     first = FIRST._replace(informational=0)
     grown = after(**server)._replace(informational=server.get("informational", 0))
     row = after(**{"total": server.get("total", 0), **backend})
-    found = signals(Sample(first, FIRST), Sample(grown, row))
+    found = compute_signals(Sample(first, FIRST), Sample(grown, row))
     assert found is not None
     assert found.hard == errors
 
@@ -77,7 +77,7 @@ def test_a_reset_that_3_2_counts_as_cut_off_too_is_one_error_beside_answers() ->
     def errors(told: int, **grown: int) -> int | None:
         row = after(answered_5xx=told, total=grown["total"])._replace(doubtful_aborts=True)
         first, last = (counters._replace(informational=0) for counters in (FIRST, after(**grown)))
-        found = signals(Sample(first, FIRST), Sample(last, row))
+        found = compute_signals(Sample(first, FIRST), Sample(last, row))
         return None if found is None else found.hard
 
     assert errors(5, total=105, answered=100, broken=10, server_aborts=3) == 5
@@ -87,14 +87,16 @@ def test_a_reset_that_3_2_counts_as_cut_off_too_is_one_error_beside_answers() ->
 
 
 def test_without_the_row_of_the_backend_the_least_that_is_certain_counts() -> None:
-    found = signals(Sample(FIRST), Sample(after(total=7, answered=2, broken=8, server_aborts=1, retries=2)))
+    found = compute_signals(
+        Sample(FIRST), Sample(after(total=7, answered=2, broken=8, server_aborts=1, retries=2))
+    )
     assert found == Signals(5, 2, 3, 4, broken=3, cut=1, soft=2)
 
 
 def test_errors_of_tcp_are_not_known_but_for_refused_connections() -> None:
     first = RequestCounters(http=False)
     later = RequestCounters(total=9, refused=2, broken=3, server_aborts=3, http=False)
-    found = signals(Sample(first), Sample(later))
+    found = compute_signals(Sample(first), Sample(later))
     assert found is not None
     assert (found.started, found.hard, found.known) == (9, None, 2)
     assert (found + Signals(hard=1)).hard is None
@@ -103,7 +105,7 @@ def test_errors_of_tcp_are_not_known_but_for_refused_connections() -> None:
 @pytest.mark.parametrize("name", RequestCounters._fields[:10])
 def test_a_counter_that_goes_back_makes_the_poll_unknown(name: str) -> None:
     assert went_back(FIRST, after(**{name: -1}))
-    assert signals(Sample(FIRST), Sample(after(**{name: -1}))) is None
+    assert compute_signals(Sample(FIRST), Sample(after(**{name: -1}))) is None
 
 
 def test_what_counts_less_in_flight_has_not_gone_back() -> None:

@@ -12,13 +12,13 @@ from orchestrator.engine.steps.verify import verify
 from orchestrator.errors import StepTimeout
 from orchestrator.events.events import Waiting
 from orchestrator.planning.application import Policy
-from orchestrator.planning.findings import Severity, judge_slots, longest_absence_s
+from orchestrator.planning.findings import Severity, compute_longest_stop_s, judge_slots
 from tests.support.console_values import server
 from tests.support.fake_balancer import FakeFacts
 from tests.support.fake_fleet import World
 
 POLICY = Policy()
-LONG = longest_absence_s(POLICY)
+LONG = compute_longest_stop_s(POLICY)
 SRV = "_shop._tcp.test"
 
 

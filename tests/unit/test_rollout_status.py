@@ -15,7 +15,7 @@ from orchestrator.events.events import DecisionRequested, NodeFailed, NodeStarte
 from orchestrator.journal.entry_status import RolloutStatus, rollout_status
 from orchestrator.journal.store import Journal
 from orchestrator.journal.unfinished import known_versions, unfinished_nodes
-from orchestrator.live.versions import DISK_TIMEOUT_S, DiskVersions, NodeVersion, with_disk
+from orchestrator.live.versions import DISK_TIMEOUT_S, DiskVersions, NodeVersion, compare_with_disk
 from orchestrator.session.status import ApplicationStatus, KeptOut
 from tests.support.console_values import HOSTILE, harmless
 from tests.support.fake_faults import Fault
@@ -160,7 +160,7 @@ async def test_a_version_may_be_called_otherwise_on_disk() -> None:
         (NodeVersion("web1", "1.5.0-1", "journal", 5.0), "1.5.0-1", False),
         (None, "1.5.0-1", False),
     ):
-        assert with_disk(node, known, installed).differs is differs, known
+        assert compare_with_disk(node, known, installed).differs is differs, known
 
 
 @pytest.mark.virtual_time

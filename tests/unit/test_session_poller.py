@@ -8,7 +8,7 @@ import pytest
 
 from backends.errors import Unreachable
 from backends.model import Level, ServerRef, Sessions
-from orchestrator.live.poller import SESSIONS_INTERVAL_S, Poller, SessionPoller, worth_reading
+from orchestrator.live.poller import SESSIONS_INTERVAL_S, Poller, SessionPoller, select_with_sessions
 from tests.support.fake_faults import Fault
 from tests.support.fake_fleet import World
 
@@ -106,12 +106,12 @@ async def test_only_what_has_sessions_is_worth_a_read() -> None:
     task = asyncio.create_task(watch.run())
     names = [("shop", "web1"), ("shop", "nobody")]
     await asyncio.sleep(0.5)
-    assert worth_reading(watch.view, names) == ()
+    assert select_with_sessions(watch.view, names) == ()
     world.server("web1", "lb2").sticky = 1
     await asyncio.sleep(1)
-    assert worth_reading(watch.view, names) == WEB1[1:]
+    assert select_with_sessions(watch.view, names) == WEB1[1:]
     world.balancers["lb1"].level = Level.USER  # asked all the same, so that its words are shown
     await asyncio.sleep(1)
-    assert worth_reading(watch.view, names) == WEB1
+    assert select_with_sessions(watch.view, names) == WEB1
     task.cancel()
     await asyncio.wait([task])

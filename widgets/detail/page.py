@@ -9,7 +9,7 @@ from textual.content import Content
 
 from backends.model import Server, Stream
 from backends.text import format_clock, visible
-from orchestrator.balancers.admin_state import MaintenanceReason, maintenance_reasons
+from orchestrator.balancers.admin_state import MaintenanceReason, find_maintenance_reasons
 from orchestrator.live.poller import SESSIONS_INTERVAL_S, BalancerView, PolledSessions
 from widgets.detail.balancer_table import LABEL_CELLS, build_checks, build_state
 from widgets.detail.model import Detail
@@ -44,7 +44,7 @@ def list_maintenance_reasons(detail: Detail, width: int) -> list[list[Segment]]:
         backend = server.ref.backend if len(detail.keys) > 1 else ""
         stale = "" if instance.state == "live" else " (stale)"
         all_live = all_live and not stale
-        for owner in maintenance_reasons(server):
+        for owner in find_maintenance_reasons(server):
             names_by_reason.setdefault((backend, owner), []).append(instance.name + stale)
     lines: list[list[Segment]] = []
     for (backend, owner), names in names_by_reason.items():

@@ -6,7 +6,7 @@ from textual import on
 from textual.content import Content
 
 from backends.text import format_duration
-from orchestrator.engine.result import outcomes, version_and_rotation
+from orchestrator.engine.result import format_version_and_rotation, group_outcomes
 from orchestrator.events.events import RolloutEnded
 from orchestrator.events.state import NodeState
 from orchestrator.events.text import mixed_versions_text, reason_without_result
@@ -103,11 +103,11 @@ class ResultScreen(Report[None]):
     def _outcomes(self) -> Iterator[Entry]:
         ended = self._ended
         yield heading_entry("Nodes")
-        for outcome in outcomes(ended):
+        for outcome in group_outcomes(ended):
             mark, style = MARKS[outcome.state]
             head = to_content(f"{mark} {outcome.title:<12}", style) + to_content(f"{len(outcome.nodes):>4}  ")
             names = [
-                f"{name} ({version_and_rotation(ended, name)})" if outcome.and_rolled_back else name
+                f"{name} ({format_version_and_rotation(ended, name)})" if outcome.and_rolled_back else name
                 for name in outcome.nodes
             ]
             yield Entry(head, to_content(", ".join(names)))

@@ -8,7 +8,7 @@ from typing import Literal
 
 from orchestrator.live.poller import BalancerView, FleetView
 from orchestrator.live.rates import RowIndex
-from orchestrator.planning.server_pool import ignored_slots
+from orchestrator.planning.server_pool import find_ignored_slots
 from widgets.table.server_status import (
     ABSENT,
     EMPTY,
@@ -221,7 +221,7 @@ def _judge_servers(
     ]
     states.append(ABSENT)  # at `NO_LINE`, the end
     if EMPTY in idle.values():
-        ignored = ignored_slots(instance.servers, names)
+        ignored = find_ignored_slots(instance.servers, names)
         for key, line in zip(keys, lines, strict=True):
             if states[line] is EMPTY and key not in ignored:
                 states[line] = judge_server(instance.servers[line])

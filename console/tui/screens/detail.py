@@ -14,7 +14,7 @@ from backends.local_files import write_beside
 from backends.text import visible
 from console.tui.screens.actions import OperatorActions
 from orchestrator.events.events import Record
-from orchestrator.live.poller import Poller, SessionPoller, worth_reading
+from orchestrator.live.poller import Poller, SessionPoller, select_with_sessions
 from orchestrator.session.session import Session
 from widgets.detail.model import Detail, NodeJournal
 from widgets.detail.view import DetailTitle, DetailView
@@ -87,7 +87,7 @@ seconds of silence left before HAProxy ends one. The **journal** has what was se
         rows = merge_by_name(view, self._session.names).rows
         keys = tuple(key for key, node in zip(rows.keys, rows.nodes, strict=True) if node == self._node)
         keys = keys or (self._key,)
-        self._in_flight.select(worth_reading(view, keys))
+        self._in_flight.select(select_with_sessions(view, keys))
         paths = {(instance.name, "/".join(key)) for instance in view.instances for key in keys}
         news = self._journal.follow(self._records, paths)
         state = (view, seen, int(time.time()), self._actions.may_change("change"))

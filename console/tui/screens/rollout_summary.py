@@ -9,7 +9,7 @@ from orchestrator.balancers.admin_state import inherits_only
 from orchestrator.events.state import DONE, NodeState, NodeStatus, RolloutState
 from orchestrator.events.steps import STEPS
 from orchestrator.events.text import format_health
-from orchestrator.live.disruptions import headroom, tightest
+from orchestrator.live.disruptions import find_tightest, measure_headroom
 from orchestrator.live.poller import FleetView
 from orchestrator.planning.plan import Plan, capacity_text
 from widgets.decision_panel import shorten_commands
@@ -36,7 +36,7 @@ class RolloutSummary:
         """Return the tightest capacity, as in `4 in rotation, floor 2, may lose 2`."""
         if self.state.ended is not None:
             return ""
-        found, unseen = headroom(
+        found, unseen = measure_headroom(
             self.view,
             self.backends,
             self.plan.policy,
@@ -45,7 +45,7 @@ class RolloutSummary:
         )
         if unseen:
             return f"{', '.join(unseen)} unreachable: no node may be taken out"
-        worst = tightest(found)
+        worst = find_tightest(found)
         if worst is None:
             return ""
         where = f"{worst.backend}: " if len(self.backends) > 1 else ""
@@ -64,7 +64,7 @@ class RolloutSummary:
             return self._commands(subjects[0], question.step)
         backends = tuple(dict.fromkeys(ref.backend for ref in refs))
         carried = [ref for name in subjects for ref in self.plan.node(name).followers]
-        found, unseen = headroom(
+        found, unseen = measure_headroom(
             self.view,
             backends,
             self.plan.policy,

@@ -9,11 +9,17 @@ from backends.haproxy import commands
 from backends.haproxy.columns import names_of
 from backends.model import Admin, AdminState, Server, ServerRef, Snapshot
 from backends.text import counted
-from orchestrator.balancers.admin_state import is_same_endpoint, path
-from orchestrator.balancers.group import present
+from orchestrator.balancers.admin_state import format_path, is_same_endpoint
+from orchestrator.balancers.group import find_servers
 from orchestrator.engine.desired_state import DesiredState
 from orchestrator.engine.older_processes import OlderProcesses
-from orchestrator.engine.step_context import Command, DryRunContext, StepContext, both, refuse_misplaced
+from orchestrator.engine.step_context import (
+    Command,
+    DryRunContext,
+    StepContext,
+    gather_both,
+    refuse_misplaced,
+)
 from orchestrator.engine.steps import discovery
 from orchestrator.engine.steps.stop import cannot_stop
 from orchestrator.errors import StepFailed, StepTimeout
@@ -160,7 +166,7 @@ async def _measure_removal(context: StepContext, *, whole: bool) -> Removal:
 
 def _fallen(context: StepContext, snapshots: Mapping[str, Snapshot]) -> str:
     """Judge what may have changed since the plan; return why the node cannot be taken out yet, or empty."""
-    refuse_misplaced(context, present(context.refs, snapshots.values()).values())
+    refuse_misplaced(context, find_servers(context.refs, snapshots.values()).values())
     for snapshot in snapshots.values():
         context.pool.see(snapshot)
     expected = {ref for ref in context.desired_states.originals if context.desired_states.expects_out(ref)}
@@ -198,7 +204,7 @@ async def _busy(context: StepContext, *, stopped: bool = False) -> str | None:
 def _where(context: StepContext, ref: ServerRef) -> str:
     """Name the load balancer, and what distinguishes the server from the node's others there."""
     if ref not in context.refs:
-        return f"{ref.instance} ({path(ref)}, which follows it)"
+        return f"{ref.instance} ({format_path(ref)}, which follows it)"
     return f"{ref.instance} ({ref.backend})" if len(context.balancer_group.backends) > 1 else ref.instance
 
 
@@ -268,7 +274,7 @@ async def check_reachable(context: StepContext) -> None:
             ):
                 await context.node.host.connect()
                 # In parallel: each of them starts a program on the node, while the batch waits.
-                (state, is_open), obstacles = await both(context.query_service(), _obstacles(context))
+                (state, is_open), obstacles = await gather_both(context.query_service(), _obstacles(context))
         except TimeoutError:
             return f"{context.node.name} does not answer"
         if problems := [*filter(None, [cannot_stop(state, is_open) if context.stops else ""]), *obstacles]:

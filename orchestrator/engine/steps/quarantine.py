@@ -7,8 +7,8 @@ from backends.errors import RolldeckError
 from backends.haproxy import commands
 from backends.model import AdminState
 from orchestrator.balancers.admin_state import (
-    followers,
-    tracked_servers,
+    find_followers,
+    find_track_targets,
 )
 from orchestrator.engine.desired_state import DesiredState
 from orchestrator.engine.health_gate import ConsecutiveChecks
@@ -53,7 +53,7 @@ async def _quarantine_on(context: StepContext, instance: str) -> None:
         # Its followers may be in any backend.
         snapshots = context.pool.filled({instance: await balancer_group.read(instance, ())})
         # Others that are not proven yet, as after a reload, are better than one that is known to fail.
-        carried = followers(tracked_servers(snapshots.values()), refs)
+        carried = find_followers(find_track_targets(snapshots.values()), refs)
         capacity.check_capacity(
             snapshots,
             refs,

@@ -2,7 +2,7 @@
 
 from backends.errors import NotAsked, Refused, Unreachable
 from backends.node_state import Activity, ServiceState
-from orchestrator.engine.step_context import Command, DryRunContext, StepContext, both
+from orchestrator.engine.step_context import Command, DryRunContext, StepContext, gather_both
 from orchestrator.errors import StepFailed
 
 
@@ -45,7 +45,7 @@ async def _send(context: StepContext) -> None:
 async def _running(context: StepContext) -> str | None:
     """Describe why the service is not stopped yet, or None."""
     known = sorted(context.pids)
-    (state, is_open), alive = await both(context.query_service(), _alive(context, known))
+    (state, is_open), alive = await gather_both(context.query_service(), _alive(context, known))
     context.pids.difference_update(pid for pid in known if pid not in alive)
     if state.pid is not None and state.pid not in known:
         context.pids.add(state.pid)  # a process that is seen for the first time counts until the next query

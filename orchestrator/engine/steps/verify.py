@@ -7,7 +7,7 @@ from backends.errors import BackendError
 from backends.haproxy import commands
 from backends.model import Admin, AdminState, Server, ServerRef
 from backends.text import counted
-from orchestrator.balancers.admin_state import inherits_only, path, returning_followers
+from orchestrator.balancers.admin_state import find_returning_followers, format_path, inherits_only
 from orchestrator.balancers.request_errors import MIN_REQUESTS, RequestTally, Sample, Signals, TrafficCount
 from orchestrator.engine.desired_state import RESTORE, DesiredState
 from orchestrator.engine.health_gate import ConsecutiveChecks, Liveness
@@ -153,7 +153,7 @@ async def restore_originals(context: StepContext) -> None:
     back = context.servers_originally(AdminState.READY)
 
     async def probe() -> str | None:
-        return await not_in_rotation(context, back) or await _followers_missing(context, back)
+        return await describe_missing(context, back) or await _followers_missing(context, back)
 
     await context.wait_for(probe, timeout=context.policy.verify_timeout, what="in rotation with full health")
 
@@ -167,10 +167,10 @@ async def _followers_missing(context: StepContext, back: list[ServerRef]) -> str
         return None
     servers = await context.balancer_group.servers(back, context.followers)
     others = [server for ref, server in servers.items() if ref in context.followers]
-    returning = returning_followers(others, back)
+    returning = find_returning_followers(others, back)
     return next(
         (
-            f"{path(ref)}, which follows it: {server_text(servers[ref])}"
+            f"{format_path(ref)}, which follows it: {describe_server(servers[ref])}"
             for ref in sorted(returning)
             if not servers[ref].in_rotation
         ),
@@ -178,9 +178,9 @@ async def _followers_missing(context: StepContext, back: list[ServerRef]) -> str
     )
 
 
-async def not_in_rotation(context: StepContext, refs: list[ServerRef]) -> str | None:
+async def describe_missing(context: StepContext, refs: list[ServerRef]) -> str | None:
     """Describe the first of these servers that is not in rotation with full health."""
-    return next((server_text(server) for server in await _missing(context, refs)), None)
+    return next((describe_server(server) for server in await _missing(context, refs)), None)
 
 
 async def _missing(context: StepContext, refs: list[ServerRef]) -> list[Server]:
@@ -196,7 +196,7 @@ async def _missing(context: StepContext, refs: list[ServerRef]) -> list[Server]:
     ]
 
 
-def server_text(server: Server) -> str:
+def describe_server(server: Server) -> str:
     """Describe the status of a server, and on which load balancer."""
     ramp = f", slow start at {server.throttle} %" if server.throttle is not None else ""
     return f"{server.status} on {server.ref.instance}{ramp}"
@@ -245,7 +245,7 @@ async def bake(
         missing = await _missing(context, refs)
         if missing and context.balancer_group.reloads > reloads:
             # Every server starts unproven then.
-            return f"after a reload: {server_text(missing[0])}"
+            return f"after a reload: {describe_server(missing[0])}"
         lost_check = _lost_check(missing)
         if lost_check and not was_failing:  # then its own health decides, as it is now
             await checks.check(immediate=True)
@@ -289,9 +289,9 @@ def _lost_check(missing: Sequence[Server]) -> str:
     """
     for server in missing:
         if not server.receives_traffic or server.throttle is not None:
-            raise StepFailed(f"did not stay in rotation: {server_text(server)}")
+            raise StepFailed(f"did not stay in rotation: {describe_server(server)}")
     # Such as "UP 1/2": a check has failed, and HAProxy still sends it traffic.
-    return f"failed a health check of HAProxy: {server_text(missing[-1])}" if missing else ""
+    return f"failed a health check of HAProxy: {describe_server(missing[-1])}" if missing else ""
 
 
 def _too_many(found: Signals, allowed: int) -> str:
