@@ -99,13 +99,13 @@ def is_same_endpoint(server: Server, others: Iterable[Server]) -> bool:
 
 def describe_followers(tracked: TrackTargets, carried: Collection[ServerRef]) -> Iterator[str]:
     """Describe the followers that go out too: `other/o1 on lb1, lb2, which follows pair/r1`."""
-    places: dict[tuple[str, str], list[str]] = {}
+    instances_of: dict[tuple[str, str], list[str]] = {}
     for ref in sorted(carried):
-        places.setdefault((format_path(ref), format_path(tracked[ref])), []).append(ref.instance)
-    for (follower, followed), instances in list(places.items())[:MAX_NAMED_SERVERS]:
+        instances_of.setdefault((format_path(ref), format_path(tracked[ref])), []).append(ref.instance)
+    for (follower, followed), instances in list(instances_of.items())[:MAX_NAMED_SERVERS]:
         yield f"{follower} on {', '.join(instances)}, which follows {followed}"
-    if len(places) > MAX_NAMED_SERVERS:
-        yield f"{len(places) - MAX_NAMED_SERVERS} more servers that follow it"
+    if len(instances_of) > MAX_NAMED_SERVERS:
+        yield f"{len(instances_of) - MAX_NAMED_SERVERS} more servers that follow it"
 
 
 def format_path(ref: ServerRef) -> str:
@@ -160,8 +160,8 @@ def _reasons(server: Server) -> Iterator[MaintenanceReason]:
     elif admin & Admin.FORCED_MAINT:
         yield _forced(server, "maintenance")
     elif admin & Admin.CONFIG_MAINT:
-        words = "made ready at run time: `disabled` in the configuration takes it out at the next reload"
-        yield MaintenanceReason("configuration", words, active=False)
+        text = "made ready at run time: `disabled` in the configuration takes it out at the next reload"
+        yield MaintenanceReason("configuration", text, active=False)
     if admin & Admin.INHERITED_MAINT:
         yield _inherited(server, "maintenance")
     if admin & Admin.FORCED_DRAIN:
@@ -177,8 +177,8 @@ def _reasons(server: Server) -> Iterator[MaintenanceReason]:
 def _forced(server: Server, what: str) -> MaintenanceReason:
     if server.agent:
         reply = f" (last reply: {_agent_reply(server)})" if _agent_reply(server) else ""
-        words = f"{what} at run time, by an operator or the agent check{reply}; HAProxy keeps no record"
-        return MaintenanceReason("operator or agent", words)
+        text = f"{what} at run time, by an operator or the agent check{reply}; HAProxy keeps no record"
+        return MaintenanceReason("operator or agent", text)
     return MaintenanceReason(
         "operator",
         f"{what} by an operator at run time; `ready` ends it; without a state file so does a reload",

@@ -115,13 +115,13 @@ class BalancerGroup:
             The sessions on these servers by load balancer; one that cannot see them is left out.
         """
         wanted = {name: self._backends_of(name, refs) for name in sorted({ref.instance for ref in refs})}
-        seen = await _all(self.balancers[name].older_sessions(own) for name, own in wanted.items())
+        counts = await _all(self.balancers[name].older_sessions(own) for name, own in wanted.items())
         counted = {(ref.instance, ref.backend, ref.server) for ref in refs}
         return {
             name: sum(
                 count for (backend, server), count in found.items() if (name, backend, server) in counted
             )
-            for name, found in zip(wanted, seen, strict=True)
+            for name, found in zip(wanted, counts, strict=True)
             if found is not None
         }
 
@@ -257,11 +257,11 @@ def _ignore(_: Collection[Server]) -> None:
 
 
 def _servers(refs: Iterable[ServerRef], snapshots: Iterable[Snapshot]) -> dict[ServerRef, Server]:
-    seen = find_servers(refs, snapshots)
+    found = find_servers(refs, snapshots)
     for ref in refs:
-        if ref not in seen:
+        if ref not in found:
             raise UnreadableReply(ref.instance, f"no longer knows {ref.backend}/{ref.server}")
-    return {ref: seen[ref] for ref in refs}
+    return {ref: found[ref] for ref in refs}
 
 
 def find_servers(refs: Iterable[ServerRef], snapshots: Iterable[Snapshot]) -> dict[ServerRef, Server]:

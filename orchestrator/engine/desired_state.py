@@ -58,7 +58,7 @@ class DesiredStates:
                 self._change(ref)
             self.wanted[ref] = state
 
-    def see(self, servers: Iterable[Server]) -> None:
+    def note_read(self, servers: Iterable[Server]) -> None:
         """Take note of servers that were read after the last command to them."""
         for server in servers:
             if server.ref in self._under_way and self.satisfied_by(server):
@@ -85,7 +85,7 @@ class DesiredStates:
         if self._changed.get(ref, 0) > moment:
             return False
         if self.satisfied_by(server):
-            self.see((server,))
+            self.note_read((server,))
             return False
         under_way = self._under_way.get(ref)
         return under_way is None or OriginalState.of(server).admin not in (*under_way, self._state(ref))

@@ -65,7 +65,7 @@ class DriftWatcher:
 
     async def run(self) -> None:
         """Run until cancelled."""
-        self._balancer_group.on_read = self._desired_states.see
+        self._balancer_group.on_read = self._desired_states.note_read
         while True:
             for name in self._balancer_group.balancers:
                 try:
@@ -78,7 +78,7 @@ class DriftWatcher:
         moment = self._desired_states.moment
         snapshot = await self._balancer_group.read(name)
         self.traffic.add(snapshot)
-        self._pool.see(snapshot)
+        self._pool.add(snapshot)
         if self._balancer_group.is_reloaded(snapshot):
             await self._restore_states(name, snapshot)
         else:

@@ -234,15 +234,15 @@ def _finding(backend: str, left: Sequence[tuple[str, Server]], unmanaged: Collec
     nodes: dict[str, dict[str, None]] = {}
     for name, server in left:
         nodes.setdefault(name, {})[server.ref.server] = None
-    words = [
+    names = [
         name if list(servers) == [name] else f"{name} (as {', '.join(servers)})"
         for name, servers in nodes.items()
     ]
-    more = f" and {len(words) - MAX_LISTED_NODES} more" if len(words) > MAX_LISTED_NODES else ""
+    more = f" and {len(names) - MAX_LISTED_NODES} more" if len(names) > MAX_LISTED_NODES else ""
     where = ", ".join(dict.fromkeys(server.ref.instance for _, server in left))
-    one = len(words) == 1
+    one = len(names) == 1
     text = (
-        f"has {'the node' if one else 'the nodes'} {', '.join(words[:MAX_LISTED_NODES])}{more} too"
+        f"has {'the node' if one else 'the nodes'} {', '.join(names[:MAX_LISTED_NODES])}{more} too"
         f" (on {where}),"
         f" {'which is' if one else 'which are'} not drained there: requests that come that way fail while"
         f" {'it is' if one else 'they are'} worked on"
@@ -287,8 +287,8 @@ def sort_for_return(
 
 def _depth(ref: ServerRef, tracked: TrackTargets) -> int:
     """Return how many servers a server inherits from, one after the other."""
-    seen: list[ServerRef] = []
-    while ref in tracked and ref not in seen:
-        seen.append(ref)
+    followed: list[ServerRef] = []
+    while ref in tracked and ref not in followed:
+        followed.append(ref)
         ref = tracked[ref]
-    return len(seen)
+    return len(followed)

@@ -153,7 +153,7 @@ class ServerPool:
             self._under_way = tuple(name for name in self._under_way if name != node)
             self._last = (node,)
 
-    def see(self, snapshot: Snapshot) -> None:
+    def add(self, snapshot: Snapshot) -> None:
         """Take note of the next snapshot of one load balancer."""
         instance = snapshot.info.instance
         history = self._histories.setdefault(instance, _History())
@@ -196,7 +196,7 @@ class ServerPool:
         A server that was down before the rollout began is not among them; the floor takes it into account.
 
         Args:
-            snapshots: the snapshots of now, which were shown to `see`.
+            snapshots: the snapshots of now, which were passed to `add`.
             but: servers that are worked on, or were left out: it is known why these are down.
         """
         but = frozenset(but)

@@ -44,27 +44,27 @@ async def observe_nodes(nodes: Sequence[Node]) -> list[Observation]:
     return list(await asyncio.gather(*(_observe_node(node) for node in nodes)))
 
 
-def judge_stop(node: PlannedNode, seen: Observation) -> Iterator[Finding]:
+def judge_stop(node: PlannedNode, observation: Observation) -> Iterator[Finding]:
     """Yield what forbids to stop the service of a node, where that is planned, and its caveats."""
     if "stop" in node.steps:
-        for problem in (*filter(None, [seen.cannot_stop]), *seen.obstacles):
+        for problem in (*filter(None, [observation.cannot_stop]), *observation.obstacles):
             yield Finding(Severity.ERROR, node.name, problem)
-        for caveat in seen.caveats:
+        for caveat in observation.caveats:
             yield Finding(Severity.INFO, node.name, caveat)
 
 
 def judge_own_health(serving: Sequence[Observation], *, is_repair: bool) -> Iterator[Finding]:
     """Find a health check that fails on every node in rotation: HAProxy says otherwise, so it is wrong."""
-    if serving and not any(seen.healthy for seen in serving):
+    if serving and not any(observation.healthy for observation in serving):
         text = (
             "own health fails on every node that is in rotation; the first node would certainly fail verify"
         )
         severity = Severity.WARNING if is_repair else Severity.ERROR
-        yield Finding(severity, ", ".join(seen.node.name for seen in serving), text)
+        yield Finding(severity, ", ".join(observation.node.name for observation in serving), text)
 
 
 class _Measure(Protocol):
-    async def __call__(self, what: str, look: Callable[[], Awaitable[T]]) -> T | None: ...
+    async def __call__(self, what: str, query: Callable[[], Awaitable[T]]) -> T | None: ...
 
 
 async def _registered(node: Node, measure: _Measure) -> Registered | None:
@@ -75,15 +75,15 @@ async def _registered(node: Node, measure: _Measure) -> Registered | None:
     return await measure(f"{registration.name} cannot be queried", registration.query)
 
 
-def _judge(node: Node, registration: Registration, seen: Registered) -> Iterator[Finding]:
+def _judge(node: Node, registration: Registration, registered: Registered) -> Iterator[Finding]:
     registry = registration.name
-    if not seen.exists:
+    if not registered.exists:
         yield Finding(Severity.WARNING, node.name, f"is not registered in {registry} now")
-    elif seen.set_by_rollout:
+    elif registered.set_by_rollout:
         text = f"is in maintenance in {registry} since an earlier rollout; its upgrade ends that"
         yield Finding(Severity.WARNING, node.name, text)
-    elif seen.maintenance:
-        text = f"is in maintenance in {registry} now, and is left there: {seen.maintenance}"
+    elif registered.maintenance:
+        text = f"is in maintenance in {registry} now, and is left there: {registered.maintenance}"
         yield Finding(Severity.INFO, node.name, text)
 
 
@@ -98,9 +98,9 @@ async def _caveats(node: Node) -> tuple[str, ...]:
 async def _observe_node(node: Node) -> Observation:
     findings: list[Finding] = []
 
-    async def measure(what: str, look: Callable[[], Awaitable[T]]) -> T | None:
+    async def measure(what: str, query: Callable[[], Awaitable[T]]) -> T | None:
         try:
-            return await look()
+            return await query()
         except BackendError as error:
             findings.append(Finding(Severity.ERROR, node.name, f"{what}: {error.beside(node.name)}"))
             return None
@@ -238,11 +238,11 @@ def judge_availability(
     for name, availability in found.items():
         match availability.presence:
             case Presence.NOT_THERE:
-                text = f"{wanted[name]} is not available: {_words(availability, wanted[name])}"
+                text = f"{wanted[name]} is not available: {_describe(availability, wanted[name])}"
                 yield Finding(Severity.ERROR, name, text)
             case Presence.NOT_KNOWN:
-                words = _words(availability, wanted[name])
-                text = f"not checked whether {wanted[name]} is available: {words}"
+                detail = _describe(availability, wanted[name])
+                text = f"not checked whether {wanted[name]} is available: {detail}"
                 yield Finding(Severity.INFO, name, text)
 
 
@@ -251,7 +251,7 @@ def _is_installed(row: PlannedNode, version: str) -> bool:
     return "install" in row.steps and row.installed != version and row.running_command is None
 
 
-def _words(availability: Availability, version: str) -> str:
+def _describe(availability: Availability, version: str) -> str:
     """Describe what was found, with a suggestion: somebody may have mistyped the version."""
     meant = suggest(version, availability.others).strip()
     return "; ".join(part for part in (_without_suggestion(availability), meant) if part)

@@ -88,13 +88,15 @@ async def preflight(
     planned: list[PlannedNode] = []
     serving: list[Observation] = []
     measured: list[Node] = []
-    for seen in await observe_nodes(nodes):
-        own = [servers[ref] for ref in mapped[seen.node.name]]
-        findings += seen.findings
-        name = seen.node.name
+    for observation in await observe_nodes(nodes):
+        own = [servers[ref] for ref in mapped[observation.node.name]]
+        findings += observation.findings
+        name = observation.node.name
         ready, before = name in force_ready, (unfinished or {}).get(name)
         own_version = (target_versions or {}).get(name, version)
-        node = _plan_node(application, seen, own, own_version, version, force_ready=ready, unfinished=before)
+        node = _plan_node(
+            application, observation, own, own_version, version, force_ready=ready, unfinished=before
+        )
         if node.unproven and not all(found.allowed for found in floors.without(node.refs)):
             why = (
                 f"has {own_version} and gets traffic, but was never verified:"
@@ -104,7 +106,12 @@ async def preflight(
         if version is not None:
             commands = list_commands(
                 DryRunContext(
-                    seen.node, node, own, own_version or version, application.policy, seen.registered
+                    observation.node,
+                    node,
+                    own,
+                    own_version or version,
+                    application.policy,
+                    observation.registered,
                 )
             )
             node = replace(node, commands=commands)
@@ -113,13 +120,13 @@ async def preflight(
             findings += judge_followers(name, _leaving(node), shared)
         planned.append(node)
         findings += _judge_node(node, own, before, ready)
-        is_measured = all(finding.severity is not Severity.ERROR for finding in seen.findings)
+        is_measured = all(finding.severity is not Severity.ERROR for finding in observation.findings)
         serves = any(server.in_rotation for server in own) and not node.unproven
         if is_measured:
-            measured.append(seen.node)
+            measured.append(observation.node)
         if is_measured and "verify" in node.steps and serves:
-            serving.append(seen)
-        findings += judge_stop(node, seen)
+            serving.append(observation)
+        findings += judge_stop(node, observation)
 
     if version is not None:
         available = await check_availability(measured, planned, version)
@@ -231,8 +238,8 @@ async def _read_snapshots(application: Application) -> tuple[dict[str, Snapshot]
             return Finding(Severity.ERROR, balancer.name, f"cannot be read: {error.problem}")
 
     balancers = application.balancer_group.balancers
-    seen = await asyncio.gather(*(read(balancer) for balancer in balancers.values()))
-    results = dict(zip(balancers, seen, strict=True))
+    found = await asyncio.gather(*(read(balancer) for balancer in balancers.values()))
+    results = dict(zip(balancers, found, strict=True))
     return (
         {name: result for name, result in results.items() if isinstance(result, Snapshot)},
         [result for result in results.values() if isinstance(result, Finding)],

@@ -190,9 +190,9 @@ DOWN: dict[str, Any] = {
 def test_only_what_went_down_by_itself_has_fallen_out(changes: dict[str, Any], fallen: bool) -> None:
     pool = ServerPool(backends=["shop"])
     before: dict[str, Any] = {"backup": True} if "backup" in changes else {}
-    pool.see(seen(server("web1"), server("web2", **before), server("web3", backend="other")))
+    pool.add(seen(server("web1"), server("web2", **before), server("web3", backend="other")))
     after = seen(server("web1"), server("web2", **changes), server("web3", backend="other", **DOWN))
-    pool.see(after)
+    pool.add(after)
     words = pool.fallen({"lb1": after}, ())
     assert words.startswith("shop/web2 fell out of rotation since the rollout began: DOWN") == fallen
     assert bool(words) == fallen
@@ -260,9 +260,9 @@ def slots(up: int, empty: int) -> Snapshot:
 
 def test_a_slot_that_was_filled_when_the_rollout_began_never_stops_counting() -> None:
     pool = ServerPool(backends=["shop"])
-    pool.see(slots(3, 7))
+    pool.add(slots(3, 7))
     for gone in (slots(2, 8), slots(1, 9)):
-        pool.see(gone)
+        pool.add(gone)
         assert len(pool.filled({"lb1": gone})["lb1"].servers) == 3
 
 

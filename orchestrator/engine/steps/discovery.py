@@ -32,12 +32,14 @@ async def enter_maintenance(context: StepContext) -> None:
     """
     if (registration := _synced(context.node)) is None:
         return
-    seen = await context.retry_until_reachable(registration.query, f"{registration.name} to answer")
-    context.discovery_maintenance_set |= seen.set_by_rollout
-    if not seen.exists or (seen.maintenance and not (context.is_manual and seen.set_by_rollout)):
+    registered = await context.retry_until_reachable(registration.query, f"{registration.name} to answer")
+    context.discovery_maintenance_set |= registered.set_by_rollout
+    if not registered.exists or (
+        registered.maintenance and not (context.is_manual and registered.set_by_rollout)
+    ):
         return
     what = f"maintenance in {registration.name}"
-    if seen.maintenance:  # its reason cannot be changed, only be set again
+    if registered.maintenance:  # its reason cannot be changed, only be set again
         await _end(context, registration)
     context.discovery_maintenance_set |= not context.is_manual
     await context.start_action(
@@ -47,8 +49,8 @@ async def enter_maintenance(context: StepContext) -> None:
     )
 
     async def missing() -> str | None:
-        seen = await registration.query()
-        return None if seen.maintenance or not seen.exists else "not in maintenance yet"
+        registered = await registration.query()
+        return None if registered.maintenance or not registered.exists else "not in maintenance yet"
 
     await context.wait_for(missing, timeout=context.policy.balancer_unreachable_timeout, what=what)
 
@@ -64,16 +66,16 @@ async def exit_maintenance(context: StepContext) -> None:
     if (registration := _synced(context.node)) is None:
         return
     try:
-        seen = await context.retry_until_reachable(registration.query, f"{registration.name} to answer")
+        registered = await context.retry_until_reachable(registration.query, f"{registration.name} to answer")
         # It may have deregistered when it stopped. Maintenance may come back with it: wait for it.
-        if _ours(context, seen) or (context.discovery_maintenance_set and not seen.exists):
+        if _ours(context, registered) or (context.discovery_maintenance_set and not registered.exists):
             await _end(context, registration)
-            seen = await registration.query()
+            registered = await registration.query()
     except (BackendError, StepFailed) as error:
         text = f"it is back in HAProxy, but it is unknown whether it is back in {registration.name}: {error}"
         raise ServiceDiscoveryMaintenance(text) from error
-    if seen.maintenance:
-        context.note(f"is in maintenance in {registration.name}, and is left there: {seen.maintenance}")
+    if registered.maintenance:
+        context.note(f"is in maintenance in {registration.name}, and is left there: {registered.maintenance}")
 
 
 async def failing_checks(context: StepContext) -> str | None:
@@ -81,10 +83,12 @@ async def failing_checks(context: StepContext) -> str | None:
     registration = context.node.registration
     if registration is None or not registration.gate_on_checks:
         return None
-    seen = await registration.query()
-    if not seen.exists:
+    registered = await registration.query()
+    if not registered.exists:
         return f"it is not registered in {registration.name}"
-    return f"{registration.name}: {', '.join(seen.failing_checks)}" if seen.failing_checks else None
+    return (
+        f"{registration.name}: {', '.join(registered.failing_checks)}" if registered.failing_checks else None
+    )
 
 
 def enter_commands(context: DryRunContext) -> list[Command]:
@@ -115,9 +119,9 @@ def _synced(node: Node) -> Registration | None:
     return registration if registration is not None and registration.sync_maintenance else None
 
 
-def _ours(context: StepContext, seen: Registered) -> bool:
+def _ours(context: StepContext, registered: Registered) -> bool:
     """Return whether its maintenance is one that this work may end."""
-    return seen.set_by_rollout or (context.is_manual and seen.set_manually)
+    return registered.set_by_rollout or (context.is_manual and registered.set_manually)
 
 
 async def _end(context: StepContext, registration: Registration) -> None:
@@ -127,10 +131,10 @@ async def _end(context: StepContext, registration: Registration) -> None:
 
     async def remaining() -> str | None:
         nonlocal sent
-        seen = await registration.query()
-        if not seen.exists:
+        registered = await registration.query()
+        if not registered.exists:
             return f"it is not registered in {registration.name}"
-        if not _ours(context, seen):
+        if not _ours(context, registered):
             return None
         if not sent:
             sent = True

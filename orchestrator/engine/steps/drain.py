@@ -168,7 +168,7 @@ def _fallen(context: StepContext, snapshots: Mapping[str, Snapshot]) -> str:
     """Judge what may have changed since the plan; return why the node cannot be taken out yet, or empty."""
     refuse_misplaced(context, find_servers(context.refs, snapshots.values()).values())
     for snapshot in snapshots.values():
-        context.pool.see(snapshot)
+        context.pool.add(snapshot)
     expected = {ref for ref in context.desired_states.originals if context.desired_states.expects_out(ref)}
     return context.pool.fallen(snapshots, expected.union(context.refs))
 

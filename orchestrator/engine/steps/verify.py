@@ -301,6 +301,6 @@ def _too_many(found: Signals, allowed: int) -> str:
         "cut off in the middle": found.cut,
         "refused": found.refused,
     }
-    parts = ", ".join(f"{number} {words}" for words, number in kinds.items() if number)
+    parts = ", ".join(f"{number} {kind}" for kind, number in kinds.items() if number)
     errors, requests = counted(found.known, "error"), counted(found.started, "request")
     return f"clients saw {errors} ({parts}) in {requests} since it is back in rotation, allowed {allowed}"
