@@ -26,7 +26,7 @@ from console.terminal.history import (
     traffic_text,
     work_and_wait_text,
 )
-from console.terminal.history_entries import COLOURS, EntrySummary, findings_of
+from console.terminal.history_entries import STANDING_KINDS, EntrySummary, findings_of
 from console.terminal.output import clean, shorten
 from console.terminal.rollout_text import reason_text
 from console.terminal.timeline import GLYPHS, entries_by_node, reply_lines, sent_commands
@@ -187,7 +187,7 @@ def render_report(summary: EntrySummary, records: Sequence[Record]) -> str:
             summary=summary,
             entry=entry,
             title=f"{entry.application}: {summary.what}",
-            standing_class=COLOURS.get(summary.standing, ""),
+            standing_class=STANDING_KINDS.get(summary.standing, ""),
             reason=reason_text(entry.result, entry.reason),
             facts=_facts(summary, timeline),
             ended=ended,

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from backends.text import counted, format_duration, format_local_time
-from console.terminal.history_entries import COLOURS, EntrySummary, batches_of
+from console.terminal.history_entries import STANDING_KINDS, EntrySummary, batches_of
 from console.terminal.output import clean, paint, shorten, table, width
 from console.terminal.rollout_text import ending_lines, reason_text
 from console.terminal.timeline import GLYPHS, ROLLOUT, TimelineEntry, entries_by_node
@@ -26,7 +26,7 @@ RECENT_S = 300 * 86_400.0  # for so long, a date needs no year
 MAX_CELL_COLUMNS = 60  # of one cell, on however wide a terminal
 
 
-_KIND_COLOURS = {
+_GLYPH_KINDS = {
     "ok": "ok",
     "bad": "bad",
     "open": "working",
@@ -55,7 +55,7 @@ def entry_table(entries: Sequence[EntrySummary], columns: int) -> Iterator[str]:
     head, *lines = table(HEADER, rows, right=("ID", "NODES", "TOOK"))
     yield head
     for line, summary in zip(lines, entries, strict=True):
-        kind = COLOURS.get(summary.standing, "info")
+        kind = STANDING_KINDS.get(summary.standing, "info")
         yield line if kind == "ok" else paint(line, kind)
 
 
@@ -126,7 +126,7 @@ def entry_lines(summary: EntrySummary, timeline: Timeline, columns: int) -> Iter
 def _facts(summary: EntrySummary, timeline: Timeline) -> Iterator[str]:
     entry = summary.entry
     until = f" to {format_local_time(entry.ended, '%H:%M:%S')}" if entry.ended is not None else ", no end"
-    result = paint(clean(summary.standing), COLOURS.get(summary.standing, "info"))
+    result = paint(clean(summary.standing), STANDING_KINDS.get(summary.standing, "info"))
     yield f"  result    {result}{reason_text(entry.result, entry.reason)}"
     if back := summary.rolled_back_text:
         yield f"            rolled back by {clean(back)}"
@@ -201,7 +201,7 @@ def step_rows(timeline: Timeline) -> Iterator[tuple[str, ...]]:
 
 
 def _timeline_lines(moment: TimelineEntry, columns: int) -> Iterator[str]:
-    kind = _KIND_COLOURS.get(moment.kind)
+    kind = _GLYPH_KINDS.get(moment.kind)
     glyph = paint(GLYPHS[moment.kind], kind) if kind else GLYPHS[moment.kind]
     step = f"{clean(moment.step):<8}{moment.took:>6}  " if moment.step else ""
     first, *others = _wrap(f"{step}{clean(moment.text)}", columns - 13, len(step)) or [step]

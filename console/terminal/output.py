@@ -17,9 +17,9 @@ from console.terminal.background_writer import Job, current_writer
 from orchestrator.events.text import encode
 
 GLYPHS = {"ok": "✓", "bad": "✗", "working": "◐", "warn": "!", "info": "·"}
-COLOURS = {"ok": "green", "bad": "red", "working": "yellow", "warn": "yellow", "out": "blue", "info": None}
+COLORS = {"ok": "green", "bad": "red", "working": "yellow", "warn": "yellow", "out": "blue", "info": None}
 
-# What this program itself writes: colours, a new live line.
+# What this program itself writes: colors, a new live line.
 _OWN_CODES = re.compile(r"(\x1b\[[0-9;]*m|\r\x1b\[2K|\n)")
 
 
@@ -58,9 +58,9 @@ def pad(text: str, columns: int, *, right: bool = False) -> str:
 
 
 def paint(text: str, kind: str) -> str:
-    """Colour a text by its meaning; the writer removes colours without a terminal or with NO_COLOR."""
-    colour = COLOURS.get(kind)
-    return click.style(text, fg=colour) if colour else text
+    """Color a text by its meaning; the writer removes colors without a terminal or with NO_COLOR."""
+    color = COLORS.get(kind)
+    return click.style(text, fg=color) if color else text
 
 
 def result(text: str = "") -> None:
@@ -100,14 +100,14 @@ def lose_results(error: OSError) -> None:
 
 
 def _write(text: str, stream: TextIO | None, *, live: bool = False, results: bool = False) -> None:
-    colour, end = (True, "") if live else (_has_colour(stream), "\n")
+    color, end = (True, "") if live else (_has_color(stream), "\n")
     text = _sanitize(text)
 
     def write() -> None:
         try:
             if stream is None:  # closed at the start; click would write to standard output instead
                 raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-            click.echo(text + end, file=stream, nl=False, color=colour)
+            click.echo(text + end, file=stream, nl=False, color=color)
         except OSError as error:
             _give_up(stream, error, results)
 
@@ -133,11 +133,11 @@ def _give_up(stream: TextIO | None, error: OSError, results: bool) -> None:
             text = f"standard output: {error.strerror}; what was to be written there is lost"
             if sys.stderr is not None:
                 line = f"{paint('rolldeck:', 'bad')} {text}"
-                click.echo(line, file=sys.stderr, color=_has_colour(sys.stderr))
+                click.echo(line, file=sys.stderr, color=_has_color(sys.stderr))
 
 
 def _sanitize(text: str) -> str:
-    """Make harmless what should have been cleaned before, except for our own colours."""
+    """Make harmless what should have been cleaned before, except for our own colors."""
     if is_visible(text):
         return text
     return "".join(part if _OWN_CODES.fullmatch(part) else clean(part) for part in _OWN_CODES.split(text))
@@ -148,7 +148,7 @@ def on_terminal(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty()
 
 
-def _has_colour(stream: TextIO | None) -> bool:
+def _has_color(stream: TextIO | None) -> bool:
     return on_terminal(stream) and not os.environ.get("NO_COLOR")
 
 
