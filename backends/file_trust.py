@@ -126,15 +126,17 @@ def is_teams(folder: os.stat_result) -> bool:
 
 def describe_owner(info: os.stat_result) -> str:
     """Describe the owner and the mode of a file, for an error."""
-    return f"of {_user(info.st_uid)}, mode {stat.S_IMODE(info.st_mode):04o}"
+    return f"of {_describe_user(info.st_uid)}, mode {stat.S_IMODE(info.st_mode):04o}"
 
 
 def find_owner_problem(info: os.stat_result, users: frozenset[int]) -> str:
     """Return what is wrong with a file's owner; empty when nothing is."""
     if info.st_uid in users:
         return ""
-    names = " or ".join(_user(user) for user in sorted(users))
-    return f"belongs to {_user(info.st_uid)} (mode {stat.S_IMODE(info.st_mode):04o}), expected {names}"
+    names = " or ".join(_describe_user(user) for user in sorted(users))
+    return (
+        f"belongs to {_describe_user(info.st_uid)} (mode {stat.S_IMODE(info.st_mode):04o}), expected {names}"
+    )
 
 
 def _walk(
@@ -211,7 +213,9 @@ def _check(info: os.stat_result, where: str, writers: Writers, file: int) -> Non
         raise Untrusted(where, f"can be written by everybody ({describe_owner(info)})")
     known = writers.groups is None or info.st_gid in writers.groups
     if info.st_mode & stat.S_IWGRP and not known and not _is_owners_alone(info, file):
-        raise Untrusted(where, f"can be written by group {_group(info.st_gid)} ({describe_owner(info)})")
+        raise Untrusted(
+            where, f"can be written by group {_describe_group(info.st_gid)} ({describe_owner(info)})"
+        )
 
 
 def _check_owner(info: os.stat_result, where: str, users: frozenset[int]) -> None:
@@ -239,14 +243,14 @@ def _is_private(user: int, group: int) -> bool:
     return owner.pw_gid == group and of.gr_name == owner.pw_name and set(of.gr_mem) <= {owner.pw_name}
 
 
-def _user(user: int) -> str:
+def _describe_user(user: int) -> str:
     try:
         return f"{pwd.getpwuid(user).pw_name} (uid {user})"
     except KeyError:
         return f"uid {user}"
 
 
-def _group(group: int) -> str:
+def _describe_group(group: int) -> str:
     try:
         return f"{grp.getgrgid(group).gr_name} (gid {group})"
     except KeyError:

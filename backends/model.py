@@ -90,7 +90,7 @@ class RequestCounters(NamedTuple):
 NOTHING_COUNTED = RequestCounters()
 
 
-def _admin_state(admin: Admin) -> AdminState:
+def _find_admin_state(admin: Admin) -> AdminState:
     if admin & (Admin.FORCED_MAINT | Admin.INHERITED_MAINT | Admin.RESOLUTION_MAINT):
         return AdminState.MAINT
     if admin & (Admin.FORCED_DRAIN | Admin.INHERITED_DRAIN):
@@ -140,12 +140,12 @@ class Server:
     @property
     def admin_state(self) -> AdminState:
         """The administrative state; `maint` outranks `drain` as in HAProxy."""
-        return _admin_state(self.admin)
+        return _find_admin_state(self.admin)
 
     @property
     def own_admin_state(self) -> AdminState:
         """The administrative state without what the server inherits from a server that it tracks."""
-        return _admin_state(self.admin & ~(Admin.INHERITED_MAINT | Admin.INHERITED_DRAIN))
+        return _find_admin_state(self.admin & ~(Admin.INHERITED_MAINT | Admin.INHERITED_DRAIN))
 
     @property
     def full_health(self) -> int:

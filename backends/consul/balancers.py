@@ -94,7 +94,7 @@ async def find_sockets(consul: Consul, source: ConsulBalancers, app: str) -> dic
         if pair is None:
             raise ConfigError("", "load_balancers.key", f"there is no key {where!r} in Consul")
         what = f"key {where} in Consul"
-        hosts = _hosts(_decode(pair.value, what), app, what)
+        hosts = _parse_hosts(_decode(pair.value, what), app, what)
     if not hosts:
         raise ConfigError("", "load_balancers", f"{what} names no load balancer")
     for name in hosts:
@@ -154,7 +154,7 @@ def _decode(value: bytes, what: str) -> Any:
         raise ConfigError("", what, f"is not JSON: {error}") from None
 
 
-def _hosts(value: Any, app: str, what: str) -> Mapping[str, str]:
+def _parse_hosts(value: Any, app: str, what: str) -> Mapping[str, str]:
     if isinstance(value, dict) and app in value:
         value = value[app]
     if isinstance(value, str):

@@ -96,7 +96,7 @@ def instance(entry: Entry) -> Instance:
         service.address or node.address,
         service.port,
         {**(node.meta or {}), **(service.meta or {})},
-        _status(entry.checks),
+        _worst_status(entry.checks),
     )
 
 
@@ -105,7 +105,7 @@ def is_maintenance(check: Check) -> bool:
     return check.identity == NODE_MAINTENANCE or check.identity.startswith(SERVICE_MAINTENANCE)
 
 
-def _status(checks: Sequence[Check]) -> str:
+def _worst_status(checks: Sequence[Check]) -> str:
     worst = "passing"
     for check in checks:
         if is_maintenance(check):
@@ -192,7 +192,7 @@ class ConsulRegistration:
         """See `backends.protocols.Registration`. A node that was stopped may not be registered at all."""
         service = self._service
         _, found = await self._consul.services(
-            service.service, service.tags, service.datacenter, where=_where(service.name, self._node)
+            service.service, service.tags, service.datacenter, where=_build_filter(service.name, self._node)
         )
         # Consul before 1.5 has no filter and returns all instances.
         own = [entry for entry in found if instance(entry).name_by(service.name) == self._node]
@@ -205,7 +205,7 @@ class ConsulRegistration:
 
     def _build_registered(self, entry: Entry) -> Registered:
         accepted = _ACCEPTED[self._service.require_consul_checks]
-        reasons = [_reason(check) for check in entry.checks if is_maintenance(check)]
+        reasons = [_reason_of(check) for check in entry.checks if is_maintenance(check)]
         failing = [
             f"{(check.name or check.identity)[:MAX_TEXT_CHARS]} is {check.status}"
             for check in entry.checks
@@ -250,7 +250,7 @@ class ConsulRegistration:
         return Command((*self._words, f"-service={self._identity}", *options))
 
 
-def _where(by: str, name: str) -> str:
+def _build_filter(by: str, name: str) -> str:
     """Return a filter in Consul's language; a name has no quotes in it, see `check_value`."""
     if by == "node":
         return f'Node.Node == "{name}"'
@@ -260,5 +260,5 @@ def _where(by: str, name: str) -> str:
     return f'Service.Meta["{key}"] == "{name}" or Node.Meta["{key}"] == "{name}"'
 
 
-def _reason(check: Check) -> str:
+def _reason_of(check: Check) -> str:
     return check.notes[:MAX_TEXT_CHARS] or "no reason given"

@@ -27,17 +27,17 @@ def is_safe(ref: ServerRef) -> bool:
 
 def drain(ref: ServerRef) -> str:
     """Stop new balanced traffic; clients with a persistence cookie still come. Checks go on."""
-    return f"set server {_path(ref)} state drain"
+    return f"set server {_server_path(ref)} state drain"
 
 
 def maint(ref: ServerRef) -> str:
     """Stop all traffic and health checks; requests in flight are not cut."""
-    return f"set server {_path(ref)} state maint"
+    return f"set server {_server_path(ref)} state maint"
 
 
 def ready(ref: ServerRef) -> str:
     """Return the server to what its checks say. Out of maintenance that is "UP" at once: see `prove`."""
-    return f"set server {_path(ref)} state ready"
+    return f"set server {_server_path(ref)} state ready"
 
 
 def prove(ref: ServerRef) -> str:
@@ -45,7 +45,7 @@ def prove(ref: ServerRef) -> str:
 
     It is not for a server without checks, which would stay down, and a tracking server refuses it.
     """
-    return SEPARATOR.join((drain(ref), f"set server {_path(ref)} health down"))
+    return SEPARATOR.join((drain(ref), f"set server {_server_path(ref)} health down"))
 
 
 def weight(ref: ServerRef, value: str) -> str:
@@ -58,22 +58,22 @@ def weight(ref: ServerRef, value: str) -> str:
     match = _WEIGHT.fullmatch(value)
     if match is None or int(match[1]) > (100 if match[2] else 256):
         raise UnsafeCommand(f"weight {value!r} is neither 0 to 256 nor 0% to 100%")
-    return f"set server {_path(ref)} weight {value}"
+    return f"set server {_server_path(ref)} weight {value}"
 
 
 def agent_off(ref: ServerRef) -> str:
     """Stop the agent check, which could put the server back in rotation during maintenance."""
-    return f"disable agent {_path(ref)}"
+    return f"disable agent {_server_path(ref)}"
 
 
 def agent_on(ref: ServerRef) -> str:
     """Start the agent check again; has no effect on a server without one."""
-    return f"enable agent {_path(ref)}"
+    return f"enable agent {_server_path(ref)}"
 
 
 def shutdown_sessions(ref: ServerRef) -> str:
     """Cut every session in flight: an explicit choice of the operator, never a default."""
-    return f"shutdown sessions server {_path(ref)}"
+    return f"shutdown sessions server {_server_path(ref)}"
 
 
 def snapshot(backends: Sequence[str] = ()) -> tuple[str, ...]:
@@ -83,7 +83,7 @@ def snapshot(backends: Sequence[str] = ()) -> tuple[str, ...]:
         backends: their names; all backends when empty.
     """
     named = 0 < len(backends) <= _MAX_BACKENDS_PER_LINE
-    groups = [(name, name) for name in map(_safe, backends)] if named else [("", "-1")]
+    groups = [(name, name) for name in map(_check_name, backends)] if named else [("", "-1")]
     reads = ["show info", "show cli level"]
     for state, stat in groups:
         reads.append(f"show servers state {state}".rstrip())
@@ -93,7 +93,7 @@ def snapshot(backends: Sequence[str] = ()) -> tuple[str, ...]:
 
 def sessions(ref: ServerRef) -> str:
     """Read the sessions on one server; needs level operator. Before 3.2 HAProxy shows all sessions."""
-    return f"show sess server {_path(ref)}"
+    return f"show sess server {_server_path(ref)}"
 
 
 def all_sessions() -> str:
@@ -121,11 +121,11 @@ def config_files() -> str:
     return "show env HAPROXY_CFGFILES"
 
 
-def _path(ref: ServerRef) -> str:
-    return f"{_safe(ref.backend)}/{_safe(ref.server)}"
+def _server_path(ref: ServerRef) -> str:
+    return f"{_check_name(ref.backend)}/{_check_name(ref.server)}"
 
 
-def _safe(name: str) -> str:
+def _check_name(name: str) -> str:
     if not _SAFE.fullmatch(name):
         raise UnsafeCommand(
             f"the name {name!r} will not be sent to HAProxy: only A-Z a-z 0-9 _ . : - are safe"

@@ -140,8 +140,8 @@ def fast_join(
     """
     for text in (*stats, *states):
         check_size(instance, text)
-    stat = join_tables([_stat_rows(text) for text in stats])
-    state = join_tables([_state_rows(text) for text in states])
+    stat = join_tables([_read_stat_rows(text) for text in stats])
+    state = join_tables([_read_state_rows(text) for text in states])
     if stat is None or state is None:
         return None
     stat, others = _take_out_others(stat)
@@ -156,7 +156,7 @@ def fast_join(
     return backends, Servers(instance, tables, columns, empty)
 
 
-def _stat_rows(text: str) -> Rows | None:
+def _read_stat_rows(text: str) -> Rows | None:
     head, _, body = text.partition("\n")
     header = head.removeprefix("# ").split(",")
     if '"' in body or not head.startswith("# pxname,") or not set(header) >= set(STAT_NEEDED):
@@ -164,7 +164,7 @@ def _stat_rows(text: str) -> Rows | None:
     return read(header, body, _STAT)
 
 
-def _state_rows(text: str) -> Rows | None:
+def _read_state_rows(text: str) -> Rows | None:
     version, _, rest = text.partition("\n")
     head, _, body = rest.partition("\n")
     header = head.removeprefix("# ").split()

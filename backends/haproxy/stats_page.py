@@ -162,7 +162,7 @@ def _derived_state(row: Row) -> dict[str, str]:
         "srvrecord": "-",
         "srv_port": "0",
         "srv_op_state": str(int(operational)),
-        "srv_admin_state": str(int(_admin(status))),
+        "srv_admin_state": str(int(_admin_state_of(status))),
         "srv_uweight": weight,
         "srv_iweight": weight,
         "srv_check_state": "6" if checked else "0",
@@ -170,7 +170,7 @@ def _derived_state(row: Row) -> dict[str, str]:
     }
 
 
-def _admin(status: str) -> Admin:
+def _admin_state_of(status: str) -> Admin:
     if status.startswith("MAINT (via"):
         return Admin.INHERITED_MAINT
     if status.startswith("MAINT (resolution"):

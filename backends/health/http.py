@@ -101,7 +101,7 @@ class HttpHealth(HealthKind, kw_only=True, frozen=True, tag="http"):
 
     def expected(self) -> Iterator[tuple[str, Scalar]]:
         """Yield dotted paths with their values; tables in TOML are paths as well."""
-        yield from _flat(self.json, "")
+        yield from _flatten(self.json, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ class HttpCheck:
             problem = judge(self.settings, page)
             if problem:
                 return unhealthy(problem)
-            return healthy(_status(page.status), await self._read_version(page))
+            return healthy(_describe_status(page.status), await self._read_version(page))
         except BackendError as error:
             return unhealthy(error.problem)
 
@@ -140,7 +140,7 @@ class HttpCheck:
         if self.settings.version_url:
             page = await self._read_page(self.settings.version_url)
             if page.status != http.HTTPStatus.OK:
-                raise UnreadableReply("", f"version: {_status(page.status)}, expected 200")
+                raise UnreadableReply("", f"version: {_describe_status(page.status)}, expected 200")
         return version_of(self.settings, page)
 
     async def _read_page(self, url: str) -> Page:
@@ -151,15 +151,15 @@ def judge(settings: HttpHealth, page: Page) -> str:
     """Return why the page is not as expected, in words; empty when it is."""
     if page.status not in settings.statuses:
         expected = " or ".join(map(str, settings.statuses))
-        return f"HTTP {_status(page.status)}, expected {expected}"
+        return f"HTTP {_describe_status(page.status)}, expected {expected}"
     wanted = list(settings.expected())
     try:
         if settings.body and not search(settings.body, page.body):
             return f"the body does not match {settings.body!r}"
         if not wanted:
             return ""
-        document = _json(page)
-        wrong = (_difference(document, path, value) for path, value in wanted)
+        document = _decode_page(page)
+        wrong = (_find_difference(document, path, value) for path, value in wanted)
         return next(filter(None, wrong), "")
     except UnreadableReply as error:
         return error.problem
@@ -169,9 +169,9 @@ def version_of(settings: HttpHealth, page: Page) -> str:
     """Read the running version from its page. Raises UnreadableReply: an unknown version never passes."""
     text = page.body.strip()
     if settings.version_json:
-        found = _find(_json(page), settings.version_json)
+        found = _find(_decode_page(page), settings.version_json)
         if not isinstance(found, str | int | float):
-            raise UnreadableReply("", f"version: {settings.version_json} is {_as_json(found)}")
+            raise UnreadableReply("", f"version: {settings.version_json} is {_to_json(found)}")
         text = str(found)
     if settings.version_pattern:
         match = search(settings.version_pattern, text, re.MULTILINE)
@@ -182,13 +182,13 @@ def version_of(settings: HttpHealth, page: Page) -> str:
     return text
 
 
-def _difference(document: object, path: str, expected: Scalar) -> str:
+def _find_difference(document: object, path: str, expected: Scalar) -> str:
     found = _find(document, path)
     same = found == expected and isinstance(found, bool) is isinstance(expected, bool)
     if same:
         return ""
     # Quotes only where they distinguish the text "1" from the number.
-    show = str if isinstance(found, str) and isinstance(expected, str) else _as_json
+    show = str if isinstance(found, str) and isinstance(expected, str) else _to_json
     return f"{path} is {show(found)}, expected {show(expected)}"
 
 
@@ -197,12 +197,12 @@ def _find(document: object, path: str) -> object:
 
     A key with dots in it wins where there is one: Spring and others write ``"build.version"``.
     """
-    for value in _values(document, path.split(".")):
+    for value in _find_values(document, path.split(".")):
         return value
     raise UnreadableReply("", f"the reply has no {path}")
 
 
-def _values(document: object, parts: Sequence[str]) -> Iterator[object]:
+def _find_values(document: object, parts: Sequence[str]) -> Iterator[object]:
     """Yield what the parts lead to, the longest keys first; no part of the document is read twice."""
     if not parts:
         yield document
@@ -210,12 +210,12 @@ def _values(document: object, parts: Sequence[str]) -> Iterator[object]:
         for end in range(len(parts), 0, -1):
             key = ".".join(parts[:end])
             if key in document:
-                yield from _values(document[key], parts[end:])
+                yield from _find_values(document[key], parts[end:])
     elif isinstance(document, list) and parts[0].isdecimal() and int(parts[0]) < len(document):
-        yield from _values(document[int(parts[0])], parts[1:])
+        yield from _find_values(document[int(parts[0])], parts[1:])
 
 
-def _json(page: Page) -> object:
+def _decode_page(page: Page) -> object:
     try:
         return msgspec.json.decode(page.body)
     except (msgspec.DecodeError, RecursionError):
@@ -223,22 +223,22 @@ def _json(page: Page) -> object:
         raise UnreadableReply("", f"the reply is not JSON: {start!r}") from None
 
 
-def _as_json(value: object) -> str:
+def _to_json(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _status(status: int) -> str:
+def _describe_status(status: int) -> str:
     try:
         return f"{status} {http.HTTPStatus(status).phrase}"
     except ValueError:
         return str(status)
 
 
-def _flat(table: Mapping[str, Any], before: str) -> Iterator[tuple[str, Scalar]]:
+def _flatten(table: Mapping[str, Any], before: str) -> Iterator[tuple[str, Scalar]]:
     for key, value in table.items():
         path = f"{before}{key}"
         if isinstance(value, dict):
-            yield from _flat(value, f"{path}.")
+            yield from _flatten(value, f"{path}.")
         elif isinstance(value, str | int | float):
             yield path, value
         else:

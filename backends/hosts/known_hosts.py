@@ -84,8 +84,8 @@ def _conflict(offered: OfferedKey, files: Sequence[str]) -> tuple[str, int, asyn
     found: list[tuple[bool, str, int, asyncssh.SSHKey]] = []
     for name in files:
         path = os.path.expanduser(name)
-        for number, line in enumerate(_lines(Path(path)), 1):
-            for key in _keys(line, offered):
+        for number, line in enumerate(_read_lines(Path(path)), 1):
+            for key in _find_keys(line, offered):
                 other_type = key.get_algorithm() != offered.key.get_algorithm()
                 found.append((other_type, path, number, key))
     if not found:
@@ -93,7 +93,7 @@ def _conflict(offered: OfferedKey, files: Sequence[str]) -> tuple[str, int, asyn
     return min(found, key=lambda entry: entry[0])[1:]
 
 
-def _keys(line: str, offered: OfferedKey) -> Sequence[asyncssh.SSHKey]:
+def _find_keys(line: str, offered: OfferedKey) -> Sequence[asyncssh.SSHKey]:
     # Reading a line takes asyncssh ten microseconds, and a file may have thousands that are about others.
     hosts = line.lower().split(maxsplit=1)[:1]
     if not hosts or (_PLAIN.fullmatch(hosts[0]) and offered.host.lower() not in hosts[0]):
@@ -109,7 +109,7 @@ def _keys(line: str, offered: OfferedKey) -> Sequence[asyncssh.SSHKey]:
 @functools.lru_cache(maxsize=16)
 def _parse(versions: tuple[tuple[str, int, int], ...]) -> asyncssh.SSHKnownHosts:
     # Cached by time and size: a fleet has one known_hosts, which takes a while to parse.
-    text = [line for name, _, _ in versions for line in _lines(Path(name)) if _makes_sense(line)]
+    text = [line for name, _, _ in versions for line in _read_lines(Path(name)) if _makes_sense(line)]
     return asyncssh.import_known_hosts("\n".join(text))
 
 
@@ -121,7 +121,7 @@ def _makes_sense(line: str) -> bool:
     return True
 
 
-def _lines(path: Path) -> list[str]:
+def _read_lines(path: Path) -> list[str]:
     try:
         return path.read_text(errors="replace").splitlines()
     except OSError:

@@ -89,7 +89,7 @@ def resolve(hop: Hop, settings: "SshSettings", identity: str = "") -> Route:
     _check_trusted(settings.config)
     # Without keys at first: the configuration may name some that are not there, which ssh passes
     # over but asyncssh does not.
-    options = asyncssh.SSHClientConnectionOptions(**_arguments(hop, settings), client_keys=None)
+    options = asyncssh.SSHClientConnectionOptions(**_build_arguments(hop, settings), client_keys=None)
     host, canonical = canonical_name(hop.host, options)
     final = options.config.has_match_final()
     if canonical or final:
@@ -103,7 +103,7 @@ def resolve(hop: Hop, settings: "SshSettings", identity: str = "") -> Route:
     if identity and files[0].startswith("~"):
         raise ValueError(f"found the identity {identity!r}, whose home folder is not known")
     identities = [file for file in files if identity or Path(file).exists()]
-    options = _as_read(options, client_keys=identities if named else ())
+    options = _with_changes(options, client_keys=identities if named else ())
     revoked = revoked_files(
         _all_config_files(settings.config), replace(hop, host=host), canonical=canonical, final=final
     )
@@ -111,9 +111,9 @@ def resolve(hop: Hop, settings: "SshSettings", identity: str = "") -> Route:
         host=options.host,
         port=options.port,
         user=options.username,
-        jumps=_jumps(hop, options),
+        jumps=_parse_jumps(hop, options),
         known_hosts=_known_hosts(settings, options),
-        keeper=_keeper(settings, options),
+        keeper=_find_keeper(settings, options),
         key_alias=options.host_key_alias or "",
         revoked=revoked,
         identities=tuple(identities),
@@ -132,7 +132,7 @@ def _check_kept(text: str, options: asyncssh.SSHClientConnectionOptions) -> None
         raise NotInert(f"{text!r} cannot be used: it has a %, and its ProxyCommand is in an included file")
 
 
-def _as_read(
+def _with_changes(
     options: asyncssh.SSHClientConnectionOptions, **changes: Any
 ) -> asyncssh.SSHClientConnectionOptions:
     """Return the same options with changes; neither this nor `connect` reads the configuration again.
@@ -192,7 +192,7 @@ def _all_config_files(config: str) -> list[str]:
     return [*files, SYSTEM_CONFIG] if system else files
 
 
-def _arguments(hop: Hop, settings: "SshSettings") -> dict[str, Any]:
+def _build_arguments(hop: Hop, settings: "SshSettings") -> dict[str, Any]:
     arguments: dict[str, Any] = {
         "host": hop.host,
         "config": _config_files(settings.config),
@@ -216,7 +216,7 @@ def _arguments(hop: Hop, settings: "SshSettings") -> dict[str, Any]:
     return arguments
 
 
-def _jumps(hop: Hop, options: asyncssh.SSHClientConnectionOptions) -> tuple[Hop, ...]:
+def _parse_jumps(hop: Hop, options: asyncssh.SSHClientConnectionOptions) -> tuple[Hop, ...]:
     named = options.tunnel if isinstance(options.tunnel, str) else ""
     jumps = (Hop.parse(text) for text in named.split(",") if text.strip())
     # `Host *` with a ProxyJump catches the jump host as well; ssh skips that, and so do we.
@@ -232,7 +232,7 @@ def _known_hosts(settings: "SshSettings", options: asyncssh.SSHClientConnectionO
     return (*user, *system)
 
 
-def _keeper(settings: "SshSettings", options: asyncssh.SSHClientConnectionOptions) -> str:
+def _find_keeper(settings: "SshSettings", options: asyncssh.SSHClientConnectionOptions) -> str:
     """Return the user's file to which ssh adds a key; empty where Vagrant and others have it at /dev/null."""
     user: Any = options.config.get("UserKnownHostsFile", USER_FILES)
     first = settings.known_hosts or next(iter(user), "")

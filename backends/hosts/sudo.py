@@ -174,14 +174,15 @@ def build_rule(user: str, call: SudoCall, path: str, patterns: Mapping[str, str]
     run_as = call.user or "root"
     run_as += f":{call.group}" if call.group else ""
     tag = "NOPASSWD:SETENV:" if call.sets_environment else "NOPASSWD:"
-    return f"{user} ALL=({run_as}) {tag} {_path(path)} {_arguments(' '.join(call.arguments), patterns)}"
+    arguments = _build_arguments(" ".join(call.arguments), patterns)
+    return f"{user} ALL=({run_as}) {tag} {_escape_path(path)} {arguments}"
 
 
-def _path(path: str) -> str:
+def _escape_path(path: str) -> str:
     return _escape(path).replace(" ", "\\ ")
 
 
-def _arguments(text: str, patterns: Mapping[str, str]) -> str:
+def _build_arguments(text: str, patterns: Mapping[str, str]) -> str:
     known = {value: pattern for value, pattern in patterns.items() if _compile_standalone(value).search(text)}
     if not text:
         return '""'  # none at all; nothing here would mean any

@@ -161,12 +161,12 @@ def switch_script(release: str, link: str) -> str:
     return (
         f"[ -d {shlex.quote(release)} ] || "
         f"{{ echo {shlex.quote(f'no such release: {release}')} >&2; exit 1; }}; "
-        f"ln -sfn -- {shlex.quote(_target(release, link))} {new} && "
+        f"ln -sfn -- {shlex.quote(_link_target(release, link))} {new} && "
         f"mv -fT -- {new} {shlex.quote(link)}"
     )
 
 
-def _target(release: str, link: str) -> str:
+def _link_target(release: str, link: str) -> str:
     """Return the link's target: a relative path is read from the link's own directory."""
     if posixpath.isabs(release) or posixpath.isabs(link):
         return release

@@ -236,14 +236,16 @@ def project_obstacles(
     if not project or not made_as:
         return (f"the container {name} was not made by compose, which would not replace it",)
     if made_as != service:
-        return (f"compose made the container {name} of the service {_text(made_as)}, not of {service}",)
+        return (f"compose made the container {name} of the service {_shorten(made_as)}, not of {service}",)
     found = []
     if options.projects and options.projects[-1] != project:
         expected = f"install.command names the project {options.projects[-1]}"
-        found.append(f"the container {name} is of the project {_text(project)}, but {expected}")
+        found.append(f"the container {name} is of the project {_shorten(project)}, but {expected}")
     folder = labels.get(_FOLDER, "")
-    found += _find_lost_files(name, "-f", _paths(labels.get(_FILES, ""), folder), options.files)
-    variables = [path for path in _paths(labels.get(_VARIABLES, ""), folder) if _base_name(path) != ".env"]
+    found += _find_lost_files(name, "-f", _split_paths(labels.get(_FILES, ""), folder), options.files)
+    variables = [
+        path for path in _split_paths(labels.get(_VARIABLES, ""), folder) if _base_name(path) != ".env"
+    ]
     found += _find_lost_files(name, "--env-file", variables, options.variables)
     return tuple(found)
 
@@ -260,8 +262,8 @@ def replica_obstacle(name: str, service: str, names: Sequence[str]) -> str:
     if not others:
         return ""
     return (
-        f"the service {service} has other containers than {name}: {_text(', '.join(others))}; compose would"
-        " stop and replace these at the same time; expected a service of its own for each node"
+        f"the service {service} has other containers than {name}: {_shorten(', '.join(others))}; compose"
+        " would stop and replace these at the same time; expected a service of its own for each node"
     )
 
 
@@ -275,12 +277,12 @@ def _find_lost_files(
     options = " ".join(f"{option} {shlex.quote(path)}" for path in made_from)
     return (
         f"the container {name} was made with other files than compose would be called with, and would"
-        f" lose what {_text(', '.join(missing))} says; expected in install.command, in this order:"
-        f" {_text(options)}",
+        f" lose what {_shorten(', '.join(missing))} says; expected in install.command, in this order:"
+        f" {_shorten(options)}",
     )
 
 
-def _paths(label: str, folder: str) -> tuple[str, ...]:
+def _split_paths(label: str, folder: str) -> tuple[str, ...]:
     return tuple(posixpath.join(folder, path) for path in label.split(",") if path)
 
 
@@ -288,5 +290,5 @@ def _base_name(path: str) -> str:
     return posixpath.basename(path)
 
 
-def _text(text: str) -> str:
+def _shorten(text: str) -> str:
     return shorten(text, MAX_DETAIL_CHARS)

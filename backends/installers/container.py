@@ -69,17 +69,17 @@ class Image:
 
     async def find(self, host: Host) -> Availability:
         """Look on the node first, then in the registry: a creation too fetches what is not there."""
-        local = await _query(host, self.find_command())
+        local = await _query_briefly(host, self.find_command())
         if local.ok:
             return THERE
         if not _NO_IMAGE.search(format_output(local)):
             return Availability(Presence.NOT_KNOWN, format_output(local))
-        tags = await _query(host, self.tags_command())
+        tags = await _query_briefly(host, self.tags_command())
         others = only_versions(tags.stdout.split()) if tags.ok else ()
         command = self.manifest_command()
         if command is None:
             return Availability(Presence.NOT_THERE, "the node has no such image", others)
-        registry = await _query(host, command)
+        registry = await _query_briefly(host, command)
         if registry.ok:
             return THERE
         output = format_output(registry)
@@ -92,7 +92,7 @@ class Image:
         return Command((self.engine, *shlex.split(self.engine_options), *arguments))
 
 
-async def _query(host: Host, command: Command) -> CommandResult:
+async def _query_briefly(host: Host, command: Command) -> CommandResult:
     return await query(host, command, timeout=QUERY_TIMEOUT_S)
 
 

@@ -214,7 +214,7 @@ def parse_yaml(text: str, file: str) -> Any:
     import yaml
 
     with _yaml_errors(file):
-        return yaml.load(text, _loader())  # noqa: S506 - it is a SafeLoader
+        return yaml.load(text, _make_loader())  # noqa: S506 - it is a SafeLoader
 
 
 def compose_yaml(text: str, file: str) -> Any:
@@ -226,7 +226,7 @@ def compose_yaml(text: str, file: str) -> Any:
     import yaml
 
     with _yaml_errors(file):
-        return yaml.compose(text, _safe_loader())
+        return yaml.compose(text, _find_safe_loader())
 
 
 @contextmanager
@@ -247,7 +247,7 @@ def _yaml_errors(file: str) -> Iterator[None]:
         raise ConfigError(file, "", "is not YAML: a value in it does not fit its type") from None
 
 
-def _safe_loader() -> Any:
+def _find_safe_loader() -> Any:
     """Return the loader in C: it takes seconds for 20,000 hosts, the one in Python a quarter of a minute."""
     import yaml
 
@@ -255,22 +255,22 @@ def _safe_loader() -> Any:
 
 
 @cache
-def _loader() -> Any:
+def _make_loader() -> Any:
     import yaml
 
-    class Loader(_safe_loader()):  # type: ignore[misc]
+    class Loader(_find_safe_loader()):  # type: ignore[misc]
         """The safe loader, which also refuses a key that stands twice: PyYAML drops the first one."""
 
         def flatten_mapping(self, node: yaml.MappingNode) -> None:
             keys: set[object] = set()
             for key, _ in node.value:
-                if _same(key) in keys and key.tag != _MERGE:
+                if _identity_of(key) in keys and key.tag != _MERGE:
                     problem = f"the key {str(key.value)[:80]!r} is in one mapping twice"
                     raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-                keys.add(_same(key))
+                keys.add(_identity_of(key))
             super().flatten_mapping(node)
             # What is merged and then set again goes: the whole may be merged into another mapping.
-            node.value = list({_same(key): (key, value) for key, value in node.value}.values())
+            node.value = list({_identity_of(key): (key, value) for key, value in node.value}.values())
 
     loader: Any = Loader  # the stubs know no constructor of a subclass
     for tag in ("!vault", "!vault-encrypted"):
@@ -279,6 +279,6 @@ def _loader() -> Any:
     return loader
 
 
-def _same(key: Any) -> object:
+def _identity_of(key: Any) -> object:
     """Return a value that is equal for keys that are the same."""
     return (key.tag, key.value) if isinstance(key.value, str) else id(key)

@@ -104,7 +104,7 @@ class _HostVariables:
     def _find(self, names: tuple[str, ...]) -> tuple[str, Any]:
         found = [(name, self._fill(name, self._variables[name])) for name in names if self._has(name)]
         for name, value in found[1:]:
-            if _as_text(value) != _as_text(found[0][1]):
+            if _format_number(value) != _format_number(found[0][1]):
                 known = f"{found[0][0]} is {self._describe(found[0][1])}"
                 raise self._error(name, f"found {self._describe(value)}, but {known}; expected one of them")
         return found[0] if found else ("", None)
@@ -121,7 +121,7 @@ class _HostVariables:
             raise self._error(name, str(error)) from None
 
     def _check_host(self, name: str, value: Any) -> str:
-        value = _as_text(value)
+        value = _format_number(value)
         if not isinstance(value, str):
             raise self._error(name, f"found {self._describe(value)}, expected a text")
         try:
@@ -140,7 +140,7 @@ def _hide(_: object) -> str:
     return "a value that is not shown, as variables of this host come from an encrypted file"
 
 
-def _as_text(value: Any) -> Any:
+def _format_number(value: Any) -> Any:
     """Return a text for a number: a user or a host may be all digits, which then are a number."""
     return str(value) if type(value) is int and value.bit_length() < 64 else value
 

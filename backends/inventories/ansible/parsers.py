@@ -44,11 +44,11 @@ def parse_ini(text: str, file: str) -> Groups:
 
 def parse_literal(text: str) -> Any:
     """Read a value as Ansible does: a literal of Python, which also ends quotes and comments, or the text."""
-    return _literal(str(text)) if len(text) <= _LONGEST_LITERAL else str(text)
+    return _parse_literal(str(text)) if len(text) <= _LONGEST_LITERAL else str(text)
 
 
 @lru_cache(1000)  # most hosts have the same port and user
-def _literal(text: str) -> Any:
+def _parse_literal(text: str) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
