@@ -7,10 +7,10 @@ shell and no other forwarding. As with sshd, a command goes on when its connecti
 
 import asyncio
 import signal
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     import asyncssh
@@ -71,8 +71,19 @@ class SSHHost:
             def connection_lost(self, exc: Exception | None) -> None:
                 host._connections.discard(self._connection)
 
-            def unix_connection_requested(self, dest_path: str) -> bool:
-                return Path(dest_path).resolve().is_relative_to(host.sockets)
+            def unix_connection_requested(
+                self, dest_path: str
+            ) -> "bool | Awaitable[asyncssh.SSHUNIXSession[bytes]]":
+                if not Path(dest_path).resolve().is_relative_to(host.sockets):
+                    return False
+                return self._forward(dest_path)
+
+            async def _forward(self, path: str) -> "asyncssh.SSHUNIXSession[bytes]":
+                """Open the socket; asyncssh would leave it open where the connection is lost meanwhile."""
+                forwarder = await self._connection.forward_unix_connection(path)
+                if self._connection not in host._connections:
+                    forwarder.close()
+                return cast("asyncssh.SSHUNIXSession[bytes]", forwarder)  # as asyncssh does itself
 
         return Session
 

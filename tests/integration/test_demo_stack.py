@@ -130,6 +130,34 @@ async def test_ssh_can_go_away_and_come_back_with_the_same_key(small: Stack) -> 
         assert (await connection.run("true")).exit_status == 0
 
 
+async def test_a_socket_that_opens_while_its_connection_is_lost_is_closed(
+    small: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_closed = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        is_closed.set()
+        writer.close()
+
+    loop = asyncio.get_running_loop()
+    open_socket = loop.create_unix_connection
+
+    async def open_and_drop(*arguments: Any) -> Any:
+        opened = await open_socket(*arguments)
+        small.ssh_hosts["web1"].drop()
+        await connection.wait_closed()
+        return opened
+
+    path = str(small.directory / "some.sock")
+    async with await asyncio.start_unix_server(serve, path), await ssh(small, "web1") as connection:
+        monkeypatch.setattr(loop, "create_unix_connection", open_and_drop)
+        with pytest.raises(asyncssh.ChannelOpenError):
+            await connection.open_unix_connection(path)
+        async with asyncio.timeout(60):
+            await is_closed.wait()
+
+
 async def test_ssh_takes_only_the_stacks_key(small: Stack) -> None:
     stranger = asyncssh.generate_private_key("ssh-ed25519")
     with pytest.raises(asyncssh.PermissionDenied):
