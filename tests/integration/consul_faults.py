@@ -25,6 +25,7 @@ from tests.support.servers.consul import Agent
 
 LONG = TTL + 3.0  # seconds: longer than the lock lasts without a renewal
 RENEWAL = "/v1/session/renew/"
+LOCK = "/v1/kv/rolldeck/shop/lock"
 
 
 def moments(sample: Moment | None = None) -> pytest.MarkDecorator:
@@ -55,7 +56,7 @@ class Upgrade:
         assert run.code == 0, run.text
         assert run.ended["result"] == "healthy"
         await self.assert_all_is_new()
-        [pair] = await agent.ask("GET", "/v1/kv/rolldeck/shop/lock")
+        [pair] = await agent.ask("GET", LOCK)
         assert "Session" not in pair
         assert pair["LockIndex"] == 1  # so often it was taken
 

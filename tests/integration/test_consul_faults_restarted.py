@@ -9,6 +9,7 @@ import pytest
 
 from orchestrator.events.steps import Step
 from tests.integration.consul_faults import (
+    LOCK,
     LONG,
     RENEWAL,
     Upgrade,
@@ -57,14 +58,22 @@ LEFT: dict[Moment, Left] = {
 }
 
 
-async def restart(agent: Agent, away: float = 0.0) -> None:
-    """Kill it, and have it back when the lock has been asked for there."""
+async def restart(agent: Agent, away: float = 0.0, *, empty: bool = False) -> None:
+    """Kill it, and return when it is back and the holder of the lock has learned what it has there.
+
+    Args:
+        agent: keeps its data, or is empty.
+        away: seconds that it is gone for.
+        empty: the holder's session is denied. That alone proves nothing: then it reads the lock's key.
+    """
     await agent.kill()
     await asyncio.sleep(away)
     since = agent.logged()
     await agent.start()
     await agent.ready()
     await agent.answered(RENEWAL, since)  # perhaps before we knew that it was ready
+    if empty:
+        await agent.answered(LOCK, since)
 
 
 async def assert_fenced(upgrade: Upgrade, run: Run, left: Left) -> None:
@@ -93,7 +102,7 @@ async def test_an_agent_that_comes_back_empty_has_ended_the_session(tmp_path: Pa
         upgrade_at(stack, moment) as upgrade,
     ):
         before = await states(stack)
-        await restart(agent)
+        await restart(agent, empty=True)
         heard = time.time()
         run = await upgrade.end()
         assert await states(stack) == before
