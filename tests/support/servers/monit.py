@@ -53,8 +53,6 @@ while os.path.exists(folder + "/lease") and time.monotonic() < end:
 # machine has a first process that collects them at once.
 REAPER = """
 import ctypes, os, sys
-
-from tests.support.free_ports import free_port
 ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER, see prctl(2)
 os.spawnvp(os.P_NOWAIT, sys.argv[1], sys.argv[1:])
 while True:
