@@ -17,6 +17,7 @@ from tests.support.rollouts import (
     admin_states,
     assert_nothing_failed,
     rolldeck,
+    started,
     states,
     tune,
     upgrade,
@@ -37,7 +38,7 @@ def place(tmp_path: Path) -> Path:
 
 async def test_monit_over_openssh(tmp_path: Path, place: Path) -> None:
     async with world(place, nodes=2) as stack:
-        with monit_nodes(stack, tmp_path):
+        with monit_nodes(stack, tmp_path, start_timeout_s=120):
             async with Load(100, stack.frontends) as load:
                 run = await upgrade(stack)
                 report = await load.stop()
@@ -63,14 +64,18 @@ async def test_monit_over_openssh_by_the_console(tmp_path: Path, place: Path) ->
 async def a_start_that_is_pending_is_waited_for(stack: Stack) -> None:
     """The way back begins while Monit still starts what has failed, and it does one thing at a time."""
     tune(stack, "apps.shop.rollout", start_timeout=2)
+    barrier = stack.directory / "barrier"
+    barrier.touch()
     script = stack.nodes["web1"].directory / "appctl"
-    slow = f"start)\n    [ ! current -ef releases/{OLD} ] || sleep 12\n"
+    slow = f"start)\n    while [ current -ef releases/{OLD} ] && [ -e {barrier} ]; do sleep 0.1; done\n"
     script.write_text(script.read_text().replace("start)\n", slow))
     assert (await upgrade(stack, OLD)).ended["failed"] == ["web1"]
-    back = await rolldeck(stack, "rollback", "shop", "--yes", "--json")
+    async with started(stack, "rollback", "shop", "--yes", "--json") as running:
+        busy = "monit stop shop: Monit is busy with its service: start pending"
+        await running.event("waiting", reason=busy)
+        barrier.unlink()
+        back = await running.end()
     assert (back.code, back.ended["rolled_back"]) == (0, ["web1"]), back.text
-    waits = [event["reason"] for event in back.events if event["event"] == "waiting"]
-    assert any("monit stop shop: Monit is busy with its service: start pending" in wait for wait in waits)
     assert await running_version(stack, "web1") == NEW
 
 

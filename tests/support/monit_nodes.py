@@ -23,7 +23,7 @@ set idfile {folder}/monit.id
 set statefile {folder}/monit.state
 set httpd unixsocket {folder}/m.sock allow localhost
 check process shop with pidfile {folder}/app.pid
-  start program = "/bin/sh -c 'sleep {delay_s}; exec {folder}/appctl start'" with timeout 20 seconds
+  start program = "/bin/sh -c 'sleep {delay_s}; exec {folder}/appctl start'" with timeout {start_s} seconds
   stop program = "/bin/sh -c 'sleep {delay_s}; exec {folder}/appctl stop'" with timeout 5 seconds
 """
 SECTIONS = """\
@@ -40,12 +40,15 @@ link = "{directory}/{{node}}/current"
 
 
 @contextlib.contextmanager
-def watched_by_monit(node: Node, cycle_s: int = 1, delay_s: float = 0.0) -> Iterator[None]:
+def watched_by_monit(
+    node: Node, cycle_s: int = 1, delay_s: float = 0.0, start_timeout_s: int = 20
+) -> Iterator[None]:
     """A Monit of its own looks after the node's application; `bin/monit` there is the one to call."""
     folder = node.directory
     control = folder / "monitrc"
     control.touch(mode=0o600)  # Monit refuses one that others can read
-    control.write_text(CONTROL.format(folder=folder, cycle_s=cycle_s, delay_s=delay_s))
+    settings = {"cycle_s": cycle_s, "delay_s": delay_s, "start_s": start_timeout_s}
+    control.write_text(CONTROL.format(folder=folder, **settings))
     command = folder / "bin" / "monit"
     command.parent.mkdir()
     command.write_text(f'#!/bin/sh\nexec /usr/bin/monit -c {control} "$@"\n')
@@ -90,7 +93,9 @@ def use_monit_over(stack: Stack, sshds: dict[str, Sshd]) -> None:
 
 
 @contextlib.contextmanager
-def monit_nodes(stack: Stack, tmp_path: Path, cycle_s: int = 1) -> Iterator[dict[str, Sshd]]:
+def monit_nodes(
+    stack: Stack, tmp_path: Path, cycle_s: int = 1, start_timeout_s: int = 20
+) -> Iterator[dict[str, Sshd]]:
     """Every node of the stack is reached through an sshd of its own, and its service is Monit's."""
     with contextlib.ExitStack() as parts:
         sshds = {
@@ -98,6 +103,6 @@ def monit_nodes(stack: Stack, tmp_path: Path, cycle_s: int = 1) -> Iterator[dict
             for name in stack.nodes
         }
         for node in stack.nodes.values():
-            parts.enter_context(watched_by_monit(node, cycle_s))
+            parts.enter_context(watched_by_monit(node, cycle_s, start_timeout_s=start_timeout_s))
         use_monit_over(stack, sshds)
         yield sshds
