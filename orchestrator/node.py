@@ -31,7 +31,7 @@ class Node:
     health: HealthCheck
     health_successes: int = 3  # in a row
     health_interval: float = 0.5  # seconds between two checks
-    registration: Registration | None = None  # where others than HAProxy look it up
+    registration: Registration | None = None  # in service discovery other than HAProxy
     connections: Connections | None = None  # on its port; None where its kernel does not see them
     version_regex: str = ""  # regular expression with one group; see `reported_version`
 

@@ -52,7 +52,7 @@ class LockSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
 
     kind: Literal["local", "consul"] = "local"
     ttl: int = 30  # seconds after which somebody else can take over from one that has died
-    lock_delay: int = 5  # of these, the last in which nobody gets the lock: a command may be on its way still
+    lock_delay: int = 5  # the last of these seconds: nobody gets the lock, since a command may still arrive
     fallback: Literal["refuse", "local"] = "refuse"  # when Consul cannot be asked
 
     def __post_init__(self) -> None:

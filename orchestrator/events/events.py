@@ -267,7 +267,7 @@ class Traffic(Event, frozen=True, kw_only=True, tag="traffic"):
 
     served: int  # requests sent to servers, or sessions where HAProxy counts no requests
     errors_5xx: int  # responses 5xx of the servers themselves, which is not all that clients saw
-    duration_s: float  # between the two looks at the counters
+    duration_s: float  # between the two reads of the counters
     errors: int | None = None  # that clients saw because of a server; None: not known, or an older Rolldeck
     unattributed: int = 0  # responses 5xx that no server explains, such as HAProxy's own 503
     unknown: list[str] = []  # backends in TCP mode, where HAProxy does not count errors

@@ -1,4 +1,4 @@
-"""The moments of a rollout at which hooks are called: what brings each of them, and what hooks are told.
+"""The moments of a rollout at which hooks are called, the events that bring them, and what hooks get.
 
 A new moment is a row of `MOMENTS`.
 """

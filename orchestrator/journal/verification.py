@@ -145,7 +145,7 @@ def _read_links(connection: sqlite3.Connection) -> _Links:
             case "pruned":
                 links.pruned[entry] = head
             case _:
-                links.problems.append(f"link {number} of the journal's chain makes no sense there")
+                links.problems.append(f"link {number} of the journal's chain is out of place")
         previous = links.head = found
     if not links.head:
         links.problems.append("the journal's chain has no beginning")
@@ -228,8 +228,8 @@ def _wrong_events(
 ) -> Iterator[str]:
     rows = _numbered(connection, "seq, at, CAST(event AS BLOB) FROM events", entry)
     events = {seq: (at, event) for seq, at, event in rows}
-    if odd := _count(connection, entry) - len(events):
-        yield f"{odd} of its events {'has' if odd == 1 else 'have'} no number"
+    if unnumbered := _count(connection, entry) - len(events):
+        yield f"{unnumbered} of its events {'has' if unnumbered == 1 else 'have'} no number"
     before: object = first
     for seq in sorted({*events, *hashes}):
         if seq not in hashes:
@@ -253,13 +253,13 @@ def _wrong_seals(seals: list[tuple[int, bytes]], first: bytes, hashes: dict[int,
     for seq, head in seals:
         if head not in (first, hashes.get(seq)):
             there = max(hashes, default=0)
-            missing = f"only {there} is there" if there < seq else "they are not those that were written"
-            yield f"it had events up to {seq} when it was sealed: {missing}"
+            missing = f"the last one is {there}" if there < seq else "they were changed"
+            yield f"it had events up to {seq} when it was sealed, and now {missing}"
 
 
 def _wrong_end(connection: sqlite3.Connection, entry: int) -> Iterator[str]:
     """Yield a problem if the end in `entries` is not that of the last event that ends the entry."""
-    kind, *said = connection.execute(
+    kind, *stored = connection.execute(
         "SELECT kind, ended, result, reason FROM entries WHERE id = ?", (entry,)
     ).fetchone()
     ends = connection.execute(
@@ -273,7 +273,7 @@ def _wrong_end(connection: sqlite3.Connection, entry: int) -> Iterator[str]:
         # A changed event is unreadable, which was reported already.
         if (found := ending(kind, decode_event(text))) is not None:
             last = [at, *found]
-    if said != last:
-        pairs = zip(("time", "result", "reason"), said, last, strict=True)
+    if stored != last:
+        pairs = zip(("time", "result", "reason"), stored, last, strict=True)
         names = [name for name, found, written in pairs if found != written]
-        yield f"of its end not what was written: {', '.join(names)}"
+        yield f"its end was changed: {', '.join(names)}"

@@ -132,7 +132,7 @@ class ControlRequests:
         control = self._control
         match request.what:
             case "pause":
-                control.pause(actor, "asked from another machine")
+                control.pause(actor, "requested from another machine")
             case "resume":
                 control.resume(actor)
             case "abort":
@@ -149,7 +149,7 @@ class ControlRequests:
             text = "requested an abort just after another request; one more ends the rollout at once"
             self._bus.emit(NodeNote(node="", text=f"{actor} {text}"))
             return
-        self._control.abort(actor, "asked from another machine")
+        self._control.abort(actor, "requested from another machine")
 
     def _answer(self, choice: str, request: ControlRequest, actor: Actor) -> None:
         open_ = [

@@ -59,7 +59,7 @@ class Offer:
             return f"key {self.key} in Consul is ignored: {self.seen.doubt}"
         if self.seen.verified:
             return ""
-        return f"it comes from Consul unauthenticated: it may be of anybody who may write the key {self.key}"
+        return f"it comes from Consul unauthenticated: anybody who may write {self.key} can have made it"
 
     @property
     def words(self) -> str:

@@ -170,7 +170,7 @@ def _wanted(way: WayBack, nodes: Collection[str], version: str) -> dict[str, str
     for name in nodes:
         if name not in way.touched:
             hint, there = suggest(name, way.touched), ", ".join(way.touched) or "none"
-            problem = f"rollout {way.entry} has not touched it; {hint}it has touched: {there}"
+            problem = f"rollout {way.entry} did not change it; {hint}it changed: {there}"
             raise ConfigError("", name, problem)
     chosen = [name for name in way.touched if not nodes or name in nodes]
     if version:
@@ -184,8 +184,8 @@ def _wanted(way: WayBack, nodes: Collection[str], version: str) -> dict[str, str
         raise ConfigError(
             "",
             ", ".join(unknown),
-            f"which version was healthy there before rollout {way.entry} is not known; `rolldeck rollback`"
-            " takes a version too",
+            f"the last healthy version before rollout {way.entry} is unknown; name the version for"
+            " `rolldeck rollback`",
         )
     return {name: way.wanted[name] for name in todo}
 

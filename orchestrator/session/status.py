@@ -122,8 +122,8 @@ class StatusReader:
 
     async def read_balancers(self) -> dict[str, Snapshot | BackendError]:
         """Read each load balancer by itself, so that a dead one does not hide the others."""
-        looks = (balancer.snapshot(self._own.backends) for balancer in self._balancers)
-        results = await asyncio.gather(*looks, return_exceptions=True)
+        reads = (balancer.snapshot(self._own.backends) for balancer in self._balancers)
+        results = await asyncio.gather(*reads, return_exceptions=True)
         seen: dict[str, Snapshot | BackendError] = {}
         for balancer, outcome in zip(self._balancers, results, strict=True):
             if isinstance(outcome, BaseException) and not isinstance(outcome, BackendError):

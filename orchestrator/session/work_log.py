@@ -107,11 +107,11 @@ class WorkLog:
     def earlier_rollouts(self) -> EarlierRollouts:
         """Read all that a plan needs at once: opening a large journal is slow. Raises JournalError."""
         with Journal(self._path, read_only=True) as journal:
-            left, odd = (
+            left, unread = (
                 unfinished_nodes(journal, self._application),
                 unreadable_entries(journal, self._application),
             )
-            return EarlierRollouts(left, odd, FleetHistory.read(journal, self._application))
+            return EarlierRollouts(left, unread, FleetHistory.read(journal, self._application))
 
     def known_versions(self) -> dict[str, str]:
         """Return the last known version of each node in the journal. Raises JournalError."""

@@ -33,7 +33,7 @@ async def test_it_is_seen_live_asked_by_keys_and_taken_over(tmp_path: Path) -> N
                     async with drive(here, up=1) as at:
                         await at.until(lambda: "; p and a send requests" in at.behind)
                         await at.press("p")
-                        assert (await first.event("paused"))["why"] == "asked from another machine"
+                        assert (await first.event("paused"))["why"] == "requested from another machine"
                         await at.until(lambda: "paused by" in at.behind)
                         await at.press("p")
                         await first.event("resumed")

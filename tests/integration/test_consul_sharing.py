@@ -42,7 +42,7 @@ async def test_the_second_sees_all_of_it_live_asks_for_something_and_ends_as_it_
                     assert f"process {first.process.pid} on " in asked.text
                     paused = await first.event("paused")
                     assert "@" in paused["who"]
-                    assert paused["why"] == "asked from another machine"
+                    assert paused["why"] == "requested from another machine"
                     assert (await rolldeck(stack, "control", "shop", "skip")).code == 0
                     assert "no such question is open" in (await first.event("node_note", node=""))["text"]
                     seen = await second.event("paused")

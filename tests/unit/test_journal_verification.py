@@ -63,19 +63,19 @@ TAMPERED = {
     "another result": (
         "UPDATE entries SET result = 'healthy' WHERE id = 2",
         2,
-        "what was written: result",
+        "its end was changed: result",
     ),
-    "another end": ("UPDATE entries SET ended = 1 WHERE id = 2", 2, "what was written: time"),
-    "another reason": ("UPDATE entries SET reason = 'x' WHERE id = 2", 2, "what was written: reason"),
+    "another end": ("UPDATE entries SET ended = 1 WHERE id = 2", 2, "its end was changed: time"),
+    "another reason": ("UPDATE entries SET reason = 'x' WHERE id = 2", 2, "its end was changed: reason"),
     "no end": (
         "UPDATE entries SET ended = NULL, result = '', reason = '' WHERE id = 2",
         2,
-        "of its end not what was written: time, result, reason",
+        "its end was changed: time, result, reason",
     ),
     "an end that was none": (
         "UPDATE entries SET ended = 1, result = 'healthy' WHERE id = 3",
         3,
-        "of its end not what was written: time, result",
+        "its end was changed: time, result",
     ),
     "a changed event": (
         "UPDATE events SET event = event || ' ' WHERE entry = 2 AND seq = 5",
@@ -194,7 +194,7 @@ def test_the_last_events_of_a_killed_one_show_once_somebody_has_begun_the_next(p
     assert [entry.sealed for entry in verified(path).entries][2] == 9
     for statement in cut:
         journals.change(path, statement)
-    assert "it had events up to 9 when it was sealed: only 5 is there" in problems(path)[3]
+    assert "it had events up to 9 when it was sealed, and now the last one is 5" in problems(path)[3]
     with Journal(path, read_only=True) as journal:
         assert journal.find(head) == (3, 9), "the seal has kept it"
 

@@ -109,7 +109,7 @@ def _wrap(entry: Entry, width: int) -> list[Content]:
 
 
 class InlineButton(Widget, can_focus=True):
-    """A button of one line: `[ Go on ]`, and `[▸Go on◂]` with the focus; no brackets while it is disabled."""
+    """A button of one line: `[ Start ]`, and `[▸Start◂]` with the focus; no brackets while it is disabled."""
 
     DEFAULT_CSS = """
     InlineButton { width: auto; height: 1; margin-left: 2; color: $foreground; }
