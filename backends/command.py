@@ -1,8 +1,8 @@
-"""Commands for hosts and load balancers, what is reported of each, and a log for `rolldeck --debug`.
+"""Commands for hosts and load balancers, reports of their execution, and a log for `rolldeck --debug`.
 
-The log has exchanges that are no events, such as polls and health checks. They go to a logger of the standard
-library, which drops them unless it is enabled: no adapter has to be given a listener for them, and they cost
-nothing while nobody reads them.
+The log contains exchanges that are not events, such as polls and health checks. They go to a logger of the
+standard library, which drops them unless it is enabled. Adapters therefore need no listener for them, and
+they cost nothing while the log is off.
 """
 
 import logging

@@ -1,7 +1,7 @@
-"""Whether others than this user and root may write or replace a file, as OpenSSH's StrictModes sees it.
+"""A check whether anybody but this user and root may write or replace a file, like OpenSSH's StrictModes.
 
-There is no race: each folder on the way is opened from the one before it and checked through its
-descriptor, and a file is read from the descriptor that was checked.
+There is no race: each folder on the path is opened from its parent and checked through its descriptor, and a
+file is read from the descriptor that was checked.
 """
 
 import errno

@@ -1,4 +1,4 @@
-"""What all HTTP clients share: tokens, bounded bodies, and errors as text."""
+"""Code that all HTTP clients share: tokens, bodies of limited size, and errors as text."""
 
 import asyncio
 import errno

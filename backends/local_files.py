@@ -1,4 +1,4 @@
-"""Files of this machine: written for this user alone, in a folder of this user's or root's, and read."""
+"""Files of this machine: written as private files in a folder of this user or root, read only if regular."""
 
 import asyncio
 import contextlib

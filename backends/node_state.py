@@ -1,4 +1,4 @@
-"""What is read of a node: its service, registration and health, and whether a version is available."""
+"""States that are read from a node: its service, registration and health, and available versions."""
 
 import enum
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""The boundaries: what the orchestrator needs from load balancers, hosts, services and so on.
+"""Protocols: what the orchestrator requires of load balancers, hosts, services and other adapters.
 
-Each protocol has its adapters in a package beside this module, one small file for each kind.
+The adapters of a protocol are in a package beside this module, with a small file for each kind.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Secrets: they are read from where the configuration points to, and never shown.
+"""Secrets, which are read from the sources that the configuration names, and are never shown.
 
 A configuration names the environment variable, the file or the command that holds a password, never
 the password itself, so that the configuration can be committed, copied and printed.

@@ -1,4 +1,4 @@
-"""Text of others, made harmless and short, and text for people."""
+"""Text: untrusted text is made harmless and short, and values are formatted for people."""
 
 import asyncio
 import codecs

@@ -1,9 +1,9 @@
-"""Checks of what others have written: hosts and ports, text that is searched, and values that are decoded.
+"""Checks of untrusted values: hosts and ports, text that is searched, and values that are decoded.
 
 The ssh configuration of the operator may put host and user into a ProxyCommand, which a shell reads, and
 asyncssh replaces `${NAME}` in it by the environment's. Addresses come from everybody who may write a key in
 Consul, an inventory or HAProxy's configuration. So both are checked where they are read, and again where the
-way to a host is found. OpenSSH has done the same since 9.6.
+route to a host is determined. OpenSSH has done the same since 9.6.
 
 What is read in Consul may have been written by anybody, too. It is decoded by `decode` and nowhere else, and
 what does not fit is a ValueError with a short text, whatever it is.

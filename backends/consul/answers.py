@@ -1,4 +1,4 @@
-"""What Consul answers: values that are checked, and failures in words that say where to look.
+"""Consul's answers: values, which are checked, and failures, as texts that say where to look.
 
 The failures are those of httpx, TLS and py-consul. The token is in none of the texts.
 """

@@ -1,4 +1,4 @@
-"""Instances of a service in Consul: their addresses and checks, and the maintenance of a single one.
+"""Instances of a service in Consul: their addresses, their checks and their maintenance mode.
 
 The agent on which a service is registered owns its maintenance, so `consul maint` runs where that agent
 runs. All servers know the resulting state, and it is read back from them.

@@ -1,13 +1,13 @@
 """Signatures of values in Consul: an HMAC with a key that all machines of one team have.
 
-A signed value is a line with the signature, and behind it the content as it would stand there unsigned:
+A signed value is a line with the signature, followed by the content as it would be without a signature:
 
     rolldeck-hmac-sha256-1 64 HEXADECIMAL DIGITS
     CONTENT
 
-The signature is over the version of this format, the kind of the value, the application with its prefix, what
-the value is bound to, and the content, each with its length before it: no two different values are the same
-bytes, and none of one kind can stand for one of another. Numbers and times are a part of the content.
+The signature covers the version of this format, the kind of the value, the application with its prefix, what
+the value is bound to, and the content, each preceded by its length. Different values are therefore never the
+same bytes, and a value of one kind cannot be used as one of another. Numbers and times are in the content.
 """
 
 import hmac

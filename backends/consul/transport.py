@@ -1,6 +1,7 @@
-"""py-consul over httpx: its API, natively asynchronous. Its import is slow, as it brings `requests`.
+"""py-consul's API over httpx, natively asynchronous.
 
-py-consul's methods build the request and hand it to `http`, whose result they return: a coroutine here.
+This module is slow to import (py-consul imports `requests`), so it is imported late. py-consul's methods
+build the request and pass it to `http`, whose result they return; here that is a coroutine.
 """
 
 import asyncio

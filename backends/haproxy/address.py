@@ -1,4 +1,4 @@
-"""Where a HAProxy is found: the settings of one instance and the address of its socket."""
+"""The settings of one HAProxy, and the address of its socket."""
 
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit

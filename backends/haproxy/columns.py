@@ -1,4 +1,4 @@
-"""Servers as columns: thousands of them cost little when only a few are read in full."""
+"""Servers stored as columns, so that thousands of them cost little while only a few are read in full."""
 
 import re
 from abc import abstractmethod

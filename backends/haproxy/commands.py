@@ -1,4 +1,4 @@
-"""Builders of Runtime API commands: pure, one line each, nothing HAProxy could misread.
+"""Builders of Runtime API commands: pure functions that return one line, which HAProxy cannot misread.
 
 See "set server", "disable agent", "show stat", "show servers state" in HAProxy's management guide.
 """

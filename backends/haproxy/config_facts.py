@@ -1,4 +1,4 @@
-"""Facts that only HAProxy's configuration file has, and that matter before servers are taken out."""
+"""Facts that only HAProxy's configuration file reveals, and that matter before servers are taken out."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping

@@ -1,4 +1,4 @@
-"""A reader of HAProxy's configuration language, for the few lines that preflight asks about."""
+"""A reader of HAProxy's configuration language, for the few lines that preflight needs."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping

@@ -1,7 +1,7 @@
-"""A fast parser of replies, which keeps columns and builds each `Server` from them on access.
+"""A fast parser of replies: it stores them as columns, and builds a `Server` on access.
 
-A poll of ten thousand servers changes all of them, but nobody sees more than a screenful. What is
-read here means the same as in `parse` and `join`; they read what is unusual in any way.
+A poll of ten thousand servers changes all of them, but only a screenful is visible. The results are the same
+as those of `parse` and `join`, which are used for replies that are unusual in any way.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Rows of `show stat` and `show servers state`, joined into servers and backends.
 
-`show stat` mixes what somebody decided with how the server is, and hides addresses below level
-operator; `show servers state` has them apart, but neither health nor sessions. Both are needed.
+`show stat` mixes the administrative and the operational state, and hides addresses below level operator.
+`show servers state` separates the two, but has neither health nor sessions. So both are needed.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""Parsers of replies: pure, and never silently partial. What cannot be understood is `UnreadableReply`.
+"""Parsers of replies: pure functions that never skip anything, but raise UnreadableReply.
 
 Formats: HAProxy's management guide, "show info", "show stat" and "show servers state".
 """

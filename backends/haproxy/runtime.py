@@ -1,4 +1,4 @@
-"""The Runtime API of one HAProxy: reads, writes, and a check of each reply."""
+"""The Runtime API of one HAProxy: reads and writes, with a check of each reply."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial

@@ -1,9 +1,9 @@
-"""Server lines behind which no machine stands: slots that name resolution or a controller has not filled.
+"""Empty slots: server lines without a machine, which name resolution or a controller has not filled.
 
 Measured on HAProxy 2.2 to 3.2: a slot of `server-template` that name resolution fills is in maintenance by
-resolution before it is filled, and again when its record is gone. Its address is `-` then, but for 2.2, which
-keeps the last one. A controller fills slots with `set server ... addr`; before that they are `disabled`, at
-0.0.0.0 or all at the same address.
+resolution before it is filled, and again when its record is gone. Its address is then `-`, except in 2.2,
+which keeps the last one. A controller fills slots with `set server ... addr`; before that they are
+`disabled`, at 0.0.0.0 or all at the same address.
 """
 
 from collections import Counter

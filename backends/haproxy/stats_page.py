@@ -1,7 +1,7 @@
-"""HAProxy's HTTP statistics page as a source to read from, for those who have no socket.
+"""HAProxy's HTTP statistics page, a source that can only be read, for operators without a socket.
 
-Its CSV has neither admin bits nor addresses, version nor process id: what it does not have is derived
-from the status words or left empty. A drained server that is down shows "DOWN" and reads as ready.
+Its CSV has no admin bits, addresses, version or process id. These are derived from the status words or left
+empty. A drained server that is down shows "DOWN" and reads as ready.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Connections to the Runtime API: each line opens one, is sent, and its reply is read to the end."""
+"""Connections to the Runtime API: each carries one line, and its reply is read to the end."""
 
 import asyncio
 import os

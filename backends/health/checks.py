@@ -1,4 +1,4 @@
-"""Health by an open port or by a command, and what all health checks share."""
+"""Health checks by an open port or a command, and code that all health checks share."""
 
 import unicodedata
 from collections.abc import Mapping

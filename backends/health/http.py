@@ -1,4 +1,4 @@
-"""Health over HTTP: the settings, and how a reply is judged. `Fetch` gets the reply."""
+"""Health checks over HTTP: their settings, and the evaluation of a reply."""
 
 import http
 import re

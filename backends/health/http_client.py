@@ -1,4 +1,4 @@
-"""Getting a page: from here by httpx, or on the node by its own curl."""
+"""HTTP clients for health checks: httpx on this machine, or curl on the node."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""What all hosts share: how a command is composed, reported and judged."""
+"""Code that all hosts share: it composes commands, reports them and evaluates their results."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""How commands run on hosts, and what would keep them from running.
+"""Execution of commands on hosts, and obstacles that would prevent it.
 
 `execute` changes something, `query` only reads, and a rehearsal shows both. Obstacles are found by queries,
 without running the command itself.

@@ -1,4 +1,4 @@
-"""Host keys: what known_hosts files say of one, and which of them RevokedHostKeys refuses."""
+"""Host keys: their entries in known_hosts files, and those that RevokedHostKeys refuses."""
 
 import contextlib
 import functools

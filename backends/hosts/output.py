@@ -1,4 +1,4 @@
-"""The output and the end of a running command, whether it runs over SSH or on this machine."""
+"""The output and the end of a running command, on any kind of host."""
 
 import asyncio
 import re

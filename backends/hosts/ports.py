@@ -1,4 +1,4 @@
-"""Whether a TCP port is open, and how many connections it has."""
+"""TCP ports: whether one is open, and how many connections it has."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""A host reached over SSH: one connection, opened on first need, kept, and opened again when lost.
+"""A host reached over SSH by one connection, which is opened when needed, kept, and reopened when lost.
 
 asyncssh costs a third of a second to import, so everything that needs it is imported late.
 """

@@ -1,4 +1,4 @@
-"""asyncssh as every module here imports it, and what one connection carries: commands and byte streams."""
+"""asyncssh, as every other module imports it, and the channels of a connection: commands and byte streams."""
 
 import asyncio
 import ctypes.util

@@ -1,6 +1,6 @@
-"""Opening an SSH connection: configuration, jumps, host keys, login, and the reason when it fails.
+"""The opening of an SSH connection: configuration, jump hosts, host keys, login, and causes of failure.
 
-Imports asyncssh, so it is itself imported late.
+It imports asyncssh, and is therefore imported late itself.
 """
 
 import asyncio

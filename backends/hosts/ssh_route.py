@@ -1,4 +1,4 @@
-"""How one host is reached: what the ssh configuration and our settings make of a name."""
+"""The route to a host, determined from its name by the ssh configuration and Rolldeck's settings."""
 
 import base64
 import os

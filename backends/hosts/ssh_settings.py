@@ -1,4 +1,4 @@
-"""How nodes are reached over SSH: the settings, and one host on the way."""
+"""The settings for SSH to nodes, and one host on a route."""
 
 from dataclasses import dataclass
 from typing import Annotated

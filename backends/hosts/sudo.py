@@ -1,4 +1,4 @@
-"""Whether sudo would run a command, and the rules of sudoers(5) that let it."""
+"""sudo: whether it would run a command, and the rules of sudoers(5) that allow it."""
 
 import fnmatch
 import posixpath

@@ -1,4 +1,4 @@
-"""Installing with the Ansible playbook that exists already, run from the console's machine."""
+"""Installation by the operator's Ansible playbook, which runs on the console's machine."""
 
 import re
 import shlex

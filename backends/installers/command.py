@@ -1,4 +1,4 @@
-"""Installing by the operator's own command, or by a link to one of several releases; or not at all."""
+"""Installation by the operator's own command, or by a link to one of several releases; or none at all."""
 
 import posixpath
 import shlex

@@ -1,4 +1,4 @@
-"""What installers share: a sequence of commands that follows from settings, and runs in its order."""
+"""Code that installers share: a sequence of commands that is computed from settings and run in order."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

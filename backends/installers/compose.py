@@ -1,4 +1,4 @@
-"""Upgrading one service of a compose file: its tag is replaced there, and its container created anew."""
+"""The upgrade of one service of a compose file: its tag is replaced, and its container is recreated."""
 
 import shlex
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""A compose project: which one a container is of, and the one line of its file that names a service's tag."""
+"""The compose project of a container, and the line of its files that has the tag of a service."""
 
 import posixpath
 import re

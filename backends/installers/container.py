@@ -1,4 +1,4 @@
-"""Upgrading a container: it is created anew from the image of the wanted version."""
+"""The upgrade of a container: it is recreated from the image of the target version."""
 
 import re
 import shlex

@@ -1,4 +1,4 @@
-"""Installing one exact version of a package, newer or older than what is there."""
+"""Installation of one exact version of a package, newer or older than the installed one."""
 
 import re
 import shlex

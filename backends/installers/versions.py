@@ -1,7 +1,7 @@
 """The version on a node's disk: one query for each way to install.
 
-"Not installed" (None) is only returned where the evidence is certain, such as the package manager's own
-words; everything else that is not a version is UnreadableReply, and never a pass.
+"Not installed" (None) is returned only where the evidence is certain, such as a message of the package
+manager. Everything else that is not a version raises UnreadableReply.
 """
 
 import re

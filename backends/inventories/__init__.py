@@ -1,1 +1,1 @@
-"""Inventories in files: which nodes there are, for those who keep that beside the configuration."""
+"""Inventories in files, which list the nodes outside the configuration."""

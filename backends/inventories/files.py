@@ -1,4 +1,4 @@
-"""Files that inventories are read from: who may write them, TOML and YAML, and nodes in a file of TOML.
+"""Inventory files: their permissions, the formats TOML and YAML, and nodes in a TOML file.
 
 YAML is read as Ansible writes it, with `!vault` and `!unsafe`. Nothing in it is executed. PyYAML takes a
 while to import, and few configurations need it: it is imported late.

@@ -1,4 +1,4 @@
-"""Services with commands of the operator: three templates, with LSB exit statuses for the state."""
+"""Services controlled by the operator's own commands: three templates, and LSB exit statuses."""
 
 import asyncio
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What service managers and installers share: names of services, process ids, and containers by name.
+"""Code that service managers and installers share: names of services, process ids, and container labels.
 
 Where a name is expected, engines also accept the beginning of an id: `docker inspect fe` may report another
 container when none is called `fe`.

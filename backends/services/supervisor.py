@@ -1,4 +1,4 @@
-"""Programs of supervisord: `supervisorctl` starts and stops them and waits, and its `status` is read.
+"""Programs of supervisord: `supervisorctl` starts and stops them, and its `status` reports their state.
 
 A start ends when the program has run for `startsecs`, or has died; a stop ends when it has ended. If the
 program is already in that state, both print an error and exit with 0. The exit statuses of `status` are

@@ -1,4 +1,4 @@
-"""Units of systemd as `systemctl show` describes them, and the rights over them."""
+"""Units of systemd as `systemctl show` describes them, and the rights that managing them requires."""
 
 import re
 from collections.abc import Mapping, Sequence

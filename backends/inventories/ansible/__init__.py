@@ -1,1 +1,1 @@
-"""Inventories of Ansible: read by `ansible-inventory` where it is installed, else by a reader of our own."""
+"""Ansible inventories, read by `ansible-inventory` where it is installed, and else by a reader of our own."""

@@ -1,6 +1,6 @@
-"""`ansible-inventory --list` as the reader of an inventory: programs, plugins and the vault come with it.
+"""`ansible-inventory --list` as the reader of an inventory, which supports scripts, plugins and the vault.
 
-What it prints holds every variable of every host, those that were encrypted too: it is never logged or shown.
+Its output contains every variable of every host, including decrypted ones: it is never logged or shown.
 """
 
 import asyncio

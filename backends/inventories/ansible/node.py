@@ -1,10 +1,9 @@
-"""From the variables of one of Ansible's hosts to a node, as `[apps.NAME.nodes]` would have it. Pure.
+"""Nodes, as `[apps.NAME.nodes]` would define them, from the variables of Ansible's hosts. Pure.
 
-Taken: `ansible_host`, `ansible_port`, `ansible_user`, their old names with `ansible_ssh_`, and
-`ansible_connection`; and for what Ansible has no word, `rolldeck_address` (the application's, where SSH goes
-another way), `rolldeck_port` and `rolldeck_servers` (names in HAProxy). Templates in them may name variables
-of the host, and nothing more. How to log in and to become root
-(keys, jumps, sudo) stands in the configuration, not here.
+These variables are used: `ansible_host`, `ansible_port`, `ansible_user`, their old names with `ansible_ssh_`,
+and `ansible_connection`; and for what Ansible has no name, `rolldeck_address` (of the application, if SSH
+uses another one), `rolldeck_port` and `rolldeck_servers` (names in HAProxy). Templates in them may only name
+variables of the host. Logins (keys, jump hosts, sudo) are set in Rolldeck's configuration.
 """
 
 import re

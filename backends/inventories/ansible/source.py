@@ -1,7 +1,7 @@
-"""The files of an Ansible inventory: what they are, who may write them, and what they say without Ansible.
+"""The files of an Ansible inventory: their kinds, their permissions, and how they are read without Ansible.
 
-Users and ports often stand in `group_vars` and `host_vars` beside the inventory. A file there that is
-encrypted as a whole is passed over: it holds secrets, and nothing of it can be read here.
+Users and ports are often set in `group_vars` and `host_vars` beside the inventory. A file there that is
+encrypted as a whole is skipped: it contains secrets, and cannot be read here.
 """
 
 import os
