@@ -1,1 +1,1 @@
-"""What decides: plan, guard, steps, rollout, control, events. No front end, no network."""
+"""The engine: it plans, guards, runs and controls rollouts, without a front end or network libraries."""

@@ -1,4 +1,4 @@
-"""The factory of adapters. It opens nothing, and imports what is slow to import when that is needed."""
+"""The factory of adapters. It opens no connections, and imports slow modules only when they are needed."""
 
 import asyncio
 import ipaddress

@@ -1,4 +1,4 @@
-"""The errors of the engine. All of their texts are for operators; none of them is a bug.
+"""The errors of the engine. All of their texts are for operators, and none of them is a bug in Rolldeck.
 
 RolldeckError (backends.errors)
 ├── CapacityViolation               a drain would leave too little in rotation

@@ -1,4 +1,4 @@
-"""A node: one machine (or container) of the application, with everything needed to work on it."""
+"""A node: one machine or container of the application, with everything that is needed to work on it."""
 
 import re
 from dataclasses import dataclass

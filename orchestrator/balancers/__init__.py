@@ -1,1 +1,1 @@
-"""The load balancers of an application: written to as one, and what is read from them."""
+"""The load balancers of an application as one, and what their statistics show."""

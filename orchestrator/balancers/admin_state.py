@@ -1,8 +1,8 @@
-"""Why a server is out of rotation: who decided it, and which server it follows by HAProxy's `track`.
+"""The reasons why a server is out of rotation: who has set its state, and which server it tracks.
 
-Measured on HAProxy 2.2 to 3.2: what is forced on a server is inherited by all that track it, in whatever
-backend they stand, and by those that track these. A weight is not inherited. Nothing but the server that is
-tracked can end it.
+Measured on HAProxy 2.2 to 3.2: a state that is forced on a server is inherited by all servers that track it,
+in any backend, and by those that track these. A weight is not inherited. Only a change of the tracked server
+ends the inherited state.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""The load balancers of an application as one: commands go to all, and each is read back."""
+"""The load balancers of an application as one: commands go to all, and are read back from each."""
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence

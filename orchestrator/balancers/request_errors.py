@@ -1,12 +1,12 @@
 """The errors that clients saw, computed from HAProxy's counters. Pure.
 
-`hrsp_5xx` of a server counts only the node's own responses. A node that resets, sends garbage or does not
-answer gives the client a 502 or 504 and moves `eresp`, which some HAProxies count twice; one that breaks off
-in the middle of a response moves `srv_abrt`, most often with `eresp`; one that refuses to the end, `econ`.
-Measured on 2.2, 2.6, 3.0 and 3.2: `tests/integration/test_request_errors.py` has the table.
+`hrsp_5xx` of a server counts only the node's own responses. If a node resets the connection, sends garbage or
+does not answer, the client gets a 502 or 504, and `eresp` grows, twice in some versions. If it breaks off in
+the middle of a response, `srv_abrt` grows, and usually `eresp` too; if it refuses all attempts to connect,
+`econ`. Measured on 2.2, 2.6, 3.0 and 3.2: `tests/integration/test_request_errors.py` has the table.
 
-No counter shows: before 3.0, a node that closes a connection that it had kept, instead of an
-answer; in 3.0, a body that stops until `timeout server`, which is counted as if the client had left.
+Two cases show in no counter: before 3.0, a node that closes a connection that was kept open instead of
+answering; in 3.0, a body that stops until `timeout server`, which is counted as if the client had left.
 """
 
 from collections import Counter

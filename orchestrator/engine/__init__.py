@@ -1,1 +1,1 @@
-"""The rollout: node by node, step by step."""
+"""The engine of a running rollout: batches, nodes and steps."""

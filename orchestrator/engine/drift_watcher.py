@@ -1,4 +1,4 @@
-"""Watches the load balancers during a rollout: reloads are undone, external changes are reported."""
+"""A watcher of the load balancers during a rollout: it undoes reloads, and reports external changes."""
 
 import asyncio
 from collections.abc import Sequence

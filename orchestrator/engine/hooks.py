@@ -1,6 +1,6 @@
-"""Hooks: calls the operator's own commands and URLs at moments of a rollout, and lets them object.
+"""Hooks: the operator's own commands and URLs, which are called at moments of a rollout and may object.
 
-Hooks are driven by the same events that everybody reads. While a hook is called about a node, no other node
+Hooks are called for the same events that everybody reads. While a hook is called about a node, no other node
 is taken out of rotation; an abort waits for no hook.
 """
 

@@ -1,4 +1,4 @@
-"""HAProxy processes that a reload has replaced: the current one does not count their sessions.
+"""HAProxy processes that a reload has replaced, whose sessions the current process does not count.
 
 A master socket shows them. Without one, the node's own connections are counted instead: in maintenance the
 current process has closed its idle ones, so those that are left on the application's port are not its own.

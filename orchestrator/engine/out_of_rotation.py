@@ -1,4 +1,4 @@
-"""Completes the list of nodes that are out of rotation: followers, service discovery, commands that work."""
+"""The full list of nodes that are out of rotation: followers, service discovery, commands that work."""
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence

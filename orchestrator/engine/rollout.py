@@ -1,4 +1,4 @@
-"""A rollout: carries out the plan batch by batch, until everything is done or something is wrong."""
+"""A rollout, which carries out its plan batch by batch until everything is done or something fails."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""The bus that carries events: to the console, the command line, the journal, in the same order to all."""
+"""The bus that carries events to the console, the command line and the journal, in the same order to each."""
 
 import contextlib
 from collections.abc import Callable, Iterator

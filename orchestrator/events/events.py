@@ -1,4 +1,4 @@
-"""The events: what happens, as values that all readers share. `.text` has them as sentences and as JSON."""
+"""The events of a rollout, as values that all readers share. `.text` has their sentences and JSON."""
 
 from typing import Literal
 

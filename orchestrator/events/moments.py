@@ -1,4 +1,4 @@
-"""The moments of a rollout at which hooks are called, the events that bring them, and what hooks get.
+"""The moments of a rollout at which hooks are called: the event that triggers each, and the fields hooks get.
 
 A new moment is a row of `MOMENTS`.
 """

@@ -1,6 +1,6 @@
-"""The steps of nodes with their times: how long they took, what they waited for, and when work was paused.
+"""The time spans of a node's steps: how long they took, what they waited for, and when work was paused.
 
-The state of a rollout and the timeline of an entry are both made of these.
+The state of a rollout and the timeline of an entry are both computed from them.
 """
 
 import re

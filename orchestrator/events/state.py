@@ -1,4 +1,4 @@
-"""The state of a rollout as everybody sees it: a fold over its events alone."""
+"""The state of a rollout, computed from its events alone, the same for every reader."""
 
 import enum
 from collections.abc import Iterable

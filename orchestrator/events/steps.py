@@ -1,6 +1,6 @@
-"""The table of steps: their order, what a node does in each of them, and which functions carry it out.
+"""The table of steps: their order, the state of a node in each of them, and the functions that run them.
 
-A new step is a row of `STEPS` and a module in `orchestrator.engine.steps` (and a wider board).
+To add a step, add a row to `STEPS` and a module to `orchestrator.engine.steps`; the board gets wider by it.
 """
 
 import importlib

@@ -1,8 +1,8 @@
-"""Events in words and as JSON, the same wherever they are shown; also servers and the end of a rollout.
+"""Events, servers and the end of a rollout in words and as JSON, the same wherever they are shown.
 
-The JSON is what `--json` prints, and its fields are those of hooks and the journal: each event is one flat
-object with the name under `event`, and each reader puts fields of its own in front. Within a schema version
-fields are only ever added; a changed meaning raises `SCHEMA`. The journal has a schema of its own, see
+The JSON is what `--json` prints; hooks and the journal have the same fields. Each event is one flat object
+with its name under `event`, and each reader puts its own fields in front. Within a schema version fields are
+only added; if the meaning of one changes, `SCHEMA` is incremented. The journal has a schema of its own, see
 `orchestrator.journal.entries`.
 """
 

@@ -1,4 +1,4 @@
-"""The timeline of one entry, made from its events: the steps with their times, and all other events."""
+"""The timeline of one entry, computed from its events: the steps with their times, and all other events."""
 
 import contextlib
 from collections.abc import Iterable

@@ -1,1 +1,1 @@
-"""The inventory: which nodes an application has, and from which source."""
+"""The inventory: the nodes of an application, and their source."""

@@ -1,4 +1,4 @@
-"""Consul as inventory: the instances of a service are the nodes, and load balancers are found there too."""
+"""Consul as inventory: the instances of a service are the nodes; load balancers are found there too."""
 
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import contextmanager

@@ -1,6 +1,6 @@
 """The nodes of an application while a session is open.
 
-A change in the source is taken over at once, but not during a rollout, whose plan must not change. Then the
+A change in the source takes effect at once, except during a rollout, whose plan must not change: then the
 difference is reported, and a decision is requested before the next node.
 """
 

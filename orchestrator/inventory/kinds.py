@@ -1,6 +1,6 @@
-"""The kinds of inventories: the configuration and a file, which are here, and Consul.
+"""The kinds of inventories: the configuration and files, which are in this module, and Consul.
 
-A new kind is a module with its source in this package, and lines in this one.
+To add a kind, add a module with its source to this package, and lines to this module.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The nodes of an application, from their source and from what load balancers have answered so far."""
+"""The nodes of an application, from their source and from the answers of load balancers so far."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence

@@ -1,1 +1,1 @@
-"""The journal: every rollout and every manual change, written before it happens and after."""
+"""The journal of all rollouts and manual changes: each command is written before it is sent."""

@@ -2,8 +2,8 @@
 
 Each entry has a chain: its first hash covers what `entries` says of it (number, kind, application, version,
 operator, host, process, time, what it follows, the plan's hash), and that of each event covers the hash
-before it, the entry, the event's number, its time and its bytes. The last hash is the *head*: it stands for
-all that was written of this entry until then.
+before it, the entry, the event's number, its time and its bytes. The last hash is the *head*: it
+covers everything that was written of this entry until then.
 
 The journal has a chain of its own, of *links*: `made` (the first one; entries up to its number are older
 than the chains), `begun` (with an entry's first hash, which also covers the link before it), `sealed` (the
@@ -11,8 +11,8 @@ head of an entry when its writer was done, or was found dead) and `pruned` (the 
 removed because of its age). The head of an entry therefore also stands for all that was begun, sealed and
 pruned before it.
 
-What this proves: with a head that left this machine (it is in each published state and in each hook's
-payload) anybody can tell whether the journal still says what it said then, up to that event. Without such a
+What this proves: with a head that has left this machine (each published state and the payload of each hook
+contain it) anybody can tell whether the journal still has the same content up to that event. Without such a
 head, verification finds only changes by somebody who did not calculate the hashes anew: they contain no
 secret, and a user who may write the file can write all of them. Events after the last seal or known head can
 be cut off without a trace, and the process that writes an entry could write down what is not true.

@@ -1,7 +1,7 @@
-"""The tables of the journal, as a numbered list of changes: `PRAGMA user_version` says how many were made.
+"""The migrations of the journal, a numbered list: `PRAGMA user_version` says how many were applied.
 
-Changes only ever add to what is there, so that a process of an earlier Rolldeck that has the file open can
-go on writing until its work is done. A change that was released is never edited; the next one is appended.
+Migrations only add tables and columns, so that a process of an earlier Rolldeck that has the file open can
+continue writing until its work is done. A released migration is never edited; new ones are appended.
 """
 
 import sqlite3

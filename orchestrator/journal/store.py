@@ -1,6 +1,6 @@
-"""The journal's file: one SQLite database in WAL mode, append-only, readable while it is written.
+"""The journal's file: an append-only SQLite database in WAL mode, readable while it is written.
 
-Every event is one transaction that is on the disk before `append` returns, so that a command stands there
+Every event is one transaction that is on disk before `append` returns, so that a command is recorded
 before it leaves this machine. A row is never half written. A hash covers each row, see
 `orchestrator.journal.chain`.
 """

@@ -1,4 +1,4 @@
-"""Verification of the journal: its hashes are calculated anew. See `chain` for what that proves."""
+"""Verification of the journal, which calculates its hashes again; see `chain` for what that proves."""
 
 import hashlib
 import sqlite3

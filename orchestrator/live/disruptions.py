@@ -1,4 +1,4 @@
-"""How many servers are in rotation and how many may leave, by the live view; cheap enough for every poll."""
+"""The number of servers in rotation and of those that may leave, computed cheaply from the live view."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence

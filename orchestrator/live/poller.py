@@ -1,4 +1,4 @@
-"""Live state: poll loops for the load balancers and for the sessions of one node, with their latest views."""
+"""The live state: loops that poll the load balancers and the sessions of one node, and their latest views."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence

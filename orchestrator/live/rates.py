@@ -1,4 +1,4 @@
-"""Rates from the differences of counters: requests per second and the share of errors, server by server."""
+"""Rates of each server from the differences of counters: requests per second and the share of errors."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

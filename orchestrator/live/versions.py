@@ -1,4 +1,4 @@
-"""The version of each node: the one that runs, where that is known without a log-in, and the one on disk."""
+"""The versions of each node: the running one, where it is known without a login, and the one on disk."""
 
 import asyncio
 import contextlib

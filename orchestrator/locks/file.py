@@ -1,6 +1,6 @@
-"""The lock of an application: one rollout or manual change at a time; its holder stands in the lock.
+"""The lock of an application on this machine, for one rollout or manual change at a time.
 
-The interface fits a lock on this machine and one that several machines share.
+The lock names its holder. Its interface also suits a lock that several machines share.
 """
 
 import asyncio

@@ -1,1 +1,1 @@
-"""A rollout as a value that is looked at before anything is touched."""
+"""The plan of a rollout and what it is computed from, as values."""

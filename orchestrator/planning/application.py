@@ -1,7 +1,7 @@
-"""An application, how it is rolled out (`[apps.NAME.rollout]`), and when it is not (`[[freeze]]`).
+"""An application, its policy (`[apps.NAME.rollout]`), and freeze windows (`[[freeze]]`).
 
-The times of freeze windows are what clocks on the wall show. Where clocks are put forward or back, a window
-is never shorter than either way to read its ends.
+The times of freeze windows are local times. If the clocks are put forward or back during a window, the longer
+of its possible interpretations applies.
 """
 
 import re

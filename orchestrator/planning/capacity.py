@@ -1,4 +1,4 @@
-"""The capacity guard: no drain below the floor. Pure; it refuses, it does not warn."""
+"""The capacity guard, which refuses a drain below the floor. Pure."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a finding is, and the findings about load balancers (level, persistence, slots) and freeze windows."""
+"""Findings of preflight, and those about load balancers (level, persistence, slots) and freeze windows."""
 
 import asyncio
 import enum

@@ -1,4 +1,4 @@
-"""Which nodes are meant, which servers of HAProxy are theirs, and whether the addresses agree. Pure."""
+"""The selection of nodes, their servers in HAProxy, and a check that the addresses of both agree. Pure."""
 
 import fnmatch
 import ipaddress

@@ -1,4 +1,4 @@
-"""The plan of a rollout, computed from what preflight found, before anything is touched."""
+"""The plan of a rollout, computed from the results of preflight before anything is changed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What leaves the rotation together with a server, what stays in, and in which order nodes come back."""
+"""The removal of servers from rotation: what leaves with them, what stays, and the order of return."""
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence

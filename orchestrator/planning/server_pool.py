@@ -1,4 +1,4 @@
-"""The servers that count: without empty slots, and those that have served since a rollout began."""
+"""The servers that count: those that are not empty slots, and those that served during a rollout."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,1 +1,1 @@
-"""Everything that can be known before anything is touched."""
+"""The checks before a rollout, which change nothing, and the dry run."""

@@ -1,4 +1,4 @@
-"""Findings about the load balancers: errors that forbid a rollout, and warnings about what it will do."""
+"""Findings about the load balancers: errors that prevent a rollout, and warnings about its effects."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 

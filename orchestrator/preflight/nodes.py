@@ -1,4 +1,4 @@
-"""What preflight finds on the nodes: host, service, port, health, and which versions are available."""
+"""Findings about the nodes: host, service, port, health, and which versions are available."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Preflight: reads everything before anything is touched, and computes the plan that follows."""
+"""Preflight, which reads the state of everything before anything is changed, and computes the plan."""
 
 import asyncio
 from collections.abc import Collection, Iterator, Mapping, Sequence

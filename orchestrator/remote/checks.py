@@ -1,6 +1,6 @@
-"""Checks of what other machines have published, and our own commands in place of theirs.
+"""Checks of rollouts that other machines have published, and our own commands in place of theirs.
 
-Decoding checks types and ranges (`backends.untrusted`); the checks here are those that types cannot express.
+Decoding checks types and ranges (`backends.untrusted`); these are the checks that types cannot express.
 """
 
 from collections.abc import Callable, Collection, Sequence

@@ -1,4 +1,4 @@
-"""Control requests from other machines, by Consul: each is read, checked, and carried out once."""
+"""Control requests that other machines send through Consul: each is read, checked, and carried out once."""
 
 import asyncio
 import time

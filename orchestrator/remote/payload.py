@@ -1,6 +1,6 @@
 """The payload of a published rollout: its header and its events, small enough for one key of Consul.
 
-Anybody may have written what is read there: `read_publication` accepts only what Rolldeck writes.
+Anybody may have written the value that is read: `read_publication` accepts only what Rolldeck writes.
 """
 
 import zlib

@@ -1,4 +1,4 @@
-"""Publishes a rollout in Consul while it runs, and takes control requests from other machines.
+"""The publisher of a running rollout in Consul, which also receives control requests from other machines.
 
 The session of the lock holds the key, so that nothing can be published once the lock is lost.
 """

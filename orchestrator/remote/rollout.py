@@ -1,4 +1,4 @@
-"""A rollout of another machine, as it is published in Consul: it is read, followed and controlled."""
+"""A rollout of another machine, as it is published in Consul, where it can be followed and controlled."""
 
 import secrets
 import time

@@ -1,6 +1,6 @@
-"""A rollout of another machine: what is needed to finish it, and how it is written into this journal.
+"""The takeover of another machine's rollout: what finishing it requires, and its import into this journal.
 
-It is written as a whole, or not at all.
+The rollout is imported as a whole or not at all.
 """
 
 import itertools

@@ -1,1 +1,1 @@
-"""The session: one application with all that work on it needs; front ends drive and show it."""
+"""The session: one application with everything that is needed to work on it, for any front end."""

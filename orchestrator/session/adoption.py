@@ -1,4 +1,4 @@
-"""A rollout that another machine has left unfinished: it is named in plans, and taken over."""
+"""A rollout that another machine has left unfinished: plans name it, and `resume` takes it over."""
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable

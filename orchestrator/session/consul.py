@@ -1,4 +1,4 @@
-"""Consul while a session is open: a monitor of Consul itself, and what is shared by it."""
+"""Consul while a session is open: a monitor of Consul itself, and the sharing of rollouts through it."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Opens a session: one application with everything that work on it needs, according to the settings."""
+"""The factory of sessions: it opens one application with everything that is needed to work on it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping

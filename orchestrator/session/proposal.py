@@ -1,7 +1,7 @@
-"""A plan or a manual change that somebody has agreed to, which is checked again once we have the lock.
+"""A plan or manual change that an operator has agreed to, and that is checked again under the lock.
 
-Meanwhile the previous holder of the lock may have taken nodes out, or finished them. What they have done must
-not be mistaken for what an operator had decided.
+In the meantime the previous holder of the lock may have taken nodes out of rotation, or finished them. The
+states that it has set must not be mistaken for an operator's decision.
 """
 
 from collections.abc import Awaitable, Callable, Sequence

@@ -1,4 +1,4 @@
-"""A session: one application with everything that work on it needs. It outlives any front end."""
+"""A session: one application with everything that is needed to work on it. It outlives any front end."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence

@@ -1,1 +1,1 @@
-"""The steps of a node, in their order, and what surrounds them."""
+"""The steps of a node, its service discovery, and its quarantine after a failure."""

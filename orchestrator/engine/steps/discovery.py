@@ -1,4 +1,4 @@
-"""A node in service discovery, where others than HAProxy find it: in maintenance while it is worked on.
+"""A node in service discovery, where programs other than HAProxy find it: in maintenance during its rollout.
 
 Maintenance that somebody else has set there is left as it is.
 """
