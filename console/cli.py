@@ -1,4 +1,4 @@
-"""The entry point of `rolldeck`: it owns the exit code, and turns every known error into one clear line."""
+"""The entry point of `rolldeck`, which owns the exit code and turns every known error into one clear line."""
 
 import gc
 import io

@@ -1,4 +1,4 @@
-"""The command line. A command is imported only when it runs, so that `--help` and completion stay quick."""
+"""The command line. Commands are imported only when they run, so that `--help` and completion stay fast."""
 
 import importlib
 import logging

@@ -1,4 +1,4 @@
-"""The operator's identity: the user name, and the SSH key or certificate of the login."""
+"""The identity of the operator: the user name, and the SSH key or certificate of the login."""
 
 import base64
 import binascii

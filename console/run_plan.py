@@ -1,4 +1,4 @@
-"""What the commands share that plan or start a rollout: their options, and how a plan is run."""
+"""Options and code that all commands share which plan or run a rollout."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass

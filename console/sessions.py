@@ -1,4 +1,4 @@
-"""A session as front ends open it: with its log, and with its work ended by signals."""
+"""Sessions as front ends open them: with the log file, and with signals that end their work."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator

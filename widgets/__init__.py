@@ -1,1 +1,1 @@
-"""Textual widgets: they take data and post messages."""
+"""Textual widgets, which display data and post messages."""

@@ -1,4 +1,4 @@
-"""What a rollout waits for: one sentence for the board, and a panel for the decision of the operator."""
+"""A panel for the operator's decision, and the sentence on the board that says what a rollout waits for."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar

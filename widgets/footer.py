@@ -1,4 +1,4 @@
-"""The footer: which keys work now. The least important keys are hidden first."""
+"""The footer, which shows the keys that work now. The least important ones are hidden first."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Segments: the pieces of text, each with a kind of color, that lines on the screen are made of."""
+"""Segments: the pieces of text that make up lines on the screen, each with a kind that has a color."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal

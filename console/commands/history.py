@@ -1,4 +1,4 @@
-"""`rolldeck history`: the entries of the journal. It only reads, and works while others write."""
+"""`rolldeck history`: the entries of the journal, which is only read, even while others write it."""
 
 import re
 import shutil

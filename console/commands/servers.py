@@ -1,4 +1,4 @@
-"""`rolldeck drain | maint | ready | weight`: manual changes, with a rollout's guard and read-back."""
+"""`rolldeck drain | maint | ready | weight`: manual changes, with the guard and read-back of a rollout."""
 
 import asyncio
 import functools

@@ -1,1 +1,1 @@
-"""The configuration file: finding, reading, decoding and checking it."""
+"""The configuration file: it is found, read, decoded and checked here."""

@@ -1,7 +1,7 @@
-"""Decoding of TOML values into typed settings, with errors that name key, value and expectation.
+"""Decoding of TOML values into typed settings, with errors that name the key, the value and the expectation.
 
-All problems of a configuration are reported, and not only the first one. msgspec stops at the first value
-that does not fit: it is replaced in a copy, so that the same decoder goes on to the next problem.
+All problems of a configuration are reported, not only the first one. msgspec stops at the first value that
+does not fit, so that value is replaced in a copy, in which the same decoder finds the next problem.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Explanation of msgspec's errors: the key, the value that was found, and the values that fit."""
+"""Explanation of msgspec's errors: the key, the value that was found, and the values that are allowed."""
 
 import datetime
 import re

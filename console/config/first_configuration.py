@@ -1,4 +1,4 @@
-"""The text of a first configuration: the backends of one or several HAProxies as applications. Pure."""
+"""The text of a first configuration, in which the backends of HAProxies become applications. Pure."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence

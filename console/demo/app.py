@@ -4,8 +4,8 @@ Started as ``python -S -E releases/1.5.0/app.py NODE PORT``; the ``release.json`
 which version it is and what is wrong with it (`console.demo.node.Release` explains the fields).
 It has few imports, all of the standard library, so that its start takes a fraction of what the demo measures.
 
-On SIGTERM it does what a good service does: it closes the port, finishes the requests in flight, and ends.
-The port is therefore closed BEFORE the process is gone, which misleads tools that check the port alone.
+On SIGTERM it behaves like a good service: it closes the port, finishes the requests in flight, and ends. The
+port is therefore closed BEFORE the process is gone, which misleads tools that only check the port.
 """
 
 import itertools

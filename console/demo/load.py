@@ -1,4 +1,4 @@
-"""Steady HTTP load that counts every request, and is strict about what counts as served.
+"""A steady HTTP load that counts every request, and is strict about which of them count as served.
 
 It is an open loop: request number n starts n / rate seconds after the first one, however slow the answers
 are, so that a stall shows as slow or failed requests and not as fewer of them.

@@ -1,1 +1,1 @@
-"""What commands print to the terminal, and what they ask there."""
+"""The output of commands on the terminal, and the questions that they ask there."""

@@ -1,4 +1,4 @@
-"""Output to a terminal: this module alone writes to stdout and stderr, and makes all text harmless."""
+"""Output to a terminal. Only this module writes to stdout and stderr, and it makes all text harmless."""
 
 import contextlib
 import errno

@@ -1,4 +1,4 @@
-"""The Textual application: it connects a session to the screens, and the session can outlive it."""
+"""The Textual application, which connects a session to the screens. The session can outlive it."""
 
 import asyncio
 from collections import deque

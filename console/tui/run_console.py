@@ -1,4 +1,4 @@
-"""Running the console: opening it, and finishing a rollout that outlives it."""
+"""The run of the console: it is opened, and a rollout that outlives it is finished."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""A Textual driver whose output never blocks the event loop, and therefore no rollout."""
+"""A Textual driver whose output never blocks the event loop, and so never delays a rollout."""
 
 import os
 import select

@@ -1,4 +1,4 @@
-"""Load balancers side by side: as many columns as fit, the others in groups below; a row for each fact."""
+"""A table of load balancers with a row for each fact: those that do not fit side by side follow below."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeAlias

@@ -1,4 +1,4 @@
-"""The page of a node's detail by sections, and the same as text to be copied."""
+"""The sections of a node's detail page, which can also be copied as text."""
 
 from bisect import bisect_right
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""The detail of one node: a title, and a page that scrolls and stays where it is read."""
+"""The detail of one node: a title, and a page that scrolls and keeps its position when data change."""
 
 from typing import ClassVar
 

@@ -1,1 +1,1 @@
-"""Dialogs: values in, one answer out."""
+"""Dialogs, which are given values and return one answer."""

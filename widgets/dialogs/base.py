@@ -1,4 +1,4 @@
-"""The base of dialogs and reports: style and keys, text that scrolls, and answers that stay visible."""
+"""The style and keys that dialogs and reports share: text that scrolls, and answers that stay visible."""
 
 from collections.abc import Iterable, Sequence
 from typing import ClassVar, Generic, TypeVar

@@ -1,4 +1,4 @@
-"""A manual drain, maintenance, ready or weight: the impact first, and a refusal below the floor."""
+"""The dialog of a manual change: it shows the impact first, and refuses a change below the floor."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Small modal screens: confirm something, quit while a rollout runs, select a name, enlarge the terminal."""
+"""Small modal screens: a confirmation, quitting during a rollout, a list of names, a terminal too small."""
 
 from collections.abc import Iterable, Sequence
 from typing import ClassVar

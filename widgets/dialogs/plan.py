@@ -1,4 +1,4 @@
-"""The plan: everything that is known before a change, and the only way to start it."""
+"""The plan: everything that is known before a change, and the only way to start the change."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""The result of a rollout: what is out of rotation comes first, with the commands that put it back."""
+"""The result of a rollout: first the nodes that are out of rotation, with the commands that put them back."""
 
 from collections.abc import Iterable, Iterator, Sequence
 

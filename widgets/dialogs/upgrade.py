@@ -1,4 +1,4 @@
-"""The options of an upgrade: version, batches, nodes, and what is confirmed. Nothing starts here."""
+"""The dialog for the options of an upgrade: version, batches, nodes and confirmations. It starts nothing."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""The live table of servers or nodes: from the live view to rows, and its drawing."""
+"""The live table of servers or nodes: its rows, which come from the live view, and its drawing."""

@@ -1,4 +1,4 @@
-"""The servers of a view by machine: grouped once for each set of rows, merged once for each combination."""
+"""The servers of a view grouped by node: once for each set of rows, and merged once for each combination."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""The rows of all load balancers merged by server; expensive work is done once for each view."""
+"""All load balancers of a view merged into one row for each server; slow work is done once for each view."""
 
 import re
 from abc import ABC, abstractmethod

@@ -1,4 +1,4 @@
-"""The rows of the server table: merged, sorted and filtered; each is made when it is asked for."""
+"""The rows of the server table: merged, sorted and filtered, and each built only when it is needed."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""The status of a server on each load balancer, and on all of them: in words, glyphs and one color."""
+"""The status of a server on each load balancer and on all of them, as words, glyphs and one color."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The live table of servers or nodes: virtual, only lines in sight are built; the cursor stays on its key."""
+"""The live table of servers or nodes: it draws only visible lines, and the cursor stays on its row's key."""
 
 from typing import ClassVar
 

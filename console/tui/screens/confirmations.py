@@ -1,4 +1,4 @@
-"""Questions before an action, about locks, freeze windows, unfinished rollouts and aborts.
+"""Confirmations before an action, about locks, freeze windows, unfinished rollouts and aborts.
 
 Each dialog is imported when it is shown, so that the first screen appears sooner.
 """

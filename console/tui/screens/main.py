@@ -1,4 +1,4 @@
-"""The main view: all servers live, the rollout below them, and the keys that work now."""
+"""The main view: all servers live, below them the rollout, and the keys that work now."""
 
 import time
 from collections import deque
