@@ -32,14 +32,14 @@ def find_track_targets(snapshots: Iterable[Snapshot]) -> dict[ServerRef, ServerR
         instance = snapshot.info.instance
         for (backend, server), at in zip(columns.names, columns.alike, strict=True):
             if tracks[at]:
-                found[ServerRef(instance, backend, server)] = _ref(instance, tracks[at])
+                found[ServerRef(instance, backend, server)] = _parse_ref(instance, tracks[at])
     return found
 
 
 def track_targets_of(servers: Iterable[Server]) -> dict[ServerRef, ServerRef]:
     """Find which of these servers follow another one."""
     return {
-        server.ref: _ref(server.ref.instance, server.track_target)
+        server.ref: _parse_ref(server.ref.instance, server.track_target)
         for server in servers
         if server.track_target
     }
@@ -113,7 +113,7 @@ def format_path(ref: ServerRef) -> str:
     return f"{ref.backend}/{ref.server}"
 
 
-def _ref(instance: str, tracks: str) -> ServerRef:
+def _parse_ref(instance: str, tracks: str) -> ServerRef:
     backend, _, server = tracks.partition("/")
     return ServerRef(instance, backend, server)
 
@@ -144,10 +144,10 @@ def find_maintenance_reasons(server: Server) -> tuple[MaintenanceReason, ...]:
     HAProxy keeps no names. What an operator and what an agent check forced at run time look the same (the
     status `DRAIN (agent)` only says that there is an agent), so with an agent both are named.
     """
-    return tuple(_reasons(server)) or (MaintenanceReason("nobody", _no_hold(server), active=False),)
+    return tuple(_find_reasons(server)) or (MaintenanceReason("nobody", _no_hold_text(server), active=False),)
 
 
-def _reasons(server: Server) -> Iterator[MaintenanceReason]:
+def _find_reasons(server: Server) -> Iterator[MaintenanceReason]:
     admin = server.admin
     if admin & Admin.RESOLUTION_MAINT:
         yield MaintenanceReason(
@@ -158,25 +158,25 @@ def _reasons(server: Server) -> Iterator[MaintenanceReason]:
             "configuration", "maintenance from the configuration (`disabled`); `ready` ends it"
         )
     elif admin & Admin.FORCED_MAINT:
-        yield _forced(server, "maintenance")
+        yield _forced_reason(server, "maintenance")
     elif admin & Admin.CONFIG_MAINT:
         text = "made ready at run time: `disabled` in the configuration takes it out at the next reload"
         yield MaintenanceReason("configuration", text, active=False)
     if admin & Admin.INHERITED_MAINT:
-        yield _inherited(server, "maintenance")
+        yield _inherited_reason(server, "maintenance")
     if admin & Admin.FORCED_DRAIN:
-        yield _forced(server, "drain")
+        yield _forced_reason(server, "drain")
     if admin & Admin.INHERITED_DRAIN:
-        yield _inherited(server, "drain")
+        yield _inherited_reason(server, "drain")
     if server.status == "DOWN (agent)":
-        yield _down(server)
+        yield _down_reason(server)
     if server.weight == 0 and not server.track_target:
-        yield _weightless(server)
+        yield _weight_reason(server)
 
 
-def _forced(server: Server, what: str) -> MaintenanceReason:
+def _forced_reason(server: Server, what: str) -> MaintenanceReason:
     if server.agent:
-        reply = f" (last reply: {_agent_reply(server)})" if _agent_reply(server) else ""
+        reply = f" (last reply: {_format_agent_reply(server)})" if _format_agent_reply(server) else ""
         text = f"{what} at run time, by an operator or the agent check{reply}; HAProxy keeps no record"
         return MaintenanceReason("operator or agent", text)
     return MaintenanceReason(
@@ -185,23 +185,23 @@ def _forced(server: Server, what: str) -> MaintenanceReason:
     )
 
 
-def _inherited(server: Server, what: str) -> MaintenanceReason:
+def _inherited_reason(server: Server, what: str) -> MaintenanceReason:
     tracked = server.track_target or "a server"
     return MaintenanceReason(
         "tracked", f"{what} inherited from {tracked}, which it tracks; only that can end it"
     )
 
 
-def _down(server: Server) -> MaintenanceReason:
+def _down_reason(server: Server) -> MaintenanceReason:
     if server.track_target:
         return MaintenanceReason(
             "agent", f"down by the agent check of {server.track_target}, which it tracks"
         )
-    reply = f": {_agent_reply(server)}" if _agent_reply(server) else ""
+    reply = f": {_format_agent_reply(server)}" if _format_agent_reply(server) else ""
     return MaintenanceReason("agent", f"down by its agent check{reply}")
 
 
-def _weightless(server: Server) -> MaintenanceReason:
+def _weight_reason(server: Server) -> MaintenanceReason:
     if server.initial_weight == 0:
         return MaintenanceReason("configuration", "weight 0 in the configuration: no balanced traffic")
     was = f"{server.initial_weight} in the configuration"
@@ -212,11 +212,11 @@ def _weightless(server: Server) -> MaintenanceReason:
     return MaintenanceReason("operator", f"weight 0 by an operator at run time; {was}")
 
 
-def _agent_reply(server: Server) -> str:
+def _format_agent_reply(server: Server) -> str:
     return server.last_agent.removeprefix("via agent : ")
 
 
-def _no_hold(server: Server) -> str:
+def _no_hold_text(server: Server) -> str:
     if server.in_rotation:
         return "no administrative hold"
     if server.track_target:

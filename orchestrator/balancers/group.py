@@ -86,7 +86,7 @@ class BalancerGroup:
             BackendError: the first one.
         """
         backends = () if whole else None
-        snapshots = await _all(self.read_current(name, backends) for name in self.balancers)
+        snapshots = await _gather_all(self.read_current(name, backends) for name in self.balancers)
         return dict(zip(self.balancers, snapshots, strict=True))
 
     async def read(self, name: str, backends: Sequence[str] | None = None) -> Snapshot:
@@ -114,8 +114,8 @@ class BalancerGroup:
         Returns:
             The sessions on these servers by load balancer; one that cannot see them is left out.
         """
-        wanted = {name: self._backends_of(name, refs) for name in sorted({ref.instance for ref in refs})}
-        counts = await _all(self.balancers[name].older_sessions(own) for name, own in wanted.items())
+        wanted = {name: self._list_backends(name, refs) for name in sorted({ref.instance for ref in refs})}
+        counts = await _gather_all(self.balancers[name].older_sessions(own) for name, own in wanted.items())
         counted = {(ref.instance, ref.backend, ref.server) for ref in refs}
         return {
             name: sum(
@@ -142,8 +142,8 @@ class BalancerGroup:
         Raises:
             UnreadableReply: a load balancer no longer knows one of `refs`.
         """
-        snapshots = await self._snapshots(refs, others)
-        found = _servers(refs, snapshots)
+        snapshots = await self._read_snapshots(refs, others)
+        found = _select_servers(refs, snapshots)
         self.on_read(found.values())
         return found | find_servers(others, snapshots) if others else found
 
@@ -156,7 +156,7 @@ class BalancerGroup:
             refs: of the application.
             show: is called with each snapshot that was read for it.
         """
-        snapshots = await self._snapshots(refs)
+        snapshots = await self._read_snapshots(refs)
         if show is not None:
             for snapshot in snapshots:
                 show(snapshot)
@@ -167,18 +167,18 @@ class BalancerGroup:
         }
         return {
             ref: Sample(server.counters, backends.get((ref.instance, ref.backend)))
-            for ref, server in _servers(refs, snapshots).items()
+            for ref, server in _select_servers(refs, snapshots).items()
         }
 
-    async def _snapshots(
+    async def _read_snapshots(
         self, refs: Collection[ServerRef], others: Collection[ServerRef] = ()
     ) -> list[Snapshot]:
         names = {ref.instance for ref in refs}
-        return await _all(self._read_with(name, others) for name in sorted(names))
+        return await _gather_all(self._read_with(name, others) for name in sorted(names))
 
     async def _read_with(self, name: str, others: Collection[ServerRef]) -> Snapshot:
         """Read the application's backends, and those of the others as far as they are still there."""
-        backends = self._backends_of(name, others)
+        backends = self._list_backends(name, others)
         try:
             return await self.read_current(name, backends)
         except Refused:
@@ -186,7 +186,7 @@ class BalancerGroup:
                 raise
         return await self.read_current(name, ())
 
-    def _backends_of(self, name: str, refs: Collection[ServerRef]) -> tuple[str, ...]:
+    def _list_backends(self, name: str, refs: Collection[ServerRef]) -> tuple[str, ...]:
         """Return the backends of the application, and those of these servers on this load balancer."""
         own = (ref.backend for ref in refs if ref.instance == name)
         return tuple(dict.fromkeys((*self.backends, *own)))
@@ -235,7 +235,7 @@ class BalancerGroup:
                 except UnknownOutcome:
                     continue  # what is read next decides
 
-        await _all(write(name, own) for name, own in by_instance.items())
+        await _gather_all(write(name, own) for name, own in by_instance.items())
 
     async def _refuse_unreached(self, names: Iterable[str]) -> None:
         """Refuse a change that would reach only some of the processes of a HAProxy.
@@ -245,7 +245,7 @@ class BalancerGroup:
         """
         if all(info.processes == 1 for info in self._infos.values()):
             return
-        await _all(self.read(name) for name in self.balancers if name not in self._infos)
+        await _gather_all(self.read(name) for name in self.balancers if name not in self._infos)
         unreached = find_unreached_processes(self._infos.values())
         for name in names:
             if name in unreached:
@@ -256,7 +256,7 @@ def _ignore(_: Collection[Server]) -> None:
     """Do nothing: it stands where nobody wants to know what was read."""
 
 
-def _servers(refs: Iterable[ServerRef], snapshots: Iterable[Snapshot]) -> dict[ServerRef, Server]:
+def _select_servers(refs: Iterable[ServerRef], snapshots: Iterable[Snapshot]) -> dict[ServerRef, Server]:
     found = find_servers(refs, snapshots)
     for ref in refs:
         if ref not in found:
@@ -275,7 +275,7 @@ def find_servers(refs: Iterable[ServerRef], snapshots: Iterable[Snapshot]) -> di
     }
 
 
-async def _all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+async def _gather_all(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """Run in parallel and let ALL of them end: one dead instance must not keep the others from a write."""
     results = await asyncio.gather(*coroutines, return_exceptions=True)
     failures = [result for result in results if isinstance(result, BaseException)]
@@ -308,12 +308,12 @@ def find_unreached_processes(infos: Iterable[Info]) -> dict[str, str]:
     return {
         info.instance: problem
         for known in machines.values()
-        if (problem := _problem(known))
+        if (problem := _describe_problem(known))
         for info in known
     }
 
 
-def _problem(known: list[Info]) -> str:
+def _describe_problem(known: list[Info]) -> str:
     total = known[0].processes
     numbers = list({info.pid: info.process for info in known}.values())
     copies = max(numbers.count(number) for number in numbers)

@@ -106,8 +106,8 @@ def compute_signals(before: Sample, after: Sample) -> Signals | None:
     soft = grown.retries + grown.redispatches
     if not now.http:
         return Signals(max(0, grown.requests), hard=None, refused=refused, soft=soft)
-    gateway_errors = _gateway_errors(grown, before.backend, after.backend)
-    broken = _broken(grown, silent, gateway_errors)
+    gateway_errors = _count_gateway_errors(grown, before.backend, after.backend)
+    broken = _count_broken(grown, silent, gateway_errors)
     cut = grown.server_aborts - (0 if gateway_errors is None else max(0, broken - gateway_errors))
     if gateway_errors is None or now.informational:
         # A WebSocket that nobody used for too long ends like a response that broke off, but without `eresp`.
@@ -134,7 +134,7 @@ def compute_all_signals(sample: Sample) -> Signals:
     return compute_signals(Sample(nothing, sample.backend and RequestCounters()), sample) or Signals()
 
 
-def _gateway_errors(
+def _count_gateway_errors(
     grown: RequestCounters, then: RequestCounters | None, now: RequestCounters | None
 ) -> int | None:
     """Return how many 502 and 504 HAProxy can have sent for this server at most; None: not known."""
@@ -143,7 +143,7 @@ def _gateway_errors(
     return max(0, now.answered_5xx - then.answered_5xx - grown.answered_5xx - grown.refused)
 
 
-def _broken(grown: RequestCounters, silent: int, gateway_errors: int | None) -> int:
+def _count_broken(grown: RequestCounters, silent: int, gateway_errors: int | None) -> int:
     """Count the requests that ended without a response.
 
     `eresp` counts some of them twice, and each attempt of `retry-on`. So there are no more of them than
@@ -227,7 +227,7 @@ class TrafficCount:
         name = snapshot.info.instance
         if name not in self._first:
             self._first[name] = snapshot
-        elif _began_again(self._last[name], snapshot):
+        elif _has_begun_again(self._last[name], snapshot):
             self._count(self._kept, self._first[name], self._last[name])
             self._kept.gaps += 1
             self._first[name] = snapshot
@@ -246,20 +246,20 @@ class TrafficCount:
         _count(totals, first, last, lambda backend: wanted is None or backend in wanted)
 
 
-def _rows(snapshot: Snapshot) -> dict[str, RequestCounters]:
+def _backend_counters(snapshot: Snapshot) -> dict[str, RequestCounters]:
     return {backend.name: backend.counters for backend in snapshot.backends}
 
 
-def _began_again(before: Snapshot, after: Snapshot) -> bool:
+def _has_begun_again(before: Snapshot, after: Snapshot) -> bool:
     """Return whether counters began again: they may survive a reload, and be cleared without one."""
-    now = _rows(after)
-    return any(went_back(then, now[name]) for name, then in _rows(before).items() if name in now)
+    now = _backend_counters(after)
+    return any(went_back(then, now[name]) for name, then in _backend_counters(before).items() if name in now)
 
 
 def _count(totals: Totals, first: Snapshot, last: Snapshot, counts: Callable[[str], bool]) -> None:
-    then, now = _rows(first), _rows(last)
+    then, now = _backend_counters(first), _backend_counters(last)
     explained_5xx = Counter[str]()
-    for backend, change, answered_5xx in _signals(first, last, then, now):
+    for backend, change, answered_5xx in _compute_server_signals(first, last, then, now):
         totals.requests += change.started
         totals.answered_5xx += answered_5xx
         totals.errors += change.known
@@ -275,7 +275,7 @@ def _count(totals: Totals, first: Snapshot, last: Snapshot, counts: Callable[[st
             )
 
 
-def _signals(
+def _compute_server_signals(
     first: Snapshot,
     last: Snapshot,
     then: Mapping[str, RequestCounters],

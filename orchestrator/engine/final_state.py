@@ -52,12 +52,14 @@ async def read_final_state(
         The nodes that are not back as they were, and what could not be read, with the reason.
     """
     balancers = application.balancer_group.balancers
-    results = await asyncio.gather(*(_read(balancer, application) for balancer in balancers.values()))
+    results = await asyncio.gather(
+        *(_read_snapshot(balancer, application) for balancer in balancers.values())
+    )
     snapshots = [result for result in results if isinstance(result, Snapshot)]
     unseen = [str(result) for result in results if isinstance(result, BackendError)]
     servers = {server.ref: server for snapshot in snapshots for server in snapshot.servers}
     read = {snapshot.info.instance for snapshot in snapshots}
-    on_purpose = _held_on_purpose(plan, servers)
+    on_purpose = _find_held_on_purpose(plan, servers)
     out = []
     for node in plan.nodes:
         unseen += [
@@ -68,24 +70,26 @@ async def read_final_state(
         before = originals.get(node.name, node.originals)
         own = [servers[ref] for ref in node.refs if ref in servers]
         missing = [
-            server for server in own if not server.in_rotation or _silenced(server, before[server.ref])
+            server for server in own if not server.in_rotation or _is_silenced(server, before[server.ref])
         ]
-        blind = [ref for ref in node.refs if ref.instance not in read and node.name in unfinished]
-        others = [] if now is None or node.name in unfinished else _by_others(own, before)
+        unread = [ref for ref in node.refs if ref.instance not in read and node.name in unfinished]
+        others = [] if now is None or node.name in unfinished else _find_taken_by_others(own, before)
         if others and now is not None:
             out.append(
                 _describe_left_to_others(node, missing, before, find_removal_time(others, now), others)
             )
-        elif missing or blind:
+        elif missing or unread:
             version = (versions or {}).get(node.name)
-            out.append(describe(plan, node, missing, before, blind, on_purpose=on_purpose, version=version))
+            out.append(
+                describe_node(plan, node, missing, before, unread, on_purpose=on_purpose, version=version)
+            )
     out, not_asked = await add_followers(application.balancer_group.balancers, plan, out)
     fallen = pool.missing(snapshots) if pool is not None else []
-    out += _others_fallen(application, fallen, versions or {})
+    out += _find_fallen_others(application, fallen, versions or {})
     return out, [*unseen, *(problem for problem in not_asked if problem not in unseen)]
 
 
-def _others_fallen(
+def _find_fallen_others(
     application: Application, servers: Sequence[Server], versions: Mapping[str, str]
 ) -> Iterator[OutOfRotation]:
     """Yield servers of the same backends that are not in the plan, and went down during the rollout."""
@@ -105,7 +109,7 @@ def _others_fallen(
         )
 
 
-async def _read(balancer: LoadBalancer, application: Application) -> Snapshot | BackendError:
+async def _read_snapshot(balancer: LoadBalancer, application: Application) -> Snapshot | BackendError:
     """Read a load balancer, repeatedly for half a second while the last reply of an agent is blank."""
     try:
         for _ in range(AGENT_READS):
@@ -119,7 +123,7 @@ async def _read(balancer: LoadBalancer, application: Application) -> Snapshot | 
     return snapshot
 
 
-def _by_others(servers: Sequence[Server], originals: Originals) -> list[Server]:
+def _find_taken_by_others(servers: Sequence[Server], originals: Originals) -> list[Server]:
     """Return the servers that somebody has taken out since the originals were read."""
     return [
         server
@@ -149,7 +153,7 @@ def _describe_left_to_others(
     """Describe a node that somebody else has taken out, without commands: they had a reason."""
     return OutOfRotation(
         node=node.name,
-        servers=[_where(server, originals[server.ref]) for server in missing],
+        servers=[_describe_server(server, originals[server.ref]) for server in missing],
         intentional=True,
         commands=[],
         by_others=True,
@@ -158,31 +162,31 @@ def _describe_left_to_others(
     )
 
 
-def describe(
+def describe_node(
     plan: Plan,
     node: PlannedNode,
     missing: Sequence[Server],
     originals: Originals,
-    blind: Sequence[ServerRef] = (),
+    unread: Sequence[ServerRef] = (),
     *,
     on_purpose: Collection[ServerRef] = (),
     version: str | None = None,
 ) -> OutOfRotation:
     """Describe a node that is out: where, whether that is intentional, and the commands that put it back.
 
-    Its servers in `blind` could not be read. Those in `on_purpose`, and their followers, are out as they were
-    before. Its `version` is the one that it has, as far as that is known.
+    Its servers in `unread` could not be read. Those in `on_purpose`, and their followers, are out as they
+    were before. Its `version` is the one that it has, as far as that is known.
     """
     intentional = find_followers(track_targets_of(missing), on_purpose)
     changed = [
         server
         for server in missing
-        if not _as_found(server, originals[server.ref])
+        if not _is_as_found(server, originals[server.ref])
         and not (server.ref in intentional and inherits_only(server))
     ]
     raw = [command for server in changed for command in _commands_to_restore(server, originals[server.ref])]
-    raw += [command for ref in blind for command in build_commands_for_unread(ref, originals[ref])]
-    wrong = [server.ref for server in changed] + list(blind)
+    raw += [command for ref in unread for command in build_commands_for_unread(ref, originals[ref])]
+    wrong = [server.ref for server in changed] + list(unread)
     ready = raw and any(originals[ref].admin is AdminState.READY for ref in wrong)
     ours: list[BackCommand] = []
     not_ready = ""
@@ -203,8 +207,8 @@ def describe(
         go_back = f"{upgrade} --limit {node.name} --force-ready {node.name}"
     return OutOfRotation(
         node=node.name,
-        servers=[_where(server, originals[server.ref]) for server in missing]
-        + [f"{ref}: unknown" for ref in blind],
+        servers=[_describe_server(server, originals[server.ref]) for server in missing]
+        + [f"{ref}: unknown" for ref in unread],
         intentional=not wrong,
         commands=[*ours, *raw],
         rollback_command=go_back,
@@ -212,22 +216,22 @@ def describe(
     )
 
 
-def _held_on_purpose(plan: Plan, servers: Mapping[ServerRef, Server]) -> list[ServerRef]:
+def _find_held_on_purpose(plan: Plan, servers: Mapping[ServerRef, Server]) -> list[ServerRef]:
     return [
         ref
         for node in plan.nodes
         for ref, original in node.originals.items()
-        if ref in servers and original.admin is not AdminState.READY and _as_found(servers[ref], original)
+        if ref in servers and original.admin is not AdminState.READY and _is_as_found(servers[ref], original)
     ]
 
 
-def _as_found(server: Server, original: OriginalState) -> bool:
+def _is_as_found(server: Server, original: OriginalState) -> bool:
     """Return whether a server is out on purpose, exactly as it was found."""
     deliberate = original.admin is not AdminState.READY or original.weight == 0
     return deliberate and OriginalState.of(server) == original
 
 
-def _silenced(server: Server, original: OriginalState) -> bool:
+def _is_silenced(server: Server, original: OriginalState) -> bool:
     return original.agent and not server.agent
 
 
@@ -236,8 +240,8 @@ def format_weight(server: Server) -> str:
     return ", weight 0" if server.weight == 0 and server.own_admin_state is AdminState.READY else ""
 
 
-def _where(server: Server, original: OriginalState) -> str:
-    agent = ", agent check off" if _silenced(server, original) else ""
+def _describe_server(server: Server, original: OriginalState) -> str:
+    agent = ", agent check off" if _is_silenced(server, original) else ""
     follows = f", because it follows {server.track_target}" if inherits_only(server) else ""
     weight = format_weight(server)
     return f"{server.ref}: {server.admin_state} ({server.status}){weight}{follows}{agent}"

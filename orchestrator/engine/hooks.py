@@ -85,7 +85,9 @@ class Hooks:
         payload = self._payload("end", MOMENTS["end"].payload_fields(ended))
         unsubscribe = self._bus.subscribe(self._follow_abort)
         try:
-            tasks = [asyncio.create_task(self._fire(hook, "end", "", payload)) for hook in self._of("end")]
+            tasks = [
+                asyncio.create_task(self._fire(hook, "end", "", payload)) for hook in self._hooks_at("end")
+            ]
             self._running.update(tasks)
             results = await asyncio.gather(*tasks, return_exceptions=True)
         finally:
@@ -116,7 +118,7 @@ class Hooks:
             return  # the hooks of the end get everything that has become of the nodes
         fields = fields or {}
         node, payload = fields.get("node", ""), self._payload(moment, fields)
-        for hook in self._of(moment):
+        for hook in self._hooks_at(moment):
             task = self._group.create_task(self._fire(hook, moment, node, payload), name=f"hook {hook.name}")
             hold = ExitStack()
             if MOMENTS[moment].holds_drains:
@@ -158,7 +160,7 @@ class Hooks:
             )
         fired(error)
 
-    def _of(self, moment: str) -> list[Hook]:
+    def _hooks_at(self, moment: str) -> list[Hook]:
         return [hook for hook in self._hooks if moment in hook.on]
 
     def _payload(self, moment: str, fields: Mapping[str, Any]) -> bytes:

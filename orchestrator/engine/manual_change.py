@@ -98,7 +98,7 @@ async def read_impact(application: Application, change: Change) -> Impact:
         BackendError: a load balancer cannot be read.
     """
     snapshots = await application.balancer_group.read_all()
-    mapped = await _mapped(application, change.nodes)
+    mapped = await _map_nodes(application, change.nodes)
     refs = {ref for servers_of_node in mapped.values() for ref in servers_of_node}
     servers = tuple(
         server for snapshot in snapshots.values() for server in snapshot.servers if server.ref in refs
@@ -107,7 +107,7 @@ async def read_impact(application: Application, change: Change) -> Impact:
     carried = removal.followers if removal is not None else frozenset[ServerRef]()
     if change.action == "ready":
         sort_for_return(change.nodes, mapped, {server.ref: server for server in servers})
-        carried = await _followers(application, refs)
+        carried = await _read_followers(application, refs)
     registrations = [node.registration for node in change.nodes] if change.action != "weight" else []
     registries = {
         registration.name
@@ -142,19 +142,21 @@ async def apply(
         StepFailed: the node did not become healthy in time for `ready`.
         PreflightFailed, BackendError: see `read_impact`.
     """
-    mapped = await _mapped(application, change.nodes)
+    mapped = await _map_nodes(application, change.nodes)
     refs = tuple(ref for servers_of_node in mapped.values() for ref in servers_of_node)
     if change.action == "ready":
         for node in sort_for_return(change.nodes, mapped, await application.balancer_group.servers(refs)):
-            await _ready(application, node, mapped[node.name], control, clock, bus)
+            await _make_ready(application, node, mapped[node.name], control, clock, bus)
     else:
         async with application.balancer_group.lock:
             if change.takes_out:
-                await _guard(application, change, refs)
+                await _check_floor(application, change, refs)
             await _write(application, change, refs)
         if change.action in ("drain", "maint"):
             for node in change.nodes:
-                context = _context(application, node, mapped[node.name], {}, control, clock, bus, "drain")
+                context = _make_context(
+                    application, node, mapped[node.name], {}, control, clock, bus, "drain"
+                )
                 with bus.commands_of(node.name, "drain"):
                     try:
                         await discovery.enter_maintenance(context)
@@ -164,7 +166,7 @@ async def apply(
     return tuple(after[ref] for ref in refs)
 
 
-async def _mapped(application: Application, nodes: Sequence[Node]) -> dict[str, tuple[ServerRef, ...]]:
+async def _map_nodes(application: Application, nodes: Sequence[Node]) -> dict[str, tuple[ServerRef, ...]]:
     snapshots = await application.balancer_group.read_all()
     mapped, findings = map_nodes(nodes, snapshots, application.match, among=application.nodes)
     errors = tuple(finding for finding in findings if finding.severity is Severity.ERROR)
@@ -187,12 +189,12 @@ async def _measure_removal(application: Application, change: Change, refs: Colle
     )
 
 
-async def _followers(application: Application, refs: Collection[ServerRef]) -> frozenset[ServerRef]:
+async def _read_followers(application: Application, refs: Collection[ServerRef]) -> frozenset[ServerRef]:
     snapshots = await application.balancer_group.read_all(whole=True)
     return find_followers(find_track_targets(snapshots.values()), refs)
 
 
-async def _guard(application: Application, change: Change, refs: Collection[ServerRef]) -> None:
+async def _check_floor(application: Application, change: Change, refs: Collection[ServerRef]) -> None:
     try:
         capacity.raise_if_violated((await _measure_removal(application, change, refs)).capacities)
     except CapacityViolation:
@@ -218,7 +220,7 @@ async def _write(application: Application, change: Change, refs: Sequence[Server
         await balancer_group.ensure(refs, commands.maint, in_maintenance)
 
 
-async def _ready(
+async def _make_ready(
     application: Application,
     node: Node,
     refs: tuple[ServerRef, ...],
@@ -228,8 +230,8 @@ async def _ready(
 ) -> None:
     servers = await application.balancer_group.servers(refs)
     originals = {ref: OriginalState.as_ready(server) for ref, server in servers.items()}
-    context = _context(application, node, refs, originals, control, clock, bus, "verify")
-    context.followers = await _followers(application, refs)
+    context = _make_context(application, node, refs, originals, control, clock, bus, "verify")
+    context.followers = await _read_followers(application, refs)
     with bus.commands_of(node.name, "verify"):
         try:
             await prove(context, ConsecutiveChecks(context))
@@ -256,7 +258,7 @@ async def _note_unwatched(context: StepContext) -> None:
             context.note(f"is in rotation, but {state.unwatched}")
 
 
-def _context(
+def _make_context(
     application: Application,
     node: Node,
     refs: tuple[ServerRef, ...],
@@ -278,5 +280,5 @@ def _context(
         bus=bus,
         step=step,
         is_manual=True,
-        unmanaged=application.ignored_backends,
+        ignored_backends=application.ignored_backends,
     )

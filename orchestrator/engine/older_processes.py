@@ -35,13 +35,13 @@ async def judge_older_processes(
         if snapshot.info.uptime < within_s and not snapshot.info.stopping
     }
     try:
-        blind = await _without_master(balancer_group, young)
+        without_master = await _find_without_master(balancer_group, young)
     except BackendError as error:
         text = f"sessions of older HAProxy processes cannot be seen: {error.problem}"
         return [Finding(Severity.ERROR, error.target, text)]
-    if not blind:
+    if not without_master:
         return []
-    counts = await asyncio.gather(*map(_count, nodes))
+    counts = await asyncio.gather(*map(_count_connections, nodes))
     unseen = [node.name for node, count in zip(nodes, counts, strict=True) if count is None]
     if not unseen:
         return []
@@ -52,7 +52,7 @@ async def judge_older_processes(
             f"was started or reloaded {young[name]} s ago, and sessions of older HAProxy processes cannot be"
             f" seen, neither here nor on {', '.join(unseen)}: a stop cuts them; {ADVICE}",
         )
-        for name in blind
+        for name in without_master
     ]
 
 
@@ -79,10 +79,14 @@ class OlderProcesses:
         """Find out how older processes can be seen, and note it when they cannot."""
         names = {ref.instance for ref in context.refs}
         young = context.balancer_group.started_within(context.policy.drain_timeout, names)
-        blind = await context.retry_until_reachable(lambda: _without_master(context.balancer_group, young))
-        first_count = await _count(context.node) if blind else None
-        if blind and first_count is None:
-            listed = ", ".join(f"{name} was started or reloaded {young[name]} s ago" for name in blind)
+        without_master = await context.retry_until_reachable(
+            lambda: _find_without_master(context.balancer_group, young)
+        )
+        first_count = await _count_connections(context.node) if without_master else None
+        if without_master and first_count is None:
+            listed = ", ".join(
+                f"{name} was started or reloaded {young[name]} s ago" for name in without_master
+            )
             context.note(
                 f"sessions of older HAProxy processes cannot be seen ({listed}): the stop may cut them"
             )
@@ -105,7 +109,7 @@ class OlderProcesses:
         return f"connections on port {port}: {count}, perhaps of older HAProxy processes after a reload"
 
 
-async def _without_master(balancer_group: BalancerGroup, names: Collection[str]) -> list[str]:
+async def _find_without_master(balancer_group: BalancerGroup, names: Collection[str]) -> list[str]:
     """Return the load balancers that cannot see their older processes."""
     return [
         name
@@ -114,7 +118,7 @@ async def _without_master(balancer_group: BalancerGroup, names: Collection[str])
     ]
 
 
-async def _count(node: Node) -> int | None:
+async def _count_connections(node: Node) -> int | None:
     """Count a node's connections; None where they cannot be counted."""
     if node.connections is None:
         return None

@@ -43,7 +43,7 @@ async def add_followers(
     return (
         [
             msgspec.structs.replace(found, servers=[*found.servers, *where])
-            if (where := _where(plan.node(found.node).refs, tracked, snapshots))
+            if (where := _describe_followers(plan.node(found.node).refs, tracked, snapshots))
             else found
             for found in out
         ],
@@ -93,7 +93,9 @@ async def _read(balancer: LoadBalancer) -> Snapshot | BackendError:
         return error
 
 
-def _where(refs: Sequence[ServerRef], tracked: TrackTargets, snapshots: Sequence[Snapshot]) -> list[str]:
+def _describe_followers(
+    refs: Sequence[ServerRef], tracked: TrackTargets, snapshots: Sequence[Snapshot]
+) -> list[str]:
     servers = find_servers(find_followers(tracked, refs), snapshots)
     return [
         f"{ref}: {server.admin_state} ({server.status}), because it follows {server.track_target}"
@@ -127,7 +129,7 @@ async def add_discovery_maintenance(
     for (node, registration), answer in zip(registered, answers, strict=True):
         if isinstance(answer, BackendError) or answer.set_by_rollout:
             what = "unknown" if isinstance(answer, BackendError) else "maintenance"
-            found[node.name] = _with_registry(application, node, registration, what, found.get(node.name))
+            found[node.name] = _add_registry(application, node, registration, what, found.get(node.name))
     return list(found.values()), list(unseen)
 
 
@@ -138,7 +140,7 @@ async def _query(registration: Registration) -> Registered | BackendError:
         return error
 
 
-def _with_registry(
+def _add_registry(
     application: Application, node: Node, registration: Registration, what: str, known: OutOfRotation | None
 ) -> OutOfRotation:
     if known is None or known.intentional:
@@ -174,7 +176,7 @@ async def check_commands(
                 if entry.node in unfinished and entry.node in nodes and _has(entry, "ready")
                 else _check_start(nodes[entry.node], entry)
                 if entry.node in nodes and _has(entry, "upgrade")
-                else _unchanged(entry)
+                else _keep(entry)
                 for entry in out
             )
         )
@@ -199,7 +201,7 @@ async def _check_start(node: Node, out: OutOfRotation) -> OutOfRotation:
     return msgspec.structs.replace(out, not_ready=why, commands=kept)
 
 
-async def _unchanged(out: OutOfRotation) -> OutOfRotation:
+async def _keep(out: OutOfRotation) -> OutOfRotation:
     return out
 
 

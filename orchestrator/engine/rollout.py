@@ -193,7 +193,7 @@ class Rollout:
             desired_states=self._desired_states,
             followers=frozenset(planned.followers),
             inherited=frozenset(planned.inherited),
-            unmanaged=self._application.ignored_backends,
+            ignored_backends=self._application.ignored_backends,
             pool=self._pool,
             endpoints=self._endpoints,
         )

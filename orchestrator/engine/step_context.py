@@ -63,7 +63,7 @@ class StepContext:
     endpoints: Endpoints = field(default_factory=Endpoints)  # of all nodes of the application
     followers: frozenset[ServerRef] = frozenset()  # servers that leave with it by `track`, as read last
     inherited: frozenset[ServerRef] = frozenset()  # its own servers that were out before with one they follow
-    unmanaged: tuple[str, ...] = ()  # backends where the node stays in, see `Application`
+    ignored_backends: tuple[str, ...] = ()  # backends where the node stays in, see `Application`
 
     def set_desired(self, state: DesiredState, refs: Sequence[ServerRef] | None = None) -> None:
         """Record the state that is about to be set, by default for all servers of the node."""

@@ -45,13 +45,13 @@ def measure_headroom(
         tuple(
             found
             for instance in live
-            for found in _capacities(instance, backends, policy, leaving, all_backups, kept)
+            for found in _measure_balancer(instance, backends, policy, leaving, all_backups, kept)
         ),
         tuple(balancer.name for balancer in view.instances if balancer.state != "live"),
     )
 
 
-def _capacities(
+def _measure_balancer(
     instance: BalancerView,
     backends: Sequence[str],
     policy: Policy,
@@ -73,7 +73,7 @@ def _capacities(
         peers = active or own
         if not peers:
             continue
-        backups = _backups(instance, backend) if len(active) not in (0, len(own)) else []
+        backups = _find_backups(instance, backend) if len(active) not in (0, len(own)) else []
         going = [
             server
             for ref in leaving
@@ -83,9 +83,9 @@ def _capacities(
         gone = [server for server in going if not server.backup or peers is own]
         together = (instance.name, backend) in all_backups
         left = [server for server in backups if server not in going]
-        spare_now, spare_then = (_spare(able, together=together) for able in (backups, left))
-        before, serving = _serving(peers, [], spare_now)
-        after, serving_then = _serving(peers, gone, spare_then)
+        spare_now, spare_then = (_find_spare(able, together=together) for able in (backups, left))
+        before, serving = _count_serving(peers, [], spare_now)
+        after, serving_then = _count_serving(peers, gone, spare_then)
         found.append(
             Capacity(
                 instance=instance.name,
@@ -101,13 +101,13 @@ def _capacities(
     return found
 
 
-def _spare(backups: Sequence[Server], *, together: bool) -> list[Server]:
+def _find_spare(backups: Sequence[Server], *, together: bool) -> list[Server]:
     """Return which of them are in rotation as soon as no active server takes traffic."""
     able = find_serving_backups(backups, all_of_them=together, takes=RECEIVES_TRAFFIC)
     return [server for server in able if server.in_rotation]
 
 
-def _serving(
+def _count_serving(
     peers: Sequence[tuple[Server, int]], gone: Sequence[Server], spare: list[Server]
 ) -> tuple[int, list[Server]]:
     """Return how many are in rotation without those that are gone, and which of them are backups."""
@@ -118,7 +118,7 @@ def _serving(
     return len(spare), spare
 
 
-def _backups(instance: BalancerView, backend: str) -> list[Server]:
+def _find_backups(instance: BalancerView, backend: str) -> list[Server]:
     """Return the backup servers of a backend, in HAProxy's order."""
     columns = instance.columns
     return [

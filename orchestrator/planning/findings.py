@@ -91,33 +91,33 @@ def judge_persistence(snapshot: Snapshot, facts: Facts, policy: Policy) -> Itera
     for backend in snapshot.backends:
         where = f"{backend.name} on {snapshot.info.instance}"
         if isinstance(facts, BackendError):
-            text = _unknown(backend, facts.problem, policy)
+            text = _describe_unknown(backend, facts.problem, policy)
         elif facts.persistence is None:
-            text = _unknown(backend, facts.unseen, policy)
+            text = _describe_unknown(backend, facts.unseen, policy)
         else:
-            text = _known(backend, facts.persistence.get(backend.name), policy)
+            text = _describe_known(backend, facts.persistence.get(backend.name), policy)
         if text:
             yield Finding(Severity.WARNING, where, text)
 
 
-def _unknown(backend: Backend, why: str, policy: Policy) -> str:
+def _describe_unknown(backend: Backend, why: str, policy: Policy) -> str:
     if not backend.cookie:
         return ""
     return (
-        f"{_cookie(backend)}: {_draining(policy)}, then maintenance moves them, unless `option persist` or"
-        f" `force-persist` is set, which is unknown: {why}"
+        f"{_format_cookie(backend)}: {_format_draining(policy)}, then maintenance moves them,"
+        f" unless `option persist` or `force-persist` is set, which is unknown: {why}"
     )
 
 
-def _known(backend: Backend, persistence: Persistence | None, policy: Policy) -> str:
+def _describe_known(backend: Backend, persistence: Persistence | None, policy: Policy) -> str:
     if persistence is None:
         # The socket has a cookie that the file does not have: the file has changed since it was read.
-        return _unknown(backend, "the configuration file does not have this cookie", policy)
+        return _describe_unknown(backend, "the configuration file does not have this cookie", policy)
     by = [kind for kind in persistence.by if not (backend.cookie and kind.startswith("cookie"))]
-    named = " and ".join([*([_cookie(backend)] if backend.cookie else []), *by])
+    named = " and ".join([*([_format_cookie(backend)] if backend.cookie else []), *by])
     what = named if by == [] else f"persistence by {named}"
     if not persistence.in_maintenance:
-        return f"{what}: {_draining(policy)}, then maintenance moves them"
+        return f"{what}: {_format_draining(policy)}, then maintenance moves them"
     which = "" if persistence.in_maintenance == "option persist" else " that it matches"
     return (
         f"{what} with `{persistence.in_maintenance}`: its clients{which} reach a node in maintenance too, so"
@@ -126,11 +126,11 @@ def _known(backend: Backend, persistence: Persistence | None, policy: Policy) ->
     )
 
 
-def _cookie(backend: Backend) -> str:
+def _format_cookie(backend: Backend) -> str:
     return f'cookie persistence ("{backend.cookie}")'
 
 
-def _draining(policy: Policy) -> str:
+def _format_draining(policy: Policy) -> str:
     return f"its clients reach a draining node until drain_timeout ({policy.drain_timeout:g} s)"
 
 
@@ -167,11 +167,11 @@ def judge_slots(
         policy: the policy of the rollout.
     """
     slots: dict[str, str] = {}
-    for server, source in _slots(snapshot.servers, refs):
+    for server, source in _find_slots(snapshot.servers, refs):
         slots.setdefault(server.ref.backend, source)
     needed_s = compute_longest_stop_s(policy)
     for backend, source in slots.items():
-        problem = _not_held(backend, facts, needed_s, snapshot.info.instance)
+        problem = _describe_hold(backend, facts, needed_s, snapshot.info.instance)
         if problem:
             text = (
                 f"name resolution fills its servers ({source}): when a service stops and its record goes,"
@@ -184,7 +184,7 @@ def judge_slots(
             yield Finding(Severity.ERROR, f"{backend} on {snapshot.info.instance}", text)
 
 
-def _slots(servers: Iterable[Server], refs: Collection[ServerRef]) -> Iterator[tuple[Server, str]]:
+def _find_slots(servers: Iterable[Server], refs: Collection[ServerRef]) -> Iterator[tuple[Server, str]]:
     """Yield those of these servers that are slots, and what fills them.
 
     A single server with a host name is no slot, whatever addresses the name has; but several servers of one
@@ -205,7 +205,7 @@ def _resolved_endpoint(server: Server) -> tuple[str, str, int]:
     return server.ref.backend, server.host_name, server.port
 
 
-def _not_held(backend: str, facts: Facts, needed_s: float, instance: str) -> str:
+def _describe_hold(backend: str, facts: Facts, needed_s: float, instance: str) -> str:
     """Return why a slot may be emptied too early; empty when it is not."""
     known = None if isinstance(facts, BackendError) else facts.hold_obsolete_s
     if known is None:

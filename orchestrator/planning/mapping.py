@@ -33,7 +33,7 @@ class Endpoints:
         self._match: Match = match
         self._nodes: dict[Ip, list[Node]] = {}
         for node in nodes:
-            for ip in _ips(node):
+            for ip in _parse_ips(node):
                 self._nodes.setdefault(ip, []).append(node)
 
     def judge(self, node: Node, servers: Sequence[Server]) -> Iterator[Finding]:
@@ -43,15 +43,15 @@ class Endpoints:
         address that no node has is a warning. A machine of its own may have several ports, such as that of
         a sidecar, as long as one of its lines has the node's.
         """
-        own = _ips(node)
-        lines = [(server, ip) for server in servers if (ip := _ip_of(server, node)) is not None]
+        own = _parse_ips(node)
+        lines = [(server, ip) for server in servers if (ip := _parse_server_ip(server, node)) is not None]
         if not own or self._match == "address":
             return
         has_port = any(ip in own and server.port == node.port for server, ip in lines)
-        ours = _listed(sorted(map(str, own)), node.port)
+        ours = _format_endpoints(sorted(map(str, own)), node.port)
         for server, ip in lines:
             found = _format_endpoint(str(ip), server.port)
-            others = self._others(node, own, ip, server.port)
+            others = self._find_others(node, own, ip, server.port)
             if others:
                 names = " or ".join(other.name for other in others)
                 text = (
@@ -76,7 +76,7 @@ class Endpoints:
             for server in servers:
                 if server.address and (server.address not in node.addresses or server.port != node.port):
                     found = _format_endpoint(server.address, server.port)
-                    ours = _listed(sorted(node.addresses), node.port)
+                    ours = _format_endpoints(sorted(node.addresses), node.port)
                     return f"{server.ref} has the address {found} now, and not {ours} any more"
             return ""
         by_instance: dict[str, list[Server]] = {}
@@ -85,7 +85,7 @@ class Endpoints:
         wrong = (finding for own in by_instance.values() for finding in self.judge(node, own))
         return next((finding.text for finding in wrong if finding.severity is Severity.ERROR), "")
 
-    def _others(self, node: Node, own: frozenset[Ip], ip: Ip, port: int) -> list[Node]:
+    def _find_others(self, node: Node, own: frozenset[Ip], ip: Ip, port: int) -> list[Node]:
         """Return the other nodes with this address; where machines share it, as on loopback, by the port."""
         holders = [other for other in self._nodes.get(ip, ()) if other.name != node.name]
         exact = [other for other in holders if other.port == port]
@@ -94,20 +94,20 @@ class Endpoints:
         return exact or holders
 
 
-def _ips(node: Node) -> frozenset[Ip]:
-    return frozenset(ip for address in node.addresses if (ip := _ip(address)) is not None)
+def _parse_ips(node: Node) -> frozenset[Ip]:
+    return frozenset(ip for address in node.addresses if (ip := _parse_ip(address)) is not None)
 
 
-def _ip_of(server: Server, node: Node) -> Ip | None:
+def _parse_server_ip(server: Server, node: Node) -> Ip | None:
     """Return the IP address of a server; None where it is hidden, empty, or of the node's own host name."""
     if not server.address or server.host_name in node.addresses:
         return None
-    ip = _ip(server.address)
+    ip = _parse_ip(server.address)
     return None if ip is None or ip.is_unspecified else ip
 
 
 @lru_cache(maxsize=32_768)
-def _ip(text: str) -> Ip | None:
+def _parse_ip(text: str) -> Ip | None:
     try:
         ip = ipaddress.ip_address(text)
     except ValueError:
@@ -123,7 +123,7 @@ def _format_endpoint(address: str, port: int) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
-def _listed(addresses: Iterable[str], port: int) -> str:
+def _format_endpoints(addresses: Iterable[str], port: int) -> str:
     return " or ".join(_format_endpoint(address, port) for address in addresses)
 
 
@@ -183,11 +183,11 @@ def map_nodes(
         for instance, own in lines.items():
             findings += _judge(node, instance, own.of(node), own.servers, match)
             findings += endpoints.judge(node, own.of(node))
-        found = _refs(node, lines.values())
+        found = _find_refs(node, lines.values())
         mapped[node.name] = tuple(sorted(ref for ref in found if commands.is_safe(ref)))
-        findings += _uneven(node, found)
-    others = {node.name: _refs(node, lines.values()) for node in among if node.name not in mapped}
-    return mapped, (*findings, *_shared(mapped, others))
+        findings += _judge_uneven(node, found)
+    others = {node.name: _find_refs(node, lines.values()) for node in among if node.name not in mapped}
+    return mapped, (*findings, *_judge_shared(mapped, others))
 
 
 def map_servers(nodes: Iterable[Node], servers: Sequence[Server], match: Match) -> dict[Name, str]:
@@ -236,7 +236,7 @@ def _by_name(name: Name) -> tuple[_Key, ...]:
     return (name[1], 0), ("/".join(name), 0)
 
 
-def _refs(node: Node, lines: Iterable[_Lines]) -> list[ServerRef]:
+def _find_refs(node: Node, lines: Iterable[_Lines]) -> list[ServerRef]:
     return [server.ref for known in lines for server in known.of(node)]
 
 
@@ -244,7 +244,7 @@ def _judge(
     node: Node, instance: str, servers: Sequence[Server], peers: Iterable[Server], match: Match
 ) -> Iterable[Finding]:
     if not servers:
-        yield _missing(node, instance, peers, match)
+        yield _judge_missing(node, instance, peers, match)
     backends = [server.ref.backend for server in servers]
     for backend in sorted({backend for backend in backends if backends.count(backend) > 1}):
         names = ", ".join(server.ref.server for server in servers if server.ref.backend == backend)
@@ -258,7 +258,7 @@ def _judge(
             )
 
 
-def _missing(node: Node, instance: str, peers: Iterable[Server], match: Match) -> Finding:
+def _judge_missing(node: Node, instance: str, peers: Iterable[Server], match: Match) -> Finding:
     peers = [peer for peer in peers if not peer.empty_slot]
     if match == "name":
         wanted, known = " or ".join(node.servers), sorted({server.ref.server for server in peers})
@@ -273,7 +273,7 @@ def _missing(node: Node, instance: str, peers: Iterable[Server], match: Match) -
     )
 
 
-def _uneven(node: Node, refs: Sequence[ServerRef]) -> Iterable[Finding]:
+def _judge_uneven(node: Node, refs: Sequence[ServerRef]) -> Iterable[Finding]:
     backends_on: dict[str, set[str]] = {}
     for ref in refs:
         backends_on.setdefault(ref.instance, set()).add(ref.backend)
@@ -282,7 +282,7 @@ def _uneven(node: Node, refs: Sequence[ServerRef]) -> Iterable[Finding]:
         yield Finding(Severity.WARNING, node.name, f"is in different backends on each ({listed})")
 
 
-def _shared(mapped: Mapped, others: Mapping[str, Sequence[ServerRef]]) -> Iterable[Finding]:
+def _judge_shared(mapped: Mapped, others: Mapping[str, Sequence[ServerRef]]) -> Iterable[Finding]:
     names_by_server: dict[ServerRef, list[str]] = {}
     for name, refs in (*mapped.items(), *others.items()):
         for ref in refs:

@@ -49,7 +49,7 @@ class PlannedNode:
     target_version: str = ""  # its own, where that is not the plan's
     commands: tuple[PlannedCommand, ...] = ()
     followers: tuple[ServerRef, ...] = ()  # servers in any backend that leave with it by `track`
-    availability: Availability | None = None  # of its target version; None: nothing is installed
+    availability: Availability | None = None  # of its target version; None: nothing will be installed
     inherited: tuple[ServerRef, ...] = ()  # its own servers that are out now with one that they follow
 
     @property

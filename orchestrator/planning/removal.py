@@ -99,11 +99,11 @@ def find_all_backups(facts: Mapping[str, Facts], several: Collection[BackendKey]
         facts: the facts of the load balancers.
         several: see `find_several_backups`.
     """
-    together = {name: _all_backups(found) for name, found in facts.items()}
+    together = {name: _list_all_backups(found) for name, found in facts.items()}
     return frozenset(key for key in several if key[1] in together.get(key[0], ()))
 
 
-def _all_backups(facts: Facts) -> Collection[str]:
+def _list_all_backups(facts: Facts) -> Collection[str]:
     return () if isinstance(facts, BackendError) else facts.all_backups or ()
 
 
@@ -188,9 +188,9 @@ def judge_shared_endpoints(
     out = {name: {*refs, *shared.followers(refs)} for name, refs in mapped.items()}
     found: dict[str, list[tuple[str, Server]]] = {}
     for snapshot in shared.snapshots.values():
-        for name, server in _left_in(mapped, out, snapshot.servers):
+        for name, server in _find_left_in(mapped, out, snapshot.servers):
             found.setdefault(server.ref.backend, []).append((name, server))
-    return [_finding(backend, left, ignored_backends) for backend, left in found.items()]
+    return [_make_finding(backend, left, ignored_backends) for backend, left in found.items()]
 
 
 def judge_followers(name: str, refs: Sequence[ServerRef], shared: SharedEndpoints) -> Iterable[Finding]:
@@ -207,7 +207,7 @@ def judge_followers(name: str, refs: Sequence[ServerRef], shared: SharedEndpoint
             yield Finding(severity, name, f"also affects {text}")
 
 
-def _left_in(
+def _find_left_in(
     mapped: Mapping[str, Sequence[ServerRef]],
     out: Mapping[str, Collection[ServerRef]],
     servers: Sequence[Server],
@@ -230,7 +230,9 @@ def _left_in(
                 yield name, server
 
 
-def _finding(backend: str, left: Sequence[tuple[str, Server]], unmanaged: Collection[str]) -> Finding:
+def _make_finding(
+    backend: str, left: Sequence[tuple[str, Server]], ignored_backends: Collection[str]
+) -> Finding:
     nodes: dict[str, dict[str, None]] = {}
     for name, server in left:
         nodes.setdefault(name, {})[server.ref.server] = None
@@ -247,7 +249,7 @@ def _finding(backend: str, left: Sequence[tuple[str, Server]], unmanaged: Collec
         f" {'which is' if one else 'which are'} not drained there: requests that come that way fail while"
         f" {'it is' if one else 'they are'} worked on"
     )
-    if backend in unmanaged:
+    if backend in ignored_backends:
         return Finding(Severity.WARNING, f"backend {backend}", text)
     text += "; add it to `backends` (or `servers`), or accept that in `ignored_backends`"
     return Finding(Severity.ERROR, f"backend {backend}", text)
@@ -280,12 +282,13 @@ def sort_for_return(
     if errors:
         raise PreflightFailed(errors)
     depths = {
-        node.name: max((_depth(ref, inheriting) for ref in mapped[node.name]), default=0) for node in nodes
+        node.name: max((_count_depth(ref, inheriting) for ref in mapped[node.name]), default=0)
+        for node in nodes
     }
     return sorted(nodes, key=lambda node: depths[node.name])
 
 
-def _depth(ref: ServerRef, tracked: TrackTargets) -> int:
+def _count_depth(ref: ServerRef, tracked: TrackTargets) -> int:
     """Return how many servers a server inherits from, one after the other."""
     followed: list[ServerRef] = []
     while ref in tracked and ref not in followed:

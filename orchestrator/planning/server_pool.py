@@ -36,7 +36,7 @@ def name_servers(
 
 def find_empty_slots(servers: Sequence[Server]) -> frozenset[Name]:
     """Return backend and name of the slots that nothing has filled; cheap when there are none."""
-    return frozenset(_empty(servers))
+    return frozenset(_find_empty(servers))
 
 
 def find_ignored_slots(servers: Sequence[Server], kept: Collection[Name] = ()) -> frozenset[Name]:
@@ -84,14 +84,14 @@ def drop_empty_slots(
     found = {}
     for instance, snapshot in snapshots.items():
         own = {(ref.backend, ref.server) for ref in kept if ref.instance == instance}
-        if nodes and match == "name" and next(_empty(snapshot.servers), None) is not None:
+        if nodes and match == "name" and next(_find_empty(snapshot.servers), None) is not None:
             own |= map_servers(nodes, snapshot.servers, match).keys()
         servers = drop_ignored_slots(snapshot.servers, own)
         found[instance] = snapshot if servers is snapshot.servers else replace(snapshot, servers=servers)
     return found
 
 
-def _empty(servers: Sequence[Server]) -> Iterator[Name]:
+def _find_empty(servers: Sequence[Server]) -> Iterator[Name]:
     """Yield the names of empty slots; of servers in the same state one is judged."""
     columns = columns_of(servers)
     heads = {first for first in set(columns.alike) if servers[first].empty_slot}
@@ -215,7 +215,8 @@ class ServerPool:
             how = f"{server.status} {server.check_status}".rstrip()
             groups.setdefault((self.name_of(ref), self._fell[ref], how), []).append(ref.instance)
         return "; ".join(
-            f"{name} fell out of rotation {_during(nodes)}: {how} on {', '.join(dict.fromkeys(instances))}"
+            f"{name} fell out of rotation {_format_period(nodes)}: {how}"
+            f" on {', '.join(dict.fromkeys(instances))}"
             for (name, nodes, how), instances in groups.items()
         )
 
@@ -243,7 +244,7 @@ def _is_down(server: Server) -> bool:
     return server.operational is Operational.STOPPED and not server.admin & _DECIDED
 
 
-def _during(nodes: tuple[str, ...]) -> str:
+def _format_period(nodes: tuple[str, ...]) -> str:
     if not nodes:
         return "since the rollout began"
     return f"during the upgrade of {' and '.join(nodes)}"

@@ -80,7 +80,7 @@ async def _find_node_rules(node: Node, version: str) -> NodeRules:
     with rehearsing() as sent:
         await _rehearse(node, version)
         recorded = [rehearsed.command for rehearsed in sent]
-        sent += [rehearsed for rehearsed in _built(node, version) if rehearsed.command not in recorded]
+        sent += [rehearsed for rehearsed in _find_unsent(node, version) if rehearsed.command not in recorded]
     patterns = {
         version: VERSION_PATTERN,
         NOT_THERE: VERSION_PATTERN,
@@ -89,7 +89,7 @@ async def _find_node_rules(node: Node, version: str) -> NodeRules:
     }
     rules: dict[str, None] = {}
     problems: dict[str, None] = {}
-    async for found in _rules(host, user, sent, patterns):
+    async for found in _make_rules(host, user, sent, patterns):
         if isinstance(found, UnreadableReply):
             problems[found.problem] = None
         else:
@@ -97,7 +97,7 @@ async def _find_node_rules(node: Node, version: str) -> NodeRules:
     return NodeRules(node.name, tuple(rules), tuple(problems))
 
 
-async def _rules(
+async def _make_rules(
     host: CommandHost, user: str, sent: Iterable[Rehearsed], patterns: dict[str, str]
 ) -> AsyncIterator[str | UnreadableReply]:
     for rehearsed in sent:
@@ -149,7 +149,7 @@ async def _rehearse(node: Node, version: str) -> None:
             await call()
 
 
-def _built(node: Node, version: str) -> Iterator[Rehearsed]:
+def _find_unsent(node: Node, version: str) -> Iterator[Rehearsed]:
     """Yield the commands that are not sent when a query before them is refused or finds nothing."""
     registration, installer = node.registration, node.installer
     untracked = [node.service.stop_command(), node.service.start_command()]

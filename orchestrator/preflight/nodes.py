@@ -67,7 +67,7 @@ class _Measure(Protocol):
     async def __call__(self, what: str, query: Callable[[], Awaitable[T]]) -> T | None: ...
 
 
-async def _registered(node: Node, measure: _Measure) -> Registered | None:
+async def _query_registration(node: Node, measure: _Measure) -> Registered | None:
     if (registration := node.registration) is None:
         return None
     if registration.sync_maintenance:
@@ -87,7 +87,7 @@ def _judge(node: Node, registration: Registration, registered: Registered) -> It
         yield Finding(Severity.INFO, node.name, text)
 
 
-async def _caveats(node: Node) -> tuple[str, ...]:
+async def _read_caveats(node: Node) -> tuple[str, ...]:
     """Read the caveats of the service manager; that they cannot be read is one too, and no error."""
     try:
         return await node.service.caveats()
@@ -114,7 +114,7 @@ async def _observe_node(node: Node) -> Observation:
         obstacles = await measure(
             "the rights of its service manager cannot be checked", node.service.obstacles
         )
-        caveats = await _caveats(node)
+        caveats = await _read_caveats(node)
     if state is not None and state.stopping:
         text = f"its service is being stopped now ({state.detail})"
         findings.append(Finding(Severity.WARNING, node.name, text))
@@ -125,7 +125,7 @@ async def _observe_node(node: Node) -> Observation:
         findings.append(Finding(Severity.WARNING, node.name, f"is not healthy now: {state.detail}"))
     if health is not None and not health.ok:
         findings.append(Finding(Severity.WARNING, node.name, f"is not healthy now: {health.detail}"))
-    registered = await _registered(node, measure)
+    registered = await _query_registration(node, measure)
     if registered is not None and node.registration is not None:
         findings += _judge(node, node.registration, registered)
     return Observation(
@@ -156,7 +156,7 @@ async def check_availability(
         The availability by the name of the node.
     """
     node_by_name = {node.name: node for node in nodes}
-    slots = _slots(nodes)
+    slots = _make_slots(nodes)
     checks = {
         row.name: _check(node_by_name[row.name].installer, row.target_version or version, slots)
         for row in planned
@@ -177,15 +177,17 @@ async def check_ways_back(nodes: Collection[Node], planned: Sequence[PlannedNode
     """
     node_by_name = {node.name: node for node in nodes}
     rows = [row for row in planned if row.name in node_by_name and _has_way_back(row)]
-    slots = _slots(nodes)
+    slots = _make_slots(nodes)
     return [
         finding
-        for found in await asyncio.gather(*(_way_back(node_by_name[row.name], row, slots) for row in rows))
+        for found in await asyncio.gather(
+            *(_judge_way_back(node_by_name[row.name], row, slots) for row in rows)
+        )
         for finding in found
     ]
 
 
-def _slots(nodes: Collection[Node]) -> dict[str, asyncio.Semaphore]:
+def _make_slots(nodes: Collection[Node]) -> dict[str, asyncio.Semaphore]:
     """Return how many checks may run at a time, by the host on which an installer runs its commands."""
     return {node.installer.host.name: asyncio.Semaphore(MAX_CHECKS_PER_HOST) for node in nodes}
 
@@ -200,7 +202,9 @@ def _has_way_back(row: PlannedNode) -> bool:
     return row.installed is not None and found is not None and found.presence is not Presence.NOT_THERE
 
 
-async def _way_back(node: Node, row: PlannedNode, slots: Mapping[str, asyncio.Semaphore]) -> list[Finding]:
+async def _judge_way_back(
+    node: Node, row: PlannedNode, slots: Mapping[str, asyncio.Semaphore]
+) -> list[Finding]:
     version = row.installed or ""
     try:
         found = await _check_way_back(node, row, slots)
@@ -208,13 +212,13 @@ async def _way_back(node: Node, row: PlannedNode, slots: Mapping[str, asyncio.Se
         found = Availability(Presence.NOT_THERE, error.problem)
     match found.presence:
         case Presence.NOT_THERE:
-            text = f"a rollback to {version} would fail: {_without_suggestion(found)}"
+            text = f"a rollback to {version} would fail: {_format_availability(found)}"
             return [Finding(Severity.WARNING, node.name, text)]
         case Presence.NOT_KNOWN if found.lacking:
-            text = f"a rollback to {version} may fail: {_without_suggestion(found)}"
+            text = f"a rollback to {version} may fail: {_format_availability(found)}"
             return [Finding(Severity.WARNING, node.name, text)]
         case Presence.NOT_KNOWN:
-            text = f"not checked whether a rollback to {version} would work: {_without_suggestion(found)}"
+            text = f"not checked whether a rollback to {version} would work: {_format_availability(found)}"
             return [Finding(Severity.INFO, node.name, text)]
     return []
 
@@ -254,10 +258,10 @@ def _is_installed(row: PlannedNode, version: str) -> bool:
 def _describe(availability: Availability, version: str) -> str:
     """Describe what was found, with a suggestion: somebody may have mistyped the version."""
     meant = suggest(version, availability.others).strip()
-    return "; ".join(part for part in (_without_suggestion(availability), meant) if part)
+    return "; ".join(part for part in (_format_availability(availability), meant) if part)
 
 
-def _without_suggestion(availability: Availability) -> str:
+def _format_availability(availability: Availability) -> str:
     shown = availability.others[:MAX_OTHER_VERSIONS]
     more = len(availability.others) - len(shown)
     there = f"; there is {', '.join(shown)}" if shown else ""

@@ -83,7 +83,7 @@ async def preflight(
         *shared.findings,
         *judge_shared_endpoints(shared, mapped, application.ignored_backends),
     ]
-    floors = _floors(application, snapshots, shared, mapped, facts)
+    floors = _measure_floors(application, snapshots, shared, mapped, facts)
 
     planned: list[PlannedNode] = []
     serving: list[Observation] = []
@@ -117,7 +117,7 @@ async def preflight(
             node = replace(node, commands=commands)
         if node.steps:
             node = replace(node, followers=shared.followers(node.refs))
-            findings += judge_followers(name, _leaving(node), shared)
+            findings += judge_followers(name, _find_leaving(node), shared)
         planned.append(node)
         findings += _judge_node(node, own, before, ready)
         is_measured = all(finding.severity is not Severity.ERROR for finding in observation.findings)
@@ -146,7 +146,7 @@ async def preflight(
     todo = [*first, *rest]
     # Nodes that serve without a proof come first: they are decided about before others are taken out.
     cut = cut_into_batches(first, policy.serial) + cut_into_batches(rest, policy.serial)
-    capacities = _capacities(cut, planned, floors, shared)
+    capacities = _measure_capacities(cut, planned, floors, shared)
     for names, after in zip(cut, capacities, strict=True):
         findings += _judge_capacities(names, after)
     return Plan(
@@ -165,7 +165,7 @@ async def preflight(
     )
 
 
-def _capacities(
+def _measure_capacities(
     cut: Sequence[Sequence[str]], planned: Sequence[PlannedNode], floors: Floors, shared: SharedEndpoints
 ) -> tuple[tuple[Capacity, ...], ...]:
     """Return what stays in rotation while each batch is out."""
@@ -173,9 +173,9 @@ def _capacities(
     back: set[ServerRef] = set()
     for batch in cut:
         batch_nodes = [node for node in planned if node.name in batch]
-        capacities.append(floors.without({ref for node in batch_nodes for ref in _leaving(node)}, back))
+        capacities.append(floors.without({ref for node in batch_nodes for ref in _find_leaving(node)}, back))
         # A batch that does not come back stops the rollout before the next one begins.
-        returning = {ref for node in batch_nodes for ref in _returning(node)}
+        returning = {ref for node in batch_nodes for ref in _find_returning(node)}
         back |= returning | shared.returning(returning)
     return tuple(capacities)
 
@@ -214,7 +214,7 @@ def _judge_node(
         yield Finding(Severity.WARNING, node.name, text)
 
 
-def _floors(
+def _measure_floors(
     application: Application,
     snapshots: Mapping[str, Snapshot],
     shared: SharedEndpoints,
@@ -299,12 +299,12 @@ def _is_as_before(server: Server, original: OriginalState) -> bool:
     return server.in_rotation and server.weight == original.weight and (server.agent or not original.agent)
 
 
-def _leaving(node: PlannedNode) -> tuple[ServerRef, ...]:
+def _find_leaving(node: PlannedNode) -> tuple[ServerRef, ...]:
     """Return the servers that the rollout of a node takes out of rotation."""
     return node.refs if "drain" in node.steps else ()
 
 
-def _returning(node: PlannedNode) -> set[ServerRef]:
+def _find_returning(node: PlannedNode) -> set[ServerRef]:
     """Return the servers that are in rotation once the rollout of a node is done."""
     return {
         ref

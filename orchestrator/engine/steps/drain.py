@@ -133,7 +133,7 @@ async def _drain_when_allowed(context: StepContext) -> None:
                 # First without the backends of others: while capacity is waited for, nothing else is read.
                 for whole in (False, True):
                     removal = await _measure_removal(context, whole=whole)
-                    if reason := _fallen(context, removal.snapshots):
+                    if reason := _judge_changes(context, removal.snapshots):
                         return reason
                     refuse_left_in(context, removal)
                     capacity.raise_if_violated(removal.capacities)
@@ -159,12 +159,12 @@ async def _measure_removal(context: StepContext, *, whole: bool) -> Removal:
         context.refs,
         context.policy,
         all_backends=whole,
-        ignored_backends=context.unmanaged,
+        ignored_backends=context.ignored_backends,
         counted=context.pool.filled,
     )
 
 
-def _fallen(context: StepContext, snapshots: Mapping[str, Snapshot]) -> str:
+def _judge_changes(context: StepContext, snapshots: Mapping[str, Snapshot]) -> str:
     """Judge what may have changed since the plan; return why the node cannot be taken out yet, or empty."""
     refuse_misplaced(context, find_servers(context.refs, snapshots.values()).values())
     for snapshot in snapshots.values():
@@ -173,7 +173,7 @@ def _fallen(context: StepContext, snapshots: Mapping[str, Snapshot]) -> str:
     return context.pool.fallen(snapshots, expected.union(context.refs))
 
 
-async def _affected(context: StepContext, *, stopped: bool) -> dict[ServerRef, Server]:
+async def _read_affected(context: StepContext, *, stopped: bool) -> dict[ServerRef, Server]:
     """Read the node's servers and their followers; with `stopped` only those that a stop of its service cuts.
 
     A follower with the node's own address and port is the same service. Another one keeps its sessions.
@@ -187,10 +187,10 @@ async def _affected(context: StepContext, *, stopped: bool) -> dict[ServerRef, S
     }
 
 
-async def _busy(context: StepContext, *, stopped: bool = False) -> str | None:
-    servers = await _affected(context, stopped=stopped)
+async def _describe_sessions(context: StepContext, *, stopped: bool = False) -> str | None:
+    servers = await _read_affected(context, stopped=stopped)
     busy = [
-        f"{server.sessions + server.queue} on {_where(context, server.ref)}"
+        f"{server.sessions + server.queue} on {_name_balancer(context, server.ref)}"
         for server in servers.values()
         if server.sessions + server.queue
     ]
@@ -201,7 +201,7 @@ async def _busy(context: StepContext, *, stopped: bool = False) -> str | None:
     return f"sessions: {', '.join(busy)}" if busy else None
 
 
-def _where(context: StepContext, ref: ServerRef) -> str:
+def _name_balancer(context: StepContext, ref: ServerRef) -> str:
     """Name the load balancer, and what distinguishes the server from the node's others there."""
     if ref not in context.refs:
         return f"{ref.instance} ({format_path(ref)}, which follows it)"
@@ -212,7 +212,7 @@ async def _wait_for_sessions(context: StepContext) -> bool:
     """Wait for sessions to end; return whether the deadline passed. Clients with a cookie may stay."""
     try:
         await context.wait_for(
-            lambda: _busy(context), timeout=context.policy.drain_timeout, what="sessions to end"
+            lambda: _describe_sessions(context), timeout=context.policy.drain_timeout, what="sessions to end"
         )
     except StepTimeout as passed:
         context.note(f"{passed}; continuing with maintenance")
@@ -234,7 +234,7 @@ async def _settle(context: StepContext, begun: float) -> int:
         )
 
     async def probe() -> str | None:
-        return await _busy(context, stopped=True) or await older.reason()
+        return await _describe_sessions(context, stopped=True) or await older.reason()
 
     try:
         await context.wait_for(probe, timeout=timeout, what="last sessions to end")
@@ -242,12 +242,12 @@ async def _settle(context: StepContext, begun: float) -> int:
         if context.policy.on_remaining_sessions == "fail":
             raise StepFailed(f'{passed}; on_remaining_sessions is "fail"') from None
         if context.policy.on_remaining_sessions == "shutdown":
-            for ref in await _affected(context, stopped=True):
+            for ref in await _read_affected(context, stopped=True):
                 await context.balancer_group.balancers[ref.instance].write(commands.shutdown_sessions(ref))
             context.note(f"{passed}; shut down (on_remaining_sessions)")
         else:
             context.note(f"{passed}; the stop will cut them")
-        servers = await _affected(context, stopped=True)
+        servers = await _read_affected(context, stopped=True)
         current = sum(server.sessions + server.queue for server in servers.values())
         replaced = sum((await context.balancer_group.older_sessions(servers)).values())
         return current + replaced or await older.connections()
@@ -274,7 +274,9 @@ async def check_reachable(context: StepContext) -> None:
             ):
                 await context.node.host.connect()
                 # In parallel: each of them starts a program on the node, while the batch waits.
-                (state, is_open), obstacles = await gather_both(context.query_service(), _obstacles(context))
+                (state, is_open), obstacles = await gather_both(
+                    context.query_service(), _find_obstacles(context)
+                )
         except TimeoutError:
             return f"{context.node.name} does not answer"
         if problems := [*filter(None, [cannot_stop(state, is_open) if context.stops else ""]), *obstacles]:
@@ -287,7 +289,7 @@ async def check_reachable(context: StepContext) -> None:
         raise StepFailed(f"{error.beside(context.node.name)}; {LEFT_ALONE}") from error
 
 
-async def _obstacles(context: StepContext) -> tuple[str, ...]:
+async def _find_obstacles(context: StepContext) -> tuple[str, ...]:
     return await context.node.service.obstacles() if context.stops else ()
 
 
@@ -304,17 +306,17 @@ def refuse_left_in(context: StepContext, removal: Removal) -> None:
     snapshots = removal.snapshots
     if not context.balancer_group.reloads:
         snapshots = {
-            name: _of_backends(snapshot, context.balancer_group.backends)
+            name: _select_backends(snapshot, context.balancer_group.backends)
             for name, snapshot in snapshots.items()
         }
     shared = SharedEndpoints(snapshots, removal.tracked)
-    found = judge_shared_endpoints(shared, {context.node.name: context.refs}, context.unmanaged)
+    found = judge_shared_endpoints(shared, {context.node.name: context.refs}, context.ignored_backends)
     wrong = [finding for finding in found if finding.severity is Severity.ERROR]
     if wrong:
         raise StepFailed("; ".join(f"{finding.subject} {finding.text}" for finding in wrong))
 
 
-def _of_backends(snapshot: Snapshot, backends: Sequence[str]) -> Snapshot:
+def _select_backends(snapshot: Snapshot, backends: Sequence[str]) -> Snapshot:
     servers = snapshot.servers
     indexes = [index for index, (backend, _) in enumerate(names_of(servers)) if backend in backends]
     return replace(snapshot, servers=tuple(servers[index] for index in indexes))

@@ -59,7 +59,7 @@ async def _quarantine_on(context: StepContext, instance: str) -> None:
             refs,
             context.policy,
             counts=capacity.RECEIVES_TRAFFIC,
-            ignored_backends=context.unmanaged,
+            ignored_backends=context.ignored_backends,
             all_backups=await read_all_backups(balancer_group.balancers, snapshots, carried.union(refs)),
         )
         context.followers |= carried

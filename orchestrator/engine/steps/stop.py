@@ -15,14 +15,14 @@ async def stop(context: StepContext) -> str | None:
     Returns:
         What was done; None when the service was stopped already.
     """
-    if await _running(context) is None:
+    if await _describe_running(context) is None:
         return None
     timeout = context.policy.stop_timeout
     try:
         await context.start_action(lambda: _send(context), timeout=timeout, what="stop")
     except Refused as refused:
         raise StepFailed(f"refused: {refused.beside_step(context.node.name)}") from refused
-    await context.wait_for(lambda: _running(context), timeout=timeout, what="service to stop")
+    await context.wait_for(lambda: _describe_running(context), timeout=timeout, what="service to stop")
     return "port closed, process gone"
 
 
@@ -42,10 +42,10 @@ async def _send(context: StepContext) -> None:
         raise
 
 
-async def _running(context: StepContext) -> str | None:
+async def _describe_running(context: StepContext) -> str | None:
     """Describe why the service is not stopped yet, or None."""
     known = sorted(context.pids)
-    (state, is_open), alive = await gather_both(context.query_service(), _alive(context, known))
+    (state, is_open), alive = await gather_both(context.query_service(), _find_alive(context, known))
     context.pids.difference_update(pid for pid in known if pid not in alive)
     if state.pid is not None and state.pid not in known:
         context.pids.add(state.pid)  # a process that is seen for the first time counts until the next query
@@ -60,7 +60,7 @@ async def _running(context: StepContext) -> str | None:
     return ", ".join(reasons) or None
 
 
-async def _alive(context: StepContext, pids: list[int]) -> set[int]:
+async def _find_alive(context: StepContext, pids: list[int]) -> set[int]:
     return {pid for pid in pids if await context.node.host.alive(pid)}
 
 

@@ -81,7 +81,7 @@ async def prove(context: StepContext, checks: ConsecutiveChecks) -> None:
             unhealthy = f"own health is good, required for {least_s:g} s"
         if checks.good and gated is None:
             gated = await _enter_gate(context)
-        unproven = await _unproven(context, gated or [])
+        unproven = await _describe_unproven(context, gated or [])
         unregistered = await discovery.failing_checks(context) if checks.good else None
         return "; ".join(reason for reason in (unhealthy, unproven, unregistered) if reason) or None
 
@@ -118,7 +118,7 @@ async def _enter_gate(context: StepContext) -> list[ServerRef]:
     return able
 
 
-async def _unproven(context: StepContext, gated: list[ServerRef]) -> str | None:
+async def _describe_unproven(context: StepContext, gated: list[ServerRef]) -> str | None:
     servers = await context.balancer_group.servers(gated)
     for ref, server in servers.items():
         if server.admin & (Admin.FORCED_MAINT | Admin.RESOLUTION_MAINT) == Admin.RESOLUTION_MAINT:
@@ -153,12 +153,12 @@ async def restore_originals(context: StepContext) -> None:
     back = context.servers_originally(AdminState.READY)
 
     async def probe() -> str | None:
-        return await describe_missing(context, back) or await _followers_missing(context, back)
+        return await describe_missing(context, back) or await _describe_missing_follower(context, back)
 
     await context.wait_for(probe, timeout=context.policy.verify_timeout, what="in rotation with full health")
 
 
-async def _followers_missing(context: StepContext, back: list[ServerRef]) -> str | None:
+async def _describe_missing_follower(context: StepContext, back: list[ServerRef]) -> str | None:
     """Describe the first server that left with the node and is not back with it.
 
     One that is kept out by itself was out before, or somebody else has decided so.
@@ -180,17 +180,17 @@ async def _followers_missing(context: StepContext, back: list[ServerRef]) -> str
 
 async def describe_missing(context: StepContext, refs: list[ServerRef]) -> str | None:
     """Describe the first of these servers that is not in rotation with full health."""
-    return next((describe_server(server) for server in await _missing(context, refs)), None)
+    return next((describe_server(server) for server in await _find_missing(context, refs)), None)
 
 
-async def _missing(context: StepContext, refs: list[ServerRef]) -> list[Server]:
+async def _find_missing(context: StepContext, refs: list[ServerRef]) -> list[Server]:
     """Return the servers that are not in rotation with full health."""
     servers = (await context.balancer_group.servers(refs)).values()
     return [
         server
         for server in servers
         if not server.in_rotation
-        and not _weightless(context, server)
+        and not _had_no_weight(context, server)
         # Nothing ends what it inherits: with that it is as far back as it was.
         and not (server.ref in context.inherited and inherits_only(server))
     ]
@@ -202,7 +202,7 @@ def describe_server(server: Server) -> str:
     return f"{server.status} on {server.ref.instance}{ramp}"
 
 
-def _weightless(context: StepContext, server: Server) -> bool:
+def _had_no_weight(context: StepContext, server: Server) -> bool:
     """Return whether a server had the weight 0 before: with that it is as far back as it was."""
     return context.originals[server.ref].weight == 0 and server.admin_state is AdminState.READY
 
@@ -242,11 +242,11 @@ async def bake(
         await checks.check()
         if checks.bad >= checks.needed:
             raise StepFailed(f"own health failed during bake time: {checks.reason}")
-        missing = await _missing(context, refs)
+        missing = await _find_missing(context, refs)
         if missing and context.balancer_group.reloads > reloads:
             # Every server starts unproven then.
             return f"after a reload: {describe_server(missing[0])}"
-        lost_check = _lost_check(missing)
+        lost_check = _describe_failed_check(missing)
         if lost_check and not was_failing:  # then its own health decides, as it is now
             await checks.check(immediate=True)
         was_failing = bool(lost_check)
@@ -254,7 +254,7 @@ async def bake(
             raise StepFailed(f"{lost_check}; own health: {checks.reason}")
         found = await count()
         if found.known > context.policy.max_5xx:
-            raise StepFailed(_too_many(found, context.policy.max_5xx))
+            raise StepFailed(_format_errors(found, context.policy.max_5xx))
         # A bad check does not end it either: the node gets the time to recover, or to fail.
         return lost_check or (
             "baking" if context.control.elapsed_excluding_pauses() < end or checks.bad else None
@@ -278,7 +278,7 @@ async def bake(
         context.bus.emit(context.baked)
 
 
-def _lost_check(missing: Sequence[Server]) -> str:
+def _describe_failed_check(missing: Sequence[Server]) -> str:
     """Describe a failed check of HAProxy, after which own health decides; empty when none failed.
 
     Args:
@@ -294,7 +294,7 @@ def _lost_check(missing: Sequence[Server]) -> str:
     return f"failed a health check of HAProxy: {describe_server(missing[-1])}" if missing else ""
 
 
-def _too_many(found: Signals, allowed: int) -> str:
+def _format_errors(found: Signals, allowed: int) -> str:
     kinds = {
         "answered with 5xx": found.with_5xx - found.refused - found.broken,
         "without a response": found.broken,
