@@ -1,6 +1,6 @@
-"""`python -m tests.faults`: the matrix and a hundred kills; exits 1 when anything is not as promised.
+"""`python -m tests.faults` runs the matrix and a hundred kills; it exits with 1 if a case ends unexpectedly.
 
-Nearly all of their time is waiting, so that some are played side by side, each in a process of its own.
+The cases spend nearly all of their time waiting, so several of them run in parallel, each in its own process.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from tests.faults.table import page
 
 
 def matrix(only: str, step: str, manager: str, jobs: Executor) -> list[Outcome]:
-    """Every case whose name contains `only`, in the order of the cases; each is said as it ends."""
+    """Run the cases whose names contain `only`; print each when it ends, and return them in their order."""
     chosen = [
         (number, struck, managed)
         for number, fault in enumerate(CASES)
@@ -38,13 +38,13 @@ def matrix(only: str, step: str, manager: str, jobs: Executor) -> list[Outcome]:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """What is on the page."""
+    """The results that the page shows."""
 
     outcomes: list[Outcome]
     kills: Kills | None
 
     def beside(self, path: Path) -> "Results":
-        """With those that stand in a file already, in the order of the cases; all of it is kept there."""
+        """Merge the results into those of a file, in the order of the cases, and write both there."""
         if path.exists():
             before = msgspec.json.decode(path.read_bytes(), type=Results)
             played = {
@@ -67,14 +67,14 @@ class Results:
 def _line(outcome: Outcome) -> str:
     words = "; ".join(outcome.problems) or "as promised"
     return (
-        f"{outcome.fault:<38} {outcome.manager:<8} {outcome.step:<8} {outcome.ended:<9}"
+        f"{outcome.fault:<41} {outcome.manager:<8} {outcome.step:<8} {outcome.ended:<9}"
         f" {outcome.failed:>3} of {outcome.served} failed"
         f"  out {','.join(outcome.out) or '-':<10} {outcome.recovered:<12} {words}  [{outcome.reason}]"
     )
 
 
 def kill(runs: int, seed: int, side_by_side: int, jobs: Executor) -> Kills:
-    """So many kills in all, divided among processes with a seed outcome."""
+    """Divide this number of kills among processes, each with a seed of its own."""
     shares = [runs // side_by_side + (number < runs % side_by_side) for number in range(side_by_side)]
     killing = [
         jobs.submit(many_in_a_world, share, seed + number) for number, share in enumerate(shares) if share
@@ -84,14 +84,16 @@ def kill(runs: int, seed: int, side_by_side: int, jobs: Executor) -> Kills:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("--runs", type=int, default=100, help="kills; 0 for none")
+    parser.add_argument("--runs", type=int, default=100, help="number of kills; 0 for none")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--jobs", type=int, default=3, help="cases played side by side")
-    parser.add_argument("--fault", default="", help="only those whose name contains this")
-    parser.add_argument("--step", default="", help="only in this step")
-    parser.add_argument("--manager", default="", help="only with this service manager")
-    parser.add_argument("--results", type=Path, help="keep them there, beside those of earlier calls")
-    parser.add_argument("--page", type=Path, help="write the table there, as Markdown")
+    parser.add_argument("--jobs", type=int, default=3, help="number of cases that run in parallel")
+    parser.add_argument("--fault", default="", help="run only faults whose names contain this")
+    parser.add_argument("--step", default="", help="inject faults only in this step")
+    parser.add_argument("--manager", default="", help="run only cases with this service manager")
+    parser.add_argument(
+        "--results", type=Path, help="write the results to this file, merged with those of earlier runs"
+    )
+    parser.add_argument("--page", type=Path, help="write the page to this file, as Markdown")
     given = parser.parse_args()
     with ProcessPoolExecutor(given.jobs, multiprocessing.get_context("spawn")) as jobs:
         outcomes = matrix(given.fault, given.step, given.manager, jobs)

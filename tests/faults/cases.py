@@ -1,4 +1,4 @@
-"""The matrix: every fault, the steps in which it can strike, and how a rollout has to end that meets it."""
+"""The matrix: every fault, the steps in which it can occur, and how the rollout has to end."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -64,22 +64,24 @@ def by_all(**other: Mapping[Step, Ends]) -> dict[Manager, Mapping[Step, Ends]]:
     return {manager: other.get(manager, {}) for manager in COLUMNS}
 
 
-_DIES = "what a node has in flight dies with it"
-_FORGETS = "a new HAProxy sends to a stopped node until its checks see it, or we have set it again"
-_CUTS = "what the old process had in flight is cut, and its port is closed for a moment"
-_FAULTY = "a faulty version answers wrongly until it is out again"
-_HANGS = "whoever has asked the load balancer that hangs waits in vain"
+_DIES = "requests in flight on a node fail when it dies"
+_FORGETS = (
+    "a new HAProxy process sends requests to a stopped node until its checks fail or its state is restored"
+)
+_CUTS = "requests in flight in the old process are cut, and its port is closed for a moment"
+_FAULTY = "a faulty version gives wrong answers until it is out of rotation"
+_HANGS = "clients of the load balancer that hangs wait in vain"
 
 CASES = (
-    Fault(name="SIGKILL of the tool", managers=by_all(), strike=faults.sigkill, ends=everywhere("killed")),
+    Fault(name="SIGKILL of Rolldeck", managers=by_all(), strike=faults.sigkill, ends=everywhere("killed")),
     Fault(
-        name="SIGKILL of the tool while it bakes",
+        name="SIGKILL of Rolldeck during the bake time",
         prepare=faults.long_bake,
         strike=faults.sigkill_in_the_bake,
         ends={"verify": "killed"},
     ),
     Fault(
-        name="SIGTERM of the tool",
+        name="SIGTERM of Rolldeck",
         managers=by_all(),
         strike=faults.sigterm,
         ends=everywhere("aborted"),
@@ -121,7 +123,7 @@ CASES = (
         loses=_DIES,
     ),
     Fault(
-        name="version nowhere to be had",
+        name="version not available",
         prepare=faults.no_release,
         mend=faults.release_again,
         ends={"drain": "refused"},
@@ -129,7 +131,7 @@ CASES = (
         words="1.5.0 is not available",
     ),
     Fault(
-        name="service manager cannot start it",
+        name="service manager cannot start the service",
         prepare=faults.no_start_program,
         mend=faults.start_program_again,
         ends={"drain": "refused"},
@@ -145,7 +147,7 @@ CASES = (
         words="is running",
     ),
     Fault(
-        name="dies right after its start",
+        name="service dies right after its start",
         managers=by_all(),
         prepare=faults.dies_unproven,
         ends={"verify": "degraded"},
@@ -153,14 +155,14 @@ CASES = (
         words="the service died",
     ),
     Fault(
-        name="dies once it is in rotation",
+        name="service dies once it is in rotation",
         prepare=faults.dies_while_it_bakes,
         ends={"verify": "degraded"},
         recovery="rollback",
         loses=_DIES,
     ),
     Fault(
-        name="dies before it listens",
+        name="service dies before it listens",
         managers=by_all(),
         prepare=faults.dies_before_it_listens,
         ends={"start": "degraded"},
@@ -168,21 +170,21 @@ CASES = (
         words="the service died",
     ),
     Fault(
-        name="dies after two seconds",
+        name="service dies after two seconds",
         prepare=faults.dies_after_two_seconds,
         ends={"verify": "degraded"},
         recovery="rollback",
         words="the service died",
     ),
     Fault(
-        name="dies under traffic",
+        name="service dies under traffic",
         prepare=faults.faulty_version("1.6.0-crash", bake_time=4),
         ends={"verify": "degraded"},
         recovery="rollback",
         loses=_DIES,
     ),
     Fault(
-        name="answers 20 % with 500",
+        name="service answers 20 % with 500",
         prepare=faults.faulty_version("1.6.0-errors", bake_time=4),
         ends={"verify": "degraded"},
         recovery="rollback",
@@ -190,18 +192,18 @@ CASES = (
         words="allowed 0",
     ),
     Fault(
-        name="answers 60 times slower",
+        name="service answers 60 times slower",
         prepare=faults.faulty_version("1.6.0-slow"),
         ends={"verify": "healthy"},
     ),
     Fault(
-        name="starts slowly",
+        name="service starts slowly",
         managers=by_all(),
         prepare=faults.bad_version(start_delay=2.5),
         ends={"start": "healthy"},
     ),
     Fault(
-        name="starts too slowly",
+        name="service starts too slowly",
         managers=by_all(),
         prepare=faults.bad_version(start_delay=60.0),
         ends={"start": "degraded"},
@@ -209,7 +211,7 @@ CASES = (
         words="is closed",
     ),
     Fault(
-        name="listens, but /health is 503",
+        name="service listens, but /health is 503",
         managers=by_all(),
         prepare=faults.bad_version(healthy=False),
         ends={"verify": "degraded"},
@@ -217,7 +219,7 @@ CASES = (
         words="503",
     ),
     Fault(
-        name="healthy, but the old version runs",
+        name="healthy, but the old version is running",
         managers=by_all(),
         prepare=faults.bad_version(reports_version=OLD),
         ends={"verify": "degraded"},
@@ -263,7 +265,7 @@ CASES = (
     ),
     Fault(name="HAProxy restarted", strike=faults.restart, ends=everywhere("healthy"), loses=_CUTS),
     Fault(
-        name="HAProxy hangs, one of two",
+        name="one of two HAProxies hangs",
         strike=faults.freeze_lb1,
         mend=faults.thaw_lb1,
         ends=everywhere("degraded"),
@@ -271,14 +273,14 @@ CASES = (
         words="lb1",
     ),
     Fault(
-        name="socket gone on one of two",
+        name="socket missing on one of two HAProxies",
         strike=faults.take_socket,
         mend=faults.give_socket,
         ends=everywhere("degraded"),
         words="lb1",
     ),
     Fault(
-        name="permission lowered on one of two",
+        name="permission lowered on one of two HAProxies",
         strike=faults.lower,
         mend=faults.raise_again,
         ends=everywhere("degraded"),
@@ -286,7 +288,7 @@ CASES = (
         words="lb1",
     ),
     Fault(
-        name="somebody's maintenance leaves one",
+        name="somebody's maintenance leaves one node",
         strike=faults.maint_web2,
         mend=faults.ready_web2,
         ends=everywhere("degraded"),
@@ -300,7 +302,7 @@ CASES = (
         words="is running",
     ),
     Fault(
-        name="journal's disk full",
+        name="disk of the journal full",
         setting=faults.small_journal_disk,
         strike=faults.fill_the_disk,
         mend=faults.free_the_disk,

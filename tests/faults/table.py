@@ -1,4 +1,4 @@
-"""The matrix as a page of the documentation: every case with what was measured."""
+"""The page of the documentation that shows every case of the matrix with its measurements."""
 
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -12,30 +12,30 @@ from tests.faults.matrix import Outcome
 _HEAD = """\
 # Faults
 
-Written by `make faults` on {date}, with {haproxy} and {sshd}; every row is one upgrade of three nodes
-behind two load balancers, under {rate} requests a second, with the fault struck in the given step of the
+Written by `make faults` on {date}, with {haproxy} and {sshd}. Each row is one upgrade of three nodes
+behind two load balancers, under {rate} requests per second; the fault is injected in the given step of the
 first node. HAProxy, sshd and the nodes' processes are real. HAProxy has `retries 0` and no `redispatch`, so
-that nothing is forgiven.
+that it hides no failed request.
 
-A case is as promised when all of this holds:
+A case ends as promised if all of this holds:
 
-- it ends as the table says, and says why;
-- no request fails, unless the last list says why some must;
-- what the end and `rolldeck status` say of every server is what HAProxy says;
-- a node named upgraded runs the new version, one named untouched the old one;
-- after the recovery every node is in rotation on every load balancer, with the right version.
+- The rollout ends as expected, and gives the reason.
+- No request fails, except in the cases that the last list explains.
+- The end of the rollout and `rolldeck status` report every server as HAProxy does.
+- Every node that is reported as upgraded runs the new version, and every one reported as pending the old one.
+- After the recovery, every node is in rotation on every load balancer, with the right version.
 
-`killed` is an end without any word; the nodes that are out then are named by `rolldeck status`.
-`refused` is an end before the first step: no node was touched.
+`killed` is an end without any output; `rolldeck status` then names the nodes that are out of rotation.
+`refused` is an end before the first step, in which no node was changed.
 
-The nodes' services are started and stopped by commands; the last columns are the same cases with services of
-a real service manager, and say where the end is another one. They are empty where a fault has nothing to
-do with it.
+In these cases commands start and stop the services of the nodes. The last columns show the same cases with
+real service managers, and their end if it is a different one. A column is empty if a case was not tried with
+that service manager.
 """
 
 
 def page(outcomes: Sequence[Outcome], kills: Kills | None, rate: int) -> str:
-    """Markdown."""
+    """Return the page as Markdown."""
     head = _HEAD.format(
         date=datetime.now(UTC).date().isoformat(),
         haproxy=" ".join(_first_line("haproxy", "-v").split()[:3]),
@@ -50,10 +50,10 @@ def _table(outcomes: Sequence[Outcome]) -> Iterator[str]:
     heads = (
         "Fault",
         "Step",
-        "Ends",
+        "End",
         "Failed",
         "Served",
-        "Out until then",
+        "Out before recovery",
         "Recovery",
         "As promised",
         *columns,
@@ -82,7 +82,7 @@ def _table(outcomes: Sequence[Outcome]) -> Iterator[str]:
         yield f"| {' | '.join(cells)} |"
     good = sum(not outcome.problems for outcome in outcomes)
     yield ""
-    yield f"{good} of {len(outcomes)} as promised."
+    yield f"{good} of {len(outcomes)} cases ended as promised."
 
 
 def _promised(outcome: Outcome) -> str:
@@ -90,7 +90,7 @@ def _promised(outcome: Outcome) -> str:
 
 
 def _with(outcome: Outcome | None, by_commands: Outcome) -> str:
-    """What is otherwise with another service manager."""
+    """Return how a case with another service manager ended, if it was tried."""
     if outcome is None:
         return ""
     ended = "" if outcome.ended == by_commands.ended else f", {outcome.ended}"
@@ -100,12 +100,12 @@ def _with(outcome: Outcome | None, by_commands: Outcome) -> str:
 
 def _losses(outcomes: Sequence[Outcome]) -> Iterator[str]:
     played = {outcome.fault for outcome in outcomes}
-    yield "Where requests may fail:"
+    yield "In these cases requests may fail:"
     yield ""
     for fault in CASES:
         if fault.loses and fault.name in played:
             lost = [outcome.failed for outcome in outcomes if outcome.fault == fault.name]
-            yield f"- {fault.name}: {fault.loses}; seen {min(lost)} to {max(lost)}."
+            yield f"- {fault.name}: {fault.loses} ({min(lost)} to {max(lost)} failed)."
 
 
 def _kills(kills: Kills | None) -> Iterator[str]:
@@ -116,9 +116,9 @@ def _kills(kills: Kills | None) -> Iterator[str]:
     yield ""
     places = ", ".join(f"{number} in {place}" for place, number in kills.places.items())
     yield (
-        f"{kills.runs} upgrades were killed (seeds from {kills.seed} on), {places}; each was finished by"
-        f" `rolldeck resume`. {kills.failed} requests failed, {kills.left} nodes were left out of rotation, "
-        f"{kills.runs - kills.bad} of {kills.runs} as promised."
+        f"{kills.runs} upgrades were killed (with seeds from {kills.seed} on): {places}. `rolldeck resume`"
+        f" finished each of them. {kills.failed} requests failed, and {kills.left} nodes were left out of"
+        f" rotation; {kills.runs - kills.bad} of {kills.runs} upgrades ended as promised."
     )
 
 
