@@ -63,9 +63,11 @@ class Scenario:
     troubles: list[Trouble]
     outages: dict[str, tuple[int, int]]  # of some instances: from, and for how long
     crashes: dict[str, int]  # when a node falls ill by itself
-    people: list[tuple[int, str]]  # when, and what: pause, resume, abort
+    people: list[tuple[int, str]]  # when, and what: one of ACTS
     answers: list[str] = field(default_factory=list)  # to questions, then always "skip"
 
+
+ACTS = ("pause", "resume", "abort", "abort at once")
 
 HABITS: dict[str, Callable[[FakeNode], None]] = {
     "ignores stop": lambda node: setattr(node, "ignores_stop", True),
@@ -76,17 +78,18 @@ HABITS: dict[str, Callable[[FakeNode], None]] = {
     "slow": lambda node: setattr(node, "start_delay", 12.0),
     "sheds errors": lambda node: None,
     "busy": lambda node: None,
+    "downloads": lambda node: None,
 }
 
 POLICY = st.fixed_dictionaries(
     {
-        "serial": st.sampled_from([1, 2, 3, "50%", [1, "100%"]]),
-        "min_available": st.sampled_from([0, 0, 1, 1, 2, "30%", "50%"]),
-        "max_unavailable": st.sampled_from([None, None, None, None, 1, 2]),
+        "serial": st.sampled_from([1, 1, 1, 2, 3, "50%", [1, "100%"]]),
+        "min_available": st.sampled_from([0, 0, 0, 0, 0, 1, 1, 2, "30%", "50%"]),
+        "max_unavailable": st.sampled_from([None, None, None, None, None, None, 1, 2]),
         "max_fail_percentage": st.sampled_from([0, 0, 50, 100]),
         "confirm": st.sampled_from(["none", "none", "node", "batch", "step"]),
         "require_haproxy_checks": st.sampled_from([True, True, False]),
-        "on_remaining_sessions": st.sampled_from(["proceed", "fail", "shutdown"]),
+        "on_remaining_sessions": st.sampled_from(["proceed", "fail", "fail", "shutdown"]),
         "bake_time": st.sampled_from([0, 3]),
         "capacity_timeout": st.just(10),
         "balancer_unreachable_timeout": st.just(5),
@@ -145,7 +148,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         states=draw(each_of(st.sampled_from(["ready"] * 9 + ["maint", "drain", "mixed"]))),
         weights=draw(each_of(st.sampled_from([1] * 7 + [50] * 3 + [0]))),
         agents=draw(each_of(st.sampled_from([False, False, True]))),
-        habits=draw(st.dictionaries(some_node, st.sampled_from(list(HABITS)), max_size=2)),
+        habits=draw(st.dictionaries(some_node, st.sampled_from([*HABITS, "downloads"]), max_size=2)),
         troubles=draw(st.lists(node_trouble | balancer_trouble, max_size=4)),
         outages=draw(
             st.dictionaries(
@@ -153,7 +156,11 @@ def scenarios(draw: st.DrawFn) -> Scenario:
             )
         ),
         crashes=draw(st.dictionaries(some_node, moment, max_size=1)),
-        people=draw(st.lists(st.tuples(moment, st.sampled_from(["pause", "resume", "abort"])), max_size=3)),
+        people=draw(
+            st.lists(
+                st.tuples(moment, st.sampled_from(["pause", "resume", "abort", "abort at once"])), max_size=3
+            )
+        ),
         answers=draw(
             st.lists(st.sampled_from([CONTINUE, CONTINUE, CONTINUE, RETRY, SKIP, ABORT]), max_size=12)
         ),
@@ -212,6 +219,7 @@ def _set_the_stage(world: World, scenario: Scenario) -> None:
         for server in world.servers(name):
             server.gives_5xx = habit == "sheds errors"
             server.sticky = 2 if habit == "busy" else 0
+            server.leaving = [2.0 * HORIZON] if habit == "downloads" else []
 
 
 def _watch(outcome: Outcome, name: str, node: FakeNode) -> None:
@@ -235,7 +243,11 @@ def _let_things_happen(world: World, scenario: Scenario) -> None:
         world.at(at, partial(setattr, world.nodes[name], "healthy", False))
     acts = {"pause": world.control.pause, "resume": world.control.resume, "abort": world.control.abort}
     for at, act in scenario.people:
-        world.at(at, partial(acts[act], Actor("ann")))
+        if act == "abort at once":
+            world.at(at, partial(world.control.abort, Actor("ann")))
+            world.at(at + 3, partial(world.control.abort, Actor("ann")))
+        else:
+            world.at(at, partial(acts[act], Actor("ann")))
     world.at(4 * HORIZON, lambda: world.control.resume(Actor("ann")))  # nobody pauses forever
 
 
