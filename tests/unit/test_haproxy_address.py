@@ -55,13 +55,16 @@ def test_what_is_no_address(text: str) -> None:
         parse_address(text)
 
 
-@given(st.text())
-def test_any_text_is_an_address_or_a_clear_error(text: str) -> None:
+PARTS = st.sampled_from(["h", "me@h", ":22", "/s", "[::1]", "?x", "#", "", "é"])
+
+
+@given(st.sampled_from(["unix://", "tcp://", "SSH://", "http://"]), st.lists(PARTS | st.text(), max_size=3))
+def test_any_text_is_an_address_or_a_clear_error(scheme: str, parts: list[str]) -> None:
     try:
-        address = parse_address(text)
+        address = parse_address(scheme + "".join(parts))
     except ValueError:
         return
-    assert text.split("://")[0].lower() in ("unix", "tcp", "ssh"), address
+    assert type(address) is {"unix://": UnixAddress, "tcp://": TcpAddress, "SSH://": SshAddress}[scheme]
 
 
 @pytest.mark.parametrize(

@@ -172,21 +172,21 @@ async def test_retry_may_fail_again() -> None:
 
 @pytest.mark.virtual_time
 async def test_retry_before_anything_was_touched() -> None:
-    world = World(interactive=True)
+    world = World(interactive=True, capacity_timeout=5, balancer_unreachable_timeout=5)
     plan = await world.plan()
-    world.balancers["lb1"].faults.add("snapshot", Unreachable("lb1", "refused"), times=1)
+    world.balancers["lb1"].down = True
+
+    async def come_back_and_retry() -> None:
+        await world.question("web1")
+        assert not world.touched()
+        world.balancers["lb1"].down = False
+        await answer(world, "retry")
+
     async with asyncio.TaskGroup() as group:
         rollout = group.create_task(world.carry_out(plan))
-        if not world.touched():
-            group.create_task(_retry_if_asked(world, rollout))
+        group.create_task(come_back_and_retry())
     assert rollout.result().result == "healthy"
-
-
-async def _retry_if_asked(world: World, rollout: "asyncio.Task[object]") -> None:
-    while not rollout.done():
-        for question in world.control.questions:
-            world.control.answer(question.id, "retry", Actor("ann"))
-        await asyncio.sleep(0.1)
+    assert [event.touched for event in world.events(NodeFailed)] == [False]
 
 
 @pytest.mark.virtual_time
