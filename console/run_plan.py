@@ -22,9 +22,9 @@ from orchestrator.events.text import event_fields
 from orchestrator.planning.application import Amount, Policy
 from orchestrator.planning.findings import PreflightFailed
 from orchestrator.planning.plan import Plan, failed_versions_text
-from orchestrator.session.adoption import add_published_finding, break_lock_first
 from orchestrator.session.proposal import Proposal, agree_within_request
 from orchestrator.session.session import Session
+from orchestrator.session.takeover import add_published_finding, break_lock_first
 
 EVENTS_JSON_HELP = "Print every event as one line of JSON."
 

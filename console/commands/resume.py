@@ -7,10 +7,10 @@ import click
 from console.run_plan import EVENTS_JSON_HELP, RunOptions, break_lock_option, run_recovery
 from console.terminal.output import clean, on_terminal, paint, result, say
 from console.terminal.progress import Prompts
-from orchestrator.session.adoption import find_offer, take_over
 from orchestrator.session.proposal import Proposal
 from orchestrator.session.recovery import describe_unfinished, plan_resume
 from orchestrator.session.session import Session
+from orchestrator.session.takeover import find_offer, take_over
 
 
 @click.command()

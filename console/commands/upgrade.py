@@ -16,7 +16,7 @@ from console.terminal.output import on_terminal
 from console.terminal.rollout_text import EXIT_CODES
 from orchestrator.planning.application import Amount
 from orchestrator.planning.findings import Severity
-from orchestrator.session.adoption import break_lock_first
+from orchestrator.session.takeover import break_lock_first
 
 
 @dataclass(frozen=True, slots=True)

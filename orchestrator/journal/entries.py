@@ -200,9 +200,9 @@ class Entry:
     problem: str = ""
 
     @property
-    def adopted(self) -> bool:
+    def is_taken_over(self) -> bool:
         """Whether it was taken over from another journal, which leaves out commands that began no step."""
-        return "fence" in self.plan  # written there by an adoption only; others record it as an event
+        return "fence" in self.plan  # written there by a takeover only; others record it as an event
 
 
 def read_entry(columns: tuple[Any, ...]) -> Entry:

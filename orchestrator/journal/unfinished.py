@@ -242,11 +242,11 @@ class _Turns:
 def _is_untouched(journal: Journal, leftover: UnfinishedNode) -> bool:
     """Return whether its turn sent nothing, so that somebody else took the node out.
 
-    The commands of a rollout that was adopted are not known here, even if it ran on this machine; earlier
-    versions wrote nothing of an adoption but the other machine's name.
+    The commands of a rollout that was taken over are not known here, even if it ran on this machine; earlier
+    versions wrote nothing of a takeover but the other machine's name.
     """
-    adopted = leftover.entry.adopted or leftover.entry.host != socket.gethostname()
-    if leftover.step not in (None, "drain") or adopted:
+    taken_over = leftover.entry.is_taken_over or leftover.entry.host != socket.gethostname()
+    if leftover.step not in (None, "drain") or taken_over:
         return False
     sendings = (record.event for record in journal.records(leftover.entry.id, "command_sending"))
     return not any(

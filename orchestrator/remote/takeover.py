@@ -101,7 +101,7 @@ def published_plan(plan: Mapping[str, Any]) -> PublishedPlan:
     )
 
 
-def adopt(journal: Journal, header: RolloutHeader, records: Sequence[Record]) -> bool:
+def import_rollout(journal: Journal, header: RolloutHeader, records: Sequence[Record]) -> bool:
     """Write a rollout into the journal in one transaction, if it is not there yet.
 
     Earlier versions wrote event by event, without hashes: what a kill or a full disk has left of that is

@@ -17,9 +17,9 @@ from orchestrator.journal.unfinished import UnfinishedNode
 from orchestrator.node import Node
 from orchestrator.planning.application import Amount, Policy
 from orchestrator.planning.findings import Severity
-from orchestrator.session.adoption import take_over_again
 from orchestrator.session.proposal import Proposal
 from orchestrator.session.session import Session
+from orchestrator.session.takeover import take_over_again
 
 _ORDERS = {
     "inventory": "reverse",

@@ -26,9 +26,9 @@ from orchestrator.planning.server_pool import find_empty_slots, name_servers
 from orchestrator.preflight.nodes import name_failures
 from orchestrator.preflight.preflight import preflight
 from orchestrator.remote.rollout import RemoteRollout, RolloutSubscriber
-from orchestrator.session.adoption import plan_with_published
 from orchestrator.session.consul import ConsulMonitor, ConsulStatus
 from orchestrator.session.proposal import Agree, Proposal, agree_within_request, check_plan_again
+from orchestrator.session.takeover import plan_with_published
 from orchestrator.session.work_log import WorkLog
 
 RollBack = Callable[["Session", RolloutEnded, int, str], Awaitable[RolloutEnded]]

@@ -27,7 +27,7 @@ from orchestrator.journal.unfinished import (
 )
 from orchestrator.locks.file import Holder, Lock, this_machine
 from orchestrator.locks.layered import HeldLock, hold
-from orchestrator.remote.takeover import RolloutHeader, adopt, find
+from orchestrator.remote.takeover import RolloutHeader, find, import_rollout
 
 DAY_S = 86_400.0  # seconds
 
@@ -154,7 +154,7 @@ class WorkLog:
             JournalError: it could not be written; nothing of it was.
         """
         with Journal(self._path) as journal:
-            return adopt(journal, header, records)
+            return import_rollout(journal, header, records)
 
     async def holder(self) -> Holder | None:
         """Return who else works on this application; None when nobody does."""

@@ -24,7 +24,7 @@ from orchestrator.locks.file import FileLock
 from orchestrator.locks.layered import LayeredLock
 from orchestrator.remote.payload import read_publication
 from orchestrator.remote.rollout import PublishedRollout, RemoteRollout, RolloutSubscriber
-from orchestrator.session.adoption import Offer, take_over
+from orchestrator.session.takeover import Offer, take_over
 from orchestrator.session.work_log import WorkLog
 from tests.fixtures import FOLDER
 from tests.support import forged

@@ -7,7 +7,7 @@ import pytest
 
 from backends.consul.signing import Signer
 from orchestrator.planning.findings import Severity
-from orchestrator.session.adoption import add_published_finding
+from orchestrator.session.takeover import add_published_finding
 from tests.support.fake_fleet import World
 from tests.unit.test_taking_over import OTHER, SIGNED, SIGNER, VALUE, desk
 

@@ -10,7 +10,7 @@ from backends.secrets import Secret
 from orchestrator.errors import Unauthenticated
 from orchestrator.events.events import LockTaken
 from orchestrator.remote.rollout import RolloutSubscriber
-from orchestrator.session.adoption import break_lock_first, find_offer, take_over_again
+from orchestrator.session.takeover import break_lock_first, find_offer, take_over_again
 from tests.support import forged
 from tests.unit import journals
 from tests.unit.test_forged import Desk, OneKey

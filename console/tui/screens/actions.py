@@ -28,10 +28,10 @@ from orchestrator.events.text import format_health
 from orchestrator.journal.entry_status import entry_status
 from orchestrator.live.poller import Poller
 from orchestrator.planning.plan import Plan
-from orchestrator.session.adoption import find_offer, take_over
 from orchestrator.session.proposal import Proposal, make_manual_change
 from orchestrator.session.recovery import describe_unfinished, plan_resume, plan_rollback
 from orchestrator.session.session import Session
+from orchestrator.session.takeover import find_offer, take_over
 from widgets.table.by_server import RowKey, node_of
 
 LEAVE, KEEP, PAUSE, ABORT = "leave", "keep", "pause", "abort"

@@ -13,8 +13,8 @@ from textual.screen import Screen
 from backends.errors import RolldeckError
 from orchestrator.locks.file import Holder
 from orchestrator.planning.findings import Severity, judge_freeze
-from orchestrator.session.adoption import Offer
 from orchestrator.session.session import Session
+from orchestrator.session.takeover import Offer
 
 if TYPE_CHECKING:
     from orchestrator.remote.control_requests import ControlAction

@@ -26,7 +26,7 @@ ADOPT = """
 import os, signal, sys
 from pathlib import Path
 from orchestrator.journal.store import Journal
-from tests.unit import published, test_adoption
+from tests.unit import published, test_takeover_import
 
 append, count = Journal.append, 0
 
@@ -38,7 +38,7 @@ def killed(journal, entry, record):
     return append(journal, entry, record)
 
 Journal.append = killed
-print(test_adoption.work_log(Path(sys.argv[1])).import_remote(published.HEAD, published.records()))
+print(test_takeover_import.work_log(Path(sys.argv[1])).import_remote(published.HEAD, published.records()))
 """
 
 
@@ -48,7 +48,7 @@ def work_log(path: Path) -> WorkLog:
     return WorkLog(path, 365, "shop", clock, EventBus(clock), Actor("bob@here"), lambda: lock)
 
 
-def adopting(path: Path, killed_at: int = -1) -> "subprocess.Popen[str]":
+def importing(path: Path, killed_at: int = -1) -> "subprocess.Popen[str]":
     """A process that takes it over, and is killed in front of so many events."""
     arguments = [sys.executable, "-c", ADOPT, str(path), str(killed_at)]
     return subprocess.Popen(arguments, env=surroundings(), stdout=subprocess.PIPE, text=True)
@@ -85,7 +85,7 @@ def test_killed_in_the_middle_it_leaves_nothing_and_is_taken_over_next_time(
     path: Path, killed_at: int
 ) -> None:
     journals.write(path, journals.troubled(), application="other")
-    process = adopting(path, killed_at)
+    process = importing(path, killed_at)
     assert process.wait(60) == -9
     process.communicate()
     with Journal(path, read_only=True) as journal:
@@ -96,7 +96,7 @@ def test_killed_in_the_middle_it_leaves_nothing_and_is_taken_over_next_time(
 
 
 def test_of_several_at_once_one_takes_it_over(path: Path) -> None:
-    processes = [adopting(path) for _ in range(3)]
+    processes = [importing(path) for _ in range(3)]
     said = [process.communicate(timeout=60)[0].strip() for process in processes]
     assert sorted(said) == ["False", "False", "True"]
     assert_whole(path)
