@@ -35,7 +35,7 @@ class Registered:
         maintenance: the reason of its maintenance there, as it was written there; empty without one.
         set_by_rollout: a rollout of Rolldeck enabled that maintenance, and a rollout may end it.
         set_manually: a manual change of Rolldeck enabled it.
-        failing_checks: the registry's own checks that do not pass, as text; maintenance is not among them.
+        failing_checks: checks of service discovery that do not pass, as text; maintenance is not among them.
     """
 
     exists: bool

@@ -264,7 +264,7 @@ class Registration(Protocol):
 
     @property
     def gate_on_checks(self) -> bool:
-        """Whether the registry's own checks have to pass before the node goes back."""
+        """Whether service discovery's own checks have to pass before the node goes back."""
 
     async def query(self) -> Registered:
         """Read how the node is registered now."""

@@ -132,7 +132,7 @@ async def apply(
     `ready` leaves maintenance the safe way, like a rollout: own health and HAProxy's checks come first. When
     they do not pass in time, the node is in maintenance afterwards.
 
-    In a registry that follows HAProxy, drain and maintenance take a node out, and `ready` puts it back.
+    If service discovery follows HAProxy, drain and maintenance take a node out, and `ready` puts it back.
 
     Returns:
         The servers as they are afterwards.

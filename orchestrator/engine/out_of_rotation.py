@@ -115,7 +115,7 @@ async def add_discovery_maintenance(
         unfinished: the names of these nodes; that the others are back was read before.
 
     Returns:
-        What is out in HAProxy or a registry, and what could not be queried, with the reason.
+        What is out in HAProxy or service discovery, and what could not be queried, with the reason.
     """
     found = {entry.node: entry for entry in out}
     nodes = [node for node in application.nodes if node.name in unfinished]
@@ -129,7 +129,7 @@ async def add_discovery_maintenance(
     for (node, registration), answer in zip(registered, answers, strict=True):
         if isinstance(answer, BackendError) or answer.set_by_rollout:
             what = "unknown" if isinstance(answer, BackendError) else "maintenance"
-            found[node.name] = _add_registry(application, node, registration, what, found.get(node.name))
+            found[node.name] = _add_registration(application, node, registration, what, found.get(node.name))
     return list(found.values()), list(unseen)
 
 
@@ -140,7 +140,7 @@ async def _query(registration: Registration) -> Registered | BackendError:
         return error
 
 
-def _add_registry(
+def _add_registration(
     application: Application, node: Node, registration: Registration, what: str, known: OutOfRotation | None
 ) -> OutOfRotation:
     if known is None or known.intentional:

@@ -76,14 +76,14 @@ async def _query_registration(node: Node, measure: _Measure) -> Registered | Non
 
 
 def _judge(node: Node, registration: Registration, registered: Registered) -> Iterator[Finding]:
-    registry = registration.name
+    name = registration.name
     if not registered.exists:
-        yield Finding(Severity.WARNING, node.name, f"is not registered in {registry} now")
+        yield Finding(Severity.WARNING, node.name, f"is not registered in {name} now")
     elif registered.set_by_rollout:
-        text = f"is in maintenance in {registry} since an earlier rollout; its upgrade ends that"
+        text = f"is in maintenance in {name} since an earlier rollout; its upgrade ends that"
         yield Finding(Severity.WARNING, node.name, text)
     elif registered.maintenance:
-        text = f"is in maintenance in {registry} now, and is left there: {registered.maintenance}"
+        text = f"is in maintenance in {name} now, and is left there: {registered.maintenance}"
         yield Finding(Severity.INFO, node.name, text)
 
 

@@ -261,7 +261,7 @@ def _plan_node(
     if unfinished is not None and not force_ready:
         originals |= {ref: original for ref, original in unfinished.originals.items() if ref in originals}
     servers_originally = [server for server in servers if originals[server.ref].admin is AdminState.READY]
-    left_in_registry = observation.registered is not None and observation.registered.set_by_rollout
+    in_discovery_maintenance = observation.registered is not None and observation.registered.set_by_rollout
     unproven = (
         unfinished is not None
         and unfinished.target_version == version
@@ -274,8 +274,8 @@ def _plan_node(
         reported=observation.node.reported_version(version or ""),
         in_rotation=bool(servers_originally)
         and all(_is_as_before(server, originals[server.ref]) for server in servers_originally)
-        and not left_in_registry,
-        stays_out=not servers_originally and not left_in_registry,
+        and not in_discovery_maintenance,
+        stays_out=not servers_originally and not in_discovery_maintenance,
         unproven=unproven,
     )
     return PlannedNode(

@@ -13,7 +13,7 @@ from orchestrator.node import Node
 
 
 async def check_reachable(context: StepContext) -> None:
-    """Check that the registry answers, before a node is touched.
+    """Check that service discovery answers, before a node is touched.
 
     Raises:
         StepFailed: it did not answer in time; the node stays in rotation.
@@ -79,7 +79,7 @@ async def exit_maintenance(context: StepContext) -> None:
 
 
 async def failing_checks(context: StepContext) -> str | None:
-    """Describe the failing checks of the registry, where they are a gate; None when there are none."""
+    """Describe the failing checks of service discovery, where they are a gate; None when there are none."""
     registration = context.node.registration
     if registration is None or not registration.gate_on_checks:
         return None

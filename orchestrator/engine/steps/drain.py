@@ -55,7 +55,7 @@ def is_drained(server: Server) -> bool:
 async def drain(context: StepContext) -> str | None:
     """Drain a node as the capacity guard allows, wait for its sessions or the deadline, then set maintenance.
 
-    Where a registry follows HAProxy, the node leaves it as soon as it drains.
+    Where service discovery follows HAProxy, the node leaves it as soon as it drains.
 
     Returns:
         What was done; None when the node was in maintenance already.

@@ -29,8 +29,8 @@ async def quarantine(context: StepContext) -> None:
     on the others.
 
     Raises:
-        RolldeckError: a load balancer or the registry could not be reached, or refused; on the other load
-            balancers it is done.
+        RolldeckError: a load balancer or service discovery could not be reached, or refused; on the other
+            load balancers it is done.
     """
     instances = sorted({ref.instance for ref in context.refs})
     async with context.balancer_group.lock:

@@ -59,7 +59,7 @@ def verify_commands(context: DryRunContext) -> Iterator[Command]:
 
 
 async def prove(context: StepContext, checks: ConsecutiveChecks) -> None:
-    """Wait until own health holds and, from its first good check on, HAProxy's and a registry's checks pass.
+    """Wait until own health holds and, from its first good check on, HAProxy and service discovery agree.
 
     Own health must be good for `min_healthy` seconds. While it is bad the service itself is checked: one that
     has died is not waited for.
