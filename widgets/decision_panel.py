@@ -14,7 +14,7 @@ from orchestrator.engine.control import ABORT, CONTINUE, RETRY, SKIP
 from orchestrator.events.events import DecisionRequested, RolloutEnded
 from orchestrator.events.state import NodeState, NodeStatus, RolloutState
 from orchestrator.events.steps import STEPS
-from orchestrator.events.text import choice_text, remaining_text
+from orchestrator.events.text import describe_choice, describe_remaining_time
 from widgets.segments import KINDS, Segment, css_colors, render_line, truncate
 
 ACTION_BY_CHOICE = {CONTINUE: "continue", RETRY: "retry", SKIP: "skip", ABORT: "abort"}
@@ -76,7 +76,7 @@ def _choices(state: RolloutState, question: DecisionRequested, keys: KeyNames) -
         if choice == ABORT:
             segments += _abort(keys)
         else:
-            meaning = choice_text(choice, touched=touched)
+            meaning = describe_choice(choice, touched=touched)
             segments += [(keys[ACTION_BY_CHOICE[choice]], "head"), (f" {meaning}  ", "plain")]
     if state.phase != "paused":
         segments += [("  ", "plain"), (keys["pause"], "head"), (" pause", "plain")]
@@ -84,7 +84,7 @@ def _choices(state: RolloutState, question: DecisionRequested, keys: KeyNames) -
 
 
 def _abort(keys: KeyNames) -> list[Segment]:
-    return [(keys["abort"], "head"), (f" {choice_text(ABORT)}", "plain")]
+    return [(keys["abort"], "head"), (f" {describe_choice(ABORT)}", "plain")]
 
 
 def shorten_commands(commands: Sequence[tuple[str, str]], most: int, width: int) -> list[str]:
@@ -193,7 +193,7 @@ def _countdowns(state: RolloutState, node: NodeStatus, working: int, now: float)
         return [f" · deadline stopped{more}", " · deadline stopped"]
     if node.deadline is None:
         return [more]
-    left = remaining_text(format_clock(node.deadline - now), baking=node.state is NodeState.BAKING)
+    left = describe_remaining_time(format_clock(node.deadline - now), baking=node.state is NodeState.BAKING)
     return [f" · {left}{more}", f" · {left}"]
 
 

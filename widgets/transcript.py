@@ -21,7 +21,7 @@ from textual.widgets import Input, Static
 from backends.text import abridge, counted, format_local_time, visible
 from orchestrator.events import events
 from orchestrator.events.events import Record
-from orchestrator.events.text import RepeatedWaits, describe, detail_lines
+from orchestrator.events.text import RepeatedWaits, describe, list_details
 from widgets.segments import truncate
 
 MAX_LINES = 20_000  # lines
@@ -128,7 +128,7 @@ def make_lines(record: Record, number: int) -> list[Line]:
         kind = "bad" if bad else "event"
         return [
             Line(number + index, at, node, step, "", "reply" if index else kind, visible(text))
-            for index, text in enumerate((describe(event), *detail_lines(event)))
+            for index, text in enumerate((describe(event), *list_details(event)))
         ]
     kind = "command" if event.ok else "failed"
     reply = abridge(event.reply.rstrip(), MAX_REPLY)

@@ -28,7 +28,7 @@ from orchestrator.engine.manual_change import Action, Change, Impact
 from orchestrator.engine.plan_differences import Difference
 from orchestrator.events import events
 from orchestrator.events.events import Record
-from orchestrator.events.text import format_health, remaining_text
+from orchestrator.events.text import describe_remaining_time, format_health
 from orchestrator.planning.application import Application
 from orchestrator.planning.capacity import CapacityViolation
 from orchestrator.session.proposal import make_manual_change
@@ -217,7 +217,7 @@ def _impact_lines(change: Change, impact: Impact) -> Iterator[str]:
 def _show_event(record: Record) -> None:
     match record.event:
         case events.Waiting(node=name, reason=reason, remaining_s=left_s, baking=baking):
-            left = remaining_text(format_duration(left_s), baking=baking)
+            left = describe_remaining_time(format_duration(left_s), baking=baking)
             say(f"{paint('◐', 'working')} {name}: {clean(reason)} ({left})")
         case events.NodeNote(node=name, text=text):
             say(f"{paint('!', 'warn')} {name}: {clean(text)}")

@@ -33,9 +33,9 @@ from console.terminal.timeline import GLYPHS, entries_by_node, reply_lines, sent
 from orchestrator.events import events
 from orchestrator.events.events import Record
 from orchestrator.events.steps import STEPS
-from orchestrator.events.text import mixed_versions_text
+from orchestrator.events.text import describe_mixed_versions
 from orchestrator.events.timeline import Timeline
-from orchestrator.events.ways_back import WAY_ON_LABELS, intention_text, way_lines
+from orchestrator.events.ways_back import WAY_ON_LABELS, describe_intention, list_way_lines
 from orchestrator.journal.entries import UNKNOWN
 from orchestrator.planning.findings import group_findings
 
@@ -191,7 +191,7 @@ def render_report(summary: EntrySummary, records: Sequence[Record]) -> str:
             reason=reason_text(entry.result, entry.reason),
             facts=_facts(summary, timeline),
             ended=ended,
-            mixed=mixed_versions_text(ended.versions) if ended is not None else "",
+            mixed=describe_mixed_versions(ended.versions) if ended is not None else "",
             no_end_text=no_end_text(summary) if has_no_end else "",
             no_end=no_end_facts(summary, timeline),
             gantt=Gantt(timeline) if timeline.spans else None,
@@ -243,8 +243,8 @@ def _environment() -> Environment:
         "WAY_ON_LABELS": WAY_ON_LABELS,
         "STEPS": STEPS,
         "reply_lines": reply_lines,
-        "way_lines": way_lines,
-        "intention_text": intention_text,
+        "list_way_lines": list_way_lines,
+        "describe_intention": describe_intention,
     }
     return environment
 

@@ -13,7 +13,7 @@ from orchestrator.events import events
 from orchestrator.events.events import AnyEvent, Record
 from orchestrator.events.spans import StepSpan
 from orchestrator.events.state import DONE, NodeState, NodeStatus, RolloutState
-from orchestrator.events.text import bake_text, choice_text, describe, remaining_text
+from orchestrator.events.text import describe, describe_bake, describe_choice, describe_remaining_time
 
 ERASE = "\r\x1b[2K"
 
@@ -100,7 +100,7 @@ class Progress:
             why = clean(node.reason) if node.reason else ""
             if node.deadline is not None:
                 left = format_duration(node.deadline - now)
-                why += f" ({remaining_text(left, baking=node.state is NodeState.BAKING)})"
+                why += f" ({describe_remaining_time(left, baking=node.state is NodeState.BAKING)})"
             parts.append(f"{node.name} {node.state} {why}".rstrip())
         try:
             columns = os.get_terminal_size(sys.stderr.fileno()).columns
@@ -124,7 +124,7 @@ def _glyph(span: StepSpan) -> str:
 def _unproven_text(node: NodeStatus) -> str:
     if node.baked is None or node.baked.proven:
         return ""
-    return f"\n{'':<10} {paint('!', 'warn')} {bake_text(node.baked)}"
+    return f"\n{'':<10} {paint('!', 'warn')} {describe_bake(node.baked)}"
 
 
 def _finished_line(node: NodeStatus) -> str:
@@ -237,5 +237,5 @@ class Prompts:
 
 
 def _format_choice(choice: str) -> str:
-    meaning = choice_text(choice)
+    meaning = describe_choice(choice)
     return paint(choice, "warn") + (f" ({meaning})" if meaning != choice else "")

@@ -8,8 +8,14 @@ from console.exit_codes import ExitCode
 from console.terminal.output import clean, paint, table
 from orchestrator.engine.result import format_version_and_rotation, group_outcomes
 from orchestrator.events.events import RolloutEnded
-from orchestrator.events.text import mixed_versions_text, reason_beside
-from orchestrator.events.ways_back import WAY_ON_LABELS, OutOfRotation, WayLine, intention_text, way_lines
+from orchestrator.events.text import describe_mixed_versions, format_reason
+from orchestrator.events.ways_back import (
+    WAY_ON_LABELS,
+    OutOfRotation,
+    WayLine,
+    describe_intention,
+    list_way_lines,
+)
 from orchestrator.planning.findings import SEVERITY_GLYPHS, Finding, Severity, group_findings
 from orchestrator.planning.plan import Plan, command_groups, failed_before_text, task_text
 
@@ -78,7 +84,7 @@ def ending_lines(ended: RolloutEnded) -> Iterator[str]:
             )
         else:
             yield f"  {outcome.title:<12}{clean(', '.join(outcome.nodes))}"
-    if mixed := mixed_versions_text(ended.versions):
+    if mixed := describe_mixed_versions(ended.versions):
         yield f"  {'versions':<12}{clean(mixed)}"
     if ended.blocked:
         yield f"{paint('no rolldeck command works now', 'bad')}: {clean(ended.blocked)}"
@@ -89,7 +95,7 @@ def ending_lines(ended: RolloutEnded) -> Iterator[str]:
         yield f"{paint('out of rotation', 'out')}: {clean(out.node)}{_intention_suffix(out)}"
         for server in out.servers:
             yield f"  {clean(server)}"
-        yield from map(_way_text, way_lines(out, blocked=bool(ended.blocked)))
+        yield from map(_way_text, list_way_lines(out, blocked=bool(ended.blocked)))
     for text in ended.unreachable_balancers:
         yield f"{paint('unknown', 'bad')}: {clean(text)}"
     first = "once that is fixed, " if ended.blocked else ""
@@ -99,7 +105,7 @@ def ending_lines(ended: RolloutEnded) -> Iterator[str]:
 
 
 def _intention_suffix(out: OutOfRotation) -> str:
-    text = intention_text(out)
+    text = describe_intention(out)
     return f" ({clean(text)})" if text else ""
 
 
@@ -121,4 +127,4 @@ def _way_text(line: WayLine) -> str:
 
 def reason_text(result: str, reason: str) -> str:
     """Return the cleaned reason that follows the word for the result."""
-    return clean(reason_beside(result, reason))
+    return clean(format_reason(result, reason))

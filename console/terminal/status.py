@@ -9,8 +9,8 @@ from backends.model import Server, Snapshot
 from backends.text import counted
 from console.terminal.output import clean, paint
 from orchestrator.balancers.request_errors import Sample, Signals, compute_all_signals
-from orchestrator.events.text import mixed_versions_text
-from orchestrator.events.ways_back import WAY_ON_LABELS, others_text, since_text
+from orchestrator.events.text import describe_mixed_versions
+from orchestrator.events.ways_back import WAY_ON_LABELS, describe_others, format_since
 from orchestrator.journal.entry_status import RolloutStatus, at_work
 from orchestrator.live.versions import NodeVersion
 from orchestrator.session.status import ApplicationStatus, KeptOut
@@ -39,7 +39,7 @@ def _version_lines(versions: Sequence[NodeVersion]) -> Iterator[str]:
         _source_text(versions, "disk", "on disk"),
     ]
     source = f" ({'; '.join(filter(None, sources))})" if any(sources) else ""
-    if mixed := mixed_versions_text(version_by_node):
+    if mixed := describe_mixed_versions(version_by_node):
         yield f"{paint('mixed versions', 'warn')}: {clean(mixed)}{clean(source)}"
     else:
         count = counted(len(version_by_node), "node")
@@ -67,7 +67,9 @@ def _rollout_title(rollout: RolloutStatus) -> str:
 
 def _operator_text(rollout: RolloutStatus) -> str:
     origin = f"; {rollout.origin}" if rollout.origin else ""
-    return f"{rollout.operator} (process {rollout.pid} on {rollout.host}{origin}){since_text(rollout.since)}"
+    return (
+        f"{rollout.operator} (process {rollout.pid} on {rollout.host}{origin}){format_since(rollout.since)}"
+    )
 
 
 def _running_lines(app: str, rollout: RolloutStatus) -> Iterator[str]:
@@ -99,8 +101,8 @@ def _unfinished_lines(app: str, rollout: RolloutStatus) -> Iterator[str]:
 
 def _kept_out_line(kept: KeptOut) -> str:
     by = {
-        "hand": f"by {kept.who}, manually{since_text(kept.since)}",
-        "others": f"by {others_text(by_agent=kept.by_agent)}{since_text(kept.since)}, untouched",
+        "hand": f"by {kept.who}, manually{format_since(kept.since)}",
+        "others": f"by {describe_others(by_agent=kept.by_agent)}{format_since(kept.since)}, untouched",
         "haproxy": f"by HAProxy: {kept.words}",
     }[kept.by]
     return f"  {clean(f'{kept.server} ({kept.backend}) is kept out {by}')}: {clean(', '.join(kept.where))}"

@@ -8,7 +8,7 @@ from console.terminal.output import clean, paint
 from orchestrator.events import events
 from orchestrator.events.events import CommandFinished, CommandSending, Record
 from orchestrator.events.spans import StepSpan
-from orchestrator.events.text import describe, detail_lines
+from orchestrator.events.text import describe, list_details
 from orchestrator.events.timeline import Timeline, find_unanswered
 
 MIN_WAIT_SHOWN_S = 1.0  # shorter waits are shown only if something went wrong
@@ -112,7 +112,7 @@ def _note_entry(record: Record) -> TimelineEntry | None:
             return None
         case events.ManualChangeFinished(error=error):
             kind = "bad" if error else "ok"
-    return TimelineEntry(record.seq, record.at, kind, describe(event), more=tuple(detail_lines(event)))
+    return TimelineEntry(record.seq, record.at, kind, describe(event), more=tuple(list_details(event)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from orchestrator.balancers.admin_state import (
 from orchestrator.engine.desired_state import RESTORE
 from orchestrator.engine.out_of_rotation import add_followers
 from orchestrator.engine.steps.verify import can_be_proven
-from orchestrator.events.ways_back import BackCommand, CommandKind, OutOfRotation, ready_command
+from orchestrator.events.ways_back import BackCommand, CommandKind, OutOfRotation, make_ready_command
 from orchestrator.node import OriginalState
 from orchestrator.planning.application import Application
 from orchestrator.planning.mapping import map_servers
@@ -191,7 +191,7 @@ def describe_node(
     ours: list[BackCommand] = []
     not_ready = ""
     if ready:
-        ours = [ready_command(plan.application, node.name)]
+        ours = [make_ready_command(plan.application, node.name)]
     elif inheriting := [server for server in changed if inherits_only(server)]:
         ours = _ready_of_tracked(plan, inheriting)
     elif by_agent := [server for server in changed if not raw and server.status == "DOWN (agent)"]:
@@ -251,7 +251,7 @@ def _ready_of_tracked(plan: Plan, servers: Sequence[Server]) -> list[BackCommand
     """Return commands that put the tracked nodes back: nothing else ends what a follower inherits."""
     tracked = track_targets_of(servers).values()
     return [
-        ready_command(plan.application, node.name)
+        make_ready_command(plan.application, node.name)
         for node in plan.nodes
         if any(ref in node.refs for ref in tracked)
     ]

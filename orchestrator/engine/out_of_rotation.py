@@ -16,7 +16,7 @@ from orchestrator.balancers.admin_state import (
     inherits_only,
 )
 from orchestrator.balancers.group import find_servers
-from orchestrator.events.ways_back import BackCommand, CommandKind, OutOfRotation, ready_command
+from orchestrator.events.ways_back import BackCommand, CommandKind, OutOfRotation, make_ready_command
 from orchestrator.node import Node
 from orchestrator.planning.application import Application
 from orchestrator.planning.plan import Plan
@@ -145,7 +145,7 @@ def _add_registration(
 ) -> OutOfRotation:
     if known is None or known.intentional:
         before = known.servers if known is not None else []
-        ready = [ready_command(application.name, node.name)]
+        ready = [make_ready_command(application.name, node.name)]
         known = OutOfRotation(node=node.name, servers=before, intentional=False, commands=ready)
     back = registration.disable_command()
     manual = (

@@ -15,7 +15,7 @@ from orchestrator.events.events import (
 )
 from orchestrator.events.state import NodeState
 from orchestrator.events.steps import STEPS, Step
-from orchestrator.events.text import reason_without_result
+from orchestrator.events.text import strip_result
 from orchestrator.events.ways_back import WayOn
 from orchestrator.node import OriginalState
 from orchestrator.planning.plan import Plan
@@ -94,7 +94,7 @@ def combine_with_rollback(
     if back.result == "healthy" and not set(failed.upgraded) <= set(rolled_back):
         ways_on = failed.ways_on  # the nodes have two versions
     how = "rolled back" if back.result == "healthy" else f"the rollback was {back.result}"
-    reason = reason_without_result(back.result, back.reason)
+    reason = strip_result(back.result, back.reason)
     return msgspec.structs.replace(
         failed,
         reason=f"{failed.reason}; {how}" + (f" ({reason})" if reason else ""),

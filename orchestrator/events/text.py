@@ -56,11 +56,11 @@ _SENTENCES: dict[type[events.Event], str] = {
 
 
 def describe(event: AnyEvent) -> str:
-    """Return an event as a sentence, without its node and step; `detail_lines` has what stands below.
+    """Return an event as a sentence, without its node and step; `list_details` has what stands below.
 
     Values are not cleaned: that is up to the reader. A command has all of its fields.
     """
-    fields = {name: _field_text(name, getattr(event, name)) for name in event.__struct_fields__}
+    fields = {name: _format_field(name, getattr(event, name)) for name in event.__struct_fields__}
     if isinstance(event, events.ByActor):
         for name in ("who", "operator"):
             fields[name] = describe_requester_in_full(fields.get(name, ""), event.origin)
@@ -68,9 +68,9 @@ def describe(event: AnyEvent) -> str:
         case Traffic():
             fields["words"] = traffic_text(event)
         case Baked():
-            fields["words"] = bake_text(event)
+            fields["words"] = describe_bake(event)
         case Waiting():
-            fields["remaining"] = remaining_text(fields["remaining_s"], baking=event.baking)
+            fields["remaining"] = describe_remaining_time(fields["remaining_s"], baking=event.baking)
         case events.ManualChangeStarted(action=action, weight=weight, override=override):
             to = f" to {weight}" if action == "weight" else ""
             fields["words"] = to + (f"; below the floor for {', '.join(override)}" if override else "")
@@ -83,7 +83,7 @@ def describe(event: AnyEvent) -> str:
     return "   ".join(filter(None, fields.values()))
 
 
-def detail_lines(event: AnyEvent) -> list[str]:
+def list_details(event: AnyEvent) -> list[str]:
     """Return the lines below the sentence: the output of a service, or servers as they read now."""
     match event:
         case events.ServiceLog(lines=lines):
@@ -93,13 +93,13 @@ def detail_lines(event: AnyEvent) -> list[str]:
     return []
 
 
-def _field_text(name: str, value: object) -> str:
+def _format_field(name: str, value: object) -> str:
     if name.endswith("_s") and isinstance(value, int | float):
         return format_duration(value)
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def choice_text(choice: str, *, touched: bool = False) -> str:
+def describe_choice(choice: str, *, touched: bool = False) -> str:
     """Describe a choice of a decision about a node; `touched` if the node is out of rotation now."""
     match choice:
         case "retry":
@@ -111,7 +111,7 @@ def choice_text(choice: str, *, touched: bool = False) -> str:
     return choice
 
 
-def remaining_text(duration: str, *, baking: bool) -> str:
+def describe_remaining_time(duration: str, *, baking: bool) -> str:
     """Describe the time until a deadline; a bake simply ends then."""
     return f"{duration} left" if baking else f"timeout in {duration}"
 
@@ -131,12 +131,14 @@ def format_health(server: Server) -> str:
     return f"▼ {server.check_status or server.status}"
 
 
-def bake_text(baked: Baked) -> str:
+def describe_bake(baked: Baked) -> str:
     """Describe what a bake has proven: `baked with 120 requests, no errors, 3 not attributable`."""
-    return _baked(baked) + (f", {baked.unattributed:,} not attributable" if baked.unattributed else "")
+    return _describe_baked(baked) + (
+        f", {baked.unattributed:,} not attributable" if baked.unattributed else ""
+    )
 
 
-def _baked(baked: Baked) -> str:
+def _describe_baked(baked: Baked) -> str:
     if baked.errors is None and baked.requests:
         refused = f", {baked.refused:,} refused" if baked.refused else ""
         return f"baked with {counted(baked.requests, 'session')}{refused}: errors unknown in TCP mode"
@@ -168,19 +170,19 @@ def traffic_text(traffic: Traffic) -> str:
     return ", ".join(parts)
 
 
-def reason_without_result(result: str, reason: str) -> str:
+def strip_result(result: str, reason: str) -> str:
     """Return a reason without the result that it may begin with: `by ann` of `aborted by ann`."""
     return reason.removeprefix(result).strip()
 
 
-def reason_beside(result: str, reason: str) -> str:
+def format_reason(result: str, reason: str) -> str:
     """Return what follows the word for a result: ` by ann: lunch`, `: failed: web2`, or nothing."""
     if not reason or reason == result:
         return ""
-    return f" {reason_without_result(result, reason)}" if reason.startswith(result) else f": {reason}"
+    return f" {strip_result(result, reason)}" if reason.startswith(result) else f": {reason}"
 
 
-def mixed_versions_text(versions: Mapping[str, str]) -> str:
+def describe_mixed_versions(versions: Mapping[str, str]) -> str:
     """Return `1.4.2 on web2, web3; 1.5.0 on web1`; nothing when all have the same version."""
     nodes: dict[str, list[str]] = {}
     for name, version in versions.items():

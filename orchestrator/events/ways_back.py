@@ -60,7 +60,7 @@ class WayOn(msgspec.Struct, frozen=True, kw_only=True):
     command: str
 
 
-def ready_command(application: str, node: str) -> BackCommand:
+def make_ready_command(application: str, node: str) -> BackCommand:
     """Return the command of Rolldeck that proves the node and puts it back."""
     return BackCommand("ready", f"rolldeck ready {application} {node}")
 
@@ -110,7 +110,7 @@ class WayLine:
     text: str = ""
 
 
-def way_lines(out: OutOfRotation, *, blocked: bool = False) -> list[WayLine]:
+def list_way_lines(out: OutOfRotation, *, blocked: bool = False) -> list[WayLine]:
     """Return the lines on how a node gets back, in the order in which to try them.
 
     Args:
@@ -133,19 +133,19 @@ def way_lines(out: OutOfRotation, *, blocked: bool = False) -> list[WayLine]:
     return [*manual, *own] if blocked else [*own, *manual]
 
 
-def intention_text(out: OutOfRotation) -> str:
+def describe_intention(out: OutOfRotation) -> str:
     """Describe why the node is meant to be out of rotation; empty if it is not."""
     if out.by_others:
-        return f"kept out by {others_text(by_agent=out.by_agent)}{since_text(out.since)}, untouched"
+        return f"kept out by {describe_others(by_agent=out.by_agent)}{format_since(out.since)}, untouched"
     return "as it was before" if out.intentional else ""
 
 
-def others_text(*, by_agent: bool) -> str:
+def describe_others(*, by_agent: bool) -> str:
     """Name who it was when it was not us. HAProxy does not tell an operator from an agent check."""
     return "somebody else, or its agent check," if by_agent else "somebody else"
 
 
-def since_text(at: float) -> str:
+def format_since(at: float) -> str:
     """Return ` since 14:05:12`, with the day unless it is today; empty for 0."""
     if not at:
         return ""

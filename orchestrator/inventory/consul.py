@@ -9,7 +9,7 @@ from backends.consul.client import Consul
 from backends.errors import ConfigError
 from backends.haproxy.address import HaproxySettings
 from backends.protocols import Host, Registration
-from orchestrator.inventory.source import FoundNode, NodeSettings, checked_nodes
+from orchestrator.inventory.source import FoundNode, NodeSettings, check_nodes
 from orchestrator.planning.findings import Finding
 
 WAIT_S = 30.0  # seconds for which a query may block; Consul answers anew after that
@@ -35,19 +35,19 @@ class ConsulSource:
 
     async def read(self) -> Mapping[str, NodeSettings]:
         """See `NodeSource`. No instance at all is an error too."""
-        with _located(self._file, self._app):
+        with _locate_errors(self._file, self._app):
             _, found = await instances(self._consul, self._service)
             if not found:
                 problem = f"Consul has no instance of service {self._service.service!r} with these tags"
                 raise ConfigError("", "inventory", f"{problem}, or the token may not see any")
-            return checked_nodes(found_nodes(self._service, found))
+            return check_nodes(convert_instances(self._service, found))
 
     async def watch(self) -> AsyncGenerator[Mapping[str, FoundNode], None]:
         """See `NodeSource`: by queries that block until something changes."""
         index = 0
         while True:
             index, found = await instances(self._consul, self._service, index, WAIT_S)
-            yield found_nodes(self._service, found)
+            yield convert_instances(self._service, found)
 
     def registration(self, node: str, host: Host, values: Mapping[str, str]) -> Registration | None:
         """See `NodeSource`: its maintenance and its checks, if the configuration uses either."""
@@ -62,7 +62,7 @@ class ConsulSource:
         return ()
 
 
-def found_nodes(service: ConsulService, found: Mapping[str, Instance]) -> dict[str, FoundNode]:
+def convert_instances(service: ConsulService, found: Mapping[str, Instance]) -> dict[str, FoundNode]:
     """Return instances as nodes, by the names that they have already."""
     return {
         name: FoundNode(
@@ -90,7 +90,7 @@ async def find_balancers(
         ConfigError: what it has is not understood, or it has nothing.
         BackendError: Consul could not be asked.
     """
-    with _located(file, app):
+    with _locate_errors(file, app):
         found = await find_sockets(consul, places, app)
     balancers = {}
     for name, address in found.items():
@@ -103,7 +103,7 @@ async def find_balancers(
 
 
 @contextmanager
-def _located(file: str, app: str) -> Iterator[None]:
+def _locate_errors(file: str, app: str) -> Iterator[None]:
     """Add the file and the whole key to errors within."""
     try:
         yield

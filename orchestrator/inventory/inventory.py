@@ -17,7 +17,7 @@ from orchestrator.errors import JournalError
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeNote
 from orchestrator.inventory.resolver import InventoryResolver
-from orchestrator.inventory.source import FoundNode, NodeSettings, NodeSource, checked_nodes
+from orchestrator.inventory.source import FoundNode, NodeSettings, NodeSource, check_nodes
 from orchestrator.journal.unfinished import UnfinishedNode
 from orchestrator.node import Node
 from orchestrator.planning.findings import Finding
@@ -141,7 +141,7 @@ class LiveInventory(Inventory):
         if self._activity.is_rolling:
             return await self._nodes.all_nodes()
         # A source without any node may have lost its data: then the previous nodes are kept.
-        named = self._named = checked_nodes(self.latest or {}) or self._named
+        named = self._named = check_nodes(self.latest or {}) or self._named
         self._seen |= named
         # Many deregister when they stop: their endpoint is the previous one, or that in HAProxy.
         left = {name: node for name, node in self._left().items() if name not in named}
@@ -158,7 +158,7 @@ class LiveInventory(Inventory):
             left = self._unfinished()
         except JournalError:
             return {}  # a plan says so
-        return {name: self._seen.get(name) or endpoint_of(node) for name, node in left.items()}
+        return {name: self._seen.get(name) or read_endpoint(node) for name, node in left.items()}
 
     async def _take(self, found: Mapping[str, FoundNode]) -> None:
         self.latest = found
@@ -234,7 +234,7 @@ class LiveInventory(Inventory):
         known = {node.name for node in self.nodes}
         here = differences.keys() & (self.latest or {}).keys()
         parts = (("came", here - known), ("moved", here & known), ("went", differences.keys() - here))
-        return ", ".join(f"{_few(sorted(names))} {what}" for what, names in parts if names)
+        return ", ".join(f"{_shorten_names(sorted(names))} {what}" for what, names in parts if names)
 
     def _tell_of_wrong(self, why: str) -> None:
         if why != self._wrong:
@@ -246,7 +246,7 @@ class LiveInventory(Inventory):
             self._bus.emit(NodeNote(node="", text=text))
 
 
-def endpoint_of(left: UnfinishedNode) -> NodeSettings:
+def read_endpoint(left: UnfinishedNode) -> NodeSettings:
     """Return the endpoint of a node in its plan, which another machine may have written."""
     try:
         found = msgspec.convert(left.entry.plan["places"][left.node], Endpoint)
@@ -257,5 +257,5 @@ def endpoint_of(left: UnfinishedNode) -> NodeSettings:
     return NodeSettings(address=found.address, port=found.port, ssh=found.ssh)
 
 
-def _few(names: list[str]) -> str:
+def _shorten_names(names: list[str]) -> str:
     return ", ".join(names) if len(names) <= MAX_NAMED else f"{len(names)} nodes"

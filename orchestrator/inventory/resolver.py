@@ -71,7 +71,7 @@ class InventoryResolver:
             self._begin()
 
     def _begin(self) -> None:
-        if not _complete(self._named, self._port) and not self._reads:
+        if not _is_complete(self._named, self._port) and not self._reads:
             self._reads = {
                 name: asyncio.create_task(self._read(name), name=f"inventory {name}")
                 for name in self._balancer_group.balancers
@@ -148,7 +148,7 @@ class InventoryResolver:
             return None
 
 
-def _complete(named: Mapping[str, NodeSettings], port: int) -> bool:
+def _is_complete(named: Mapping[str, NodeSettings], port: int) -> bool:
     """Return whether the source has the address and the port of all nodes."""
     return bool(named) and all(node.address and (node.port or port) for node in named.values())
 
@@ -186,7 +186,7 @@ def resolve_nodes(
                     f"{key}.{name}.{field}",
                     f"missing, and HAProxy does not report it for {' or '.join(names)}",
                 )
-        with _located(file, f"{key}.{name}"):
+        with _locate_errors(file, f"{key}.{name}"):
             check_value("name", name)
             check_host("address", address)
             check_port("port", own_port)
@@ -211,7 +211,7 @@ def _refuse_ambiguous_names(servers: Iterable[Server], file: str, key: str) -> N
 
 
 @contextmanager
-def _located(file: str, key: str) -> Iterator[None]:
+def _locate_errors(file: str, key: str) -> Iterator[None]:
     """Add the whole key to errors about values from HAProxy, which go into commands too."""
     try:
         yield

@@ -91,7 +91,7 @@ class NodeSource(Protocol):
         """Return what preflight is to say about the nodes that were read last."""
 
 
-def checked_nodes(found: Mapping[str, FoundNode]) -> dict[str, NodeSettings]:
+def check_nodes(found: Mapping[str, FoundNode]) -> dict[str, NodeSettings]:
     """Return the settings of nodes from such a source.
 
     Raises:

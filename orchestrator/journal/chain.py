@@ -161,7 +161,7 @@ def _link(connection: sqlite3.Connection, what: str, entry: int, seq: int, head:
 def journal_head(connection: sqlite3.Connection) -> bytes:
     """Return the hash of the last link."""
     row = connection.execute("SELECT hash FROM links ORDER BY number DESC LIMIT 1").fetchone()
-    return _hash(row[0]) if row is not None else START
+    return _check_hash(row[0]) if row is not None else START
 
 
 def tail(connection: sqlite3.Connection, entry: int) -> tuple[int | None, bytes] | None:
@@ -170,14 +170,14 @@ def tail(connection: sqlite3.Connection, entry: int) -> tuple[int | None, bytes]
         "SELECT seq, hash FROM hashes WHERE entry = ? ORDER BY seq DESC LIMIT 1", (entry,)
     ).fetchone()
     if row is not None:
-        return row[0], _hash(row[1])
+        return row[0], _check_hash(row[1])
     row = connection.execute(
         "SELECT head FROM links WHERE entry = ? AND what = 'begun' ORDER BY number DESC LIMIT 1", (entry,)
     ).fetchone()
-    return (None, _hash(row[0])) if row is not None else None
+    return (None, _check_hash(row[0])) if row is not None else None
 
 
-def _hash(found: object) -> bytes:
+def _check_hash(found: object) -> bytes:
     if not isinstance(found, bytes):
         raise sqlite3.DatabaseError("a hash of the chain is not one; `rolldeck history verify` says more")
     return found

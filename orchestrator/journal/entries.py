@@ -73,9 +73,9 @@ def decode_row(seq: object, at: object, text: bytes, before: Record | None = Non
     """
     event = decode_event(text)
     if type(seq) is not int:
-        event = _unreadable(text, f"its number is {seq!r:.100}")
+        event = _make_unreadable(text, f"its number is {seq!r:.100}")
     if type(at) not in (int, float) or not 0 <= float(at) <= LATEST:  # type: ignore[arg-type]
-        event = _unreadable(text, f"its time is {at!r:.100}")
+        event = _make_unreadable(text, f"its time is {at!r:.100}")
         at = before.at if before is not None else 0.0
     number = seq if isinstance(seq, int) else before.seq if before is not None else 0
     return Record(number, float(at), event)  # type: ignore[arg-type]
@@ -90,21 +90,21 @@ def decode_event(
         if not 1 <= schema <= newest:
             raise ValueError(f"it has schema {schema}, and this Rolldeck reads 1 to {newest}")
         if schema == newest:
-            return _checked(msgspec.json.decode(text, type=AnyEvent))
+            return _check_event(msgspec.json.decode(text, type=AnyEvent))
         fields = upcast(msgspec.json.decode(text, type=Fields), schema, upcasters)
         event: AnyEvent = msgspec.convert(fields, AnyEvent)
-        return _checked(event)
+        return _check_event(event)
     except (msgspec.MsgspecError, ValueError, LookupError, TypeError, AttributeError) as error:
-        return _unreadable(text, str(error))
+        return _make_unreadable(text, str(error))
     except RecursionError:
-        return _unreadable(text, "it is nested too deeply")
+        return _make_unreadable(text, "it is nested too deeply")
 
 
 class _RowSchema(msgspec.Struct, frozen=True):
     schema: int = 1
 
 
-def _checked(event: AnyEvent) -> AnyEvent:
+def _check_event(event: AnyEvent) -> AnyEvent:
     """Return the event. Raises ValueError for values that its types allow but no server can have."""
     if isinstance(event, NodeStarted):
         for original in event.originals:
@@ -112,7 +112,7 @@ def _checked(event: AnyEvent) -> AnyEvent:
     return event
 
 
-def _unreadable(text: bytes, problem: str) -> Unreadable:
+def _make_unreadable(text: bytes, problem: str) -> Unreadable:
     try:
         kind = msgspec.json.decode(text, type=_EventName).event
     except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -210,7 +210,7 @@ def read_entry(columns: tuple[Any, ...]) -> Entry:
     try:
         row, problem = msgspec.convert(columns, _Row), ""
     except msgspec.ValidationError as error:
-        row, problem = _doubtful(columns), shorten(str(error), MAX_PROBLEM_CHARS)
+        row, problem = _salvage_row(columns), shorten(str(error), MAX_PROBLEM_CHARS)
     *fields, plan, written = msgspec.structs.astuple(row)
     if problem:
         fields[1] = UNKNOWN
@@ -221,7 +221,7 @@ def read_entry(columns: tuple[Any, ...]) -> Entry:
     return Entry(*fields, decoded, plan_hash(plan) == written, problem)  # type: ignore[call-arg]
 
 
-def _doubtful(columns: tuple[Any, ...]) -> _Row:
+def _salvage_row(columns: tuple[Any, ...]) -> _Row:
     """Return what can be read of a row whose columns have values that they should not have."""
 
     def convert(value: Any, kind: Any, instead: Any) -> Any:

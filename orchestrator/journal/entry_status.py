@@ -14,7 +14,7 @@ from orchestrator.events.actor import describe_origin
 from orchestrator.events.events import Record, RolloutStarted
 from orchestrator.events.state import DONE, NodeState, Phase, RolloutState, is_under_way
 from orchestrator.events.steps import STEPS
-from orchestrator.events.text import reason_beside
+from orchestrator.events.text import format_reason
 from orchestrator.events.ways_back import WayOn
 from orchestrator.journal.entries import UNKNOWN, Entry
 from orchestrator.journal.store import Journal
@@ -53,11 +53,11 @@ def is_process_running(pid: int, since: float) -> bool:
         return False
     except PermissionError:
         pass  # it is there, and somebody else's
-    started = _started(pid)
+    started = _read_start_time(pid)
     return started is None or started <= since + CLOCK_TOLERANCE_S
 
 
-def _started(pid: int) -> float | None:
+def _read_start_time(pid: int) -> float | None:
     """Return when a process started, in seconds since 1970; None where /proc does not say it."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:
@@ -156,7 +156,7 @@ def rollout_status(journal: Journal, application: str) -> RolloutStatus | None:
     return status_of(
         identity,
         list(journal.records(entry.id)),
-        f"{stands}{reason_beside(stands, entry.reason)}",
+        f"{stands}{format_reason(stands, entry.reason)}",
         running=stands == "running",
     )
 
@@ -212,11 +212,11 @@ def status_of(identity: Identity, records: Iterable[Record], why: str, *, runnin
         nodes=nodes,
         questions=tuple(state.questions.values()) if running else (),
         touched=bool(own),
-        ways_on=() if running or not own else tuple(_ways_on(identity, state, own <= before.keys())),
+        ways_on=() if running or not own else tuple(_list_ways_on(identity, state, own <= before.keys())),
     )
 
 
-def _ways_on(identity: Identity, state: RolloutState, known: bool) -> list[WayOn]:
+def _list_ways_on(identity: Identity, state: RolloutState, known: bool) -> list[WayOn]:
     if state.ended is not None and state.ended.ways_on:
         return state.ended.ways_on
     resume = WayOn(purpose="resume", command=f"rolldeck resume {identity.application}")
@@ -255,7 +255,7 @@ def unfinished_rollout(journal: Journal, application: str) -> Entry | None:
         if versions is None:
             found = known_versions(journal, application)
             versions = {node: known.version for node, known in found.items()}
-        if _mixed(journal, entry, versions):
+        if _is_mixed(journal, entry, versions):
             return entry
     return None
 
@@ -272,7 +272,7 @@ class _Plan(msgspec.Struct, frozen=True):
     batches: list[list[str]]
 
 
-def _mixed(journal: Journal, entry: Entry, versions: Mapping[str, str]) -> bool:
+def _is_mixed(journal: Journal, entry: Entry, versions: Mapping[str, str]) -> bool:
     """Return whether some of its nodes have the new version and all others may have their previous one."""
     try:
         plan = msgspec.convert(entry.plan, _Plan)

@@ -188,7 +188,7 @@ class FleetHistory:
         forward = self._forward.get(entry.follows) if entry.follows is not None else None
         if forward is None:
             return entry.kind != "rollback"
-        return forward if goes_on(entry) else not forward
+        return forward if is_resumption(entry) else not forward
 
     def failure(self, node: str, version: str) -> Failure | None:
         """Return the failure of a version on a node, unless the version was proven there since."""
@@ -228,7 +228,7 @@ class FleetHistory:
         """Return the first of the rollouts that this one has resumed."""
         first = entry
         for earlier in reversed(self._entries.values()):  # newest first
-            if goes_on(first) and earlier.id == first.follows:
+            if is_resumption(first) and earlier.id == first.follows:
                 first = earlier
         return first.id
 
@@ -236,12 +236,12 @@ class FleetHistory:
         """Return a rollout and all that have resumed it."""
         found = {first}
         for entry in self._entries.values():  # oldest first
-            if goes_on(entry) and entry.follows in found:
+            if is_resumption(entry) and entry.follows in found:
                 found.add(entry.id)
         return found
 
 
-def goes_on(entry: Entry) -> bool:
+def is_resumption(entry: Entry) -> bool:
     """Return whether it resumes the rollout that it follows."""
     return entry.follows is not None and (entry.kind == "upgrade" or entry.plan.get("resumes") is True)
 
@@ -265,7 +265,7 @@ class ManualChange:
     at: float
 
 
-def manual_changes(journal: Journal, application: str) -> dict[str, ManualChange]:
+def read_manual_changes(journal: Journal, application: str) -> dict[str, ManualChange]:
     """Return these changes by node, except for nodes that were put back since.
 
     A rollout that found the node out of rotation has left it so.

@@ -64,13 +64,13 @@ class Journal:
     def _open(self) -> sqlite3.Connection:
         if self._read_only:
             if not os.path.lexists(self.path):
-                return _empty()
+                return _open_empty()
             if not self._named:
                 prepare_database(self.path, create=False)
-            where = f"file:{_quoted(self.path)}?mode=ro"
+            where = f"file:{_quote(self.path)}?mode=ro"
         else:
             prepare_database(self.path, create=True)
-            where = f"file:{_quoted(self.path)}?mode=rw"
+            where = f"file:{_quote(self.path)}?mode=rw"
         connection = sqlite3.connect(where, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S)
         connection.text_factory = lambda text: text.decode(errors="replace")  # somebody may have changed it
         try:
@@ -80,7 +80,7 @@ class Journal:
             raise
         if version == 0 and self._read_only:  # its process was killed before it had made the tables
             connection.close()
-            return _empty()
+            return _open_empty()
         return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> int:
@@ -278,13 +278,13 @@ class Journal:
             raise JournalError(self.path, f"cannot be understood: {error}") from error
 
 
-def _empty() -> sqlite3.Connection:
+def _open_empty() -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:", isolation_level=None)
     migrate(connection)
     return connection
 
 
-def _quoted(path: Path) -> str:
+def _quote(path: Path) -> str:
     """Return a path for SQLite's URI form, in which `?`, `#` and `%` mean something."""
     return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
 

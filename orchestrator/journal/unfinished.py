@@ -73,7 +73,7 @@ def unfinished_nodes(journal: Journal, application: str) -> dict[str, Unfinished
     """Return the unfinished nodes by name, without those that were upgraded or changed manually since.
 
     A manual change that failed counts for nothing, and a change of the weight only for the weight. What
-    cannot be read is left out here: see `unreadable_entries`.
+    cannot be read is left out here: see `describe_unreadable_entries`.
 
     Raises:
         JournalError: it cannot be read.
@@ -90,11 +90,11 @@ def unfinished_nodes(journal: Journal, application: str) -> dict[str, Unfinished
             else:
                 decided.update(nodes)
             continue
-        for node, leftover in _nodes_of(entry, journal.records(entry.id, *_NODE_EVENTS)):
+        for node, leftover in _list_nodes(entry, journal.records(entry.id, *_NODE_EVENTS)):
             if node not in decided:
                 decided.add(node)
                 if leftover is not None and not _is_untouched(journal, leftover):
-                    found[node] = _with_weight(leftover, weights.get(node))
+                    found[node] = _replace_weight(leftover, weights.get(node))
     return found
 
 
@@ -114,7 +114,7 @@ def read_change(entry: Entry) -> _Change:
         return _Change()
 
 
-def unreadable_entries(journal: Journal, application: str) -> list[str]:
+def describe_unreadable_entries(journal: Journal, application: str) -> list[str]:
     """Describe what of the journal cannot be read and may concern nodes that are out of rotation.
 
     What is older than the newest rollout that ended healthy was reported before that one.
@@ -159,7 +159,7 @@ def decided_since(journal: Journal, application: str, at: float) -> set[str]:
     return found
 
 
-def unfinished_originals(records: Iterable[Record]) -> dict[str, dict[ServerRef, OriginalState]]:
+def find_unfinished_originals(records: Iterable[Record]) -> dict[str, dict[ServerRef, OriginalState]]:
     """Return the original state of the servers of each node whose turn was not completed."""
     found: dict[str, dict[ServerRef, OriginalState]] = {}
     for record in records:
@@ -171,7 +171,7 @@ def unfinished_originals(records: Iterable[Record]) -> dict[str, dict[ServerRef,
     return found
 
 
-def _with_weight(leftover: UnfinishedNode, weight: int | None) -> UnfinishedNode:
+def _replace_weight(leftover: UnfinishedNode, weight: int | None) -> UnfinishedNode:
     """Return the node with the weight that an operator has set since."""
     if weight is None:
         return leftover
@@ -179,7 +179,7 @@ def _with_weight(leftover: UnfinishedNode, weight: int | None) -> UnfinishedNode
     return replace(leftover, originals=originals)
 
 
-def _nodes_of(entry: Entry, records: Iterable[Record]) -> list[tuple[str, UnfinishedNode | None]]:
+def _list_nodes(entry: Entry, records: Iterable[Record]) -> list[tuple[str, UnfinishedNode | None]]:
     """Return each node whose turn has begun, with what is unfinished; None when it was completed."""
     turns = _Turns()
     for record in records:
@@ -281,11 +281,11 @@ def known_versions(journal: Journal, application: str) -> dict[str, KnownVersion
     found: dict[str, KnownVersion] = {}
     for entry in journal.entries(application, limit=MAX_ENTRIES):
         if entry.kind != "change":
-            found = dict(_version_of(journal, entry)) | found
+            found = dict(_read_versions(journal, entry)) | found
     return dict(sorted(found.items()))
 
 
-def _version_of(journal: Journal, entry: Entry) -> Mapping[str, KnownVersion]:
+def _read_versions(journal: Journal, entry: Entry) -> Mapping[str, KnownVersion]:
     found: dict[str, KnownVersion] = {}
     before: dict[str, str] = {}
     wanted: dict[str, str] = {}

@@ -92,7 +92,7 @@ def verify(connection: sqlite3.Connection, entry: int | None = None) -> Verifica
                 tuple(EntryVerification(id_, "unverifiable", _count(connection, id_)) for id_ in ids)
             )
         links = _read_links(connection)
-        problems = [*links.problems, *_gone(connection, links)]
+        problems = [*links.problems, *_find_missing(connection, links)]
         entries = tuple(_verify_entry(connection, links, id_) for id_ in ids)
         return Verification(entries, tuple(problems), len(links.pruned), links.head.hex())
     finally:
@@ -152,7 +152,7 @@ def _read_links(connection: sqlite3.Connection) -> _Links:
     return links
 
 
-def _gone(connection: sqlite3.Connection, links: _Links) -> Iterator[str]:
+def _find_missing(connection: sqlite3.Connection, links: _Links) -> Iterator[str]:
     there = {row[0] for row in connection.execute("SELECT id FROM entries")}
     for entry in links.begun:
         if entry not in there and entry not in links.pruned:
@@ -172,7 +172,7 @@ def _gone(connection: sqlite3.Connection, links: _Links) -> Iterator[str]:
 
 def _verify_entry(connection: sqlite3.Connection, links: _Links, entry: int) -> EntryVerification:
     count = _count(connection, entry)
-    hashes = dict(_numbered(connection, "seq, hash FROM hashes", entry))
+    hashes = dict(_read_numbered(connection, "seq, hash FROM hashes", entry))
     if entry not in links.begun:
         if entry <= links.older and not hashes:
             return EntryVerification(entry, "unverifiable", count)
@@ -180,10 +180,10 @@ def _verify_entry(connection: sqlite3.Connection, links: _Links, entry: int) -> 
         return EntryVerification(entry, "broken", count, problems=(problem,))
     previous, first = links.begun[entry]
     problems = [
-        *_wrong_header(connection, entry, previous, first),
-        *_wrong_events(connection, entry, first, hashes),
-        *_wrong_seals(links.sealed.get(entry, []), first, hashes),
-        *_wrong_end(connection, entry),
+        *_check_header(connection, entry, previous, first),
+        *_check_events(connection, entry, first, hashes),
+        *_check_seals(links.sealed.get(entry, []), first, hashes),
+        *_check_end(connection, entry),
     ]
     if len(problems) > MAX_PROBLEMS:
         problems[MAX_PROBLEMS:] = [f"and {len(problems) - MAX_PROBLEMS} more"]
@@ -203,13 +203,13 @@ def _count(connection: sqlite3.Connection, entry: int) -> int:
     return count
 
 
-def _numbered(connection: sqlite3.Connection, what: str, entry: int) -> list[Any]:
+def _read_numbered(connection: sqlite3.Connection, what: str, entry: int) -> list[Any]:
     """Return rows in their order; in a file that others have written, a number may be anything."""
     where = "WHERE entry = ? AND typeof(seq) = 'integer' ORDER BY seq"
     return connection.execute(f"SELECT {what} {where}", (entry,)).fetchall()
 
 
-def _wrong_header(connection: sqlite3.Connection, entry: int, previous: bytes, first: bytes) -> Iterator[str]:
+def _check_header(connection: sqlite3.Connection, entry: int, previous: bytes, first: bytes) -> Iterator[str]:
     try:
         right = chain.first_hash(connection, previous, entry) == first
     except TypeError:  # other types than were written
@@ -223,10 +223,10 @@ def _wrong_header(connection: sqlite3.Connection, entry: int, previous: bytes, f
         yield "its plan is not the one that was written"
 
 
-def _wrong_events(
+def _check_events(
     connection: sqlite3.Connection, entry: int, first: bytes, hashes: dict[int, object]
 ) -> Iterator[str]:
-    rows = _numbered(connection, "seq, at, CAST(event AS BLOB) FROM events", entry)
+    rows = _read_numbered(connection, "seq, at, CAST(event AS BLOB) FROM events", entry)
     events = {seq: (at, event) for seq, at, event in rows}
     if unnumbered := _count(connection, entry) - len(events):
         yield f"{unnumbered} of its events {'has' if unnumbered == 1 else 'have'} no number"
@@ -249,7 +249,7 @@ def _follows(before: object, entry: int, seq: int, at: float, event: bytes, foun
         return False
 
 
-def _wrong_seals(seals: list[tuple[int, bytes]], first: bytes, hashes: dict[int, object]) -> Iterator[str]:
+def _check_seals(seals: list[tuple[int, bytes]], first: bytes, hashes: dict[int, object]) -> Iterator[str]:
     for seq, head in seals:
         if head not in (first, hashes.get(seq)):
             there = max(hashes, default=0)
@@ -257,7 +257,7 @@ def _wrong_seals(seals: list[tuple[int, bytes]], first: bytes, hashes: dict[int,
             yield f"it had events up to {seq} when it was sealed, and now {missing}"
 
 
-def _wrong_end(connection: sqlite3.Connection, entry: int) -> Iterator[str]:
+def _check_end(connection: sqlite3.Connection, entry: int) -> Iterator[str]:
     """Yield a problem if the end in `entries` is not that of the last event that ends the entry."""
     kind, *stored = connection.execute(
         "SELECT kind, ended, result, reason FROM entries WHERE id = ?", (entry,)

@@ -36,7 +36,7 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     pid: ProcessId
     since: Time
     what: str  # "upgrade to 1.5.0"
-    machine: _Name = ""  # tells whether `pid` is a process of this machine: see `this_machine`
+    machine: _Name = ""  # tells whether `pid` is a process of this machine: see `identify_machine`
     doubt: str = ""  # why it may be somebody else; set when a lock is read, never written there
 
     def __str__(self) -> str:
@@ -57,7 +57,7 @@ def read_holder(value: bytes, doubt: str = "") -> Holder:
         return Holder(operator="", host="", pid=1, since=0.0, what="", doubt=doubt)
 
 
-def this_machine() -> str:
+def identify_machine() -> str:
     """Return what identifies the running kernel and its space of process ids; empty if unknown.
 
     A host name would not do: containers, and machines made from one image, may have the same.
@@ -131,7 +131,7 @@ class FileLock:
             while not self._take():
                 found = self._read()
                 if not break_lock:
-                    raise Locked(f"{_words(found)}; --break-lock breaks the lock")
+                    raise Locked(f"{_describe_holder(found)}; --break-lock breaks the lock")
                 self.path.unlink(missing_ok=True)
                 broken = found or broken
             before = self._read() or broken
@@ -139,7 +139,7 @@ class FileLock:
                 os.close(self._file)
                 self._file = -1
                 raise Locked(
-                    f"{_words(before)}; whether that process still runs cannot be checked from"
+                    f"{_describe_holder(before)}; whether that process still runs cannot be checked from"
                     " here; --break-lock breaks the lock"
                 )
             os.ftruncate(self._file, 0)
@@ -168,10 +168,10 @@ class FileLock:
         deadline = time.monotonic() + STOP_TIMEOUT_S
         while True:
             self._sending = open_own(path, os.O_RDWR | os.O_CREAT)
-            busy = not _locked(self._sending)
+            busy = not _try_lock(self._sending)
             if why := self.lost_reason():
                 raise Locked(why)
-            if not busy and _same(self._sending, path):
+            if not busy and _is_same_file(self._sending, path):
                 return
             os.close(self._sending)
             self._sending = -1
@@ -209,7 +209,7 @@ class FileLock:
     def _take(self) -> bool:
         """Lock the file; returns whether it is ours now and is still the one with that name."""
         file = open_own(self.path, os.O_RDWR | os.O_CREAT)
-        if not _locked(file):
+        if not _try_lock(file):
             os.close(file)
             return False
         self._file = file
@@ -239,9 +239,9 @@ class FileLock:
 
     def fenced_reason(self) -> str:
         """See `Lock.fenced_reason`: once another file has its name, somebody else works on the nodes."""
-        if self._file < 0 or _same(self._file, self.path) or not self._named():
+        if self._file < 0 or _is_same_file(self._file, self.path) or not self._named():
             return ""
-        return f"the lock was broken by {_words(self._read())}"
+        return f"the lock was broken by {_describe_holder(self._read())}"
 
     def awaited(self) -> str:
         """See `Lock.awaited`: the one who broke it waits until nothing is sent any more."""
@@ -264,7 +264,7 @@ class FileLock:
         self._file = -1
 
 
-def _locked(file: int) -> bool:
+def _try_lock(file: int) -> bool:
     """Lock an open file if nobody else has; returns whether it is ours."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -273,7 +273,7 @@ def _locked(file: int) -> bool:
     return True
 
 
-def _same(file: int, path: Path) -> bool:
+def _is_same_file(file: int, path: Path) -> bool:
     """Return whether an open file is still the one with this name."""
     try:
         ours, there = os.fstat(file), os.lstat(path)
@@ -282,5 +282,5 @@ def _same(file: int, path: Path) -> bool:
     return (ours.st_ino, ours.st_dev) == (there.st_ino, there.st_dev)
 
 
-def _words(holder: Holder | None) -> str:
+def _describe_holder(holder: Holder | None) -> str:
     return f"{holder}" if holder is not None else "an unnamed operator"

@@ -14,7 +14,7 @@ from orchestrator.engine.control import RolloutControl
 from orchestrator.errors import Fenced, Locked
 from orchestrator.events.event_bus import EventBus
 from orchestrator.journal.entry_status import is_process_running
-from orchestrator.locks.file import FileLock, Holder, Lock, read_holder, this_machine
+from orchestrator.locks.file import FileLock, Holder, Lock, identify_machine, read_holder
 
 CHECK_INTERVAL_S = 0.1  # seconds between two checks whether the lock is still ours
 LAST_COMMAND_TIMEOUT_S = 5.0  # seconds to wait for a command that was sent before the lock was lost
@@ -60,7 +60,7 @@ async def hold(
 
     def refuse() -> None:
         if why := lock.fenced_reason():
-            raise _fenced(why)
+            raise _make_fenced(why)
 
     checks = tuple(bus.before_send)
     bus.before_send.append(refuse)
@@ -79,7 +79,7 @@ async def _watch(held: HeldLock, bus: EventBus, clock: Clock) -> None:
         await clock.sleep(CHECK_INTERVAL_S)
 
     def refuse() -> None:  # a lock that was released does not say so any more
-        raise _fenced(why)
+        raise _make_fenced(why)
 
     bus.before_send.append(refuse)
     held.control.end_immediately(why)
@@ -89,7 +89,7 @@ async def _watch(held: HeldLock, bus: EventBus, clock: Clock) -> None:
     await held.lock.release()
 
 
-def _fenced(why: str) -> Fenced:
+def _make_fenced(why: str) -> Fenced:
     return Fenced(f"{why}; no further commands are sent")
 
 
@@ -142,7 +142,7 @@ class LayeredLock:
                 await self.clock.sleep(RETRY_INTERVAL_S)
                 continue
             there = read_holder(found.value, found.doubt)
-            if not break_lock and not _gone(there):
+            if not break_lock and not _is_gone(there):
                 raise self.refusal(there)
             await self.shared.force_release()
             broken = there
@@ -156,7 +156,7 @@ class LayeredLock:
         except BackendError:
             return await self.local.holder()
         there = read_holder(found.value, found.doubt) if found is not None else None
-        if there is None or _gone(there):
+        if there is None or _is_gone(there):
             return await self.local.holder()
         return there
 
@@ -191,12 +191,12 @@ class LayeredLock:
         await self.local.release()
 
 
-def _gone(holder: Holder) -> bool:
+def _is_gone(holder: Holder) -> bool:
     """Return whether the holder is a process of this machine that is gone, or this process itself.
 
     Our own process stands there only if Consul did not answer when we released the lock. The content of an
     unverified holder may be anything, and is not believed.
     """
-    if holder.doubt or not holder.machine or holder.machine != this_machine():
+    if holder.doubt or not holder.machine or holder.machine != identify_machine():
         return False
     return holder.pid == os.getpid() or not is_process_running(holder.pid, holder.since)

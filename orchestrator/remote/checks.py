@@ -20,7 +20,7 @@ from orchestrator.events.ways_back import (
     OriginalStateRecord,
     OutOfRotation,
     WayOn,
-    ready_command,
+    make_ready_command,
 )
 from orchestrator.journal.entries import decode_event, encode_row
 from orchestrator.node import OriginalState
@@ -140,7 +140,9 @@ def with_own_commands(header: RolloutHeader, records: Sequence[Record]) -> list[
             case events.NodeStarted(node=node):
                 turns.setdefault(node, event)
             case events.RolloutEnded(out_of_rotation=out, ways_on=ways_on) if out or ways_on:
-                ways = [_way_back(header, node_out, turns.get(node_out.node), before) for node_out in out]
+                ways = [
+                    _make_way_back(header, node_out, turns.get(node_out.node), before) for node_out in out
+                ]
                 on = [
                     WayOn(purpose=way.purpose, command=f"rolldeck {way.purpose} {header.application}")
                     for way in ways_on
@@ -152,14 +154,14 @@ def with_own_commands(header: RolloutHeader, records: Sequence[Record]) -> list[
     return own
 
 
-def _way_back(
+def _make_way_back(
     header: RolloutHeader, out: OutOfRotation, turn: events.NodeStarted | None, before: dict[str, str]
 ) -> OutOfRotation:
     commands: list[BackCommand] = []
     go_back = ""
     planned = any(node.node == out.node for node in header.plan.nodes)
     if planned and not out.intentional:
-        commands = [ready_command(header.application, out.node)]
+        commands = [make_ready_command(header.application, out.node)]
         if out.rollback_command and out.node in before:
             go_back = (
                 f"rolldeck upgrade {header.application} {before[out.node]}"

@@ -77,10 +77,10 @@ def pack(
     for spare in ((), _DROPPABLE_EVENTS, (*_DROPPABLE_EVENTS, events.StepDone, events.BatchStarted)):
         kept = [
             record
-            for record in _without_old_waits(records)
+            for record in _drop_old_waits(records)
             if not isinstance(record.event, (*_UNPUBLISHED_EVENTS, *spare))
         ]
-        lines = [_PublishedEvent(record.seq, record.at, _cut(record.event)) for record in kept]
+        lines = [_PublishedEvent(record.seq, record.at, _shorten_event(record.event)) for record in kept]
         whole = msgspec.json.encode(
             _PublishedState(
                 schema=JOURNAL_SCHEMA,
@@ -97,23 +97,23 @@ def pack(
     return packed
 
 
-def _cut(event: AnyEvent) -> AnyEvent:
+def _shorten_event(event: AnyEvent) -> AnyEvent:
     """Shorten the texts of an event that is too large, so that it does not prevent publication."""
     try:
         check_amounts(event)
     except ValueError:
-        return msgspec.convert(_shorter(msgspec.to_builtins(event)), type(event))
+        return msgspec.convert(_shorten_texts(msgspec.to_builtins(event)), type(event))
     return event
 
 
-def _shorter(value: Any) -> Any:
+def _shorten_texts(value: Any) -> Any:
     match value:
         case str() if len(value) > MAX_TEXT_CHARS:
             return f"{value[:MAX_TEXT_CHARS]}…"
         case list():
-            return [_shorter(part) for part in value]
+            return [_shorten_texts(part) for part in value]
         case dict():
-            return {key: _shorter(part) for key, part in value.items()}
+            return {key: _shorten_texts(part) for key, part in value.items()}
         case _:
             return value
 
@@ -134,7 +134,7 @@ def read_publication(value: bytes, known: Mapping[int, Record] | None = None) ->
     Raises:
         ValueError: it is no such value, or from a newer Rolldeck.
     """
-    whole = decode(_of_today(_unzipped(value)), _PublishedState)
+    whole = decode(_upcast(_unzip(value)), _PublishedState)
     header = whole.header
     names = check_header(header)
     records = []
@@ -151,7 +151,7 @@ def read_publication(value: bytes, known: Mapping[int, Record] | None = None) ->
     return Publication(header, own, whole.number, whole.at, whole.journal_head)
 
 
-def _unzipped(value: bytes) -> bytes:
+def _unzip(value: bytes) -> bytes:
     """Decompress a value, which may be made to have gigabytes. Raises ValueError."""
     if len(value) > 2 * MAX_PAYLOAD_BYTES:
         raise ValueError(f"has {len(value)} bytes, expected at most {2 * MAX_PAYLOAD_BYTES}")
@@ -173,7 +173,7 @@ class _Schema(msgspec.Struct, frozen=True):
     schema: Count
 
 
-def _of_today(unzipped: bytes) -> bytes:
+def _upcast(unzipped: bytes) -> bytes:
     """Return what an earlier Rolldeck has published, with its events as they are called today.
 
     Raises:
@@ -192,7 +192,7 @@ def _of_today(unzipped: bytes) -> bytes:
     return msgspec.json.encode(whole | {"schema": JOURNAL_SCHEMA, "lines": lines})
 
 
-def _without_old_waits(records: Sequence[Record]) -> list[Record]:
+def _drop_old_waits(records: Sequence[Record]) -> list[Record]:
     last: dict[str, int] = {}
     for record in records:
         if isinstance(record.event, events.Waiting):

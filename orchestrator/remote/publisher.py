@@ -29,12 +29,12 @@ FINAL_PUBLISH_TIMEOUT_S = 5.0  # seconds for the last publication, at the end
 MAX_KEPT_REQUESTS = 100  # refused requests that are kept in Consul; with more, all are deleted
 
 
-def rollout_key(prefix: str, app: str) -> str:
+def make_rollout_key(prefix: str, app: str) -> str:
     """Return the key of the running rollout of an application."""
     return f"{prefix}/{app}/rollout"
 
 
-def requests_key(prefix: str, app: str) -> str:
+def make_requests_key(prefix: str, app: str) -> str:
     """Return the folder for requests to the running rollout of an application."""
     return f"{prefix}/{app}/requests/"
 
@@ -43,7 +43,7 @@ async def send_request(
     consul: Consul, prefix: str, app: str, request: ControlRequest, signer: Signer | None = None
 ) -> str:
     """Send a request; returns its key, which is gone once it was accepted. Raises BackendError."""
-    key = f"{requests_key(prefix, app)}{request.at:.3f}-{request.nonce[:8]}"
+    key = f"{make_requests_key(prefix, app)}{request.at:.3f}-{request.nonce[:8]}"
     value = msgspec.json.encode(request)
     await consul.put(key, value if signer is None else signer.sign("request", value))
     return key
@@ -73,8 +73,8 @@ class RolloutPublisher:
         signer: Signer | None = None,
     ) -> None:
         self._consul = consul
-        self._key = rollout_key(prefix, header.application)
-        self._folder = requests_key(prefix, header.application)
+        self._key = make_rollout_key(prefix, header.application)
+        self._folder = make_requests_key(prefix, header.application)
         self._header = header
         self._session = session
         self._bus = bus

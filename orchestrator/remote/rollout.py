@@ -18,7 +18,7 @@ from orchestrator.live.versions import VersionTracker
 from orchestrator.remote.checks import apply
 from orchestrator.remote.control_requests import ControlAction, ControlRequest
 from orchestrator.remote.payload import read_publication
-from orchestrator.remote.publisher import rollout_key, send_request
+from orchestrator.remote.publisher import make_rollout_key, send_request
 from orchestrator.remote.takeover import RolloutHeader
 
 BLOCKING_WAIT_S = 30.0  # seconds for which a query may block
@@ -69,7 +69,7 @@ class RolloutSubscriber:
     """
 
     def __init__(self, consul: Consul, prefix: str, app: str, signer: Signer | None = None) -> None:
-        self.key = rollout_key(prefix, app)
+        self.key = make_rollout_key(prefix, app)
         self._consul = consul
         self._prefix = prefix
         self._app = app

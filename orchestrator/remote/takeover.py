@@ -82,7 +82,7 @@ class RolloutHeader(msgspec.Struct, frozen=True, kw_only=True):
             host=entry.host,
             pid=entry.pid,
             began=entry.began,
-            plan=published_plan(entry.plan),
+            plan=make_published_plan(entry.plan),
             fence=fence,
         )
 
@@ -91,7 +91,7 @@ class RolloutHeader(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.operator} (process {self.pid} on {self.host})"
 
 
-def published_plan(plan: Mapping[str, Any]) -> PublishedPlan:
+def make_published_plan(plan: Mapping[str, Any]) -> PublishedPlan:
     """Return the plan of an entry of the journal, without commands and findings."""
     return PublishedPlan(
         batches=[list(batch) for batch in plan["batches"]],
@@ -163,11 +163,11 @@ def find(journal: Journal, header: RolloutHeader, records: Sequence[Record]) -> 
     """Return where a rollout is in the journal; None if it is not there. Raises JournalError."""
     for entry in journal.entries(header.application, limit=MAX_ENTRIES):
         if (entry.host, entry.pid, entry.began) == (header.host, header.pid, header.began):
-            return Found(entry.id, _half(journal, entry, records))
+            return Found(entry.id, _is_half(journal, entry, records))
     return None
 
 
-def _half(journal: Journal, entry: Entry, records: Sequence[Record]) -> bool:
+def _is_half(journal: Journal, entry: Entry, records: Sequence[Record]) -> bool:
     """Return whether an entry is only the beginning of these events, as an earlier version has left it."""
     if journal.head(entry.id) or entry.ended is not None or entry.host == socket.gethostname():
         return False

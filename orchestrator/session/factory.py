@@ -78,7 +78,7 @@ async def open_session(
             named, balancer_group, build, settings.file, settings.nodes_key(app), own.port
         )
         closing.push_async_callback(resolver.close)
-        application = _application(settings, app, await resolver.first_known(), balancer_group)
+        application = _make_application(settings, app, await resolver.first_known(), balancer_group)
         locks = journal.parent / "locks"
         work_log = WorkLog(
             journal,
@@ -120,11 +120,11 @@ async def open_session(
                 RemoteRollout(published, clock, actor, versions) if published is not None else None,
             ),
         )
-        await closing.enter_async_context(_working(works, bus))
+        await closing.enter_async_context(_run_tasks(works, bus))
         yield session
 
 
-def _application(
+def _make_application(
     settings: Settings, app: str, nodes: tuple[Node, ...], balancer_group: BalancerGroup
 ) -> Application:
     own = settings.app(app)
@@ -149,7 +149,9 @@ def _asks_consul(settings: Settings, own: ApplicationSettings) -> bool:
 
 
 @asynccontextmanager
-async def _working(works: Mapping[str, Callable[[], Awaitable[None]]], bus: EventBus) -> AsyncIterator[None]:
+async def _run_tasks(
+    works: Mapping[str, Callable[[], Awaitable[None]]], bus: EventBus
+) -> AsyncIterator[None]:
     """Run these tasks, by their names for operators, while the block runs."""
 
     def report(text: str) -> None:

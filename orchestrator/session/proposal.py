@@ -82,8 +82,10 @@ async def check_plan_again(
             return proposal, found
         found += differences
         if not await agree(now.plan, differences):
-            raise PlanChanged(f"the state has changed since the plan was made: {_words(differences)}")
-    raise PlanChanged(f"the state keeps changing: {_words(found)}")
+            raise PlanChanged(
+                f"the state has changed since the plan was made: {_format_differences(differences)}"
+            )
+    raise PlanChanged(f"the state keeps changing: {_format_differences(found)}")
 
 
 def _compare(before: Proposal, now: Proposal) -> list[Difference]:
@@ -94,7 +96,7 @@ def _compare(before: Proposal, now: Proposal) -> list[Difference]:
     return differences
 
 
-def _words(differences: Sequence[Difference]) -> str:
+def _format_differences(differences: Sequence[Difference]) -> str:
     return "; ".join(str(difference) for difference in differences)
 
 
@@ -153,7 +155,7 @@ async def _check_again(session: OpenSession, change: Change, shown: Impact, agre
         if answer is None:
             break
         change, shown = answer, now
-    raise PlanChanged(f"the state has changed since it was shown: {_words(found)}")
+    raise PlanChanged(f"the state has changed since it was shown: {_format_differences(found)}")
 
 
 async def _make(session: OpenSession, change: Change, what: str) -> tuple[Server, ...]:

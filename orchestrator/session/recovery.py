@@ -49,7 +49,7 @@ async def plan_resume(
     """
     work_log = session.work_log
     entry, left = work_log.last_unfinished(), work_log.unfinished_nodes()
-    planned = _planned(entry) if entry is not None else None
+    planned = _read_plan(entry) if entry is not None else None
     if entry is not None and planned is not None:
         wanted = {node.node: node.wanted for node in planned.nodes}
         names = [name for batch in planned.batches for name in batch]
@@ -68,7 +68,7 @@ async def plan_resume(
     wanted = {name: version for name, version in wanted.items() if name in names}
     kind: RolloutKind = "upgrade" if work_log.history().goes_forward(entry.id) else "rollback"
     if kind == "rollback":
-        changes = rollback_changes(session.application.policy) | changes
+        changes = list_rollback_changes(session.application.policy) | changes
 
     async def again() -> Proposal | None:
         await take_over_again(session, trusted=trusted)
@@ -104,7 +104,7 @@ class _Planned(msgspec.Struct):
     policy: _Policy
 
 
-def _planned(entry: Entry) -> _Planned | None:
+def _read_plan(entry: Entry) -> _Planned | None:
     """Return the plan of an entry; None if it cannot be read."""
     try:
         planned = msgspec.convert(entry.plan, _Planned)
@@ -143,14 +143,14 @@ async def plan_rollback(
     wanted: dict[str, str] = {}  # by default the plan's version
     names = list(nodes)
     if way is not None and (entry is not None or not version):
-        wanted = _wanted(way, nodes, version)
+        wanted = _choose_versions(way, nodes, version)
         names = list(wanted)
     versions = sorted(set(wanted.values()))
     plan = await session.plan(
         version or (versions[0] if len(versions) == 1 else " and ".join(versions)),
         limit=[glob.escape(name) for name in names],
         target_versions=wanted,
-        changes=rollback_changes(session.application.policy),
+        changes=list_rollback_changes(session.application.policy),
         freeze=Severity.WARNING,  # it is a repair
         nodes_at_plan_time=nodes_at_plan_time,
         is_repair=True,
@@ -165,7 +165,7 @@ async def plan_rollback(
     return Proposal(plan, again, "rollback", way.entry if way is not None else None)
 
 
-def _wanted(way: WayBack, nodes: Collection[str], version: str) -> dict[str, str]:
+def _choose_versions(way: WayBack, nodes: Collection[str], version: str) -> dict[str, str]:
     """Return the target version of each node. Raises AlreadyRolledBack, ConfigError."""
     for name in nodes:
         if name not in way.touched:
@@ -235,7 +235,7 @@ def describe_unfinished(left: UnfinishedNode) -> str:
     return f"{left.node} was {left.text}"
 
 
-def rollback_changes(policy: Policy) -> dict[str, Any]:
+def list_rollback_changes(policy: Policy) -> dict[str, Any]:
     """Return the changes of the policy: reverse order, largest batches, no canary, bake or questions.
 
     All checks stay: the capacity floor, the node's own health, HAProxy's checks.

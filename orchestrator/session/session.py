@@ -179,7 +179,7 @@ class Session:
             JournalError: the journal of earlier rollouts cannot be read.
         """
         earlier = self.work_log.earlier_rollouts()
-        left = {name: node.for_plan() for name, node in earlier.left.items()}
+        left = {name: node.for_plan() for name, node in earlier.unfinished.items()}
         whole = self.application if nodes_at_plan_time else await self.load_all_nodes()
         whole = replace(whole, nodes=nodes_at_plan_time or whole.nodes)
         policy = msgspec.structs.replace(whole.policy, **(changes or {}))

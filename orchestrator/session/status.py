@@ -19,15 +19,15 @@ from orchestrator.engine.final_state import format_weight
 from orchestrator.engine.out_of_rotation import find_out_followers
 from orchestrator.inventory.resolver import resolve_nodes
 from orchestrator.journal.entry_status import Identity, RolloutStatus, rollout_status, status_of
-from orchestrator.journal.node_history import ManualChange, manual_changes
+from orchestrator.journal.node_history import ManualChange, read_manual_changes
 from orchestrator.journal.store import Journal
 from orchestrator.journal.unfinished import (
     KnownVersion,
     UnfinishedNode,
+    describe_unreadable_entries,
+    find_unfinished_originals,
     known_versions,
     unfinished_nodes,
-    unfinished_originals,
-    unreadable_entries,
 )
 from orchestrator.live.versions import DiskVersions, NodeVersion, compare_with_disk, read_running_versions
 from orchestrator.locks.file import FileLock, Holder
@@ -164,8 +164,8 @@ class StatusReader:
             own = rollout_status(journal, app)
             known = known_versions(journal, app)
             left = unfinished_nodes(journal, app)
-            manual = manual_changes(journal, app)
-            status.problems += unreadable_entries(journal, app)
+            manual = read_manual_changes(journal, app)
+            status.problems += describe_unreadable_entries(journal, app)
             if own is not None and (own.touched or own.standing == "running"):
                 status.rollouts.append(own)
             if self._consul is not None and self._settings.lock.kind == "consul":
@@ -179,9 +179,9 @@ class StatusReader:
             status.holder = await FileLock.of(self._path.parent / "locks", app).holder()
         status.versions = await self._versions(servers, known)
         ours = {ref: f"rollout {node.entry.id}" for node in left.values() for ref in node.originals}
-        status.kept_out = _kept_out(servers, status.published | ours, manual)
+        status.kept_out = _find_kept_out(servers, status.published | ours, manual)
         followers, errors = await find_out_followers(self._balancers, out, beside=self._own.backends)
-        status.kept_out += _out_with_ours(followers)
+        status.kept_out += _find_followers(followers)
         status.problems += [
             f"servers that follow those of {app} in other backends cannot be read: {error}"
             for error in errors
@@ -246,11 +246,11 @@ class StatusReader:
         found = replace(status_of(identity, seen.records, why, running=running), source="consul")
         if running or found.touched:
             status.rollouts.append(found)
-            for originals in unfinished_originals(seen.records).values():
+            for originals in find_unfinished_originals(seen.records).values():
                 status.published |= dict.fromkeys(originals, f"the rollout of {header.operator}")
 
 
-def _kept_out(
+def _find_kept_out(
     servers: Sequence[Server], rollouts: Mapping[ServerRef, str], manual: Mapping[str, ManualChange]
 ) -> list[KeptOut]:
     """Return the servers that somebody has taken out; a failing check is no such reason."""
@@ -262,10 +262,12 @@ def _kept_out(
         ):
             groups.setdefault((server.ref.backend, server.ref.server), []).append(server)
     now = time.time()
-    return [_reason(backend, name, own, rollouts, manual, now) for (backend, name), own in groups.items()]
+    return [
+        _make_kept_out(backend, name, own, rollouts, manual, now) for (backend, name), own in groups.items()
+    ]
 
 
-def _out_with_ours(followers: Sequence[Server]) -> list[KeptOut]:
+def _find_followers(followers: Sequence[Server]) -> list[KeptOut]:
     """Return servers of other backends that are out because they follow one of ours."""
     groups: dict[tuple[str, str], list[Server]] = {}
     for server in followers:
@@ -285,7 +287,7 @@ def _out_with_ours(followers: Sequence[Server]) -> list[KeptOut]:
     ]
 
 
-def _reason(
+def _make_kept_out(
     backend: str,
     name: str,
     servers: Sequence[Server],

@@ -9,7 +9,7 @@ from typing import Protocol
 from backends.errors import BackendError, UnreadableReply
 from orchestrator.engine.control import RolloutControl
 from orchestrator.errors import Unauthenticated
-from orchestrator.journal.unfinished import unfinished_originals
+from orchestrator.journal.unfinished import find_unfinished_originals
 from orchestrator.node import OriginalState
 from orchestrator.planning.application import Application
 from orchestrator.planning.findings import Finding, Severity
@@ -174,13 +174,13 @@ async def plan_with_published(session: OpenApplication, make: Make, *, break_loc
     plan = await make()
     offer, unseen = await _find(session, break_lock=break_lock)
     if offer is None:
-        return _with(plan, Severity.WARNING, "rollouts", unseen) if unseen else plan
-    left = await _left(session, plan, offer)
+        return _add_finding(plan, Severity.WARNING, "rollouts", unseen) if unseen else plan
+    left = await _find_left_nodes(session, plan, offer)
     if left and not offer.reason:
         take_over(session, offer)
         return await make()
     for name in left:
-        plan = _with(plan, Severity.ERROR, name, _words(session, offer, name))
+        plan = _add_finding(plan, Severity.ERROR, name, _describe_left_node(session, offer, name))
     return plan
 
 
@@ -191,8 +191,8 @@ async def add_published_finding(session: OpenApplication, plan: Plan) -> Plan:
     """
     offer, unseen = await _find(session)
     if offer is None:
-        return _with(plan, Severity.WARNING, "rollouts", unseen) if unseen else plan
-    left = await _left(session, plan, offer)
+        return _add_finding(plan, Severity.WARNING, "rollouts", unseen) if unseen else plan
+    left = await _find_left_nodes(session, plan, offer)
     has_left = f", and has left {', '.join(left)} as it was then" if left else ""
     reason = f"; {offer.reason}" if offer.reason else ""
     text = (
@@ -200,7 +200,7 @@ async def add_published_finding(session: OpenApplication, plan: Plan) -> Plan:
         f" `rolldeck resume {session.application.name}` finishes it"
     )
     severity = Severity.ERROR if left and offer.reason else Severity.WARNING
-    return _with(plan, severity, "rollouts", text)
+    return _add_finding(plan, severity, "rollouts", text)
 
 
 async def _find(session: OpenApplication, *, break_lock: bool = False) -> tuple[Offer | None, str]:
@@ -214,13 +214,13 @@ async def _find(session: OpenApplication, *, break_lock: bool = False) -> tuple[
     return offer, ""
 
 
-async def _left(session: OpenApplication, plan: Plan, offer: Offer) -> list[str]:
+async def _find_left_nodes(session: OpenApplication, plan: Plan, offer: Offer) -> list[str]:
     """Return the nodes whose servers are not in their original state, and that the rollout has not finished.
 
     Nodes about which an operator has decided are left out: with `--force-ready`, by a manual change since, or
     in our own journal. Nodes outside the plan count too: what we publish replaces what Consul has of them.
     """
-    published = unfinished_originals(offer.seen.records)
+    published = find_unfinished_originals(offer.seen.records)
     known = (
         session.work_log.decided_since(offer.seen.header.began) | session.work_log.unfinished_nodes().keys()
     )
@@ -245,7 +245,7 @@ async def _left(session: OpenApplication, plan: Plan, offer: Offer) -> list[str]
     ]
 
 
-def _words(session: OpenApplication, offer: Offer, name: str) -> str:
+def _describe_left_node(session: OpenApplication, offer: Offer, name: str) -> str:
     app = session.application.name
     return (
         f"is as {offer.words} has left it; {offer.reason}. `rolldeck resume {app}` finishes it,"
@@ -254,5 +254,5 @@ def _words(session: OpenApplication, offer: Offer, name: str) -> str:
     )
 
 
-def _with(plan: Plan, severity: Severity, subject: str, text: str) -> Plan:
+def _add_finding(plan: Plan, severity: Severity, subject: str, text: str) -> Plan:
     return replace(plan, findings=(*plan.findings, Finding(severity, subject, text)))

@@ -21,11 +21,11 @@ from orchestrator.journal.unfinished import (
     MAX_ENTRIES,
     UnfinishedNode,
     decided_since,
+    describe_unreadable_entries,
     known_versions,
     unfinished_nodes,
-    unreadable_entries,
 )
-from orchestrator.locks.file import Holder, Lock, this_machine
+from orchestrator.locks.file import Holder, Lock, identify_machine
 from orchestrator.locks.layered import HeldLock, hold
 from orchestrator.remote.takeover import RolloutHeader, find, import_rollout
 
@@ -39,12 +39,12 @@ class EarlierRollouts:
     """The earlier rollouts, as far as a plan needs them, from the journal at one moment.
 
     Attributes:
-        left: nodes that they did not finish.
-        unread: what in the journal cannot be read, in words; see `unreadable_entries`.
+        unfinished: nodes that they did not finish.
+        unread: what in the journal cannot be read, in words; see `describe_unreadable_entries`.
         history: of each node.
     """
 
-    left: Mapping[str, UnfinishedNode]
+    unfinished: Mapping[str, UnfinishedNode]
     unread: Sequence[str]
     history: FleetHistory
 
@@ -107,11 +107,11 @@ class WorkLog:
     def earlier_rollouts(self) -> EarlierRollouts:
         """Read all that a plan needs at once: opening a large journal is slow. Raises JournalError."""
         with Journal(self._path, read_only=True) as journal:
-            left, unread = (
+            unfinished, unread = (
                 unfinished_nodes(journal, self._application),
-                unreadable_entries(journal, self._application),
+                describe_unreadable_entries(journal, self._application),
             )
-            return EarlierRollouts(left, unread, FleetHistory.read(journal, self._application))
+            return EarlierRollouts(unfinished, unread, FleetHistory.read(journal, self._application))
 
     def known_versions(self) -> dict[str, str]:
         """Return the last known version of each node in the journal. Raises JournalError."""
@@ -189,7 +189,7 @@ class WorkLog:
             pid=os.getpid(),
             since=self._clock.time(),
             what=what,
-            machine=this_machine(),
+            machine=identify_machine(),
         )
         lock = hold(self._lock(), holder, control, self._bus, self._clock, break_lock=break_lock)
         async with lock as self._held:

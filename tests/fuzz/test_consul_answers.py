@@ -16,8 +16,8 @@ from backends.consul.settings import ConsulSettings
 from backends.consul.transport import Api
 from backends.haproxy.address import SshAddress, parse_address
 from backends.untrusted import NotInert
-from orchestrator.inventory.consul import found_nodes
-from orchestrator.inventory.source import NodeSettings, checked_nodes
+from orchestrator.inventory.consul import convert_instances
+from orchestrator.inventory.source import NodeSettings, check_nodes
 from tests.fuzz.harness import bounded, finished, fuzzed, inert
 from tests.fuzz.structs import name
 from tests.fuzz.texts import anything, data, grown, json_of, mostly, table, text, tree
@@ -81,8 +81,8 @@ def asked(code: int, index: str, body: str) -> Consul:
 def test_instances_of_a_service(body: str) -> None:
     def read() -> dict[str, NodeSettings]:
         entries = decode_entries(body.encode(errors="replace"), "health")
-        found = found_nodes(SERVICE, {found.node: found for found in map(instance, entries)})
-        return checked_nodes(found)
+        found = convert_instances(SERVICE, {found.node: found for found in map(instance, entries)})
+        return check_nodes(found)
 
     for node in (bounded(read, len(body)) or {}).values():
         inert(node.address, *([node.ssh] if node.ssh else []))

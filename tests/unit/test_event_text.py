@@ -3,8 +3,8 @@ from msgspec import structs
 
 from orchestrator.events import events
 from orchestrator.events.events import AnyEvent
-from orchestrator.events.text import _SENTENCES, choice_text, describe, detail_lines
-from orchestrator.events.ways_back import BackCommand, OutOfRotation, ready_command, way_lines
+from orchestrator.events.text import _SENTENCES, describe, describe_choice, list_details
+from orchestrator.events.ways_back import BackCommand, OutOfRotation, list_way_lines, make_ready_command
 
 
 def test_every_event_but_commands_has_a_sentence() -> None:
@@ -53,29 +53,32 @@ def test_sentences(event: AnyEvent, sentence: str) -> None:
 
 def test_servers_and_a_services_output_stand_below_the_sentence() -> None:
     read = ["shop/web1 on lb1: maint"]
-    assert detail_lines(events.ManualChangeFinished(nodes=["web1"], servers=read, error="")) == read
-    assert detail_lines(events.ServiceLog(node="web1", step="start", lines=["a", "b"])) == ["a", "b"]
-    assert detail_lines(events.StepStarted(node="web1", step="drain")) == []
+    assert list_details(events.ManualChangeFinished(nodes=["web1"], servers=read, error="")) == read
+    assert list_details(events.ServiceLog(node="web1", step="start", lines=["a", "b"])) == ["a", "b"]
+    assert list_details(events.StepStarted(node="web1", step="drain")) == []
 
 
 def test_what_cannot_work_now_is_not_the_first_way_back() -> None:
-    commands = [ready_command("shop", "web1"), BackCommand("prove", "lb1: set server shop/web1 health down")]
+    commands = [
+        make_ready_command("shop", "web1"),
+        BackCommand("prove", "lb1: set server shop/web1 health down"),
+    ]
     out = OutOfRotation(
         node="web1", servers=[], intentional=False, commands=commands, rollback_command="rolldeck upgrade x"
     )
     by_hand = ["heading", "by_hand"]
-    assert [line.kind for line in way_lines(out)] == ["rolldeck", "rolldeck", *by_hand]
-    assert [line.kind for line in way_lines(out, blocked=True)] == [*by_hand, "rolldeck", "rolldeck"]
-    refused = way_lines(structs.replace(out, not_ready="its service does not run"))
+    assert [line.kind for line in list_way_lines(out)] == ["rolldeck", "rolldeck", *by_hand]
+    assert [line.kind for line in list_way_lines(out, blocked=True)] == [*by_hand, "rolldeck", "rolldeck"]
+    refused = list_way_lines(structs.replace(out, not_ready="its service does not run"))
     assert [line.text for line in refused[:3]] == [
         "its service does not run",
         "rolldeck upgrade x",
         "rolldeck ready shop web1",
     ]
-    assert "wait until it reads DRAIN" in way_lines(out)[2].label
+    assert "wait until it reads DRAIN" in list_way_lines(out)[2].label
 
 
 def test_each_choice_means_the_same_wherever_it_is_offered() -> None:
-    meanings = [choice_text(choice) for choice in ("continue", "retry", "skip", "abort")]
+    meanings = [describe_choice(choice) for choice in ("continue", "retry", "skip", "abort")]
     assert meanings == ["continue", "try it again", "leave it as it is, next node", "end the rollout"]
-    assert choice_text("skip", touched=True) == "leave it out, next node"
+    assert describe_choice("skip", touched=True) == "leave it out, next node"

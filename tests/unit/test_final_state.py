@@ -8,7 +8,7 @@ import pytest
 
 from backends.model import AdminState, Operational, Snapshot
 from orchestrator.engine.final_state import read_final_state
-from orchestrator.events.ways_back import OutOfRotation, intention_text
+from orchestrator.events.ways_back import OutOfRotation, describe_intention
 from tests.support.fake_fleet import World
 
 
@@ -110,7 +110,7 @@ async def test_a_weight_is_told_without_a_moment_that_nobody_knows() -> None:
     ((weightless,), _) = await read_final_state(world.application, plan, {}, now=1000.0)
     assert (weightless.by_others, weightless.since) == (True, 0.0)
     assert weightless.servers == ["shop/web1 on lb1: ready (UP), weight 0"]
-    assert intention_text(weightless) == "kept out by somebody else, untouched"
+    assert describe_intention(weightless) == "kept out by somebody else, untouched"
     world.take_out("web1")
     ((out,), _) = await read_final_state(world.application, plan, {}, now=1000.0)
     assert out.since > 0

@@ -17,7 +17,7 @@ from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeStarted, RolloutEnded
 from orchestrator.events.timeline import Timeline
 from orchestrator.events.ways_back import OriginalStateRecord
-from orchestrator.inventory.inventory import endpoint_of
+from orchestrator.inventory.inventory import read_endpoint
 from orchestrator.journal.store import Journal
 from orchestrator.live.versions import VersionTracker
 from orchestrator.locks.file import FileLock
@@ -86,7 +86,7 @@ def read_back(desk: Desk, seen: PublishedRollout) -> None:
     """As `status`, `resume`, `rollback` and `history` do."""
     for name, left in desk.work_log.unfinished_nodes().items():
         assert name in left.text or left.text
-        endpoint_of(left)
+        read_endpoint(left)
     entry = desk.work_log.last_unfinished()
     if entry is not None:
         wanted = {node["node"]: node["wanted"] for node in entry.plan["nodes"]}

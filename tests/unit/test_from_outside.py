@@ -18,7 +18,7 @@ from backends.local_machine import operator_environment
 from backends.node_state import ServiceState
 from backends.protocols import Host
 from orchestrator.events.actor import Actor
-from orchestrator.inventory.source import FoundNode, NodeSettings, checked_nodes
+from orchestrator.inventory.source import FoundNode, NodeSettings, check_nodes
 from orchestrator.session.factory import open_session
 from orchestrator.session.session import Session
 from orchestrator.settings import Access, ApplicationSettings, HookSettings, Settings
@@ -80,7 +80,7 @@ class Etcd:
         self._changed.set()
 
     async def read(self) -> Mapping[str, NodeSettings]:
-        return checked_nodes(self.nodes)
+        return check_nodes(self.nodes)
 
     async def watch(self) -> AsyncGenerator[Mapping[str, FoundNode], None]:
         while True:

@@ -22,9 +22,9 @@ from backends.inventories.files import parse_toml
 from backends.untrusted import MAX_HOST_CHARS, NotInert, check_inert, check_port
 from console.config.config_file import parse
 from console.demo.configuration import render_rolldeck_config
-from orchestrator.inventory.consul import found_nodes
+from orchestrator.inventory.consul import convert_instances
 from orchestrator.inventory.resolver import resolve_nodes
-from orchestrator.inventory.source import NodeSettings, checked_nodes
+from orchestrator.inventory.source import NodeSettings, check_nodes
 from tests.support.console_values import raw, server
 
 GOOD = [
@@ -118,7 +118,7 @@ def of_an_instance(**changes: Any) -> dict[str, NodeSettings]:
         "status": "passing",
     }
     service = ConsulService(service="shop", ssh="meta:ssh")
-    return checked_nodes(found_nodes(service, {"web1": Instance(**(values | changes))}))
+    return check_nodes(convert_instances(service, {"web1": Instance(**(values | changes))}))
 
 
 SOURCES: Mapping[str, Callable[[str], object]] = {

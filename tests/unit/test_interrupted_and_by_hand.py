@@ -18,7 +18,7 @@ from orchestrator.events.events import (
 )
 from orchestrator.events.ways_back import OriginalStateRecord
 from orchestrator.journal.entry_status import rollout_status
-from orchestrator.journal.node_history import manual_changes
+from orchestrator.journal.node_history import read_manual_changes
 from orchestrator.journal.store import Journal
 from orchestrator.journal.unfinished import unfinished_nodes
 from tests.unit import journals
@@ -55,7 +55,7 @@ def test_a_rollout_that_leaves_a_node_out_forgets_nobody(
     turn = NodeStarted(node="web1", version="2.0", originals=[state])
     journals.write(path, journals.numbered(journals.started(), turn, began=time.time()))
     with Journal(path, read_only=True) as journal:
-        assert ("web1" in manual_changes(journal, "shop")) is remembered
+        assert ("web1" in read_manual_changes(journal, "shop")) is remembered
 
 
 @pytest.mark.parametrize("back", [True, False])

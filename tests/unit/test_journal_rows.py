@@ -18,7 +18,7 @@ from orchestrator.journal.entries import JOURNAL_SCHEMA, decode_event, encode_ro
 from orchestrator.journal.entry_status import unfinished_rollout
 from orchestrator.journal.migrations import VERSION, Fields, Upcaster, version_of
 from orchestrator.journal.store import Journal
-from orchestrator.journal.unfinished import unfinished_nodes, unreadable_entries
+from orchestrator.journal.unfinished import describe_unreadable_entries, unfinished_nodes
 from tests.fixtures import FOLDER, copied
 from tests.fixtures import journals as fixtures
 from tests.unit import journals
@@ -127,7 +127,7 @@ def test_one_row_keeps_nobody_from_the_others(path: Path, event: object, seq: in
         assert [record.seq for record in found if isinstance(record.event, Unreadable)] == [seq]
         left = unfinished_nodes(journal, "shop")
         last = unfinished_rollout(journal, "shop")
-        told = unreadable_entries(journal, "shop")
+        told = describe_unreadable_entries(journal, "shop")
     assert last is not None
     assert last.id == 3
     assert left["web1"].text.endswith("interrupted at install")
@@ -156,12 +156,12 @@ def test_what_may_matter_is_told_until_a_rollout_has_ended_well(path: Path) -> N
     replace(path, 3, 3, '{"event":"turn_began","node":"web1"}')
     with Journal(path, read_only=True) as journal:
         assert unfinished_nodes(journal, "shop") == {}
-        [told] = unreadable_entries(journal, "shop")
+        [told] = describe_unreadable_entries(journal, "shop")
         assert told.startswith("event 3 of entry 3 cannot be read: ")
-        assert unreadable_entries(journal, "other") == []
+        assert describe_unreadable_entries(journal, "other") == []
     journals.write(path, journals.healthy())
     with Journal(path, read_only=True) as journal:
-        assert unreadable_entries(journal, "shop") == []
+        assert describe_unreadable_entries(journal, "shop") == []
 
 
 def test_hashes_are_of_the_rows_as_they_stand(path: Path) -> None:
@@ -206,7 +206,7 @@ def test_an_entry_that_cannot_be_read_hides_no_other(path: Path, change: str) ->
             lines = "\n".join(entry_lines(summary, Timeline.of(journal.records(entry.id)), 0))
             assert bool(entry.problem) == ("cannot be read" in lines)
             assert json.dumps(summary.fields())
-        told = unreadable_entries(journal, "shop")
+        told = describe_unreadable_entries(journal, "shop")
     assert bool(told) is not whole
 
 

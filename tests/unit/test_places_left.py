@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from orchestrator.inventory.inventory import endpoint_of
+from orchestrator.inventory.inventory import read_endpoint
 from orchestrator.inventory.source import NodeSettings
 from orchestrator.journal.entries import Entry
 from orchestrator.journal.unfinished import UnfinishedNode
@@ -34,7 +34,7 @@ def left(place: object) -> UnfinishedNode:
 
 
 def test_it_is_where_its_plan_knew_it() -> None:
-    assert endpoint_of(left(PLACE)) == NodeSettings(address="10.0.0.1", port=80, ssh="web1")
+    assert read_endpoint(left(PLACE)) == NodeSettings(address="10.0.0.1", port=80, ssh="web1")
 
 
 @pytest.mark.parametrize(
@@ -51,4 +51,4 @@ def test_it_is_where_its_plan_knew_it() -> None:
     ],
 )
 def test_nothing_of_how_commands_reach_it_is_taken_from_there(place: object) -> None:
-    assert endpoint_of(left(place)) == NodeSettings()
+    assert read_endpoint(left(place)) == NodeSettings()

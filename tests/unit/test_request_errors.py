@@ -9,7 +9,7 @@ from orchestrator.balancers.request_errors import RequestTally, Sample, Signals,
 from orchestrator.engine.steps.verify import verify
 from orchestrator.errors import StepFailed
 from orchestrator.events.events import Baked, RolloutEnded, Traffic, Waiting
-from orchestrator.events.text import bake_text, traffic_text
+from orchestrator.events.text import describe_bake, traffic_text
 from tests.support.fake_fleet import World
 from tests.unit.test_steps_verify import upgraded
 
@@ -153,7 +153,7 @@ async def test_a_bake_without_requests_proves_nothing_and_says_so() -> None:
     ended = await world.upgrade()
     assert (ended.result, ended.unproven) == ("healthy", ["web1", "web2"])
     baked = {event.node: event for event in world.events(Baked)}
-    assert bake_text(baked["web1"]) == "baked with 0 requests: nothing proven"
+    assert describe_bake(baked["web1"]) == "baked with 0 requests: nothing proven"
     assert world.events(RolloutEnded)[-1].unproven == ended.unproven
 
 
@@ -170,7 +170,7 @@ async def test_a_bake_with_enough_requests() -> None:
     await beside
     assert ended.unproven == []
     [baked] = world.events(Baked)
-    assert bake_text(baked) == "baked with 120 requests, no errors"
+    assert describe_bake(baked) == "baked with 120 requests, no errors"
 
 
 @pytest.mark.virtual_time
@@ -188,7 +188,7 @@ async def test_a_bake_names_errors_that_no_server_explains() -> None:
     await beside
     assert (ended.result, ended.unproven) == ("healthy", [])
     [baked] = world.events(Baked)
-    assert bake_text(baked) == "baked with 120 requests, no errors, 3 not attributable"
+    assert describe_bake(baked) == "baked with 120 requests, no errors, 3 not attributable"
 
 
 def _serve(world: World, name: str, requests: int) -> None:
@@ -211,7 +211,7 @@ def _serve(world: World, name: str, requests: int) -> None:
 )
 def test_a_bake_in_words(fields: dict[str, int], words: str) -> None:
     rest = {"node": "web1", "errors": 0, "refused": 0, "retried": 0, "proven": True, "duration_s": 1.0}
-    assert bake_text(Baked(**(rest | fields))) == words  # type: ignore[arg-type]
+    assert describe_bake(Baked(**(rest | fields))) == words  # type: ignore[arg-type]
 
 
 @pytest.mark.virtual_time

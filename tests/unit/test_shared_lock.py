@@ -15,7 +15,7 @@ import pytest
 from backends.local_machine import SystemClock
 from backends.protocols import LockValue
 from orchestrator.errors import Locked
-from orchestrator.locks.file import FileLock, Holder, this_machine
+from orchestrator.locks.file import FileLock, Holder, identify_machine
 from orchestrator.locks.layered import LayeredLock
 from tests.support.wait import until
 
@@ -57,7 +57,7 @@ class Key:
 
 def held(host: str, pid: int, machine: str | None = None) -> Holder:
     """By a process of this machine, unless another one is given; host names prove nothing."""
-    machine = this_machine() if machine is None else machine
+    machine = identify_machine() if machine is None else machine
     words = {"operator": f"ann@{host}", "what": "upgrade to 1.5.0"}
     return Holder(**words, host=host, pid=pid, since=time.time(), machine=machine)
 

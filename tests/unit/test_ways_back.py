@@ -2,10 +2,10 @@
 
 from msgspec import structs
 
-from orchestrator.events.ways_back import BackCommand, OutOfRotation, find_ways_back, ready_command
+from orchestrator.events.ways_back import BackCommand, OutOfRotation, find_ways_back, make_ready_command
 
 OUT = OutOfRotation(node="web1", servers=["shop/web1 on lb1: maint"], intentional=False, commands=[])
-READY = ready_command("shop", "web1")
+READY = make_ready_command("shop", "web1")
 UPGRADE = BackCommand("upgrade", "rolldeck upgrade shop 1.5.0 --limit web1")
 PROVE = BackCommand("prove", "lb1: set server shop/web1 health down")
 LINE = BackCommand("by_hand", "lb1: set server shop/web1 state ready")

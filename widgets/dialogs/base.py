@@ -110,7 +110,7 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         box.scroll_relative(y=by * max(1, box.size.height - 1), animate=False)
 
 
-def heading_entry(words: str, style: str = "") -> Entry:
+def make_heading(words: str, style: str = "") -> Entry:
     """Return the title of a section, with an empty line above."""
     return Entry(Content(""), Content("\n") + to_content(words, f"bold {style}".strip()))
 

@@ -19,8 +19,8 @@ from widgets.dialogs.elements import (
     Entries,
     Entry,
     InlineButton,
-    column_width,
     entry,
+    measure_column,
     pad_cell,
     to_content,
 )
@@ -55,7 +55,7 @@ def build_title(action: Action, nodes: Sequence[str]) -> str:
 
 
 def _in_title(nodes: Sequence[str]) -> bool:
-    return column_width([", ".join(nodes)], MAX_TITLE_CELLS + 1) <= MAX_TITLE_CELLS
+    return measure_column([", ".join(nodes)], MAX_TITLE_CELLS + 1) <= MAX_TITLE_CELLS
 
 
 def describe_impact(action: Action, impact: Impact) -> Iterator[Entry]:
@@ -82,7 +82,7 @@ def describe_impact(action: Action, impact: Impact) -> Iterator[Entry]:
 def list_capacities(found: Sequence[Capacity]) -> Iterator[Entry]:
     """List what would stay in rotation, violated floors first."""
     places = {capacity: f"{capacity.backend} on {capacity.instance}" for capacity in found}
-    width = column_width(places.values())
+    width = measure_column(places.values())
     digits = max(len(str(capacity.before)) for capacity in found)
     for capacity in sorted(found, key=lambda capacity: capacity.allowed):
         mark, style = ("✓", "$text-success") if capacity.allowed else ("✗", "$text-error")
@@ -93,9 +93,9 @@ def list_capacities(found: Sequence[Capacity]) -> Iterator[Entry]:
 
 
 def _servers(servers: Sequence[Server]) -> Iterator[Entry]:
-    width = column_width(str(server.ref) for server in servers)
+    width = measure_column(str(server.ref) for server in servers)
     digits = max(len(str(server.sessions)) for server in servers)
-    states = column_width(server.status for server in servers)
+    states = measure_column(server.status for server in servers)
     for server in servers:
         where = pad_cell(str(server.ref), width, QUIET_STYLE)
         state = f"{server.admin_state:<5}  " + pad_cell(server.status, states).plain

@@ -65,7 +65,7 @@ def pad_cell(value: str, width: int, style: str = "", *, right: bool = False) ->
     return Content.styled(space + cut if right else cut + space, style)
 
 
-def column_width(values: Iterable[str], most: int = MAX_NAME_CELLS) -> int:
+def measure_column(values: Iterable[str], most: int = MAX_NAME_CELLS) -> int:
     """Return how many cells a column of these values needs, at most `most`."""
     return min(most, max((cell_len(visible(value)) for value in values), default=0))
 

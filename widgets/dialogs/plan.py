@@ -19,14 +19,14 @@ from orchestrator.planning.plan import (
     group_capacities,
     task_text,
 )
-from widgets.dialogs.base import Report, heading_entry
+from widgets.dialogs.base import Report, make_heading
 from widgets.dialogs.elements import (
     QUIET_STYLE,
     Entries,
     Entry,
     InlineButton,
-    column_width,
     entry,
+    measure_column,
     pad_cell,
     to_content,
 )
@@ -113,7 +113,7 @@ BAR = 12  # cells at most
 def list_findings(found: Sequence[Finding]) -> Iterator[Entry]:
     """List findings, errors first; the same text about several subjects is listed once."""
     if found:
-        yield heading_entry("Preflight found")
+        yield make_heading("Preflight found")
     for (severity, words), subjects in group_findings(found).items():
         style = STYLES[severity]
         yield Entry(
@@ -125,7 +125,7 @@ def list_findings(found: Sequence[Finding]) -> Iterator[Entry]:
 def list_differences(found: Sequence[Difference]) -> Iterator[Entry]:
     """List what has changed since the operator reviewed it."""
     if found:
-        yield heading_entry("Changed meanwhile")
+        yield make_heading("Changed meanwhile")
     for difference in found:
         style = STYLES[Severity.WARNING]
         mark = to_content(f"{SEVERITY_GLYPHS[Severity.WARNING]} ", style)
@@ -136,7 +136,7 @@ def list_capacities(plan: Plan) -> Iterator[Entry]:
     """List what stays in rotation during each batch; load balancers with equal numbers share a line."""
     if not plan.batches:
         return
-    yield heading_entry("In rotation, batch by batch")
+    yield make_heading("In rotation, batch by batch")
     most = max((capacity.before for batch in plan.capacities for capacity in batch), default=0)
     digits = len(str(most))
     for number, (names, found) in enumerate(zip(plan.batches, plan.capacities, strict=True), 1):
@@ -167,10 +167,10 @@ def _bar(before: int, after: int, most: int) -> str:
 
 def list_nodes(plan: Plan) -> Iterator[Entry]:
     """List every node with its current version and its task."""
-    yield heading_entry("Nodes")
+    yield make_heading("Nodes")
     names, versions = (
-        column_width(node.name for node in plan.nodes),
-        column_width((node.displayed_version for node in plan.nodes), 20),
+        measure_column(node.name for node in plan.nodes),
+        measure_column((node.displayed_version for node in plan.nodes), 20),
     )
     for node in plan.nodes:
         mark = to_content("→ ") if node.steps else to_content("· ", QUIET_STYLE)
@@ -183,14 +183,14 @@ def list_nodes(plan: Plan) -> Iterator[Entry]:
 
 def list_commands(plan: Plan) -> Iterator[Entry]:
     """List every command in order, exactly as it would be sent."""
-    yield heading_entry("Commands, as they would be sent")
+    yield make_heading("Commands, as they would be sent")
     for title, planned in command_groups(plan):
         yield entry(to_content(title, "bold"))
         yield from _listed(planned)
 
 
 def _listed(planned: Sequence[PlannedCommand]) -> Iterator[Entry]:
-    where = column_width((command.target for command in planned), 20)
+    where = measure_column((command.target for command in planned), 20)
     for command in planned:
         head = (
             to_content(f"  {command.step:<7}  ", QUIET_STYLE)

@@ -9,9 +9,9 @@ from backends.text import format_duration
 from orchestrator.engine.result import format_version_and_rotation, group_outcomes
 from orchestrator.events.events import RolloutEnded
 from orchestrator.events.state import NodeState
-from orchestrator.events.text import mixed_versions_text, reason_without_result
-from orchestrator.events.ways_back import WAY_ON_LABELS, WayLine, intention_text, way_lines
-from widgets.dialogs.base import Report, heading_entry
+from orchestrator.events.text import describe_mixed_versions, strip_result
+from orchestrator.events.ways_back import WAY_ON_LABELS, WayLine, describe_intention, list_way_lines
+from widgets.dialogs.base import Report, make_heading
 from widgets.dialogs.elements import QUIET_STYLE, Entry, InlineButton, to_content
 
 LOOKS = {
@@ -43,7 +43,7 @@ class ResultScreen(Report[None]):
     def headline(self) -> Content:
         ended = self._ended
         words, style = LOOKS[ended.result]
-        why = reason_without_result(ended.result, ended.reason)
+        why = strip_result(ended.result, ended.reason)
         return to_content(words, style) + to_content(
             (f" · {why}" if why else "") + f" · {format_duration(ended.duration_s)}"
         )
@@ -73,21 +73,21 @@ class ResultScreen(Report[None]):
 
     def _out(self) -> Iterator[Entry]:
         for out in self._ended.out_of_rotation:
-            words = intention_text(out)
+            words = describe_intention(out)
             title = f"‖ Out of rotation: {out.node}" + (f" ({words})" if words else "")
-            yield heading_entry(title, "$text-primary" if out.intentional else "$text-error")
+            yield make_heading(title, "$text-primary" if out.intentional else "$text-error")
             for place in out.servers:
                 yield Entry(to_content("  "), to_content(place))
-            yield from map(_way, way_lines(out, blocked=bool(self._ended.blocked)))
+            yield from map(_way, list_way_lines(out, blocked=bool(self._ended.blocked)))
 
     def _blocked(self) -> Iterator[Entry]:
         if self._ended.blocked:
-            yield heading_entry("✗ No rolldeck command works now", "$text-error")
+            yield make_heading("✗ No rolldeck command works now", "$text-error")
             yield Entry(to_content("  "), to_content(self._ended.blocked))
 
     def _ways_on(self) -> Iterator[Entry]:
         if self._ended.ways_on:
-            yield heading_entry("The rollout")
+            yield make_heading("The rollout")
         for way in self._ended.ways_on:
             yield Entry(
                 to_content(f"  {WAY_ON_LABELS[way.purpose]:<14}", QUIET_STYLE),
@@ -96,13 +96,13 @@ class ResultScreen(Report[None]):
 
     def _unseen(self) -> Iterator[Entry]:
         if self._ended.unreachable_balancers:
-            yield heading_entry("? Unknown")
+            yield make_heading("? Unknown")
         for name in self._ended.unreachable_balancers:
             yield Entry(to_content("✗ ", "$text-error"), to_content(name))
 
     def _outcomes(self) -> Iterator[Entry]:
         ended = self._ended
-        yield heading_entry("Nodes")
+        yield make_heading("Nodes")
         for outcome in group_outcomes(ended):
             mark, style = MARKS[outcome.state]
             head = to_content(f"{mark} {outcome.title:<12}", style) + to_content(f"{len(outcome.nodes):>4}  ")
@@ -111,7 +111,7 @@ class ResultScreen(Report[None]):
                 for name in outcome.nodes
             ]
             yield Entry(head, to_content(", ".join(names)))
-        if mixed := mixed_versions_text(ended.versions):
+        if mixed := describe_mixed_versions(ended.versions):
             yield Entry(to_content(f"  {'versions':<18}", QUIET_STYLE), to_content(mixed))
 
 
