@@ -38,7 +38,6 @@ MAX_FILE_BYTES = 4 * 1024 * 1024  # bytes; some 20,000 nodes
 
 T = TypeVar("T")
 _ONE_BY_ONE = ("nodes", "hooks", "freeze")  # of an application
-TABLES = ("console", "journal", "lock", "log", "consul", "ssh", "haproxy", "hooks", "freeze", "apps")
 
 
 class ConsoleSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -64,6 +63,19 @@ class Config(Settings, kw_only=True, frozen=True):
         return _decode_nodes(raw, file, key)
 
 
+_DEFAULT_TABLES: dict[str, type[msgspec.Struct]] = {
+    "console": ConsoleSettings,
+    "journal": JournalSettings,
+    "lock": LockSettings,
+    "log": LogSettings,
+    "ssh": SshSettings,
+}
+"""Tables that have defaults for all of their keys; each is the field of `Config` of the same name."""
+
+_TABLE_LISTS: dict[str, type[msgspec.Struct]] = {"hooks": HookSettings, "freeze": Freeze}
+TABLES = (*_DEFAULT_TABLES, *_TABLE_LISTS, "consul", "haproxy", "apps")
+
+
 def parse(raw: dict[str, Any], file: str) -> Config:
     """Check a decoded TOML document and return the configuration; all errors are reported at once."""
     problems = Problems()
@@ -79,18 +91,14 @@ def parse(raw: dict[str, Any], file: str) -> Config:
         return problems.collect(partial(decode_list, raw.get(key, []), kind, file, key), [])
 
     balancers = raw.get("haproxy", {})
+    decoded: dict[str, Any] = {key: table(key, kind, kind()) for key, kind in _DEFAULT_TABLES.items()}
+    decoded |= {key: tables(key, kind) for key, kind in _TABLE_LISTS.items()}
     config = Config(
         file=file,
-        console=table("console", ConsoleSettings, ConsoleSettings()),
-        journal=table("journal", JournalSettings, JournalSettings()),
-        lock=table("lock", LockSettings, LockSettings()),
-        log=table("log", LogSettings, LogSettings()),
         consul=table("consul", ConsulSettings, None) if "consul" in raw else None,
-        ssh=table("ssh", SshSettings, SshSettings()),
         haproxy=problems.collect(partial(decode_table, balancers, HaproxySettings, file, "haproxy"), {}),
-        hooks=tables("hooks", HookSettings),
-        freeze=tables("freeze", Freeze),
         apps={},
+        **decoded,
     )
     known = list(balancers) if isinstance(balancers, dict) else None
     for name in known or ():

@@ -13,7 +13,7 @@ from backends.hosts.ssh_settings import SshSettings
 from backends.installers.command import NoInstall
 from backends.installers.versions import VersionSettings
 from backends.kinds import HealthSettings, InstallSettings, ServiceSettings
-from console.config.config_file import MAX_FILE_BYTES, find_and_load, load, parse
+from console.config.config_file import MAX_FILE_BYTES, TABLES, Config, find_and_load, load, parse
 from console.debug_log import LogSettings
 from orchestrator.inventory.kinds import InventorySettings
 from orchestrator.inventory.source import NodeSettings
@@ -115,6 +115,18 @@ def test_without_xdg_it_is_below_the_home_folder(tmp_path: Path, monkeypatch: py
 def test_an_application_that_is_not_there_names_those_that_are(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no application 'shp'; did you mean 'shop'\\? there is: shop"):
         load(write(tmp_path)).app("shp")
+
+
+def test_every_table_that_is_allowed_is_a_field_of_the_configuration() -> None:
+    assert set(TABLES) == {*Config.__struct_fields__} - {"file", "writers"}
+
+
+@pytest.mark.parametrize("table", [name for name in TABLES if name not in ("haproxy", "apps")])
+def test_no_table_is_ignored(table: str) -> None:
+    is_list = table in ("hooks", "freeze")
+    with pytest.raises(ConfigError, match="unheard-of") as refused:
+        parse(raw() | {table: [{"unheard-of": 1}] if is_list else {"unheard-of": 1}}, "config.toml")
+    assert refused.value.key.startswith(table)
 
 
 def test_an_application_may_have_some_of_the_load_balancers() -> None:
