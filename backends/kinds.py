@@ -1,8 +1,8 @@
 """All service managers, installers, health checks and inventories in files, chosen by `kind`.
 
 A kind is added like this: write one module that holds its settings, a subclass of `TaggedSettings` whose tag
-is the kind, and its adapter. Then name both here: the configuration is decoded into the union of settings,
-and the function below it makes the adapter. No other module has to know the new kind.
+is the kind, and its adapter. Then name both here: the settings in the union into which the configuration is
+decoded, and the adapter in the table or function after it. No other module has to know the new kind.
 """
 
 import asyncio
@@ -174,14 +174,16 @@ class HealthCheckFactory:
             ConfigError: there is no port to check.
         """
         settings = self._settings
-        if isinstance(settings, TcpHealth):
-            return TcpCheck(settings.probe(host, values), settings.number(values))
-        if isinstance(settings, CommandHealth):
-            where = self._console if settings.check_from == "console" else host
-            return CommandCheck(where, settings, values)
-        if self._web is None or settings.check_from == "node":
-            return HttpCheck(settings, values, NodeFetch(host, settings).fetch)
-        return HttpCheck(settings, values, self._web.fetch)
+        match settings:
+            case TcpHealth():
+                return TcpCheck(settings.probe(host, values), settings.number(values))
+            case CommandHealth():
+                where = self._console if settings.check_from == "console" else host
+                return CommandCheck(where, settings, values)
+            case HttpHealth():
+                if self._web is None or settings.check_from == "node":
+                    return HttpCheck(settings, values, NodeFetch(host, settings).fetch)
+                return HttpCheck(settings, values, self._web.fetch)
 
     async def close(self) -> None:
         """Close the HTTP client, if one was opened."""

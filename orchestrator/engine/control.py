@@ -29,11 +29,11 @@ Published = Callable[[], Awaitable[None]]
 
 
 async def already_published() -> None:
-    """Return at once: the default of `RolloutHooks.published`, where nobody else is to see anything."""
+    """Return at once: the default of `RolloutCallbacks.published`, where nobody else is to see anything."""
 
 
 @dataclass(frozen=True, slots=True)
-class RolloutHooks:
+class RolloutCallbacks:
     """Functions that a rollout calls before it touches a node.
 
     Attributes:
@@ -54,13 +54,13 @@ class RolloutContext:
         number: its number in the journal; None where it has no journal.
         kind: an upgrade or a rollback.
         other_versions: the versions of nodes that are not in the plan, by name.
-        hooks: functions that are called before a node is touched.
+        callbacks: functions that are called before a node is touched.
     """
 
     number: int | None = None
     kind: RolloutKind = "upgrade"
     other_versions: Mapping[str, str] = field(default_factory=dict)
-    hooks: RolloutHooks = RolloutHooks()
+    callbacks: RolloutCallbacks = RolloutCallbacks()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import asyncio
 from backends.errors import BackendError, RolldeckError
 from backends.model import AdminState, ServerRef
 from backends.text import last_lines
-from orchestrator.engine.control import ABORT, CONTINUE, RETRY, SKIP, RolloutControl, RolloutHooks
+from orchestrator.engine.control import ABORT, CONTINUE, RETRY, SKIP, RolloutCallbacks, RolloutControl
 from orchestrator.engine.result import Progress
 from orchestrator.engine.step_context import StepContext, run_step
 from orchestrator.engine.steps.drain import still_in_maintenance
@@ -44,9 +44,9 @@ class NodeRollout:
         control: RolloutControl,
         bus: EventBus,
         progress: Progress,
-        hooks: RolloutHooks,
+        callbacks: RolloutCallbacks,
     ) -> None:
-        self._hooks = hooks
+        self._callbacks = callbacks
         self._planned = planned
         self._name = planned.name
         self._peers = peers  # the nodes of its batch, itself included
@@ -132,7 +132,7 @@ class NodeRollout:
                 originals=[original.to_event(ref) for ref, original in self._context.originals.items()],
             )
         )
-        await self._hooks.published()
+        await self._callbacks.published()
 
     async def _confirm_inventory_drift(self) -> None:
         """Have an operator decide once about each difference from the plan.
@@ -141,7 +141,7 @@ class NodeRollout:
         """
         async with self._progress.drift_lock:
             self._control.raise_if_drains_stopped()  # that may have been decided meanwhile
-            differences = self._hooks.differences()
+            differences = self._callbacks.differences()
             self._progress.accepted_drift &= set(
                 differences.values()
             )  # a difference that returns needs a new decision

@@ -54,7 +54,7 @@ class Rollout:
         context: RolloutContext | None = None,
     ) -> None:
         context = context or RolloutContext()
-        self._rollout_hooks = context.hooks
+        self._callbacks = context.callbacks
         self._application = application
         self._plan = plan
         self._control = control
@@ -198,7 +198,7 @@ class Rollout:
             endpoints=self._endpoints,
         )
         return NodeRollout(
-            planned, peers, self._plan, work, self._control, self._bus, self._progress, self._rollout_hooks
+            planned, peers, self._plan, work, self._control, self._bus, self._progress, self._callbacks
         )
 
     def _touch(self, name: str) -> None:

@@ -32,14 +32,16 @@ _NODE_EVENTS = (
 
 @dataclass(frozen=True, slots=True)
 class UnfinishedNode:
-    """A node whose turn has begun and was not completed.
+    """A node whose rollout has begun and was not completed.
 
     Attributes:
-        version: it was to have.
-        step: that was begun last; None when none was.
-        failed: why it failed; empty when it was interrupted.
-        originals: what had been decided about its servers before.
-        command: that the unfinished step had begun last, and that may go on there; None when it had none.
+        node: its name.
+        entry: the journal's entry of that rollout.
+        target_version: the version that the node was to have.
+        step: the step that was begun last; None if none was.
+        failed: why it failed; empty if it was interrupted.
+        originals: the states of its servers before the rollout.
+        command: the command that the unfinished step began last, which may still run; None if there is none.
     """
 
     node: str

@@ -9,7 +9,7 @@ from functools import partial
 import msgspec
 
 from orchestrator.background import Activity
-from orchestrator.engine.control import RolloutContext, RolloutControl, RolloutHooks
+from orchestrator.engine.control import RolloutCallbacks, RolloutContext, RolloutControl
 from orchestrator.engine.rollout import Rollout
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import EventBus
@@ -317,7 +317,7 @@ class Session:
             # The nodes of the plan: others may have come, gone or moved while an operator read it.
             application = replace(self.application, nodes=plan.nodes_at_plan_time)
             differences = partial(self.inventory.differences, plan.nodes_at_plan_time)
-            hooks = RolloutHooks(self.work_log.published, differences)
+            callbacks = RolloutCallbacks(self.work_log.published, differences)
             rollout = Rollout(
                 application,
                 plan,
@@ -325,7 +325,7 @@ class Session:
                 self.clock,
                 self.bus,
                 self.actor,
-                RolloutContext(entry, kind, other_versions, hooks),
+                RolloutContext(entry, kind, other_versions, callbacks),
             )
             ended = await rollout.run()
         self.defect = rollout.defect
