@@ -58,8 +58,9 @@ class LazyGroup(click.Group):
 
 EPILOG = """\b
 Exit codes: 0 healthy · 1 stopped by a failure, or something is out of rotation, or cannot be read or written
-2 wrong command line or configuration · 3 refused by preflight or the capacity floor, no changes made
-4 aborted · 70 a bug in Rolldeck. Everything but 0 names what is out of rotation."""
+2 wrong command line or configuration · 3 refused by preflight, a freeze window, a lock or the capacity floor,
+no changes made · 4 aborted · 70 a bug in Rolldeck. After work on nodes, every code but 0 comes with a list
+of what is out of rotation."""
 
 
 @click.group(

@@ -1,4 +1,4 @@
-"""The exit codes. Every code but 0 comes with a message that names what is out of rotation."""
+"""The exit codes. Each but 0 comes with a message; after work on nodes it names those out of rotation."""
 
 import enum
 
@@ -9,6 +9,6 @@ class ExitCode(enum.IntEnum):
     HEALTHY = 0  # done; all nodes that belong in rotation are in it
     DEGRADED = 1  # stopped by a failure, or something is not in rotation, or cannot be read or written
     USAGE = 2  # the command line or the configuration is wrong; no changes made
-    REFUSED = 3  # refused by preflight or the capacity guard; no changes made
+    REFUSED = 3  # refused by preflight, a freeze window, a lock or the capacity floor; no changes made
     ABORTED = 4  # ended by the operator or a signal
     DEFECT = 70  # a bug in Rolldeck itself (EX_SOFTWARE of sysexits.h)
