@@ -141,8 +141,8 @@ async def make_plan(
         check_version(version)
     changes: dict[str, object] = {} if serial is None else {"serial": serial}
     async with open_session(config, app) as session:
-        made = await session.plan(version, limit=limit, force_ready=ready, changes=changes)
-        return await add_published_finding(session, made)
+        plan = await session.plan(version, limit=limit, force_ready=ready, changes=changes)
+        return await add_published_finding(session, plan)
 
 
 async def _agree(prompts: Prompts, options: RunOptions, now: Plan, differences: Sequence[Difference]) -> bool:

@@ -81,18 +81,18 @@ class _Check:
     async def _check_one(self, app: str) -> ExitCode:
         scope = self._scope
         try:
-            made = await make_plan(self._config, app, scope.version, scope.serial, scope.limit, scope.ready)
+            plan = await make_plan(self._config, app, scope.version, scope.serial, scope.limit, scope.ready)
         except RolldeckError as error:
             if not self._several and not self._as_json:
                 raise
             code = ExitCode(report_error(error))
             self._write(app, _check_fields(None, str(error)))
             return code
-        code = ExitCode.REFUSED if made.errors else ExitCode.HEALTHY
+        code = ExitCode.REFUSED if plan.errors else ExitCode.HEALTHY
         if self._as_json:
-            self._write(app, _check_fields(made, ""))
+            self._write(app, _check_fields(plan, ""))
         else:
-            self._print_plan(app, made)
+            self._print_plan(app, plan)
         return code
 
     def _write(self, app: str, fields: Mapping[str, object]) -> None:
@@ -102,31 +102,31 @@ class _Check:
         head = {"kind": "check", "application": app, "version": self._scope.version or ""}
         result_json({**head, "configuration": self._file, **fields})
 
-    def _print_plan(self, app: str, made: Plan) -> None:
+    def _print_plan(self, app: str, plan: Plan) -> None:
         if self._several:
             result(f"{app}:")
         indent, has_shared = "  " if self._several else "", False
-        for line in rollout_text.finding_lines(made.findings):
+        for line in rollout_text.finding_lines(plan.findings):
             has_shared |= line in self._printed
             if line not in self._printed:
                 result(indent + line)
             self._printed.add(line)
         above = "; findings shared with other applications are listed above" if has_shared else ""
-        if made.errors:
-            errors = counted(len(made.errors), "error")
+        if plan.errors:
+            errors = counted(len(plan.errors), "error")
             result(f"{indent}{app} cannot be upgraded: {errors}{above}")
         else:
-            batches = counted(len(made.batches), "batch")
-            result(f"{indent}{app} can be upgraded: {counted(len(made.nodes), 'node')}, {batches}{above}")
+            batches = counted(len(plan.batches), "batch")
+            result(f"{indent}{app} can be upgraded: {counted(len(plan.nodes), 'node')}, {batches}{above}")
 
 
-def _check_fields(made: Plan | None, error: str) -> dict[str, object]:
+def _check_fields(plan: Plan | None, error: str) -> dict[str, object]:
     """Return the JSON fields of an application; without a plan, `error` says why there is none."""
     return {
-        "result": "failed" if made is None else "refused" if made.errors else "ready",
-        "nodes": len(made.nodes) if made else 0,
-        "batches": len(made.batches) if made else 0,
-        "errors": len(made.errors) if made else 1,
-        "findings": [msgspec.to_builtins(finding) for finding in made.findings] if made else [],
+        "result": "failed" if plan is None else "refused" if plan.errors else "ready",
+        "nodes": len(plan.nodes) if plan else 0,
+        "batches": len(plan.batches) if plan else 0,
+        "errors": len(plan.errors) if plan else 1,
+        "findings": [msgspec.to_builtins(finding) for finding in plan.findings] if plan else [],
         "error": error,
     }

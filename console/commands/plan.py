@@ -36,15 +36,15 @@ def plan(
     """Show what an upgrade would do: batches, what stays in rotation, and every command (dry run)."""
     if sudoers:
         return interrupts.run(_print_sudoers(find_and_load(config_file), app, version, limit))
-    made = interrupts.run(make_plan(find_and_load(config_file), app, version, serial, limit, ready))
+    dry_run = interrupts.run(make_plan(find_and_load(config_file), app, version, serial, limit, ready))
     if as_json:
-        result_json(encode_plan(made))
+        result_json(encode_plan(dry_run))
     else:
-        for line in (*rollout_text.plan_lines(made), "", *rollout_text.command_lines(made)):
+        for line in (*rollout_text.plan_lines(dry_run), "", *rollout_text.command_lines(dry_run)):
             result(line)
-        for line in rollout_text.finding_lines(made.findings):
+        for line in rollout_text.finding_lines(dry_run.findings):
             result(line)
-    return ExitCode.REFUSED if made.errors else ExitCode.HEALTHY
+    return ExitCode.REFUSED if dry_run.errors else ExitCode.HEALTHY
 
 
 async def _print_sudoers(config: Config, app: str, version: str, limit: tuple[str, ...]) -> ExitCode:
