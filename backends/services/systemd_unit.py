@@ -89,9 +89,8 @@ def unit_caveats(properties: Mapping[str, str]) -> tuple[str, ...]:
     """Return what a rollout or reboot may meet with a unit of these properties, in words without its name."""
     found = []
     file = properties.get("UnitFileState", "")
-    if file in _NOT_STARTED_AT_BOOT and not any(
-        properties.get(key) for key in ("WantedBy", "RequiredBy", "BoundBy")
-    ):
+    has_starter = any(properties.get(key) for key in ("WantedBy", "RequiredBy", "BoundBy"))
+    if file in _NOT_STARTED_AT_BOOT and not has_starter:
         found.append(
             f"its unit is {file}: systemd would not start it after a reboot;"
             f" {'its unit file has no [Install] section' if file == 'static' else 'see systemctl enable'}"
@@ -103,7 +102,7 @@ def unit_caveats(properties: Mapping[str, str]) -> tuple[str, ...]:
     if properties.get("Type") == "oneshot":
         found.append(
             "its unit has Type=oneshot: systemd calls it active whether a process is there or not, and only"
-            " the port tells"
+            " the port shows that it runs"
         )
     if properties.get("KillMode") in ("process", "none"):
         found.append(
@@ -112,7 +111,7 @@ def unit_caveats(properties: Mapping[str, str]) -> tuple[str, ...]:
         )
     if properties.get("NeedDaemonReload") == "yes":
         found.append(
-            "its unit file was changed since systemd has read it; its start after the upgrade has it read, by"
+            "its unit file has changed since systemd read it; its start after the upgrade first runs"
             " systemctl daemon-reload"
         )
     return tuple(found)
@@ -121,16 +120,14 @@ def unit_caveats(properties: Mapping[str, str]) -> tuple[str, ...]:
 def state_of(properties: Mapping[str, str]) -> ServiceState:
     """Return the state of a unit whose `ActiveState` is known."""
     activity = ACTIVITIES[properties["ActiveState"]]
-    retrying = properties["ActiveState"] == "activating" and properties.get("SubState", "").startswith(
-        "auto-restart"
-    )
+    substate = properties.get("SubState", "")
     if properties.get("Job", "0") not in ("", "0"):
         activity = Activity.CHANGING  # asked for and still in the queue
     return ServiceState(
         activity=activity,
         pid=parse_pid(properties.get("MainPID", "")),
         detail=shorten(_describe_state(properties), MAX_DETAIL_CHARS),
-        retrying=retrying,
+        retrying=properties["ActiveState"] == "activating" and substate.startswith("auto-restart"),
         stopping=properties["ActiveState"] == "deactivating",
     )
 

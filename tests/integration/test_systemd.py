@@ -258,7 +258,7 @@ async def test_what_a_reboot_may_meet(systemd: Systemd) -> None:
     assert await service(systemd, "good").caveats() == ()
     systemd.run("sh", "-c", "echo >>/etc/systemd/system/good.service")
     [found] = await service(systemd, "good").caveats()
-    assert "its start after the upgrade has it read, by systemctl daemon-reload" in found
+    assert "its start after the upgrade first runs systemctl daemon-reload" in found
 
 
 async def test_one_that_is_masked_or_missing(systemd: Systemd) -> None:
