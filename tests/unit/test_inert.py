@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,17 +10,15 @@ from asyncssh.config import SSHClientConfig
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backends.consul.balancers import ConsulBalancers, KeyBalancers, runtime_address
+from backends.consul.balancers import KeyBalancers, runtime_address
 from backends.consul.catalog import ConsulService, Instance
 from backends.consul.settings import ConsulSettings
 from backends.errors import ConfigError
 from backends.haproxy.address import HaproxySettings, SshAddress, TcpAddress, parse_address
 from backends.hooks import HookSettings
-from backends.hosts.ssh_settings import Hop, SshSettings
-from backends.inventories.files import parse_toml
+from backends.hosts.ssh_settings import Hop
 from backends.untrusted import MAX_HOST_CHARS, NotInert, check_inert, check_port
 from console.config.config_file import parse
-from console.demo.configuration import render_rolldeck_config
 from orchestrator.inventory.consul import convert_instances
 from orchestrator.inventory.resolver import resolve_nodes
 from orchestrator.inventory.source import NodeSettings, check_nodes
@@ -268,88 +265,3 @@ def test_hooks_are_held_to_the_same_and_not_shown(url: str) -> None:
     with pytest.raises(msgspec.ValidationError, match="url: expected http") as caught:
         msgspec.convert({"events": ["start"], "url": f"{url}/secret"}, HookSettings)
     assert "secret" not in str(caught.value)
-
-
-# What Consul may say of load balancers
-
-SSH = "ssh://{host}/run/haproxy/admin.sock"
-
-
-def allowed(host: str, places: ConsulBalancers | None = None) -> str:
-    return runtime_address(
-        places or KeyBalancers(key="k"), host, "key k in Consul: host of lb1", "[apps.shop.load_balancers]"
-    )
-
-
-def test_a_host_is_put_where_the_configuration_says() -> None:
-    assert allowed("lb1") == "ssh://lb1/run/haproxy/admin.sock"
-    assert allowed("fe80::1%eth0") == "ssh://[fe80::1%eth0]/run/haproxy/admin.sock"
-    assert allowed("::1", KeyBalancers(key="k", socket="tcp://[{host}]:9999")) == "tcp://[::1]:9999"
-
-
-@pytest.mark.parametrize(
-    ("host", "socket"),
-    [
-        ("ssh://lb1/run/haproxy/admin.sock", SSH),
-        ("ssh://[::1]/run/haproxy/admin.sock", SSH),
-        ("ssh://me@lb1:22/s", "ssh://me@{host}:22/s"),
-        ("tcp://10.0.0.1:9999", "tcp://{host}:9999"),
-    ],
-)
-def test_a_whole_address_that_the_configuration_would_make_is_fine(host: str, socket: str) -> None:
-    assert allowed(host, KeyBalancers(key="k", socket=socket)) == host
-
-
-@pytest.mark.parametrize(
-    ("host", "scheme", "socket"),
-    [
-        ("unix:///var/run/docker.sock", "unix", SSH),
-        ("unix:///var/run/docker.sock", "unix", "unix:///run/{host}.sock"),
-        ("tcp://169.254.169.254:80", "tcp", SSH),
-        ("tcp://169.254.169.254:80", "tcp", "tcp://{host}:9999"),
-        ("ssh://lb1/var/run/docker.sock", "ssh", SSH),
-        ("ssh://lb1:2222/run/haproxy/admin.sock", "ssh", SSH),
-        ("ssh://root@lb1/run/haproxy/admin.sock", "ssh", SSH),
-        ("UNIX:///var/run/docker.sock", "unix", SSH),
-    ],
-)
-def test_other_whole_addresses_need_their_scheme_in_the_configuration(
-    host: str, scheme: str, socket: str
-) -> None:
-    with pytest.raises(ConfigError) as caught:
-        allowed(host, KeyBalancers(key="k", socket=socket))
-    assert str(caught.value) == (
-        f"key k in Consul: host of lb1: found {host!r}, a whole address with scheme '{scheme}', expected"
-        f' a host for {socket!r}; schemes = ["{scheme}"] in [apps.shop.load_balancers] allows whole addresses'
-        " of this kind"
-    )
-    assert (
-        allowed(
-            host, msgspec.convert({"kind": "consul-key", "key": "k", "schemes": [scheme]}, ConsulBalancers)
-        )
-        == host
-    )
-
-
-@pytest.mark.parametrize("socket", ["ssh://lb1/s", "http://{host}/s", "ssh://{host}", "ssh://$(id){host}/s"])
-def test_a_socket_that_can_be_none_is_found_when_the_configuration_is_read(socket: str) -> None:
-    with pytest.raises(msgspec.ValidationError, match="socket"):
-        msgspec.convert({"kind": "consul-key", "key": "k", "socket": socket}, ConsulBalancers)
-
-
-def test_a_scheme_that_there_is_not() -> None:
-    with pytest.raises(msgspec.ValidationError, match="http"):
-        msgspec.convert({"kind": "consul-key", "key": "k", "schemes": ["http"]}, ConsulBalancers)
-
-
-def test_the_user_of_ssh_is_named_when_it_cannot_be_used() -> None:
-    with pytest.raises(msgspec.ValidationError, match=r"user: '\$\(id\)' cannot be used"):
-        msgspec.convert({"user": "$(id)"}, SshSettings)
-
-
-@pytest.mark.parametrize("socket", ["unix:///run/h.sock", "tcp://127.0.0.1:9999", "ssh://lb1/run/h.sock"])
-def test_the_demo_allows_what_it_writes_there(tmp_path: Path, socket: str) -> None:
-    text = render_rolldeck_config(tmp_path, {"lb1": socket}, [], consul="http://127.0.0.1:8500")
-    found = parse(parse_toml(text, "f"), "f").app("shop").load_balancers
-    assert found is not None
-    assert allowed(socket, found) == socket

@@ -17,7 +17,8 @@ from orchestrator.events.steps import STEPS
 from orchestrator.journal.store import Journal
 from tests.support.console_values import harmless
 from tests.unit import journals
-from tests.unit.test_history import NASTY, Rolldeck, local_time, path, rolldeck, write_hostile
+from tests.unit.test_history import Rolldeck, local_time, path, rolldeck
+from tests.unit.test_history_hostile import NASTY, write_hostile
 from tests.unit.test_step_table import added_step
 
 __all__ = ["local_time", "path", "rolldeck"]  # fixtures
