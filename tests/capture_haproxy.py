@@ -1,4 +1,4 @@
-"""Captures the replies in tests/unit/captured/ from every HAProxy that is there.
+"""Captures the replies in tests/unit/captured/ from every installed HAProxy.
 
 Run `python -m tests.capture_haproxy` when a new version is to be added. Ports and the host's name are
 replaced, so that captures say nothing about the machine they come from.

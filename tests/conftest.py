@@ -1,4 +1,4 @@
-"""For all tests: where servers are found, a state folder of their own, and at the end what did not run."""
+"""Settings for all tests: where servers are found, their own state folder, and a list of skipped tests."""
 
 import asyncio
 import gc

@@ -1,4 +1,4 @@
-"""`python -m tests.bench [WHAT]`: exits 1 on a missed target."""
+"""`python -m tests.bench [NAME]` runs the benchmarks; it exits with 1 if a target is missed."""
 
 import argparse
 import sys

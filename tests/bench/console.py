@@ -1,4 +1,4 @@
-"""What the console costs, as `rolldeck` in a pseudo terminal of 200 columns and 50 lines.
+"""The cost of the console, which runs as `rolldeck` in a pseudo terminal of 200 columns and 50 lines.
 
 With 10,000 and with 200 servers that all change each second (see `stand_in`), then with a real HAProxy
 that has 10,000 servers and little traffic: processor time, from a key to the first byte of its answer, and

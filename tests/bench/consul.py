@@ -1,4 +1,4 @@
-"""What an inventory of thousands in Consul costs: one look, waiting for changes, and one change."""
+"""The cost of an inventory of thousands of nodes in Consul: one read, waiting for changes, and one change."""
 
 import asyncio
 import statistics

@@ -1,4 +1,4 @@
-"""How late another machine sees what a rollout does, and how long after a kill it can take the lock."""
+"""The delay until another machine sees the events of a rollout, and until it gets the lock after a kill."""
 
 import asyncio
 import json

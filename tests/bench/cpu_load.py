@@ -1,4 +1,4 @@
-"""What the kernel says that programs cost."""
+"""The CPU time of programs, as the kernel reports it."""
 
 import os
 import time

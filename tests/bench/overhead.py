@@ -1,4 +1,4 @@
-"""What the tool adds to each node's turn, beyond what cannot be avoided.
+"""The time that Rolldeck adds to the rollout of each node, beyond what cannot be avoided.
 
 Not to be avoided: the sessions in flight that a drain waits for, the application's own stop and start,
 HAProxy's checks until they have proven it, and the configured bake. Each is measured in the same run by

@@ -1,4 +1,4 @@
-"""How long an operator waits for `rolldeck --help` and `rolldeck status`."""
+"""The time that an operator waits for `rolldeck --help` and `rolldeck status`."""
 
 import asyncio
 import statistics

@@ -1,4 +1,4 @@
-"""Many upgrades in a row under load, each of four new nodes behind two new HAProxies."""
+"""Many consecutive upgrades under load, each of four new nodes behind two new HAProxies."""
 
 import asyncio
 import tempfile

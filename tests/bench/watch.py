@@ -1,4 +1,4 @@
-"""An independent eye on a rollout: when each thing that cannot be hurried was really done."""
+"""An independent observer of a rollout, which records when each step that takes time was really done."""
 
 import contextlib
 import csv

@@ -1,4 +1,4 @@
-"""What the snapshots of the console need: an environment that is the same everywhere, and a comparison."""
+"""Fixtures for snapshots of the console: an environment that is the same everywhere, and a comparison."""
 
 import asyncio
 import socket

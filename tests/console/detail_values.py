@@ -1,4 +1,4 @@
-"""Values for the tests of the detail: load balancers as they are seen, and what is in flight."""
+"""Values for the tests of the detail: load balancers, servers and sessions."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the tests of the dialogs show and ask."""
+"""Values that the tests of the dialogs display."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

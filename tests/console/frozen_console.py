@@ -1,4 +1,4 @@
-"""The console frozen on fixed data. No network, no polling, and no clock in it moves."""
+"""The console with fixed data, without network, polling or a moving clock."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""The real console on a real world, worked by keys alone: what the Pilot tests of the main view share."""
+"""The console on real servers, operated by keys alone, for the tests of the main view."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""What makes each fault, and what mends it."""
+"""The faults: how each is injected, and how it is undone."""
 
 import asyncio
 import contextlib

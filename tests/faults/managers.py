@@ -1,4 +1,4 @@
-"""Who looks after the nodes' service in a case: the demo's commands, or a real service manager."""
+"""The service managers of a case: the demo's commands, or a real service manager."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""Plays one case of the matrix: an upgrade under load, the fault in a step of it, and the recovery."""
+"""A case of the matrix: an upgrade under load, the fault in one of its steps, and the recovery."""
 
 import asyncio
 import tempfile

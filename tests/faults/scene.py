@@ -1,4 +1,4 @@
-"""The world of the fault matrix: real HAProxies, nodes and sshds; every step lasts long enough to be hit."""
+"""The stack of the fault matrix: real HAProxies, nodes and sshds, with steps long enough to be hit."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""What every property here asks for: our own errors only, and CPU time in proportion to the input.
+"""The property that all fuzz tests check: no errors but our own, and CPU time in proportion to the input.
 
 The examples of a property are few and always the same, unless `ROLLDECK_FUZZ` is set, as by `make fuzz`.
 """

@@ -1,4 +1,4 @@
-"""Values for msgspec's structs, from their own types: whatever fields they have today and get tomorrow."""
+"""Values for msgspec's structs, generated from their types, so that new fields are covered too."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""For tests of a Consul that fails: an upgrade under load, held at one moment of its first node's turn."""
+"""An upgrade under load that stops at a given moment of its first node, for tests of a failing Consul."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""How tests look at the demo's world from outside."""
+"""Probes with which tests examine the demo's stack from outside."""
 
 import asyncio
 from typing import Any

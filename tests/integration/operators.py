@@ -1,4 +1,4 @@
-"""Somebody who is asked on a terminal, and types an answer."""
+"""An operator who answers a question on a terminal."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""A real HAProxy with servers of every kind, and its Runtime API as Rolldeck speaks it."""
+"""A real HAProxy with servers of every kind, and Rolldeck's client of its Runtime API."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Consul's maintenance goes along with HAProxy's, and its checks are a gate, on a real agent."""
+"""Consul's maintenance mode follows HAProxy's, and its checks can be required, on a real agent."""
 
 import signal
 from pathlib import Path

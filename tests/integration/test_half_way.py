@@ -1,4 +1,4 @@
-"""What is left half way is said, and so is what somebody else does in the middle of a turn."""
+"""Nodes that a rollout leaves half upgraded are named, and so are changes by others during it."""
 
 import asyncio
 import signal

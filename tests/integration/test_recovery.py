@@ -1,4 +1,4 @@
-"""After the worst nights: killed and resumed, rolled back, locked, reloaded in the middle."""
+"""Recovery: rollouts that were killed, resumed, rolled back, locked, or met by a reload."""
 
 from pathlib import Path
 

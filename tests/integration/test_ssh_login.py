@@ -1,4 +1,4 @@
-"""Getting in over SSH: configuration, jumps, keys, the agent, and every way in which it can fail."""
+"""Logins over SSH: configuration, jump hosts, keys, the agent, and every way in which they can fail."""
 
 import asyncio
 import shutil

@@ -1,4 +1,4 @@
-"""`rolldeck status` of what another machine does, as it stands in a real Consul."""
+"""`rolldeck status` about a rollout on another machine, which is published in a real Consul."""
 
 import json
 from pathlib import Path

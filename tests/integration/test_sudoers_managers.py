@@ -1,4 +1,4 @@
-"""`rolldeck plan --sudoers` with a real systemd and a real Monit: the printed rules alone carry upgrades."""
+"""`rolldeck plan --sudoers` with a real systemd and a real Monit: upgrades work with these rules alone."""
 
 import contextlib
 import shlex

@@ -1,4 +1,4 @@
-"""What is run while requests come, for tests of service managers and installers: none of them fails."""
+"""Commands under load, for tests of service managers and installers: no request may fail."""
 
 import signal
 from collections.abc import Awaitable

@@ -1,4 +1,4 @@
-"""Certificates for tests: an authority, and what it signs for 127.0.0.1."""
+"""Certificates for tests: an authority, and certificates for 127.0.0.1 that it has signed."""
 
 import datetime
 import ipaddress

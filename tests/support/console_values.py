@@ -1,4 +1,4 @@
-"""Values for tests of what an operator sees: a configuration, a server line, texts that mean harm."""
+"""Values for tests of what an operator sees: a configuration, a server line, hostile texts."""
 
 from pathlib import Path
 from typing import Any

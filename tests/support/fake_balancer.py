@@ -1,4 +1,4 @@
-"""A HAProxy that is not there: it takes the real command lines, and has the faults that a real one hides."""
+"""A fake HAProxy, which accepts real command lines and can have faults that a real one hides."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""Faults on demand, for the fakes: what an operation does instead of what it should."""
+"""Faults on demand for the fakes: they replace the result of an operation."""
 
 import asyncio
 from collections import defaultdict

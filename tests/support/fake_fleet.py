@@ -1,4 +1,4 @@
-"""A whole application of fakes: nodes, load balancers, virtual time, and the rollout through them."""
+"""A whole application of fakes: nodes, load balancers, virtual time, and rollouts."""
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Sequence

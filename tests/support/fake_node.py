@@ -1,4 +1,4 @@
-"""A node without a machine: a service with a manager, versions on disk and running, faults on demand.
+"""A fake node: a service with a manager, versions on disk and running, and faults on demand.
 
 Real nodes are for the integration tests; this one is for the faults and the hours they will not give.
 """

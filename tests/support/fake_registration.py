@@ -1,4 +1,4 @@
-"""A registry without a Consul: one node in it, with faults on demand."""
+"""A fake service discovery with one node in it, and faults on demand."""
 
 from backends.command import Command
 from backends.node_state import Registered

@@ -1,4 +1,4 @@
-"""One server line of a HAProxy that is not there: its states, its checks and its counters.
+"""A server of a fake HAProxy: its states, its checks and its counters.
 
 It follows what was measured on real ones: leaving maintenance sets the health to `rise`, so that the status
 is "UP" or "UP 1/3" at once; `health down` never recovers without checks; an agent acts even in MAINT.

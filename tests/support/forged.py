@@ -1,4 +1,4 @@
-"""Values that nobody honest writes into Consul: publications, requests and lock values, each with its fault.
+"""Forged values in Consul: publications, requests and lock values, each with its fault.
 
 All of them are small enough for one key. What reads them may refuse them with an error of its own, or take
 them; it may not fail in any other way, and what it has taken into the journal must be readable there.

@@ -1,4 +1,4 @@
-"""`rolldeck` without the start of Python: processes forked from one that has imported everything.
+"""`rolldeck` without the start of Python: processes that are forked from one that has imported everything.
 
 The tests start the command a thousand times, and up to half of the CPU of each run is Python's own start and
 the imports. One server for each worker, started when it is first asked, has done both; each command is a fork

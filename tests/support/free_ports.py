@@ -1,4 +1,4 @@
-"""Ports for the servers of the tests: each is this process's own until it ends.
+"""Free ports for the servers of the tests, each reserved for this process until it ends.
 
 A port that was only looked up, by binding to port 0 and closing, can be anybody's by the time its server
 binds it: an outgoing connection's, or that of a server in another worker.

@@ -1,4 +1,4 @@
-"""Blocks of docs/least-rights.md: what it tells operators to write is what the tests use."""
+"""The blocks of docs/least-rights.md, so that the tests use what the page tells operators to write."""
 
 import re
 from pathlib import Path

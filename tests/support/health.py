@@ -1,4 +1,4 @@
-"""One look at an application on 127.0.0.1, with everything opened and closed again."""
+"""One health check of an application on 127.0.0.1, with everything that it needs."""
 
 from typing import Any
 

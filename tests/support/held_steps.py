@@ -1,4 +1,4 @@
-"""A moment in the rollout of a node that lasts until a test lets it go on: no test has to hit it in time."""
+"""A step of a node that is held until a test releases it, so that no test has to hit a moment in time."""
 
 import socket
 import struct

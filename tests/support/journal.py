@@ -1,4 +1,4 @@
-"""A work log in which nothing stands, for sessions that only show something."""
+"""An empty work log, for sessions that only display something."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""How long the event loop was kept from everything else, whatever else runs on the machine."""
+"""The time for which the event loop was blocked, independent of the load of the machine."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""The classic set-up for tests: services of a real Monit on each node, reached through a real OpenSSH."""
+"""A classic set-up for tests: services of a real Monit on each node, reached through a real OpenSSH."""
 
 import contextlib
 import os

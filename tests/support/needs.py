@@ -1,4 +1,4 @@
-"""What a test needs of the machine that it may not have."""
+"""Requirements of tests that a machine may not meet."""
 
 import os
 import shutil

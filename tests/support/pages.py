@@ -1,4 +1,4 @@
-"""A small HTTP server that answers as a test says, also wrongly.
+"""A small HTTP server that answers as a test requires, also wrongly.
 
 async with serving(pages) as port:
     pages["/health"] = reply(b"UP")

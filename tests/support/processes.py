@@ -1,4 +1,4 @@
-"""Processes that are stopped where they stand, as on a machine that hangs."""
+"""Processes that are stopped by a signal, as on a machine that hangs."""
 
 import contextlib
 import os

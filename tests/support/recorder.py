@@ -1,4 +1,4 @@
-"""Listeners that keep what adapters report of their commands."""
+"""Listeners that record what adapters report of their commands."""
 
 from backends.command import CommandFinished, CommandListener, CommandReport, CommandSending
 

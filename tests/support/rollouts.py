@@ -1,4 +1,4 @@
-"""Upgrades of the demo's world for tests: its configuration made quick, and `rolldeck` run as users run it.
+"""Upgrades of the demo's stack for tests: with a fast configuration, and `rolldeck` run as by a user.
 
 Nothing here reads HAProxy through the code that is tested: states come from a parser of its own.
 """

@@ -1,4 +1,4 @@
-"""A host that only remembers what it was asked to run, and answers as told."""
+"""A host that records the commands it was asked to run, and answers from a script."""
 
 import asyncio
 import shlex

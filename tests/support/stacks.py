@@ -1,4 +1,4 @@
-"""The demo's stack with other numbers than the demo's, and what only tests ask of it."""
+"""The demo's stack with other sizes and settings, and functions that only tests need."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Screenshots as SVG that need nothing from elsewhere, and differ only where the screens do."""
+"""Screenshots as SVG files that load nothing, and differ only if the screens do."""
 
 import re
 from html import unescape

@@ -1,4 +1,4 @@
-"""What a terminal would show: as much of one as Textual uses, to see that a screen is right."""
+"""The screen of a terminal, emulated as far as Textual uses it, to check that a screen is right."""
 
 import codecs
 import re

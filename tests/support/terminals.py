@@ -1,4 +1,4 @@
-"""A program in a pseudo terminal: what it writes, when, and what happens when nobody reads that any more."""
+"""A program in a pseudo terminal: its output, the times of it, and what happens if nobody reads it."""
 
 import asyncio
 import contextlib

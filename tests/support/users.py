@@ -1,4 +1,4 @@
-"""Other users, for tests of what they may do to our files; only root can be somebody else."""
+"""Other users, for tests of what they may do to our files; these tests need root."""
 
 import os
 from collections.abc import Iterator

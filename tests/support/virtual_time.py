@@ -1,4 +1,4 @@
-"""An event loop whose time jumps: a sleep of an hour takes no real time, and nothing depends on luck."""
+"""An event loop whose time jumps to the next timer: a sleep of an hour takes no real time."""
 
 import asyncio
 import selectors

@@ -1,4 +1,4 @@
-"""Waiting for the real world in tests: until a condition is true, or far too long."""
+"""Waiting in tests until a condition is true, with a long deadline."""
 
 import asyncio
 import inspect

@@ -1,4 +1,4 @@
-"""A configuration that has its nodes from a file beside it, for tests."""
+"""A configuration for tests that reads its nodes from a file beside it."""
 
 import asyncio
 from pathlib import Path

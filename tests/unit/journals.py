@@ -1,4 +1,4 @@
-"""Journals of rollouts that were really run, in the fake world and in virtual time."""
+"""Journals of rollouts that were run on fakes in virtual time."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Random fleets, random faults, random people: what the properties of a rollout are tried on."""
+"""Random fleets, faults and operators, with which the properties of a rollout are tested."""
 
 import asyncio
 from collections.abc import Callable

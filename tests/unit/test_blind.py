@@ -1,4 +1,4 @@
-"""What nobody can see is never taken for good, and a node that was touched is named all the same."""
+"""A state that cannot be read never counts as good, and a node that was touched is named even then."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Active and backup servers: who takes over counts as what stays, and only then."""
+"""Active and backup servers in the capacity guard: a backup counts only when it takes over."""
 
 from dataclasses import replace
 

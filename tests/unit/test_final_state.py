@@ -1,4 +1,4 @@
-"""What is out of rotation is named with the commands that bring it back, and they do."""
+"""Everything that is out of rotation is named with commands that bring it back, and they work."""
 
 import asyncio
 from collections.abc import Sequence

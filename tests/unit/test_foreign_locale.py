@@ -1,4 +1,4 @@
-"""A locale without our arrows and dots costs them, and nothing else."""
+"""Without a locale for arrows and dots, only these are replaced."""
 
 import os
 import subprocess

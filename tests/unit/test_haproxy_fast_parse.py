@@ -1,4 +1,4 @@
-"""The fast way means what the slow way means, or says nothing at all."""
+"""The fast parser returns the same as the full one, or leaves the reply to it."""
 
 import pytest
 from hypothesis import given

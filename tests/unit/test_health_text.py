@@ -1,4 +1,4 @@
-"""A server in words: how it is, never mixed with what somebody decided."""
+"""The text for a server, which separates its operational from its administrative state."""
 
 from typing import Any
 

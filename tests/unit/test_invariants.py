@@ -1,4 +1,4 @@
-"""The promises that hold whatever the fleet, the faults and the people do."""
+"""The promises that hold for every combination of fleet, faults and operators."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What is imported by whom, seen in fresh processes: the core without a front end, and quick commands."""
+"""The imports of fresh processes: the engine without a front end, and commands that start fast."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""What each node has been through: where a rollback leads, and that it never undoes another one."""
+"""The history of each node: where a rollback leads, and that it never undoes another rollback."""
 
 from typing import Any
 

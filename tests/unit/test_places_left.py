@@ -1,4 +1,4 @@
-"""Where a node is that a rollout has left and Consul does not have: the journal may come from elsewhere."""
+"""The endpoint of an unfinished node that Consul no longer has, from the journal, which may be forged."""
 
 from dataclasses import replace
 

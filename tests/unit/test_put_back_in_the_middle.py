@@ -1,4 +1,4 @@
-"""A node that is put back while it is worked on is noticed, and what ends by itself never puts it back."""
+"""A node that somebody puts back during its rollout is noticed, and no automatic end puts it back."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A turn that fails before the stop was sent leaves the node serving its old version, as it was."""
+"""A node whose rollout fails before its service is stopped goes back with its old version."""
 
 import asyncio
 from functools import partial

@@ -1,4 +1,4 @@
-"""A registry that follows HAProxy, when it does not: what could not be read back is never taken for done."""
+"""Faults of a service discovery that follows HAProxy: what could not be read back never counts as done."""
 
 from dataclasses import replace
 

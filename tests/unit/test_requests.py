@@ -1,4 +1,4 @@
-"""What others ask of a rollout in Consul: once, of this one, by whoever may, and not by accident."""
+"""Control requests in Consul are carried out once, for the rollout that they name, if their sender may."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""A rollout that failed and its rollback: one account, of how it is at the end."""
+"""A failed rollout and its rollback have one combined result."""
 
 import click
 import pytest

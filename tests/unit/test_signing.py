@@ -1,4 +1,4 @@
-"""Values in Consul that somebody vouches for: what is signed, and what a signature is worth elsewhere."""
+"""Signed values in Consul: what the signature covers, and that it is worth nothing elsewhere."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The fold: what anyone sees, at any moment, is computed from the events alone."""
+"""The state of a rollout, at any moment, is computed from its events alone."""
 
 from functools import cache
 

@@ -1,4 +1,4 @@
-"""The picture of all load balancers: merged, in words, in order; stale data never look live."""
+"""The merged view of all load balancers, with texts and order; stale data never look live."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""A rollout of another machine is taken over whole or not at all, whatever happens in the middle of that."""
+"""A rollout of another machine is imported whole or not at all, whatever interrupts the import."""
 
 import socket
 import subprocess

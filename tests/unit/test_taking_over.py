@@ -1,4 +1,4 @@
-"""What another machine has left is taken over when somebody vouches for it, under the lock as before it."""
+"""The takeover of another machine's rollout, if it is signed or trusted, checked again under the lock."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast

@@ -1,4 +1,4 @@
-"""What the application calls a version may be a part of what the package is called."""
+"""The version that an application reports may be a part of the package's version."""
 
 from dataclasses import replace
 

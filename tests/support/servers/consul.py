@@ -1,4 +1,4 @@
-"""Real Consul agents for tests: a development agent, one with ACLs, one that keeps its data, three servers.
+"""Real Consul agents for tests: a development agent, one with ACLs, one that keeps its data, and a cluster.
 
 They listen on free loopback ports.
 

@@ -1,4 +1,4 @@
-"""Real Podman containers with a storage of their own, for one test: nothing is left behind.
+"""Real Podman containers for one test, with their own storage, all of which is removed.
 
 with podman(tmp_path) as engine:
     engine.run("web", "trap 'exit 0' TERM; while :; do sleep 0.1; done")

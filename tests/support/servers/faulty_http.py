@@ -1,4 +1,4 @@
-"""An HTTP server that fails as the path says, and a client that knows an error when it sees one.
+"""An HTTP server that fails as the path says, and a client that recognizes the errors.
 
 Tests of what HAProxy counts need faults below HTTP, which no framework can be talked into.
 """

@@ -1,4 +1,4 @@
-"""Real HAProxy processes for tests: every version that is on this machine, started on free ports.
+"""Real HAProxy processes for tests: every installed version, started on free ports.
 
 A test takes `haproxy_binaries()` as parameters (marker `matrix`) and starts what it needs:
 

@@ -1,4 +1,4 @@
-"""A real Monit in the foreground, looking after one small real application, for one test.
+"""A real Monit in the foreground, which monitors one small real application, for one test.
 
     with running_monit(tmp_path) as monit:
         MonitService(host, MonitSettings(name="shop", command=monit.command), {})

@@ -1,4 +1,4 @@
-"""A server that answers as it is told: for replies that a real HAProxy will not give on demand."""
+"""A server with scripted answers, for replies that a real HAProxy does not give on demand."""
 
 import asyncio
 import contextlib

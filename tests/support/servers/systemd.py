@@ -1,4 +1,4 @@
-"""A real systemd, the first process of its own namespaces, on a machine that may have none.
+"""A real systemd as the first process of its own namespaces, on a machine that may have none.
 
     with running_systemd(tmp_path) as systemd:
         systemd.write_unit("shop.service", "[Service]\\nExecStart=/usr/bin/sleep 1000\\n")

@@ -1,4 +1,4 @@
-"""A server on a free loopback port that leaves no connection behind, whatever its peers do meanwhile.
+"""A server on a free loopback port that closes every connection, whatever its peers do in the meantime.
 
 asyncio's own leaves the connections that it has accepted to whoever handles them. A test that ends in the
 middle of one would be reported much later, in another test, as a transport that was never closed.
