@@ -5,7 +5,7 @@ import pytest
 from backends.model import Admin, AdminState
 from orchestrator.events.events import NodeNote, StepDone, StepStarted
 from tests.support.fake_fleet import World
-from tests.unit.test_put_back_in_the_middle import when
+from tests.unit.test_put_back_during_rollout import when
 
 
 @pytest.mark.virtual_time
