@@ -57,7 +57,7 @@ async def _status(config: Config, names: Sequence[str], as_json: bool) -> int:
                 journal = journal_path(config.journal.path)
                 reader = StatusReader(config, name, journal, consul, adapters, balancers, disks)
                 answers = await reader.read_balancers()
-                # Before empty slots are left out: a server that has gone explains some errors.
+                # Before empty slots are left out: a server that is gone explains some errors.
                 unattributed_errors = _find_unattributed(answers)
                 answers = await reader.without_empty_slots(answers)
                 healthy = _print_servers(name, answers) if as_json else _show_servers(name, answers, say_once)

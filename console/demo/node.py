@@ -60,7 +60,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
 
     version: str
     start_delay: float = 0.3  # the port is closed that long
-    healthy: bool = True  # False: /health answers 503 for ever
+    healthy: bool = True  # False: /health always answers 503
     exit_after: float | None = None  # dies with status 1 that long after its port opened
     ignore_sigterm: bool = False
     reports_version: str | None = None  # what /version says instead of the truth

@@ -20,9 +20,8 @@ from orchestrator.planning.findings import SEVERITY_GLYPHS, Finding, Severity, g
 from orchestrator.planning.plan import Plan, command_groups, failed_before_text, task_text
 
 if TYPE_CHECKING:
-    from orchestrator.engine.plan_differences import (
-        Difference,
-    )  # it imports all steps, which the history does not need
+    # It imports all steps, which the history does not need.
+    from orchestrator.engine.plan_differences import Difference
 
 EXIT_CODES = {"healthy": ExitCode.HEALTHY, "degraded": ExitCode.DEGRADED, "aborted": ExitCode.ABORTED}
 RESULT_KINDS = {"healthy": "ok", "degraded": "bad", "aborted": "warn"}
