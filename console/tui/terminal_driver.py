@@ -171,9 +171,8 @@ class TerminalDriver(LinuxDriver):
         super().close()  # ends Textual's own writer, which had nothing to do
         if not self._gone and not self._all_written(0.0 if self._behind else LEAVE_TIMEOUT_S):
             self._empty()
-            self.write(
-                RESET_SEQUENCE + "".join(self._farewell)
-            )  # which may have been discarded with the rest
+            # The restoring sequences may have been discarded with the frames.
+            self.write(RESET_SEQUENCE + "".join(self._farewell))
             self._all_written(LEAVE_TIMEOUT_S)
 
     def _all_written(self, seconds: float) -> bool:
