@@ -29,7 +29,7 @@ from orchestrator.session.work_log import WorkLog
 from tests.fixtures import FOLDER
 from tests.support import forged
 from tests.unit import journals
-from tests.unit.test_shared_lock import HERE, US, Key, gone, held, lock_on
+from tests.unit.test_layered_lock import HERE, US, Key, gone, held, lock_on
 
 if TYPE_CHECKING:
     from orchestrator.session.session import Session

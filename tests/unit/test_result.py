@@ -7,7 +7,7 @@ from console.terminal.rollout_text import ending_lines
 from orchestrator.engine.result import add_refusal, combine_with_rollback
 from orchestrator.events.events import RolloutEnded
 from orchestrator.events.ways_back import BackCommand, OutOfRotation
-from tests.unit.test_ending import ended
+from tests.unit.test_rollout_text import ended
 
 OUT = OutOfRotation(
     node="web2",

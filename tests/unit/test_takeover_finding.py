@@ -9,7 +9,7 @@ from backends.consul.signing import Signer
 from orchestrator.planning.findings import Severity
 from orchestrator.session.takeover import add_published_finding
 from tests.support.fake_fleet import World
-from tests.unit.test_taking_over import OTHER, SIGNED, SIGNER, VALUE, desk
+from tests.unit.test_takeover import OTHER, SIGNED, SIGNER, VALUE, desk
 
 
 @pytest.mark.virtual_time
