@@ -1,7 +1,6 @@
 """Who set a server otherwise than the rollout wants it: never the rollout itself, always somebody else."""
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 
@@ -16,22 +15,11 @@ from orchestrator.events.events import (
     Waiting,
 )
 from tests.support.fake_fleet import World
+from tests.unit.world_events import act_once
 
 
 def told(world: World) -> list[str]:
     return [event.text for event in world.events(NodeNote) if "set shop/" in event.text]
-
-
-def once(world: World, found: Callable[[Record], bool], action: Callable[[], None]) -> None:
-    """Do something at the first of these records."""
-    done: list[bool] = []
-
-    def read(record: Record) -> None:
-        if not done and found(record):
-            done.append(True)
-            action()
-
-    world.bus.subscribe(read)
 
 
 @pytest.mark.virtual_time
@@ -58,7 +46,7 @@ async def test_somebody_is_told_at_whatever_moment(step: str, state: str) -> Non
     def interfere() -> None:
         world.at(0.001, lambda: world.server("web1", "lb2").set_state(state))
 
-    once(world, lambda record: _in(record, step), interfere)
+    act_once(world, lambda record: _in(record, step), interfere)
     await world.upgrade()
     wanted = "drain" if step in ("drain", "verify") else "maint"
     # The step that looks next may fail because of it before anything else is said.
@@ -93,7 +81,7 @@ async def test_a_change_by_hand_has_the_name_of_who_made_it() -> None:
         world.bus.emit(began)
         world.take_out("web3")
 
-    once(world, lambda record: isinstance(record.event, StepDone), by_hand)
+    act_once(world, lambda record: isinstance(record.event, StepDone), by_hand)
     await world.upgrade()
     texts = told(world)
     assert texts

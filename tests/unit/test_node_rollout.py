@@ -18,6 +18,7 @@ from orchestrator.events.events import (
 )
 from tests.support.fake_faults import Fault
 from tests.support.fake_fleet import World, answer, steps
+from tests.unit.world_events import until_baking
 
 
 def break_install(world: World, name: str, times: int = 1) -> None:
@@ -105,7 +106,7 @@ async def test_a_bad_bake_leaves_the_node_where_the_floor_needs_it() -> None:
     spoiled_bake(world)
 
     async def other_goes() -> None:
-        await world.until(lambda: any(wait.reason == "baking" for wait in world.events(Waiting)))
+        await until_baking(world)
         world.server("web2", "lb1").set_state("maint")
 
     ended = await world.during(other_goes())

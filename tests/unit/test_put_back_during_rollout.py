@@ -1,7 +1,6 @@
 """A node that somebody puts back during its rollout is noticed, and no automatic end puts it back."""
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 
@@ -11,28 +10,13 @@ from orchestrator.events.events import (
     NodeNote,
     NodeUpgraded,
     Paused,
-    Record,
     Resumed,
     StepDone,
     StepStarted,
     Waiting,
 )
 from tests.support.fake_fleet import World
-
-
-def when(
-    world: World, kind: type[StepStarted] | type[StepDone], step: str, action: Callable[[], None]
-) -> None:
-    """Do something at this very event of web1, once."""
-    done: list[bool] = []
-
-    def read(record: Record) -> None:
-        event = record.event
-        if isinstance(event, kind) and (event.node, event.step) == ("web1", step) and not done:
-            done.append(True)
-            action()
-
-    world.bus.subscribe(read)
+from tests.unit.world_events import act_at_step
 
 
 @pytest.mark.virtual_time
@@ -40,7 +24,7 @@ def when(
 async def test_a_reload_in_any_step_is_undone_before_anything_goes_on(step: str) -> None:
     world = World(3, 2, drain_timeout=30)
     world.server("web3", "lb1").set_state("maint")  # a human's
-    when(world, StepStarted, step, lambda: world.at(0.01, world.balancers["lb1"].reload))
+    act_at_step(world, StepStarted, step, lambda: world.at(0.01, world.balancers["lb1"].reload))
     ended = await world.upgrade()
     assert (ended.result, ended.upgraded) == ("healthy", ["web1", "web2", "web3"])
     assert world.admin("web3") == [AdminState.MAINT, AdminState.READY]
@@ -54,7 +38,6 @@ async def test_a_reload_in_any_step_is_undone_before_anything_goes_on(step: str)
 @pytest.mark.virtual_time
 async def test_what_somebody_else_does_to_an_upgraded_node_is_named_once_and_not_fought() -> None:
     world = World(3, 2, min_available=0)
-    when(world, StepStarted, "verify", lambda: None)
 
     async def interfere() -> None:
         await world.until(lambda: [event.node for event in world.events(NodeUpgraded)] == ["web1"])
@@ -78,7 +61,7 @@ async def test_a_service_is_not_stopped_under_a_node_that_somebody_put_back() ->
         world.at(60, lambda: world.server("web1", "lb2").set_state("ready"))
         world.at(90, lambda: world.control.resume(Actor("me")))
 
-    when(world, StepDone, "drain", put_back)
+    act_at_step(world, StepDone, "drain", put_back)
     ended = await world.upgrade()
     assert ended.put_back == ["web1"]  # it was never stopped, and still serves its old version
     assert world.admin("web1") == [AdminState.READY] * 2
@@ -97,7 +80,7 @@ async def test_inherited_maintenance_is_not_relied_on() -> None:
         other.set_state("ready")
         during.extend(world.admin("web1"))
 
-    when(world, StepStarted, "stop", ends)
+    act_at_step(world, StepStarted, "stop", ends)
     await world.upgrade()
     assert during == [AdminState.MAINT]
 

@@ -5,7 +5,7 @@ import pytest
 from backends.model import Admin, AdminState
 from orchestrator.events.events import NodeNote, StepDone, StepStarted
 from tests.support.fake_fleet import World
-from tests.unit.test_put_back_during_rollout import when
+from tests.unit.world_events import act_at_step
 
 
 @pytest.mark.virtual_time
@@ -18,7 +18,7 @@ async def test_what_a_reload_has_taken_out_was_somebody_and_stays_out(by: Admin)
         world.balancers["lb1"].reload()
         world.server("web3").admin = by
 
-    when(world, StepStarted, "install", reload)
+    act_at_step(world, StepStarted, "install", reload)
     await world.upgrade()
     assert world.admin("web3") == [AdminState.MAINT if by & Admin.FORCED_MAINT else AdminState.DRAIN]
     assert not [line for line in world.sent("web3") if line.endswith("state ready")]
@@ -34,7 +34,7 @@ async def test_what_was_made_ready_although_it_is_disabled_is_made_so_again() ->
         world.balancers["lb1"].reload()
         world.server("web3").admin = Admin.CONFIG_MAINT | Admin.FORCED_MAINT
 
-    when(world, StepStarted, "install", lambda: world.at(2, reload))
+    act_at_step(world, StepStarted, "install", lambda: world.at(2, reload))
     assert (await world.upgrade()).result == "healthy"
     assert world.server("web3").admin == Admin.CONFIG_MAINT
 
@@ -47,6 +47,6 @@ async def test_a_weight_that_the_configuration_has_now_is_kept() -> None:
         world.server("web3").initial_weight = 20
         world.balancers["lb1"].reload()
 
-    when(world, StepDone, "verify", lambda: world.at(0.01, reload))
+    act_at_step(world, StepDone, "verify", lambda: world.at(0.01, reload))
     assert (await world.upgrade()).result == "healthy"
     assert world.server("web3").weight == 20

@@ -8,10 +8,11 @@ from backends.model import NOTHING_COUNTED, RequestCounters
 from orchestrator.balancers.request_errors import RequestTally, Sample, Signals, compute_signals, went_back
 from orchestrator.engine.steps.verify import verify
 from orchestrator.errors import StepFailed
-from orchestrator.events.events import Baked, RolloutEnded, Traffic, Waiting
+from orchestrator.events.events import Baked, RolloutEnded, Traffic
 from orchestrator.events.text import describe_bake, traffic_text
 from tests.support.fake_fleet import World
 from tests.unit.test_steps_verify import upgraded
+from tests.unit.world_events import until_baking
 
 FIRST = RequestCounters._make([*range(1000, 2000, 100), 0, True, False])
 
@@ -131,7 +132,7 @@ async def test_resets_fail_a_bake_as_answers_with_5xx_do() -> None:
     context, _ = await upgraded(world)
 
     async def spoil() -> None:
-        await world.until(lambda: any(wait.reason == "baking" for wait in world.events(Waiting)))
+        await until_baking(world)
         for server in world.servers("web1"):
             server.requests, server.resets = 98, 1
 
@@ -162,7 +163,7 @@ async def test_a_bake_with_enough_requests() -> None:
     world = World(nodes=1, bake_time=5, min_available=0)
 
     async def serve() -> None:
-        await world.until(lambda: any(wait.reason == "baking" for wait in world.events(Waiting)))
+        await until_baking(world)
         _serve(world, "web1", 60)
 
     beside = asyncio.create_task(serve())
@@ -178,7 +179,7 @@ async def test_a_bake_names_errors_that_no_server_explains() -> None:
     world = World(nodes=1, bake_time=5, min_available=0)
 
     async def serve() -> None:
-        await world.until(lambda: any(wait.reason == "baking" for wait in world.events(Waiting)))
+        await until_baking(world)
         _serve(world, "web1", 60)
         world.balancers["lb2"].own_5xx += 3
 

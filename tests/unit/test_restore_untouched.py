@@ -10,6 +10,7 @@ from backends.model import AdminState
 from orchestrator.events.events import NodeFailed, NodeNote, NodePutBack, RolloutEnded, StepStarted
 from orchestrator.events.state import NodeState, RolloutState
 from tests.support.fake_fleet import World, answer, steps
+from tests.unit.world_events import act_at_step
 
 HUNG = Unreachable("web1", "no answer within 5 s")
 
@@ -18,18 +19,6 @@ def hang(world: World, *operations: str) -> None:
     """From now on the host does not answer; its application goes on."""
     for operation in operations or ("connect", "state", "port", "alive", "stop"):
         world.nodes["web1"].faults.add(operation, HUNG, seconds=5, times=10_000)
-
-
-def after(world: World, step: str, act: object) -> None:
-    """Do something as soon as a step of web1 begins."""
-
-    def look(record: object) -> None:
-        event = getattr(record, "event", None)
-        if isinstance(event, StepStarted) and (event.node, event.step) == ("web1", step):
-            assert callable(act)
-            act()
-
-    world.bus.subscribe(look)
 
 
 def as_before(world: World) -> None:
@@ -90,7 +79,7 @@ async def test_the_host_is_looked_at_after_the_wait_for_capacity() -> None:
 async def test_a_host_that_hangs_after_the_drain_lets_its_node_go_back(self_checked: bool) -> None:
     world = World(stop_timeout=20)
     world.nodes["web1"].self_checked = self_checked
-    after(world, "stop", lambda: hang(world))
+    act_at_step(world, StepStarted, "stop", lambda: hang(world))
     put_back(world, await world.upgrade())
     assert world.nodes["web1"].asked == []
     state = RolloutState.of(world.records).nodes["web1"]
@@ -127,7 +116,7 @@ async def test_sessions_that_do_not_end_let_their_node_go_back() -> None:
 async def test_a_node_that_fell_ill_meanwhile_stays_out() -> None:
     world = World()
     world.nodes["web1"].faults.add("stop", NotAsked("web1", "no"))
-    after(world, "stop", lambda: setattr(world.nodes["web1"], "healthy", False))
+    act_at_step(world, StepStarted, "stop", lambda: setattr(world.nodes["web1"], "healthy", False))
     ended = await world.upgrade()
     assert (ended.failed, ended.put_back) == (["web1"], [])
     assert [entry.node for entry in ended.out_of_rotation] == ["web1"]
@@ -138,7 +127,7 @@ async def test_a_node_that_fell_ill_meanwhile_stays_out() -> None:
 async def test_another_version_that_runs_meanwhile_stays_out() -> None:
     world = World()
     world.nodes["web1"].faults.add("stop", NotAsked("web1", "no"))
-    after(world, "stop", lambda: setattr(world.nodes["web1"], "running", "1.9"))
+    act_at_step(world, StepStarted, "stop", lambda: setattr(world.nodes["web1"], "running", "1.9"))
     ended = await world.upgrade()
     assert (ended.failed, ended.put_back) == (["web1"], [])
     assert world.admin("web1") == [AdminState.MAINT] * 2
@@ -152,7 +141,7 @@ async def test_what_somebody_drained_meanwhile_is_left_so() -> None:
     def drains() -> None:
         world.server("web1", "lb1").set_state("drain")
 
-    after(world, "stop", drains)
+    act_at_step(world, StepStarted, "stop", drains)
     ended = await world.upgrade()
     assert ended.put_back == ["web1"]
     assert world.admin("web1") == [AdminState.DRAIN, AdminState.READY]

@@ -1,6 +1,5 @@
 """What the end of a rollout advises: tried first, never about what is somebody else's, and a way on."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,23 +14,11 @@ from orchestrator.events.state import NodeState, RolloutState
 from orchestrator.events.steps import STEPS
 from orchestrator.events.ways_back import WayOn
 from tests.support.fake_fleet import World
+from tests.unit.world_events import act_at_step
 
 RESUME = WayOn(purpose="resume", command="rolldeck resume shop")
 ROLLBACK = WayOn(purpose="rollback", command="rolldeck rollback shop")
 ANN = Actor("ann")
-
-
-def at(world: World, step: str, action: Callable[[], object]) -> None:
-    """Once, when this step of web1 is done."""
-    done: list[bool] = []
-
-    def read(record: Record) -> None:
-        event = record.event
-        if not done and isinstance(event, StepDone) and (event.node, event.step) == ("web1", step):
-            done.append(True)
-            action()
-
-    world.bus.subscribe(read)
 
 
 @pytest.mark.virtual_time
@@ -141,7 +128,7 @@ async def test_a_node_that_could_not_be_taken_out_is_held_and_has_not_failed() -
 async def test_what_somebody_else_has_taken_out_meanwhile_is_left_to_them(state: str) -> None:
     world = World(nodes=3, min_available=0)
     world.nodes["web3"].installed = world.nodes["web3"].running = "2.0"  # nothing to do
-    at(world, "stop", lambda: world.take_out("web3", state))
+    act_at_step(world, StepDone, "stop", lambda: world.take_out("web3", state))
     ended = await world.upgrade()
     [out] = ended.out_of_rotation
     assert (out.node, out.by_others, out.intentional) == ("web3", True, True)
@@ -153,7 +140,7 @@ async def test_what_somebody_else_has_taken_out_meanwhile_is_left_to_them(state:
 @pytest.mark.virtual_time
 async def test_an_upgraded_node_that_somebody_has_taken_out_again_is_not_well() -> None:
     world = World(nodes=2, min_available=0)
-    at(world, "verify", lambda: world.take_out("web1"))
+    act_at_step(world, StepDone, "verify", lambda: world.take_out("web1"))
     ended = await world.upgrade()
     assert (ended.result, ended.reason) == ("degraded", "taken out by somebody else: web1")
     assert [(entry.node, entry.command_texts) for entry in ended.out_of_rotation] == [("web1", [])]
@@ -185,7 +172,7 @@ async def test_what_runs_and_is_healthy_is_not_to_be_started() -> None:
             server.health_down()
             server.rise = 1_000_000  # checks that it will not have passed
 
-    at(world, "start", refuse)
+    act_at_step(world, StepDone, "start", refuse)
     ended = await world.upgrade()
     assert ended.held == ["web2"]
     [out] = [out for out in ended.out_of_rotation if out.node == "web3"]
@@ -196,7 +183,7 @@ async def test_what_runs_and_is_healthy_is_not_to_be_started() -> None:
 @pytest.mark.virtual_time
 async def test_what_is_down_and_was_not_reached_is_started_on_the_version_that_it_has() -> None:
     world = World(nodes=3, capacity_timeout=5)
-    at(world, "start", lambda: world.nodes["web3"].die(Activity.FAILED))
+    act_at_step(world, StepDone, "start", lambda: world.nodes["web3"].die(Activity.FAILED))
     ended = await world.upgrade()
     [out] = [out for out in ended.out_of_rotation if out.node == "web3"]
     assert out.command_texts == ["rolldeck upgrade shop 1.0 --limit web3"]

@@ -14,10 +14,10 @@ from orchestrator.events.events import (
     RolloutEnded,
     RolloutStarted,
     StepStarted,
-    Waiting,
 )
 from orchestrator.planning.findings import PreflightFailed
 from tests.support.fake_fleet import World
+from tests.unit.world_events import until_baking
 
 
 @pytest.mark.virtual_time
@@ -202,7 +202,7 @@ async def test_a_pause_between_two_nodes_starts_nothing() -> None:
     world = World(nodes=2)
 
     async def rest() -> None:
-        await world.until(lambda: any(wait.reason == "baking" for wait in world.events(Waiting)))
+        await until_baking(world)
         world.control.pause(Actor("ann"), "lunch")
         await asyncio.sleep(3600)
         assert world.sent("web2") == []

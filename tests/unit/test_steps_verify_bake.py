@@ -13,6 +13,7 @@ from orchestrator.events.events import Waiting
 from tests.support.fake_faults import Fault
 from tests.support.fake_fleet import World
 from tests.unit.test_steps_verify import now, upgraded
+from tests.unit.world_events import until_baking
 
 
 @pytest.mark.virtual_time
@@ -40,7 +41,7 @@ async def test_a_reload_while_it_bakes_makes_no_negative_count() -> None:
         server.errors_5xx = 1000
 
     async def spoil() -> None:
-        await world.until(lambda: any(wait.reason == "baking" for wait in world.events(Waiting)))
+        await until_baking(world)
         for server in world.servers("web1"):
             server.errors_5xx = 0  # as after a reload with a state file
         await asyncio.sleep(5)
@@ -60,7 +61,7 @@ async def test_what_is_lost_while_it_bakes_is_a_failure(what: str) -> None:
     context, node = await upgraded(world)
 
     async def spoil() -> None:
-        await world.until(lambda: any(wait.reason == "baking" for wait in world.events(Waiting)))
+        await until_baking(world)
         if what == "rotation":
             world.server("web1", "lb2").set_state("drain")
         else:
@@ -72,17 +73,13 @@ async def test_what_is_lost_while_it_bakes_is_a_failure(what: str) -> None:
     await beside
 
 
-async def until_it_bakes(world: World) -> None:
-    await world.until(lambda: any(event.reason == "baking" for event in world.events(Waiting)))
-
-
 @pytest.mark.virtual_time
 async def test_one_lost_check_while_it_bakes_is_looked_at_further() -> None:
     world = World(bake_time=10)
     context, _ = await upgraded(world)
 
     async def lose() -> None:
-        await until_it_bakes(world)
+        await until_baking(world)
         world.server("web1", "lb2").health -= 1
 
     beside = asyncio.create_task(lose())
@@ -99,7 +96,7 @@ async def test_one_that_stays_half_lost_is_no_end_of_the_bake() -> None:
     context, _ = await upgraded(world)
 
     async def lose() -> None:
-        await until_it_bakes(world)
+        await until_baking(world)
         world.server("web1", "lb2").inter = 10_000  # the next check is far away
         await asyncio.sleep(1.5)
         world.server("web1", "lb2").health -= 1
@@ -117,7 +114,7 @@ async def test_a_lost_check_with_bad_own_health_fails_the_bake_at_once() -> None
     lost: list[float] = []
 
     async def lose() -> None:
-        await until_it_bakes(world)
+        await until_baking(world)
         for server in world.servers("web1"):
             server.inter = 10_000
         await asyncio.sleep(1.5)
@@ -140,7 +137,7 @@ async def test_responses_5xx_are_counted_while_a_check_is_lost() -> None:
     context, _ = await upgraded(world)
 
     async def lose() -> None:
-        await until_it_bakes(world)
+        await until_baking(world)
         server = world.server("web1", "lb2")
         server.inter = 10_000
         await asyncio.sleep(1.5)
@@ -169,7 +166,7 @@ async def test_an_instance_that_dies_while_it_bakes_never_passes() -> None:
     context, _ = await upgraded(world)
 
     async def spoil() -> None:
-        await world.until(lambda: any(wait.reason == "baking" for wait in world.events(Waiting)))
+        await until_baking(world)
         gone = Unreachable("lb2", "connection refused")
         world.balancers["lb2"].faults.always["snapshot"] = Fault(gone)
 
