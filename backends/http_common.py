@@ -33,7 +33,7 @@ def authorization_header(secret: Secret, what: str) -> str:
         what: its place in the configuration, for errors.
 
     Raises:
-        ConfigError: it cannot stand in a header; the library's own error would show it.
+        ConfigError: it cannot be sent in a header; the library's own error would show it.
     """
     value = secret.reveal()
     if not _TOKEN.fullmatch(value):

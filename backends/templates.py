@@ -63,7 +63,7 @@ def fill_plain(template: str, values: Mapping[str, str]) -> str:
 
 
 def fill_url(template: str, values: Mapping[str, str]) -> str:
-    """Fill a URL; values are percent-encoded, an IPv6 address gets brackets where a host stands.
+    """Fill a URL; values are percent-encoded, an IPv6 address gets brackets as a host.
 
     Raises:
         ConfigError: the template names something that has no value here.
@@ -191,7 +191,7 @@ InstallShell = Annotated[str, _describe_names(_INSTALL, in_shell=True)]
 InstallTable = Annotated[dict[str, Any], _describe_names(_INSTALL, in_shell=True)]
 CreateShell = Annotated[str, _describe_names(_INSTALL | {"name", "image"}, in_shell=True)]
 NoText = Annotated[str, _describe_names(frozenset(), in_shell=True)]
-"""Text that is no template, though it stands where one could be expected: a prefix, options."""
+"""Text that is no template, though it is where one could be expected: a prefix, options."""
 
 HostText = Annotated[str, _describe_names(frozenset({"host"}))]
 AppKey = Annotated[str, _describe_names(frozenset({"app"}))]

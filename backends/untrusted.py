@@ -76,7 +76,7 @@ def url_host(url: SplitResult) -> str:
     """Return the host as it was written: `hostname` lowers the case of an alias of ssh_config.
 
     Raises:
-        NotInert: what stands in brackets is no IPv6 address.
+        NotInert: the text in brackets is not an IPv6 address.
     """
     host = url.netloc.rpartition("@")[2]
     if not host.startswith("["):
@@ -197,7 +197,7 @@ def quote(text: str) -> str:
 
 
 def check_printable(what: str, text: str) -> None:
-    """Raise ValueError for a text that could move a cursor, or reorder what stands beside it."""
+    """Raise ValueError for a text that could move a cursor, or reorder the text beside it."""
     if not text.isprintable():
         raise ValueError(f"{what}: found {quote(text)}, expected printable characters")
 

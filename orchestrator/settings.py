@@ -151,8 +151,8 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True):
         """Return the nodes in a file.
 
         Args:
-            raw: their tables as they stand there, by name.
-            file: in which they stand, for errors.
+            raw: their tables as written, by name.
+            file: the file that has them, for errors.
             key: of the tables in it, for errors.
 
         Raises:

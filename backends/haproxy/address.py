@@ -131,7 +131,7 @@ class HaproxySettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_
 def _check_stats_url(text: str) -> None:
     url = urlsplit(text)
     if "@" in url.netloc:
-        # It would stand in every error text; what is there is not repeated here either.
+        # Every error text would contain it; it is not repeated here either.
         raise ValueError("stats_url: no user or password may be in it; use username and password_env")
     if url.scheme not in ("http", "https"):
         raise ValueError(f"stats_url: found {text!r}, expected http:// or https://")

@@ -83,7 +83,7 @@ class Wanted:
 
     Attributes:
         separator: between fields.
-        runs: of fields, in the order of the header; each run, one field or several that stand side by
+        runs: of fields, in the order of the header; each run, one field or several that are side by
             side, becomes one text.
         numbers: fields with digits in them.
         optional: those of `numbers` that may be empty.

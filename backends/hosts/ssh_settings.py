@@ -49,7 +49,7 @@ class Hop:
 
     @classmethod
     def parse(cls, text: str) -> "Hop":
-        """Read `[ssh://][user@]host[:port]`; an IPv6 address with a port stands in brackets."""
+        """Read `[ssh://][user@]host[:port]`; an IPv6 address with a port is in brackets."""
         user, _, rest = text.strip().removeprefix("ssh://").rpartition("@")
         host, colon, port = rest.rpartition(":")
         number = port.isascii() and port.isdigit() and len(port) <= 5

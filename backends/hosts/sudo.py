@@ -165,7 +165,7 @@ def build_rule(user: str, call: SudoCall, path: str, patterns: Mapping[str, str]
         call: what sudo is asked to run.
         path: the path of its program.
         patterns: regular expressions, without groups, for parts of arguments that are not always the same,
-            by what stands there now. With one of them the rule is a regular expression, for which sudo
+            by what is there now. With one of them the rule is a regular expression, for which sudo
             1.9.10 is needed.
 
     Raises:
@@ -203,7 +203,7 @@ def _compile_standalone(value: str) -> re.Pattern[str]:
 
 def _build_pattern(text: str) -> str:
     escaped = re.sub(r"[.\[\]{}()*+?^$|\\]", r"\\\g<0>", text)
-    return re.sub(r"[#\n\t]", ".", escaped)  # `#` would begin a comment, whatever stands before it
+    return re.sub(r"[#\n\t]", ".", escaped)  # `#` would begin a comment, whatever precedes it
 
 
 def _escape(text: str) -> str:

@@ -27,7 +27,7 @@ _MESSAGES = ("msg", "module_stderr", "stderr", "stdout")  # fields of a task's r
 def parse_hosts(text: str) -> frozenset[str] | None:
     """Return the hosts of all plays together; None when this is no list of hosts."""
     found: set[str] = set()
-    indent: int | None = None  # of the heading that the hosts stand under
+    indent: int | None = None  # of the heading above the hosts
     is_list = False
     for line in text.splitlines():
         if heading := _HOSTS.match(line):
@@ -161,7 +161,7 @@ class AnsibleInstall(CommandSequence, kw_only=True, frozen=True, tag="ansible"):
 
     def _build_arguments(self, values: Mapping[str, str]) -> tuple[str, ...]:
         inventory = (f"--inventory={fill_plain(self.inventory, values)}",) if self.inventory else ()
-        # Of an option that stands there twice the last counts: it must not be the playbook of other nodes.
+        # If an option is given twice the last one counts: it must not be the playbook of other nodes.
         return (
             *shlex.split(self.options),
             *inventory,
@@ -181,7 +181,7 @@ class AnsibleInstall(CommandSequence, kw_only=True, frozen=True, tag="ansible"):
         for name, value in values.items():
             if f"{{{name}}}" not in self.limit:
                 continue
-            # An address with colons is one host only where nothing else stands beside it.
+            # An address with colons is one host only if nothing else is beside it.
             alone = limit == value and is_address(value)
             if value in _GROUPS or not (alone or _ONE_HOST.fullmatch(value)):
                 found = f"{{{name}}} is {value!r}, which Ansible would not read as the name of one host"

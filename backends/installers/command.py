@@ -155,7 +155,7 @@ def switch_script(release: str, link: str) -> str:
     """Return a shell script that lets the link point to the release, if that exists.
 
     rename(2) replaces the link in one step, so that there is never a moment without one; `mv -T`
-    refuses to move the new link *into* a directory, should one stand in the link's place.
+    refuses to move the new link *into* a directory, should there be one in the link's place.
     """
     new = shlex.quote(f"{link}.rolldeck-new")
     return (

@@ -227,7 +227,7 @@ class ComposeInstaller(SequenceInstaller):
         return found or {}
 
     async def _look_for(self, values: Mapping[str, str]) -> Availability:
-        """Look for the configured image, or for the one whose name stands in the file."""
+        """Look for the configured image, or for the one that the file names."""
         try:
             image = self.sequence.wanted_image(values) or await self._find_image_in_file(values)
         except ConfigError as error:

@@ -36,7 +36,7 @@ class LineEdit:
 
 @dataclass(frozen=True, slots=True)
 class VariableTag:
-    """A tag that stands in a variable, which the file of variables beside the compose file sets.
+    """A tag that comes from a variable, which the file of variables beside the compose file sets.
 
     Attributes:
         name: the name of the variable.

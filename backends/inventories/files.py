@@ -30,9 +30,9 @@ class InventoryFile:
     """The nodes that an inventory has.
 
     Attributes:
-        file: where it stands, for errors.
+        file: where it is, for errors.
         key: the key of the nodes in it, for errors.
-        nodes: by name, as they would stand in `[apps.NAME.nodes]`; the caller has yet to check them.
+        nodes: by name, as `[apps.NAME.nodes]` would have them; the caller has yet to check them.
         reader: who has read it, where that can be one or the other.
         warnings: what the reader found odd, in words.
     """
@@ -132,7 +132,7 @@ def parse_toml(text: str, file: str) -> dict[str, Any]:
     """Parse a document.
 
     Raises:
-        ConfigError: it is not TOML; `file` says where it stands.
+        ConfigError: it is not TOML; `file` says where it is.
         RecursionError: its tables or lists are nested too deep.
     """
     if found := _ENDLESS_KEY.search(text):
@@ -209,7 +209,7 @@ def parse_yaml(text: str, file: str) -> Any:
     """Read the one document of a YAML text.
 
     Raises:
-        ConfigError: it is not YAML, or one key stands twice in a mapping.
+        ConfigError: it is not YAML, or a mapping has the same key twice.
     """
     import yaml
 
@@ -218,7 +218,7 @@ def parse_yaml(text: str, file: str) -> Any:
 
 
 def compose_yaml(text: str, file: str) -> Any:
-    """Return the nodes of a YAML text's one document, which know where they stand; None if it is empty.
+    """Return the nodes of a YAML text's one document, which know their positions; None if it is empty.
 
     Raises:
         ConfigError: it is not YAML.
@@ -259,7 +259,7 @@ def _make_loader() -> Any:
     import yaml
 
     class Loader(_find_safe_loader()):  # type: ignore[misc]
-        """The safe loader, which also refuses a key that stands twice: PyYAML drops the first one."""
+        """The safe loader, which also refuses duplicate keys: PyYAML drops the first one."""
 
         def flatten_mapping(self, node: yaml.MappingNode) -> None:
             keys: set[object] = set()

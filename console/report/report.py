@@ -144,7 +144,7 @@ class Gantt:
                 yield self._mark("failed", span.node, span.ended or self._timeline.last_at, title)
 
     def _questions(self) -> Iterator[Mark]:
-        """Yield a mark for each question about a node, unless the cross of a failure stands there."""
+        """Yield a mark for each question about a node, unless the cross of a failure is there."""
         failed = {(span.node, span.ended) for span in self._timeline.spans if span.result == "failed"}
         for record in self._timeline.notes:
             event = record.event

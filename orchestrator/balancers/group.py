@@ -253,7 +253,7 @@ class BalancerGroup:
 
 
 def _ignore(_: Collection[Server]) -> None:
-    """Do nothing: it stands where nobody wants to know what was read."""
+    """Do nothing: it is used where nobody needs what was read."""
 
 
 def _select_servers(refs: Iterable[ServerRef], snapshots: Iterable[Snapshot]) -> dict[ServerRef, Server]:
@@ -292,7 +292,7 @@ def find_unreached_processes(infos: Iterable[Info]) -> dict[str, str]:
 
     With `nbproc`, HAProxy runs several processes side by side, each with server states of its own.
 
-    Processes of one HAProxy are known by the name of their machine. A process that stands in the
+    Processes of one HAProxy are known by the name of their machine. A process that is in the
     configuration twice counts once; of two HAProxy on one machine each process must be there twice.
 
     Args:

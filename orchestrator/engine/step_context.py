@@ -126,7 +126,7 @@ class StepContext:
         """Poll until the probe returns None.
 
         An unreachable target or an unreadable reply never passes: it is polled again until the deadline. The
-        deadline stands still while the rollout is paused.
+        deadline is postponed while the rollout is paused.
 
         Args:
             probe: checks once.

@@ -325,7 +325,7 @@ class HookFired(Event, frozen=True, kw_only=True, tag="hook_fired"):
 class Unreadable(Event, frozen=True, kw_only=True, tag="unreadable"):
     """A row of the journal that cannot be read; it is never written. See `orchestrator.journal.entries`."""
 
-    kind: str  # of the event, as it stands there; empty when it has none
+    kind: str  # of the event, as it was written; empty when it has none
     problem: str  # why it is not understood
     text: str  # the row itself, cut
 

@@ -69,7 +69,7 @@ class HookPayload(msgspec.Struct, frozen=True, kw_only=True):
     before: dict[str, str]  # the version that each node had, as far as it was known
     operator: str  # who began the rollout
     rollout: int | None  # its number in the journal
-    journal_head: str = ""  # for `rolldeck history verify --head`: stands for all that is written until now
+    journal_head: str = ""  # for `rolldeck history verify --head`: covers all that is written until now
     node: str = ""  # of the moments "node" and "failure"
     step: str = ""  # at which it failed
     error: str = ""

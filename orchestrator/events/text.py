@@ -56,7 +56,7 @@ _SENTENCES: dict[type[events.Event], str] = {
 
 
 def describe(event: AnyEvent) -> str:
-    """Return an event as a sentence, without its node and step; `list_details` has what stands below.
+    """Return an event as a sentence, without its node and step; `list_details` has the lines below.
 
     Values are not cleaned: that is up to the reader. A command has all of its fields.
     """

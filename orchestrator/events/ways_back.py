@@ -100,7 +100,7 @@ class WayLine:
 
     Attributes:
         kind: "refused" says why `rolldeck ready` would do nothing now, "rolldeck" is a command of ours,
-            "heading" stands above the manual commands, "by_hand" is one of these.
+            "heading" comes before the manual commands, "by_hand" is one of these.
         label: the words before the text; those of our commands end in one column.
         text: a command, or a reason; it is not cleaned.
     """

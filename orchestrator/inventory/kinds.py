@@ -56,7 +56,7 @@ class FileSource:
 
     Args:
         settings: which file, and how it is read.
-        decode: makes nodes of what stands in it; see `Settings.decode_nodes`.
+        decode: makes nodes of its contents; see `Settings.decode_nodes`.
         file: the configuration, for errors; a relative path begins in its folder.
         key: of the inventory in it, for errors.
         writers: who may write the configuration, and files that it names and that bring commands.
@@ -117,7 +117,7 @@ def make_source(
     Args:
         settings: of the source; None for the configuration itself, or HAProxy if that has no nodes.
         nodes: that the configuration has.
-        decode: makes nodes of what stands in a file.
+        decode: makes nodes of the contents of a file.
         consul: where there is one.
         file: the configuration, for errors.
         app: the application.

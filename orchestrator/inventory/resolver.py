@@ -195,7 +195,7 @@ def resolve_nodes(
 
 
 def _refuse_ambiguous_names(servers: Iterable[Server], file: str, key: str) -> None:
-    """Raise ConfigError if a server's name stands for two machines, with HAProxy as the inventory."""
+    """Raise ConfigError if a server's name refers to two machines, with HAProxy as the inventory."""
     places: dict[str, set[str]] = {}
     for server in servers:
         if server.address:

@@ -8,7 +8,7 @@ covers everything that was written of this entry until then.
 The journal has a chain of its own, of *links*: `made` (the first one; entries up to its number are older
 than the chains), `begun` (with an entry's first hash, which also covers the link before it), `sealed` (the
 head of an entry when its writer was done, or was found dead) and `pruned` (the head of one that was
-removed because of its age). The head of an entry therefore also stands for all that was begun, sealed and
+removed because of its age). The head of an entry therefore also covers all that was begun, sealed and
 pruned before it.
 
 What this proves: with a head that has left this machine (each published state and the payload of each hook
@@ -26,7 +26,7 @@ import struct
 from collections.abc import Iterator
 
 FIRST_HASHED_VERSION = 2  # version of the tables that has hashes
-START = bytes(32)  # stands before the first link
+START = bytes(32)  # precedes the first link
 
 _LINKS = """
 CREATE TABLE IF NOT EXISTS links (

@@ -63,7 +63,7 @@ def encode_row(record: Record) -> bytes:
 
 
 def decode_row(seq: object, at: object, text: bytes, before: Record | None = None) -> Record:
-    """Return the record of a row, whatever stands in the file.
+    """Return the record of a row, whatever the file contains.
 
     Args:
         seq: its number, from 1.
@@ -177,7 +177,7 @@ class Entry:
         ended: seconds since 1970; None while it runs, and forever if its process was killed.
         result: how it ended; empty without an end.
         follows: the entry that this one resumes or rolls back.
-        plan: as `rolldeck plan --json` shows it; empty where what stands there is none.
+        plan: as `rolldeck plan --json` shows it; empty where there is no valid one.
         intact: the plan is the one that was written: its hash is right.
         problem: why it cannot be read, in words, such as a kind that only a later Rolldeck knows; then it has
             the kind "unknown", and what could be read of the rest. Empty for all others.
@@ -206,7 +206,7 @@ class Entry:
 
 
 def read_entry(columns: tuple[Any, ...]) -> Entry:
-    """Return the entry of a row with `COLUMNS`, whatever stands in them."""
+    """Return the entry of a row with `COLUMNS`, whatever they contain."""
     try:
         row, problem = msgspec.convert(columns, _Row), ""
     except msgspec.ValidationError as error:
@@ -237,7 +237,7 @@ def _salvage_row(columns: tuple[Any, ...]) -> _Row:
 
 
 def plan_hash(plan: str) -> str:
-    """Return the hash that stands beside a plan and shows whether somebody has changed it."""
+    """Return the hash that is stored with a plan and shows whether somebody has changed it."""
     return hashlib.sha256(plan.encode()).hexdigest()
 
 

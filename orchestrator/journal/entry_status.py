@@ -61,7 +61,7 @@ def _read_start_time(pid: int) -> float | None:
     """Return when a process started, in seconds since 1970; None where /proc does not say it."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:
-            # The name stands in parentheses and may hold anything; the 22nd field is counted from its end.
+            # The name is in parentheses and may contain anything; the 22nd field is counted from its end.
             ticks = int(stat.read().rpartition(")")[2].split()[19])
         with open("/proc/stat", encoding="utf-8") as machine:
             boot = next(int(line.split()[1]) for line in machine if line.startswith("btime "))

@@ -245,7 +245,7 @@ class Journal:
                     yield before
 
     def head(self, entry: int) -> str:
-        """Return the hash that stands for all that is written of an entry, in hexadecimal; else empty."""
+        """Return the hash that covers all that is written of an entry, in hexadecimal; else empty."""
         with self._explained():
             found = chain.tail(self._connection, entry) if self._chained() else None
         return found[1].hex() if found is not None else ""
@@ -314,5 +314,5 @@ def recording(journal: Journal, bus: EventBus, header: EntryHeader) -> Iterator[
     finally:
         unsubscribe()
         bus.journal_head = ""
-        with contextlib.suppress(JournalError):  # what was written stands; the next entry seals it
+        with contextlib.suppress(JournalError):  # what was written remains; the next entry seals it
             journal.seal(entry)

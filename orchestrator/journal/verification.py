@@ -23,7 +23,7 @@ class EntryVerification:
     Attributes:
         state: "unverifiable" for an entry that was written before there were hashes.
         events: their number.
-        head: the hash that stands for all of it, in hexadecimal; empty where there is none.
+        head: the hash that covers all of it, in hexadecimal; empty where there is none.
         sealed: number of the event up to which even removed last events are detected; None without a seal.
         problems: in words; empty unless it is broken.
     """
@@ -44,7 +44,7 @@ class Verification:
         entries: in their order.
         problems: of the journal as a whole: of its own chain, and of entries that are gone.
         pruned: entries that were removed because of their age.
-        head: the hash that stands for all entries that were begun and sealed; empty without any.
+        head: the hash that covers all entries that were begun and sealed; empty without any.
     """
 
     entries: tuple[EntryVerification, ...]
@@ -60,7 +60,7 @@ class Verification:
 
 @dataclass(slots=True)
 class _Links:
-    """The journal's own chain as it stands in the file."""
+    """The journal's own chain as the file has it."""
 
     older: int = 0  # the last entry that was begun before there were hashes
     begun: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)  # the link before, the first hash
@@ -101,14 +101,14 @@ def verify(connection: sqlite3.Connection, entry: int | None = None) -> Verifica
 
 
 def find(connection: sqlite3.Connection, head: str) -> tuple[int, int] | None:
-    """Return where a head stands that was published or given to a hook.
+    """Return the position of a head that was published or given to a hook.
 
     Args:
         connection: to a journal.
         head: in hexadecimal.
 
     Returns:
-        The entry and the number of the event, 0 for an entry without events; None where it does not stand.
+        The entry and the number of the event, 0 for an entry without events; None if there is none.
     """
     if version_of(connection) < chain.FIRST_HASHED_VERSION:
         return None

@@ -26,7 +26,7 @@ class HeldLock:
 
     Attributes:
         lock: ours.
-        holder: what stands in it.
+        holder: the contents of the lock.
         control: of the work that goes on under it.
         notice: from whom it was taken over and how, in words; empty if nobody held it.
     """
@@ -194,7 +194,7 @@ class LayeredLock:
 def _is_gone(holder: Holder) -> bool:
     """Return whether the holder is a process of this machine that is gone, or this process itself.
 
-    Our own process stands there only if Consul did not answer when we released the lock. The content of an
+    Our own process is named there only if Consul did not answer when we released the lock. The content of an
     unverified holder may be anything, and is not believed.
     """
     if holder.doubt or not holder.machine or holder.machine != identify_machine():

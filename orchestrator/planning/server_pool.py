@@ -23,7 +23,7 @@ def name_servers(
         nodes: of the application.
         match: how server lines are matched with nodes.
         before: the names until now: a slot that a node has left, and that nothing has filled since, is still
-            said to be its own, unless it stands in another one now.
+            said to be its own, unless it is in another one now.
     """
     found: dict[Name, str] = {}
     empty: set[Name] = set()

@@ -17,7 +17,7 @@ from widgets.table.server_status import judge_server
 
 Cell: TypeAlias = list[Segment]
 _HEALTH_KINDS = {"▲": "ok", "△": "moving", "▼": "bad"}
-_NUMBER = 7  # cells of a number, so that units stand below each other
+_NUMBER = 7  # cells of a number, so that units are aligned
 
 
 def _figure(value: str, unit: str = "") -> Cell:

@@ -75,7 +75,7 @@ class NodeRows:
         return () if row is None else (row,)
 
     def backend_count(self, row: int) -> int:
-        """Return in how many backends the node stands."""
+        """Return in how many backends the node is."""
         return len(set(self.backend_names[row]))
 
 

@@ -131,7 +131,7 @@ class ServerRows:
         return tuple(row for row, node in enumerate(self.nodes) if key == node_key(node))
 
     def backend_count(self, row: int) -> int:
-        """Return in how many backends the row stands: a server is in one."""
+        """Return in how many backends the row is: a server is in one."""
         return 1
 
     @cached_property

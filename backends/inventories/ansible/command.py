@@ -42,7 +42,7 @@ _SETTINGS = {
 _STATIC_ALONE = {"ANSIBLE_INVENTORY_ENABLED": "yaml,ini"}  # neither `script` nor `auto`, which run code
 
 _MESSAGE = re.compile(r"^[ \t]*(?:\[([A-Z ]+)\]:|(ERROR)!)[ \t]*", re.MULTILINE)
-# Behind these, Ansible shows lines of the file, in which passwords may stand.
+# Behind these, Ansible shows lines of the file, which may contain passwords.
 _QUOTATION = re.compile(r"The offending line appears to be|Origin: ")
 
 

@@ -54,7 +54,7 @@ def _expand_ranges(pattern: str) -> list[str]:
 
 
 def _expand_range(text: str) -> list[str]:
-    """Expand what stands between brackets: `1:20`, `01:20` or `a:f`, perhaps with a step behind it."""
+    """Expand the text between brackets: `1:20`, `01:20` or `a:f`, perhaps with a step behind it."""
     match = _BOUNDS.fullmatch(text)
     if not match:
         raise ValueError(f"found the range [{text[:80]}], expected one such as [1:20], [01:20:2] or [a:f]")
@@ -84,11 +84,11 @@ def _quote(pattern: str) -> str:
 
 ALL, UNGROUPED = "all", "ungrouped"
 PRIORITY = "ansible_group_priority"
-_MOST_ENTRIES = 1_000_000  # of hosts in groups: a host may stand in many
+_MOST_ENTRIES = 1_000_000  # of hosts in groups: a host may be in many
 
 
 class Beside(Protocol):
-    """Variables that stand in files beside the inventory."""
+    """Variables from files beside the inventory."""
 
     def of_group(self, name: str) -> Mapping[str, Any]: ...
 
@@ -143,7 +143,7 @@ class Groups:
             pattern: see `expand`.
             group: its name.
             variables: those of each host; a later value wins.
-            where: it stands, for errors.
+            where: it is, for errors.
 
         Raises:
             ConfigError: it is no pattern, or these are too many.

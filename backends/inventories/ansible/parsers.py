@@ -155,7 +155,7 @@ def _parse_value(name: str, text: str) -> Any:
 
 
 _PARTS = ("hosts", "vars", "children")
-_MOST_GROUPS = 100_000  # an alias may stand for many, and for those around it
+_MOST_GROUPS = 100_000  # an alias may refer to many, and to those around it
 
 
 class PluginSettings(ConfigError):
@@ -191,14 +191,14 @@ class _YamlParser:
         self._count = 0
 
     def add_group(self, key: Any, content: Any, around: str) -> str:
-        """Add a group and what is in it; `around` is where it stands. Returns its name."""
+        """Add a group and what is in it; `around` is where it is. Returns its name."""
         name = self._name(key, around or "the top", "a group")
         where = f"{around}.{name}".lstrip(".")
         self._count += 1
         if self._count > _MOST_GROUPS:
             raise self._error(where, f"found too many groups, expected at most {_MOST_GROUPS}")
         self.groups.add_group(name)
-        # In the order of the file: a host may stand here and in a child, and the later value wins.
+        # In the order of the file: a host may be here and in a child, and the later value wins.
         for part, inside in self._mapping(content, where).items():
             part_key = f"{where}.{part}"
             match part:

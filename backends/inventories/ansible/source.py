@@ -156,7 +156,7 @@ def inspect_source(program: str, path: Path, folder: Path, file: str, key: str, 
 
     A program, or settings of a plugin, has commands run: it may be written by nobody who may not write the
     configuration. A static one says only where commands run, and Ansible is told to read it as nothing else.
-    It is parsed here too: our errors name the line and show nothing that stands beside it, Ansible skips
+    It is parsed here too: our errors name the line and show nothing else of it, Ansible skips
     words that it does not know, and takes all of the memory for a range without end.
 
     Args:
