@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from backends.consul.client import Consul, Pair
 from backends.consul.lock import ConsulLock
 from backends.consul.settings import ConsulSettings
@@ -23,6 +25,7 @@ class Said(Consul):
         there: whether there is the session.
         pair: the key; None where it is missing, an error where Consul cannot say.
         renewals: how often it was asked to renew.
+        changes: of the key, told one after the other to who waits for one; then there is none any more.
     """
 
     def __init__(self) -> None:
@@ -30,13 +33,15 @@ class Said(Consul):
         self.there = True
         self.pair: Pair | Unreachable | None = OURS
         self.renewals = 0
+        self.changes: list[Pair | Unreachable | None] = []
 
     async def get(self, key: str, index: int = 0, wait: float = 0) -> tuple[int, Pair | None]:
-        if index:
-            await asyncio.Event().wait()  # no change is told: it is the renewal that is looked at here
-        if isinstance(self.pair, Unreachable):
-            raise self.pair
-        return 1, self.pair
+        if index and not self.changes:
+            await asyncio.Event().wait()
+        pair = self.changes.pop(0) if index else self.pair
+        if isinstance(pair, Unreachable):
+            raise pair
+        return index + 1, pair
 
     async def put(self, *_: Any, **__: Any) -> bool:
         return True
@@ -95,3 +100,32 @@ async def test_a_session_that_has_ended_is_the_end_whatever_is_there_instead() -
         await until(fenced)
         assert lock.lost_reason() == lock.fenced_reason() == "the lock's session in Consul has ended"
         await lock.release()
+
+
+@pytest.mark.parametrize(
+    ("pair", "reason"),
+    [
+        (FREE, "the lock was broken in Consul"),
+        (None, "the lock was broken in Consul"),
+        (THEIRS, "another holder has the lock in Consul"),
+    ],
+)
+async def test_a_lock_that_somebody_breaks_is_lost_and_one_that_changes_or_cannot_be_watched_is_not(
+    pair: Pair | None, reason: str
+) -> None:
+    consul = Said()
+    consul.changes = [Unreachable("consul", "no answer"), OURS]
+    lock = ConsulLock(consul, KEY, Quick())
+    assert await lock.try_acquire(b"us")
+    await renewed(consul)
+    assert (consul.changes, lock.lost_reason(), lock.fenced_reason()) == ([], "", "")
+    await lock.release()
+    consul.changes = [Unreachable("consul", "no answer"), OURS, pair]
+    assert await lock.try_acquire(b"us")
+
+    async def lost() -> bool:
+        return bool(lock.lost_reason())
+
+    await until(lost)
+    assert lock.lost_reason() == lock.fenced_reason() == reason
+    await lock.release()
