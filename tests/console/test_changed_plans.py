@@ -1,4 +1,4 @@
-"""What has changed between a plan or an impact that was read and the lock: shown, and asked about again."""
+"""Changes between a plan or impact that was shown and the lock: they are shown, and confirmed again."""
 
 from pathlib import Path
 

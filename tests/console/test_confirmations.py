@@ -1,4 +1,4 @@
-"""A freeze and somebody else's lock: named, kept to, and overridden by who knows why; by keys alone."""
+"""Freeze windows and locks of others are named, respected, and overridden only on purpose, by keys alone."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

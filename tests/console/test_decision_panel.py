@@ -1,4 +1,4 @@
-"""What waits for the operator: the question, what a yes means, what each key does; nothing else moves."""
+"""The panel for a decision: the question, the meaning of a yes, and the effect of each key."""
 
 import pytest
 from rich.cells import cell_len

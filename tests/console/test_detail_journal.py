@@ -1,4 +1,4 @@
-"""The journal of a node: out of everything that happens, what concerns it, and nothing twice."""
+"""The journal on the detail page: all events that concern the node, and none of them twice."""
 
 from collections import deque
 

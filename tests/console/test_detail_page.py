@@ -1,4 +1,4 @@
-"""The page of a node's detail: aligned, nothing left out in silence, old data never as live."""
+"""The detail page of a node: it is aligned and complete, and old data never look live."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""The detail of a node on the real world, by keys alone: live, acted on, and one load balancer dead."""
+"""The detail of a node on real servers, by keys alone: live data, actions, and one dead load balancer."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""The widget of the detail: it scrolls, stays where it is read, and follows the end when told to."""
+"""The detail widget: it scrolls, keeps its position, and follows the end on request."""
 
 from dataclasses import replace
 

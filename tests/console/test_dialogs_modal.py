@@ -1,4 +1,4 @@
-"""Questions with a few answers, and leaving while a rollout runs."""
+"""Questions with a few answers, and quitting while a rollout runs."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The plan before, and the result after: read, scrolled, copied."""
+"""The dialogs of a plan and of a result: they are read, scrolled and copied."""
 
 import dataclasses
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What an upgrade is to be: bad input is explained where it stands, Enter goes on."""
+"""The dialog for an upgrade: bad input is explained where it is, and Enter continues."""
 
 import pytest
 

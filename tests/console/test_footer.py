@@ -1,4 +1,4 @@
-"""The last line: what works now; what has no room goes in the agreed order; grey says why."""
+"""The footer: the keys that work now, the order in which keys are hidden, and reasons for disabled ones."""
 
 from typing import ClassVar
 

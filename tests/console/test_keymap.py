@@ -1,4 +1,4 @@
-"""Keys from the configuration: what works, and what is refused in words before the console opens."""
+"""Configured keys: the ones that work, and the ones that are refused before the console opens."""
 
 import pytest
 from textual.app import App

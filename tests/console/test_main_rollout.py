@@ -1,4 +1,4 @@
-"""What the keys of the main screen do to a rollout on the real world, and what they must not do."""
+"""Keys of the main screen during a rollout on real servers: what they do, and what they must not do."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The main screen on the real world, by keys alone at 80x24: what it shows, and changes by hand."""
+"""The main screen on real servers, by keys alone at 80x24: what it shows, and manual changes."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The console while another machine carries out a rollout: seen live, asked by keys, taken over."""
+"""The console during a rollout on another machine: it is followed, controlled by keys, and taken over."""
 
 import asyncio
 import signal

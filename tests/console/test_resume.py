@@ -1,4 +1,4 @@
-"""What earlier rollouts have left: named on start, finished, and taken back, by keys alone."""
+"""Unfinished rollouts are named at the start of the console, finished and rolled back, by keys alone."""
 
 from pathlib import Path
 

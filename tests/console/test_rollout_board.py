@@ -1,4 +1,4 @@
-"""The rollout on the screen, from real event streams and from hostile ones."""
+"""The rollout board, from real and from hostile streams of events."""
 
 import pytest
 from rich.cells import cell_len

@@ -1,4 +1,4 @@
-"""The server table: the cursor stays on its server, and nothing from outside moves anything."""
+"""The server table: the cursor stays on its server, and untrusted names move nothing."""
 
 import pytest
 from rich.cells import cell_len

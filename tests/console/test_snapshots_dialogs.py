@@ -1,4 +1,4 @@
-"""How the dialogs and reports look."""
+"""Snapshots of the dialogs and reports."""
 
 import asyncio
 from dataclasses import replace

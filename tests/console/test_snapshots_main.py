@@ -1,4 +1,4 @@
-"""How the main view looks, and what lies over it."""
+"""Snapshots of the main view and of what covers it."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""How a rollout looks: at work, waiting for somebody, paused, broken, ended."""
+"""Snapshots of rollouts: running, waiting for a decision, paused, failed and ended."""
 
 from orchestrator.engine.control import ABORT, CONTINUE, RETRY, SKIP
 from tests.console.conftest import SnapshotCheck, sees, small

@@ -1,4 +1,4 @@
-"""The status line: what is live, how much is in rotation, and what is wrong in words."""
+"""The status line: what is live, how much is in rotation, and what is wrong."""
 
 from dataclasses import replace
 

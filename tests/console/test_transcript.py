@@ -1,4 +1,4 @@
-"""The transcript: whole, bounded, searchable, and obeying nothing that is in it."""
+"""The transcript: complete, limited in size, searchable, and unaffected by markup in its texts."""
 
 import re
 from collections import deque

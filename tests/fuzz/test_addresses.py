@@ -1,4 +1,4 @@
-"""Addresses of HAProxy's sockets, from wherever they come: refused, or read as they are meant."""
+"""Addresses of HAProxy's sockets, from any source, are refused or read as they are meant."""
 
 from hypothesis import strategies as st
 

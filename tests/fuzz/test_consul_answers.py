@@ -1,4 +1,4 @@
-"""What Consul answers, or what answers in its place; and what somebody has written into keys."""
+"""Answers of Consul, or of an impostor, and values that others have written into keys."""
 
 import base64
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""HAProxy's configuration, which may be anybody's, and the answer that says which files it is."""
+"""HAProxy's configuration, which anybody may have written, and the answer that names its files."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What HAProxy says, or what says that it is HAProxy: every reply that is read."""
+"""Every reply that is read from HAProxy, or from an impostor."""
 
 from typing import Any
 

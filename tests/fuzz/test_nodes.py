@@ -1,4 +1,4 @@
-"""What is printed on a node: by version commands, Monit, systemd, container engines, pid files."""
+"""Output from a node: version commands, Monit, systemd, container engines and pid files."""
 
 from hypothesis import example
 from hypothesis import strategies as st

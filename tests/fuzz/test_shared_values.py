@@ -1,4 +1,4 @@
-"""What Consul's keys hold, whoever wrote them: rollouts, requests and holders of locks."""
+"""Values of Consul's keys from unknown writers: rollouts, requests and holders of locks."""
 
 import asyncio
 import copy

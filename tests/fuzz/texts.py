@@ -1,4 +1,4 @@
-"""Text as an attacker, a defect or a broken connection would make it."""
+"""Texts as an attacker, a bug or a broken connection would produce them."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Locks that are broken while somebody works: nobody's work is taken for what was there before."""
+"""Locks that are broken while somebody works: no work is mistaken for the state from before."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""The console on a terminal that does not read, or that goes: whatever runs there goes on, in time."""
+"""The console on a terminal that does not read, or is closed: running work continues, in time."""
 
 import asyncio
 import os

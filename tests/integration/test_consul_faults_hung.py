@@ -1,4 +1,4 @@
-"""Consul hangs while an upgrade runs that has its lock there: shortly, and for longer than the lock lasts."""
+"""Consul hangs during an upgrade that holds its lock there: briefly, and for longer than the lock lasts."""
 
 import asyncio
 from pathlib import Path

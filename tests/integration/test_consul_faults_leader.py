@@ -1,4 +1,4 @@
-"""Of a cluster of three servers the leader is killed, or our own agent hangs, while an upgrade runs."""
+"""During an upgrade the leader of a cluster of three servers is killed, or our own agent hangs."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Consul is killed and started again while an upgrade runs that has its lock there: empty, or as it was."""
+"""Consul is killed and restarted during an upgrade that holds its lock there, with and without its data."""
 
 import asyncio
 import time

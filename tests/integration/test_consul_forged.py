@@ -1,4 +1,4 @@
-"""A real Consul with what nobody honest writes there: commands, console and listener say so and go on."""
+"""A real Consul with forged values: the commands, the console and the subscriber report and survive them."""
 
 import asyncio
 from collections.abc import AsyncIterator

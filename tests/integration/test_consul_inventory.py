@@ -1,4 +1,4 @@
-"""Nodes come and go in Consul, and so does Consul: what that means for plans, rollouts and leftovers."""
+"""Nodes and Consul itself come and go: the effect on plans, rollouts and unfinished nodes."""
 
 import base64
 import signal

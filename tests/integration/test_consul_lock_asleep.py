@@ -1,4 +1,4 @@
-"""Who has the lock in Consul, and is put to sleep: a suspended machine, a stopped process."""
+"""A holder of the lock in Consul that sleeps: a suspended machine, or a stopped process."""
 
 import asyncio
 import contextlib

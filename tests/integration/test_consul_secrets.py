@@ -1,4 +1,4 @@
-"""Consul's token is in one header and nowhere else: in no URL, and in nothing that is written or printed."""
+"""Consul's token is sent in one header only, and is neither in a URL nor in anything written or printed."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""Two machines on one Consul: the second sees the first's rollout live, asks for something, takes it over."""
+"""Two machines on one Consul: the second follows the first one's rollout, controls it and takes it over."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""Two machines on one Consul with a key: what is signed is taken over, what is not is ignored and named."""
+"""Two machines on one Consul with a key: signed values are accepted, others are ignored and reported."""
 
 import base64
 import json

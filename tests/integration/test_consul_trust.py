@@ -1,4 +1,4 @@
-"""Consul where somebody has to be trusted: TLS both ways, tokens that are wrong or may little, namespaces."""
+"""Authentication with Consul: TLS on both sides, tokens that are wrong or have few rights, and namespaces."""
 
 import subprocess
 from collections.abc import AsyncIterator

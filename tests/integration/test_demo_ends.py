@@ -1,4 +1,4 @@
-"""Whatever ends the demo's world, nothing of it is left behind."""
+"""However the demo's stack ends, nothing of it is left behind."""
 
 import asyncio
 import os

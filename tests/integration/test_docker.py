@@ -1,4 +1,4 @@
-"""Containers of a real Docker engine as services: what goes wrong there, and what is said of it."""
+"""Containers of a real Docker engine as services: faults, and their messages."""
 
 import asyncio
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What processes see of Rolldeck's own environment: what they need, and no token of another part."""
+"""The environment of processes that Rolldeck starts: what they need, and no tokens of other components."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Servers that answer without measure, asked for health, for HAProxy's statistics and in Consul's place."""
+"""Servers with endless answers, in place of health pages, HAProxy's statistics and Consul."""
 
 import asyncio
 import functools

@@ -1,4 +1,4 @@
-"""Health over HTTP where somebody has to be trusted: passwords and certificates."""
+"""Health checks over HTTP with passwords and certificates."""
 
 import asyncio
 import datetime

@@ -1,4 +1,4 @@
-"""What others write as an address never becomes a command, an option or a variable of ssh's ProxyCommand."""
+"""Untrusted addresses never become a command, an option or a variable of ssh's ProxyCommand."""
 
 import asyncio
 import ipaddress

@@ -1,4 +1,4 @@
-"""What `on_failure` does: one lock, one account, nothing lost when it is refused; and what is unfinished."""
+"""`on_failure`: one lock, one combined result, nothing lost if it is refused, and what is unfinished."""
 
 import json
 from pathlib import Path

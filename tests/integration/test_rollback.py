@@ -1,4 +1,4 @@
-"""Back, and only back: to what was healthy on each node, and never to what was rolled back."""
+"""Rollbacks lead to versions that were healthy on each node, and never to one that was rolled back."""
 
 from pathlib import Path
 

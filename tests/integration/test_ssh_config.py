@@ -1,4 +1,4 @@
-"""What of the ssh configuration is honoured, and what is not, whatever it says."""
+"""The settings of the ssh configuration that are used, and those that never are."""
 
 import shutil
 import socket

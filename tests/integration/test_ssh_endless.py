@@ -1,4 +1,4 @@
-"""What answers in the place of sshd, and says more than sshd ever would: cut, and given up in time."""
+"""Impostors of sshd that send more than sshd ever would: their output is cut, and they time out."""
 
 import asyncio
 import struct

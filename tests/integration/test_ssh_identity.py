@@ -1,4 +1,4 @@
-"""Who works here, for those who have logged in over a real sshd with `ExposeAuthInfo yes`."""
+"""The identity of operators who have logged in over a real sshd with `ExposeAuthInfo yes`."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""SIGTERM, Ctrl-C and a terminal that goes, twice, before the first node: exit code 4, and said so."""
+"""SIGTERM, Ctrl-C and a closed terminal, twice, before the first node: exit code 4 and a message."""
 
 import asyncio
 import os

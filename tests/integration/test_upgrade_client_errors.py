@@ -1,4 +1,4 @@
-"""A version that is healthy, but gives clients errors of any kind: it is stopped at the first node."""
+"""A version that is healthy but gives clients errors of any kind is stopped at the first node."""
 
 from pathlib import Path
 

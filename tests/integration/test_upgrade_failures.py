@@ -1,4 +1,4 @@
-"""A bad version or a bad node: the rollout stops there, fails no request, and says what to do."""
+"""A bad version or node: the rollout stops there, fails no request, and says what to do."""
 
 import shutil
 from collections.abc import AsyncIterator, Callable

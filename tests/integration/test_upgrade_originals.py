@@ -1,4 +1,4 @@
-"""What people had decided comes back exactly, and a node is found under every name it has in HAProxy."""
+"""Original states are restored exactly, and a node is found under every name that it has in HAProxy."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""The promise itself: a rolling upgrade under load fails no request, whatever the way to HAProxy."""
+"""The main promise: a rolling upgrade under load fails no request, by any connection to HAProxy."""
 
 from pathlib import Path
 from typing import Any

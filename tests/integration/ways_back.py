@@ -1,4 +1,4 @@
-"""What preflight finds of the way back, with a real installer and no load balancers."""
+"""Findings of preflight about the way back to the current version, with a real installer."""
 
 from dataclasses import replace
 
