@@ -20,6 +20,7 @@ _PACKAGE = "|".join(PACKAGES)
 _FILE = re.compile(rf"(?<![\w/.*])(?:{_PACKAGE}|docs)/[\w/.*-]*\w/?")
 _LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
 _MODULE = re.compile(rf"(?<![\w/.\[*-])(?:{_PACKAGE})(?:\.\w+)+")
+_FOLDER = re.compile(r"(\w+)/(?=[\s,;(.]|$)")
 _FILE_ALONE = re.compile(r"`(\w+\.py)`")
 _TEST = re.compile(r"`(test_\w+)`|::(test_[a-z_]+)")
 _NAME = re.compile(
@@ -106,4 +107,17 @@ def test_docstrings_and_comments_name_files_and_modules_that_exist(package: str)
             words = [ast.get_docstring(node) or "" for node in nodes]
             words += [line.partition("# ")[2] for line in text.splitlines()]
             missing += [f"{module}: {name}" for name in _missing("\n".join(words))]
+    assert missing == []
+
+
+def test_the_readme_names_folders_that_exist() -> None:
+    section = (ROOT / "README.md").read_text().partition("## Where things are")[2].split("```")[1]
+    missing = []
+    package = ""
+    for line in section.strip().splitlines():
+        first, _, rest = line.partition("/") if line[0].isalpha() else ("", "", line)
+        package = first or package
+        missing += [
+            f"{package}/{name}/" for name in _FOLDER.findall(rest) if not (ROOT / package / name).is_dir()
+        ]
     assert missing == []
