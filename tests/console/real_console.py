@@ -20,6 +20,7 @@ from orchestrator.events.actor import Actor
 from orchestrator.events.events import CommandFinished, Record, RolloutEnded
 from orchestrator.live.poller import Poller
 from orchestrator.session.session import Session
+from tests.console.unpainted import unpainted
 from tests.support.processes import freeze
 from tests.support.rollouts import states, tune, world
 
@@ -136,7 +137,7 @@ class Driver:
         deadline = time.monotonic() + seconds
         while not is_true():
             assert time.monotonic() < deadline, f"never came; said: {self.said}\n{self.text}\n{self.behind}"
-            await self.pilot.pause(0.05)
+            await asyncio.sleep(0.1)
 
     async def sees(self, *words: str) -> None:
         """Wait until the screen in front says all of this."""
@@ -200,8 +201,9 @@ async def drive(
 ) -> AsyncIterator[Driver]:
     """Open the console there; it is ready when every server has been seen on every load balancer."""
     app = Console(console_stack.session, console_stack.watch, read_only)
-    async with app.run_test(size=SIZE, notifications=True) as pilot:
-        made = Driver(app, pilot, console_stack)
-        servers = len(console_stack.stack.nodes) * len(console_stack.stack.backends) if up is None else up
-        await made.until(lambda: f"servers up {servers}" in " ".join(made.text.split()))
-        yield made
+    with unpainted():
+        async with app.run_test(size=SIZE, notifications=True) as pilot:
+            made = Driver(app, pilot, console_stack)
+            servers = len(console_stack.stack.nodes) * len(console_stack.stack.backends) if up is None else up
+            await made.until(lambda: f"servers up {servers}" in " ".join(made.text.split()))
+            yield made
