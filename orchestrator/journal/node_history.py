@@ -29,8 +29,8 @@ class Failure:
 
 
 @dataclass(slots=True)
-class NodeTurn:
-    """The turn of one node in one rollout.
+class NodeUpdate:
+    """The update of one node in one rollout.
 
     Attributes:
         entry: the rollout.
@@ -53,7 +53,7 @@ class NodeTurn:
 
 @dataclass(slots=True)
 class NodeHistory:
-    """The history of one node: all of its turns, oldest first, and what follows from them.
+    """The history of one node: all of its updates, oldest first, and what follows from them.
 
     Attributes:
         healthy: versions that were proven on it, or that it had when the journal begins; the newest last.
@@ -61,34 +61,36 @@ class NodeHistory:
         failures: of those, the ones that have failed, by version.
     """
 
-    turns: list[NodeTurn] = field(default_factory=list)
+    updates: list[NodeUpdate] = field(default_factory=list)
     healthy: list[str] = field(default_factory=list)
     doubtful: set[str] = field(default_factory=set)
     failures: dict[str, Failure] = field(default_factory=dict)
 
-    def take(self, turn: NodeTurn, *, forward: bool, unfinished: bool) -> None:
+    def take(self, update: NodeUpdate, *, forward: bool, unfinished: bool) -> None:
         """Add the next one.
 
         Args:
-            turn: as far as its rollout tells.
+            update: as far as its rollout tells.
             forward: whether its rollout goes forward.
             unfinished: the last rollout that went forward did not end healthy: an upgrade that leads back
                 from it counts as a rollback.
         """
-        last = self.turns[-1] if self.turns else None
-        self.turns.append(turn)
-        version = turn.version
-        if not turn.done:
+        last = self.updates[-1] if self.updates else None
+        self.updates.append(update)
+        version = update.version
+        if not update.done:
             if forward or version not in self.healthy:  # half a rollback does not make it worse
                 self.doubtful.add(version)
-            if turn.failure is not None and _is_of_the_version(turn.failure.step):
-                self.failures[version] = Failure(turn.entry, version, turn.failure.step, turn.failure.error)
+            if update.failure is not None and _is_of_the_version(update.failure.step):
+                self.failures[version] = Failure(
+                    update.entry, version, update.failure.step, update.failure.error
+                )
             return
         returns = last is not None and not last.back and last.healthy_before[-1:] == (version,)
-        turn.back = not forward or (unfinished and returns)
+        update.back = not forward or (unfinished and returns)
         self.doubtful.discard(version)
         self.failures.pop(version, None)
-        if turn.back and version in self.healthy:  # what came after it is not to come again
+        if update.back and version in self.healthy:  # what came after it is not to come again
             while self.healthy[-1] != version:
                 self.healthy.pop()
         elif self.healthy[-1:] != [version]:
@@ -99,9 +101,9 @@ class NodeHistory:
         if version and version not in self.doubtful and self.healthy[-1:] != [version]:
             self.healthy.append(version)
 
-    def last_healthy(self, turn: NodeTurn) -> str:
-        """Return the version to go back to from a turn; empty when none is known."""
-        usable = (version for version in reversed(turn.healthy_before) if version != turn.version)
+    def last_healthy(self, update: NodeUpdate) -> str:
+        """Return the version to go back to from an update; empty when none is known."""
+        usable = (version for version in reversed(update.healthy_before) if version != update.version)
         return next((version for version in usable if version not in self.doubtful), "")
 
 
@@ -136,7 +138,7 @@ class FleetHistory:
     def __init__(self, rollouts: Iterable[tuple[Entry, Iterable[Record]]]) -> None:
         self.nodes: dict[str, NodeHistory] = {}
         self._entries: dict[int, Entry] = {}
-        self._turns: dict[int, dict[str, NodeTurn]] = {}
+        self._updates: dict[int, dict[str, NodeUpdate]] = {}
         self._forward: dict[int, bool] = {}
         self._newest: Entry | None = None  # that went forward and has touched a node
         for entry, records in rollouts:
@@ -152,33 +154,33 @@ class FleetHistory:
         self._entries[entry.id] = entry
         forward = self._forward[entry.id] = self._goes_forward(entry)
         newest = self._newest
-        turns = self._turns[entry.id] = self._turns_of(entry.id, records)
-        for name, turn in turns.items():
+        updates = self._updates[entry.id] = self._updates_of(entry.id, records)
+        for name, update in updates.items():
             self.nodes[name].take(
-                turn, forward=forward, unfinished=newest is not None and newest.result != "healthy"
+                update, forward=forward, unfinished=newest is not None and newest.result != "healthy"
             )
-        if forward and turns and not all(turn.back for turn in turns.values()):
+        if forward and updates and not all(update.back for update in updates.values()):
             self._newest = entry
 
-    def _turns_of(self, entry: int, records: Iterable[Record]) -> dict[str, NodeTurn]:
+    def _updates_of(self, entry: int, records: Iterable[Record]) -> dict[str, NodeUpdate]:
         before: Mapping[str, str] = {}
-        turns: dict[str, NodeTurn] = {}
+        updates: dict[str, NodeUpdate] = {}
         for record in records:
             match record.event:
                 case events.RolloutStarted(before=before):
                     pass
-                case events.NodeStarted(node=name, version=version) if name not in turns:
+                case events.NodeStarted(node=name, version=version) if name not in updates:
                     node = self.nodes.setdefault(name, NodeHistory())
                     had = before.get(name, "")
                     node.see(had)
-                    turns[name] = NodeTurn(entry, version, had, tuple(node.healthy))
-                case events.NodeFailed(node=name) as failed if name in turns:
-                    turns[name].failure = failed
-                case events.NodeDone(node=name) if name in turns:
-                    turns[name].done = True
+                    updates[name] = NodeUpdate(entry, version, had, tuple(node.healthy))
+                case events.NodeFailed(node=name) as failed if name in updates:
+                    updates[name].failure = failed
+                case events.NodeDone(node=name) if name in updates:
+                    updates[name].done = True
                 case _:
                     pass
-        return turns
+        return updates
 
     def goes_forward(self, entry: int) -> bool:
         """Return whether a rollout is no rollback (see the top of the module), or is unknown."""
@@ -208,20 +210,20 @@ class FleetHistory:
         together = self._and_later(entry)
         forward = self.goes_forward(entry)
         wanted, returned = dict[str, str](), dict[str, int]()
-        for name, turn in self._first_turns(together).items():
-            last = self.nodes[name].turns[-1]
+        for name, update in self._first_updates(together).items():
+            last = self.nodes[name].updates[-1]
             if forward and last.back and last.entry not in together:
                 returned[name] = last.entry
             else:
-                wanted[name] = self.nodes[name].last_healthy(turn) if forward else turn.before
+                wanted[name] = self.nodes[name].last_healthy(update) if forward else update.before
         known = {name: version for name, version in wanted.items() if version}
         return WayBack(entry, known, sorted(wanted.keys() - known), returned)
 
-    def _first_turns(self, entries: Collection[int]) -> dict[str, NodeTurn]:
-        found: dict[str, NodeTurn] = {}
+    def _first_updates(self, entries: Collection[int]) -> dict[str, NodeUpdate]:
+        found: dict[str, NodeUpdate] = {}
         for entry in sorted(entries):
-            found = {**self._turns[entry], **found}
-        order = dict.fromkeys(name for entry in sorted(entries) for name in self._turns[entry])
+            found = {**self._updates[entry], **found}
+        order = dict.fromkeys(name for entry in sorted(entries) for name in self._updates[entry])
         return {name: found[name] for name in order}
 
     def _first_of(self, entry: Entry) -> int:
@@ -289,6 +291,6 @@ def read_manual_changes(journal: Journal, application: str) -> dict[str, ManualC
     return {node: change for node, change in found.items() if change is not None}
 
 
-def _puts_back(turn: NodeStarted) -> bool:
-    """Return whether the node is in rotation once its turn has ended well."""
-    return any(state.admin == AdminState.READY and state.weight for state in turn.originals)
+def _puts_back(start: NodeStarted) -> bool:
+    """Return whether the node is in rotation once its update has ended well."""
+    return any(state.admin == AdminState.READY and state.weight for state in start.originals)

@@ -152,9 +152,9 @@ def decided_since(journal: Journal, application: str, at: float) -> set[str]:
     found: set[str] = set()
     for entry in journal.entries(application, limit=MAX_ENTRIES):
         if entry.began > at and entry.kind != "change":
-            turns = journal.records(entry.id, "node_started")
+            starts = journal.records(entry.id, "node_started")
             found.update(
-                record.event.node for record in turns if isinstance(record.event, events.NodeStarted)
+                record.event.node for record in starts if isinstance(record.event, events.NodeStarted)
             )
         elif entry.began > at and entry.result == "healthy" and entry.plan.get("action") != "weight":
             found.update(entry.plan.get("nodes", []))
@@ -162,7 +162,7 @@ def decided_since(journal: Journal, application: str, at: float) -> set[str]:
 
 
 def find_unfinished_originals(records: Iterable[Record]) -> dict[str, dict[ServerRef, OriginalState]]:
-    """Return the original state of the servers of each node whose turn was not completed."""
+    """Return the original state of the servers of each node whose update was not completed."""
     found: dict[str, dict[ServerRef, OriginalState]] = {}
     for record in records:
         match record.event:
@@ -182,20 +182,20 @@ def _replace_weight(leftover: UnfinishedNode, weight: int | None) -> UnfinishedN
 
 
 def _list_nodes(entry: Entry, records: Iterable[Record]) -> list[tuple[str, UnfinishedNode | None]]:
-    """Return each node whose turn has begun, with what is unfinished; None when it was completed."""
-    turns = _Turns()
+    """Return each node whose update has begun, with what is unfinished; None when it was completed."""
+    updates = _Updates()
     for record in records:
-        turns.apply(record.event)
+        updates.apply(record.event)
     return [
-        (node, None if node in turns.done else turns.left(entry, node))
-        for node in turns.began
-        if node not in turns.held or node in turns.done or turns.steps.get(node) != "drain"
+        (node, None if node in updates.done else updates.left(entry, node))
+        for node in updates.began
+        if node not in updates.held or node in updates.done or updates.steps.get(node) != "drain"
     ]
 
 
 @dataclass(slots=True)
-class _Turns:
-    """A fold over the events of a rollout: the turns of its nodes, by node."""
+class _Updates:
+    """A fold over the events of a rollout: the updates of its nodes, by node."""
 
     began: dict[str, events.NodeStarted] = field(default_factory=dict)
     steps: dict[str, Step] = field(default_factory=dict)  # the one that began last
@@ -207,8 +207,8 @@ class _Turns:
     def apply(self, event: AnyEvent) -> None:
         match event:
             case events.NodeStarted(node=node):
-                # A retry begins no new turn, and what was before the first one counts.
-                if node in self.done:  # and put back: the turn that follows is a new one
+                # A retry begins no new update, and what was before the first one counts.
+                if node in self.done:  # and put back: the update that follows is a new one
                     self.done.discard(node)
                     self.began[node] = event
                 self.began.setdefault(node, event)
@@ -242,7 +242,7 @@ class _Turns:
 
 
 def _is_untouched(journal: Journal, leftover: UnfinishedNode) -> bool:
-    """Return whether its turn sent nothing, so that somebody else took the node out.
+    """Return whether its update sent nothing, so that somebody else took the node out.
 
     The commands of a rollout that was taken over are not known here, even if it ran on this machine; earlier
     versions wrote nothing of a takeover but the other machine's name.
@@ -264,7 +264,7 @@ class KnownVersion:
     """The version of a node according to the newest rollout that knows it.
 
     Attributes:
-        version: empty when its turn was not finished, so that it may have either version.
+        version: empty when its update was not finished, so that it may have either version.
         entry: the rollout.
         at: when it was so, seconds since 1970.
     """
@@ -299,7 +299,7 @@ def _read_versions(journal: Journal, entry: Entry) -> Mapping[str, KnownVersion]
             case events.NodeStarted(node=node, version=version):
                 wanted[node] = version
             case events.StepDone(node=node, step="stop"):
-                # Until its turn is over it is unknown whether the old version would start again.
+                # Until its update is over it is unknown whether the old version would start again.
                 found[node] = KnownVersion("", entry.id, record.at)
             case events.StepDone(node=node, step="install") | events.NodeDone(node=node) if node in wanted:
                 found[node] = KnownVersion(wanted[node], entry.id, record.at)

@@ -127,7 +127,7 @@ def _check_original(original: OriginalStateRecord) -> None:
 
 def with_own_commands(header: RolloutHeader, records: Sequence[Record]) -> list[Record]:
     """Return the records with our own commands instead of published ones: operators type them."""
-    turns: dict[str, events.NodeStarted] = {}
+    starts: dict[str, events.NodeStarted] = {}
     before: dict[str, str] = {}
     own = []
     for record in records:
@@ -138,10 +138,10 @@ def with_own_commands(header: RolloutHeader, records: Sequence[Record]) -> list[
                 if before != event.before:  # it is what a rollback would install
                     event = msgspec.structs.replace(event, before=before)
             case events.NodeStarted(node=node):
-                turns.setdefault(node, event)
+                starts.setdefault(node, event)
             case events.RolloutEnded(out_of_rotation=out, ways_on=ways_on) if out or ways_on:
                 ways = [
-                    _make_way_back(header, node_out, turns.get(node_out.node), before) for node_out in out
+                    _make_way_back(header, node_out, starts.get(node_out.node), before) for node_out in out
                 ]
                 on = [
                     WayOn(purpose=way.purpose, command=f"rolldeck {way.purpose} {header.application}")
@@ -155,7 +155,7 @@ def with_own_commands(header: RolloutHeader, records: Sequence[Record]) -> list[
 
 
 def _make_way_back(
-    header: RolloutHeader, out: OutOfRotation, turn: events.NodeStarted | None, before: dict[str, str]
+    header: RolloutHeader, out: OutOfRotation, start: events.NodeStarted | None, before: dict[str, str]
 ) -> OutOfRotation:
     commands: list[BackCommand] = []
     go_back = ""
@@ -167,7 +167,7 @@ def _make_way_back(
                 f"rolldeck upgrade {header.application} {before[out.node]}"
                 f" --limit {out.node} --force-ready {out.node}"
             )
-        for original in turn.originals if turn is not None else []:
+        for original in start.originals if start is not None else []:
             ref, was = OriginalState.from_event(original)
             if _is_inert(ref):
                 commands += build_commands_for_unread(ref, was)
