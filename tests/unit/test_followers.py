@@ -166,6 +166,16 @@ async def test_a_change_by_hand_is_refused_as_well(action: manual_change.Action)
 
 
 @pytest.mark.virtual_time
+async def test_how_backups_count_is_read_for_the_backends_of_followers_too() -> None:
+    world = World(2, 1, min_available=0)
+    follow(world, "other/o1", "shop/web1").backup = True
+    add(world, "other/o2").backup = True
+    lb = world.balancers["lb1"]
+    lb.config = replace(lb.config, all_backups=frozenset({"other"}))
+    assert (await world.plan()).all_backups == {("lb1", "other")}
+
+
+@pytest.mark.virtual_time
 async def test_followers_are_in_the_plan_as_data() -> None:
     world = World(2, 1)
     follow(world, "other/o1", "shop/web1")
