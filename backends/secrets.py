@@ -47,7 +47,7 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         """Refuse to be pickled or copied into a file by accident."""
-        raise TypeError("a Secret cannot be serialised")
+        raise TypeError("a Secret cannot be serialized")
 
 
 async def load_secret(env: str, file: str, command: str, what: str) -> Secret | None:

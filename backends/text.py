@@ -212,7 +212,7 @@ def _limit(found: int, known: int) -> int:
 
 
 def _distance(one: str, other: str, limit: int) -> int:
-    """Count the letters to add, leave out, change or swap with their neighbour to get the other name.
+    """Count the letters to add, leave out, change or swap with their neighbor to get the other name.
 
     The result is any number above the limit if it is above that: most names differ after a few letters.
     """

@@ -1,1 +1,1 @@
-"""Consul: its HTTP API, locks, maintenance mode, and nodes and load balancers from its catalogue."""
+"""Consul: its HTTP API, locks, maintenance mode, and nodes and load balancers from its catalog."""

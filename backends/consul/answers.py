@@ -30,7 +30,7 @@ class Service(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
 
 
 class Check(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
-    """A health check of an instance or of its node, as the catalogue has it."""
+    """A health check of an instance or of its node, as the catalog has it."""
 
     status: Literal["passing", "warning", "critical"]
     identity: str = msgspec.field(name="CheckID")

@@ -216,7 +216,7 @@ def check_link(key: str, path: str) -> None:
 
 
 def _untranslated_command(*argv: str) -> Command:
-    """Return a command whose output is not translated, as "not installed" is recognised by its text."""
+    """Return a command whose output is not translated, as "not installed" is recognized by its text."""
     return Command(("env", "LC_ALL=C", *argv))
 
 

@@ -206,7 +206,7 @@ class MonitService:
         return status
 
     def _monit_command(self, verb: str) -> Command:
-        # No -B: old versions do not know it, and without a terminal there is no colour anyway.
+        # No -B: old versions do not know it, and without a terminal there is no color anyway.
         program, options = self._split_command()
         return Command((*program, *options, verb, self._name))
 

@@ -70,7 +70,7 @@ def lines_about(log: str, name: str) -> str:
     return "\n".join(line for line in log.splitlines() if quoted in line.casefold())
 
 
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_COLOR = re.compile(r"\x1b\[[0-9;]*m")
 _HEADER = re.compile(r"[A-Z][A-Za-z ]* '(?P<name>.+)'")
 _FIELD = re.compile(r"\s+(?P<key>\S.*?)\s{2,}(?P<value>\S.*)")
 _PENDING = re.compile(r"(?P<status>.*) - (?P<action>\w+) pending")
@@ -96,7 +96,7 @@ def parse_status(text: str, name: str) -> MonitStatus | None:
     """Find one service in the output; None when it is not there. Monit ignores case in names."""
     fields: dict[str, str] = {}
     inside = False
-    for line in _COLOUR.sub("", text).splitlines():
+    for line in _COLOR.sub("", text).splitlines():
         if header := _HEADER.fullmatch(line.strip()):
             inside = header["name"].casefold() == name.casefold()
         elif inside and (field := _FIELD.fullmatch(line.rstrip())):

@@ -18,8 +18,8 @@ from tests.console.real_console import read
 Act = str | Callable[[Pilot[str]], Awaitable[None]]
 """A key, or something else that is done or waited for."""
 
-SIZES = {"80x24": (80, 24), "120x40": (120, 40), "no-colour": (80, 24)}
-small = pytest.mark.parametrize("shape", ["80x24", "no-colour"], indirect=True)
+SIZES = {"80x24": (80, 24), "120x40": (120, 40), "no-color": (80, 24)}
+small = pytest.mark.parametrize("shape", ["80x24", "no-color"], indirect=True)
 """For what looks the same on a larger terminal."""
 SEEN_WITHIN_S = 20.0  # seconds that something may take to be seen
 
@@ -41,7 +41,7 @@ def frozen_environment(shape: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     """Nothing on the screen may depend on the machine, its user, its settings or the time."""
     for name in ("NO_COLOR", "COLORTERM", "SUDO_USER"):
         monkeypatch.delenv(name, raising=False)
-    if shape == "no-colour":
+    if shape == "no-color":
         monkeypatch.setenv("NO_COLOR", "1")
     # The plugin sets it as older versions of Syrupy called it.
     monkeypatch.setattr("pytest_textual_snapshot.SVGImageExtension.file_extension", "svg")

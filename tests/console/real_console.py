@@ -165,7 +165,7 @@ class Driver:
         return {servers[node].admin for servers in found.values()}
 
     def possible(self, action: str, *arguments: object) -> bool | None:
-        """True: the key works; None: it is grey; False: it is not shown."""
+        """True: the key works; None: it is gray; False: it is not shown."""
         return self.main.check_action(action, arguments)
 
     async def start(self, version: str, confirm: int = 0) -> None:

@@ -153,7 +153,7 @@ def test_checks_agents_and_tracking() -> None:
     assert "disabled" in "\n".join(lines(detail(instance("lb1", silent))))
 
 
-def test_health_has_a_colour_of_its_own() -> None:
+def test_health_has_a_color_of_its_own() -> None:
     drained = server("web1", admin=Admin.FORCED_DRAIN, status="DRAIN", sessions=1)
     shown = detail(instance("lb1", drained))
     assert kind_of(shown, "▲ up") == "ok"

@@ -112,7 +112,7 @@ async def test_a_frozen_load_balancer_is_stale_here_and_keys_answer(tmp_path: Pa
         await at.sees("lb1 ● live", "lb2 ● live")
 
 
-async def test_read_only_greys_the_keys(tmp_path: Path) -> None:
+async def test_read_only_grays_the_keys(tmp_path: Path) -> None:
     async with console_stack(tmp_path) as here, drive(here, "--read-only was given") as at:
         screen = await open_detail(at)
         assert screen.check_action("change", ("drain",)) is None

@@ -46,7 +46,7 @@ async def test_all_of_it_is_in_sight_in_one_box(size: tuple[int, int]) -> None:
         assert cut_off(app, size) == []
 
 
-async def test_without_colour_the_focus_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_color_the_focus_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     async with open_dialog(question()) as (app, pilot):
         await pilot.press("right")

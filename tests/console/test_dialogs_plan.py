@@ -171,13 +171,13 @@ async def test_a_hostile_result() -> None:
 
 
 def as_clear_as_the_rest(app: DialogApp[Any]) -> bool:
-    """Whether everything with a mark of what is wrong or right has the colour of the answer in focus."""
+    """Whether everything with a mark of what is wrong or right has the color of the answer in focus."""
     pieces = [piece for strip in app.screen._compositor.render_strips() for piece in strip if piece.style]
     marked = {piece.style and piece.style.color for piece in pieces if piece.text[:1] in "✗!✓‖"}
     return marked == {piece.style and piece.style.color for piece in pieces if "[▸" in piece.text}
 
 
-async def test_without_colour_what_is_broken_is_as_clear_as_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_color_what_is_broken_is_as_clear_as_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     found = [Finding(severity, "web1", severity.value) for severity in Severity]
     async with open_dialog(PlanScreen(plan(*found))) as (app, _):

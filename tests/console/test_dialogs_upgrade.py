@@ -101,7 +101,7 @@ async def test_hostile_names_are_text() -> None:
         await pilot.press("escape")
 
 
-async def test_without_colour_the_choice_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_color_the_choice_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     async with open_dialog(dialog(Policy(confirm="node"))) as (app, _):
         text = "\n".join(shown(app))

@@ -75,7 +75,7 @@ async def test_a_click_is_the_key_and_the_mouse_explains_it() -> None:
         assert main.done == ["drain"]
 
 
-async def test_what_is_not_possible_is_grey_and_other_words_can_be_given() -> None:
+async def test_what_is_not_possible_is_gray_and_other_words_can_be_given() -> None:
     app = Shell()
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()

@@ -173,7 +173,7 @@ async def test_a_change_by_hand_during_a_rollout_does_not_end_it(tmp_path: Path)
         await at.result("healthy")
 
 
-async def test_a_grey_key_says_why(tmp_path: Path) -> None:
+async def test_a_gray_key_says_why(tmp_path: Path) -> None:
     async with console_stack(tmp_path) as here, drive(here) as at:
         await at.start(NEW, NODE)
         await at.asked("web1", "out of rotation?")

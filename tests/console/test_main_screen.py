@@ -60,7 +60,7 @@ async def test_what_would_break_the_floor_is_refused_unless_its_name_is_typed(tm
         assert await at.admins("web1") == {DRAIN}
 
 
-async def test_read_only_greys_the_keys_and_sends_nothing(tmp_path: Path) -> None:
+async def test_read_only_grays_the_keys_and_sends_nothing(tmp_path: Path) -> None:
     async with console_stack(tmp_path) as here, drive(here, "--read-only was given") as at:
         assert at.possible("upgrade") is None
         for action in ("drain", "maint", "ready", "weight"):

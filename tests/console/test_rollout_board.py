@@ -89,7 +89,7 @@ async def shown(state: RolloutState, width: int = 80, after: float = 18, capacit
 
 
 @pytest.mark.parametrize("width", [80, 120])
-async def test_it_reads_without_colour(width: int) -> None:
+async def test_it_reads_without_color(width: int) -> None:
     head, why, names, *rows = await shown(folded(*DRAINING), width, capacities="4 in rotation, floor 2")
     assert head.startswith("shop 1.4.2 → 1.5.0 · 1/3 nodes · ██")
     left = "left  0:11 (wait 0:02)" if width == 80 else "left  0:11 (work 0:08, wait 0:02)"
@@ -250,8 +250,8 @@ def test_the_rows_move_as_little_as_possible(top: int, wanted: list[int], expect
     assert scroll_window(top, 5, 15, wanted) == expected
 
 
-async def test_what_is_broken_is_not_the_darkest_without_colour(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Red on black turned to grey is hardly seen."""
+async def test_what_is_broken_is_not_the_darkest_without_color(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Red on black turned to gray is hardly seen."""
     monkeypatch.setenv("NO_COLOR", "1")
     app = Shell()
     async with app.run_test(size=(80, 24)):

@@ -135,7 +135,7 @@ async def test_ten_thousand_rows_are_not_read_through() -> None:
         assert rows.asked < 1_000
 
 
-async def test_the_cursor_reads_without_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_cursor_reads_without_colors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     async with TableApp().run_test(size=(80, 24), notifications=True) as pilot:
         table = await shown(pilot, servers(2))

@@ -32,7 +32,7 @@ def test_a_filter(matches_snapshot: SnapshotCheck) -> None:
     assert matches_snapshot(lambda: FrozenConsole(TROUBLED), "slash", types("web2"), sees("web2"))
 
 
-def test_read_only_and_a_grey_key_says_why(matches_snapshot: SnapshotCheck) -> None:
+def test_read_only_and_a_gray_key_says_why(matches_snapshot: SnapshotCheck) -> None:
     scene = replace(CALM, level=Level.OPERATOR)
     assert matches_snapshot(lambda: FrozenConsole(scene), "d", sees("changes need admin"))
 

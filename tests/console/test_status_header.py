@@ -64,7 +64,7 @@ async def test_the_counts_say_of_what_they_are_and_stay_where_they_are() -> None
     assert servers.replace("servers", "  nodes") == nodes
 
 
-async def test_what_is_wrong_is_in_words_not_only_in_colour() -> None:
+async def test_what_is_wrong_is_in_words_not_only_in_color() -> None:
     first, second = await shown(replace(CALM, instances=(LIVE, STALE, NEW)), 120)
     assert "lb1 ● 2.6.12  lb2 ✗ stale 12 s  lb3 ◌ connecting" in first
     assert second.strip() == "lb2: connection refused · lb3: no answer yet"

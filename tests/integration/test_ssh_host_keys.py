@@ -88,7 +88,7 @@ async def test_a_host_known_by_a_key_of_another_type_has_changed(sshd: Sshd, tmp
     assert f"line 1 says ecdsa-sha2-nistp256 {fingerprint(other)}" in text
 
 
-async def test_a_hashed_host_is_recognised(sshd: Sshd) -> None:
+async def test_a_hashed_host_is_recognized(sshd: Sshd) -> None:
     run("ssh-keygen", "-H", "-f", str(sshd.known_hosts))
     assert "127.0.0.1" not in sshd.known_hosts.read_text()
     assert await enter(SshHost("web1", sshd.alias, settings(sshd))) == "in\n"

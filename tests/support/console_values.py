@@ -126,5 +126,5 @@ _HIDDEN = frozenset(HIDDEN)
 
 
 def harmless(text: str) -> bool:
-    """Nothing in it can move a cursor, colour, reorder, hide or end the line."""
+    """Nothing in it can move a cursor, color, reorder, hide or end the line."""
     return all(character.isprintable() and character not in _HIDDEN for character in text)

@@ -37,7 +37,7 @@ def lean(svg: str) -> str:
 
 
 def _backgrounds(svg: str) -> str:
-    """Neighbours of one colour become one: a renderer would leave a hair between them."""
+    """Neighbors of one color become one: a renderer would leave a hair between them."""
     merged: list[tuple[str, float, str, float, str]] = []
     for fill, x, y, width, height in _RECT.findall(svg):
         start, cells = float(x), float(width)

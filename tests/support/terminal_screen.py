@@ -6,7 +6,7 @@ import re
 from console.terminal.output import width
 
 _SEQUENCE = re.compile(
-    r"\x1b\[(?P<arguments>[0-?]*)[ -/]*(?P<final>[@-~])"  # CSI: moves, colours, modes
+    r"\x1b\[(?P<arguments>[0-?]*)[ -/]*(?P<final>[@-~])"  # CSI: moves, colors, modes
     r"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"  # OSC: title, clipboard, shape of the pointer
     r"|\x1b[^\[\]]"
 )

@@ -1,4 +1,4 @@
-"""What goes to which stream: colour only where somebody looks, and nothing that controls a terminal."""
+"""What goes to which stream: color only where somebody looks, and nothing that controls a terminal."""
 
 import asyncio
 import json
@@ -61,9 +61,9 @@ def on_a_terminal(shell: Shell, **environment: str) -> str:
     return shown.decode()
 
 
-def test_colour_on_a_terminal_unless_it_is_not_wanted(shell: Shell) -> None:
-    coloured, plain = on_a_terminal(shell, NO_COLOR=""), on_a_terminal(shell, NO_COLOR="1")
-    assert "\x1b[32mlb1 ●\x1b[0m" in coloured
+def test_color_on_a_terminal_unless_it_is_not_wanted(shell: Shell) -> None:
+    colored, plain = on_a_terminal(shell, NO_COLOR=""), on_a_terminal(shell, NO_COLOR="1")
+    assert "\x1b[32mlb1 ●\x1b[0m" in colored
     assert "\x1b" not in plain
     assert "lb1 ●" in plain
 

@@ -119,7 +119,7 @@ def test_nothing_that_was_said_can_control_a_terminal(path: Path, text: str) -> 
         lines += entry_lines(summary, Timeline.of(records), columns)
     for line in [*lines, *transcript_lines(records)]:
         assert harmless(click.unstyle(line)), line[:200]
-        assert text.isprintable() or text not in line  # not even a colour, which `unstyle` takes away
+        assert text.isprintable() or text not in line  # not even a color, which `unstyle` takes away
 
 
 @pytest.mark.parametrize("columns", [80, 100, 120])

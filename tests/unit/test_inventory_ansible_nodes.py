@@ -68,7 +68,7 @@ def test_a_host_becomes_a_node(tmp_path: Path) -> None:
         ("ansible_user=a ansible_ssh_user=b", "ansible_ssh_user: found 'b', but ansible_user is 'a'"),
     ],
 )
-def test_a_variable_that_cannot_be_honoured_is_refused(tmp_path: Path, variables: str, error: str) -> None:
+def test_a_variable_that_cannot_be_honored_is_refused(tmp_path: Path, variables: str, error: str) -> None:
     found = refused(tmp_path, f"[shop]\nweb1 {variables}\n")
     assert found.startswith(f"{tmp_path / 'hosts.ini'}: web1.{error}")
 

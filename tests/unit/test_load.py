@@ -17,18 +17,18 @@ KEPT = Kind(keep_alive=True, slow=False)
 NEW = Kind(keep_alive=False, slow=False)
 
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-Behaviour = Callable[[int, Stream], Awaitable[None]]
+Behavior = Callable[[int, Stream], Awaitable[None]]
 """What to do with one connection, given its number from 0."""
 
 
 @asynccontextmanager
-async def server(behaviour: Behaviour) -> AsyncIterator[Address]:
+async def server(behavior: Behavior) -> AsyncIterator[Address]:
     connections = 0
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal connections
         number, connections = connections, connections + 1
-        await behaviour(number, (reader, writer))
+        await behavior(number, (reader, writer))
 
     async with listening(accept) as port:
         yield "127.0.0.1", port
@@ -42,7 +42,7 @@ async def request(stream: Stream) -> bool:
         return False
 
 
-def answering(*replies: bytes) -> Behaviour:
+def answering(*replies: bytes) -> Behavior:
     """Each connection answers its requests with these, the last one for ever; an empty one closes."""
 
     async def behave(_: int, stream: Stream) -> None:

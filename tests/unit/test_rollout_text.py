@@ -87,7 +87,7 @@ def test_an_abort_is_said_once() -> None:
     assert lines(ended("aborted", "aborted by ann: Ctrl-C"))[0] == "aborted by ann: Ctrl-C · 2:05"
 
 
-def test_every_result_has_a_colour_and_an_exit_code_of_its_own() -> None:
+def test_every_result_has_a_color_and_an_exit_code_of_its_own() -> None:
     assert EXIT_CODES.keys() == RESULT_KINDS.keys() == {"healthy", "degraded", "aborted"}
     assert [int(EXIT_CODES[state]) for state in ("healthy", "degraded", "aborted")] == [0, 1, 4]
 

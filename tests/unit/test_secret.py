@@ -25,7 +25,7 @@ def test_a_secret_shows_nothing() -> None:
     for shown in (repr(secret), str(secret), f"{secret}", f"{[secret]}", "%s" % secret):  # noqa: UP031 - one of the ways to show it
         assert VALUE not in shown
     assert repr(secret) == "Secret(***)"
-    with pytest.raises(TypeError, match="cannot be serialised"):
+    with pytest.raises(TypeError, match="cannot be serialized"):
         pickle.dumps(secret)
     assert secret.reveal() == VALUE
     assert secret == Secret(VALUE)

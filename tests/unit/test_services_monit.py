@@ -29,7 +29,7 @@ Process 'shop'
 
 """
 
-# 5.20, to a terminal: colours, "Running", wider columns, and another service before ours.
+# 5.20, to a terminal: colors, "Running", wider columns, and another service before ours.
 OLD = """\
 Monit 5.20.0 uptime: 12d 3h 4m
 
@@ -109,7 +109,7 @@ def test_parse_a_running_service() -> None:
     assert parse_status(RUNNING, "shop") == MonitStatus("OK", "", "active", 7415, "start")
 
 
-def test_parse_an_old_version_with_colours_and_other_services() -> None:
+def test_parse_an_old_version_with_colors_and_other_services() -> None:
     assert parse_status(OLD, "shop") == MonitStatus("Running", "", "active", 4711, "start")
 
 

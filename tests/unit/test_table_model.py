@@ -124,7 +124,7 @@ def test_a_row_in_full() -> None:
         ({"throttle": 40}, "moving", "ready", "▲ up", RowCounts(1, 0, 0, 0)),
     ],
 )
-def test_words_and_colours(
+def test_words_and_colors(
     changes: dict[str, Any], kind: str, admin: str, health: str, counts: RowCounts
 ) -> None:
     of = view({"web1": changes}, {"web1": changes})

@@ -91,12 +91,12 @@ def test_the_last_column_is_not_filled_with_blanks() -> None:
     assert table(("A", "B"), [("1", "long"), ("22", "x")]) == ["A   B", "1   long", "22  x"]
 
 
-def test_paint_colours_by_meaning_and_leaves_the_rest_alone() -> None:
+def test_paint_colors_by_meaning_and_leaves_the_rest_alone() -> None:
     assert paint("x", "bad") == "\x1b[31mx\x1b[0m"
     assert paint("x", "info") == paint("x", "no such kind") == "x"
 
 
-def test_colour_only_where_somebody_looks(
+def test_color_only_where_somebody_looks(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output.result(paint("1", "ok"))
