@@ -20,7 +20,6 @@ from orchestrator.events.actor import Actor
 from orchestrator.events.events import CommandFinished, Record, RolloutEnded
 from orchestrator.live.poller import Poller
 from orchestrator.session.session import Session
-from tests.console.unpainted import unpainted
 from tests.support.processes import freeze
 from tests.support.rollouts import states, tune, world
 
@@ -137,7 +136,7 @@ class Driver:
         deadline = time.monotonic() + seconds
         while not is_true():
             assert time.monotonic() < deadline, f"never came; said: {self.said}\n{self.text}\n{self.behind}"
-            await asyncio.sleep(0.1)
+            await self.pilot.pause(0.05)
 
     async def sees(self, *words: str) -> None:
         """Wait until the screen in front says all of this."""
@@ -201,9 +200,8 @@ async def drive(
 ) -> AsyncIterator[Driver]:
     """Open the console there; it is ready when every server has been seen on every load balancer."""
     app = Console(console_stack.session, console_stack.watch, read_only)
-    with unpainted():
-        async with app.run_test(size=SIZE, notifications=True) as pilot:
-            made = Driver(app, pilot, console_stack)
-            servers = len(console_stack.stack.nodes) * len(console_stack.stack.backends) if up is None else up
-            await made.until(lambda: f"servers up {servers}" in " ".join(made.text.split()))
-            yield made
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        made = Driver(app, pilot, console_stack)
+        servers = len(console_stack.stack.nodes) * len(console_stack.stack.backends) if up is None else up
+        await made.until(lambda: f"servers up {servers}" in " ".join(made.text.split()))
+        yield made
