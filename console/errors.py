@@ -9,12 +9,10 @@ import click
 
 from backends.errors import BackendError, ConfigError, RolldeckError
 from backends.text import counted, visible_lines
-from console.config.decoding import MAX_ERRORS, ConfigErrors
+from console.config.problems import MAX_ERRORS, ConfigErrors
 from console.exit_codes import ExitCode
 from console.terminal.output import clean, lose_results, paint, say
-from orchestrator.errors import Aborted, Locked, PlanChanged, Unauthenticated
-from orchestrator.planning.capacity import CapacityViolation
-from orchestrator.planning.findings import PreflightFailed
+from orchestrator.errors import Aborted, Refusal
 
 MAX_SHOWN_ERRORS = 50  # of a configuration
 
@@ -36,7 +34,7 @@ def report_error(error: BaseException) -> int:
         case click.Abort() | KeyboardInterrupt() | Aborted():
             _say_error(str(error) if isinstance(error, Aborted) else "aborted")
             return ExitCode.ABORTED
-        case PreflightFailed() | PlanChanged() | CapacityViolation() | Locked() | Unauthenticated():
+        case Refusal():
             _say_error(f"refused, no changes made: {error}")
             return ExitCode.REFUSED
         case ConfigErrors(errors=errors):

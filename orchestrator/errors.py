@@ -1,16 +1,17 @@
 """The errors of the engine. All of their texts are for operators, and none of them is a bug in Rolldeck.
 
 RolldeckError (backends.errors)
-├── CapacityViolation               a drain would leave too little in rotation
-├── PreflightFailed                 no changes made, because of the findings it carries
-├── PlanChanged                     no changes made, because what is there is not as in the plan any more
+├── Refusal                         no changes made
+│   ├── CapacityViolation           a drain would leave too little in rotation
+│   ├── PreflightFailed             because of the findings that it carries
+│   ├── PlanChanged                 the state is not as in the plan any more
+│   ├── Locked                      somebody else works on this application
+│   └── Unauthenticated             published data are not verified, and no operator has said to trust them
 ├── AlreadyRolledBack               no changes made, because the rollback was done already
 ├── StepFailed                      one step of one node failed
 │   ├── StepTimeout                 a step did not complete in time
 │   └── ServiceDiscoveryMaintenance the node is back in HAProxy, but maybe not in service discovery
 ├── JournalError                    the journal cannot be read or written, and nothing is done without it
-├── Locked                          somebody else works on this application
-├── Unauthenticated                 published data are not verified, and no operator has said to trust them
 ├── Fenced                          the lock was lost meanwhile, and nothing may be sent any more
 ├── Skipped                         an operator chose to leave this node out
 └── Aborted                         an operator chose to end the rollout
@@ -25,7 +26,11 @@ if TYPE_CHECKING:
     from orchestrator.events.actor import Actor
 
 
-class PlanChanged(RolldeckError):
+class Refusal(RolldeckError):
+    """Something was refused before any change was made; the subclass says why."""
+
+
+class PlanChanged(Refusal):
     """The state is not the one for which the plan was made; no changes made."""
 
 
@@ -51,21 +56,21 @@ class JournalError(RolldeckError):
     Attributes:
         path: of its file.
         problem: why it cannot be read or written.
-        damaged: whether the file itself is corrupt, so that no entry of it can be trusted.
     """
 
     def __init__(self, path: Path, problem: str, *, damaged: bool = False) -> None:
+        """Keep what is wrong; if `damaged`, the file is corrupt, and the text says how to begin a new one."""
         self.path = path
         self.problem = problem
         hint = f"; it is damaged: mv {path} {path}.damaged, and a new one is begun" if damaged else ""
         super().__init__(f"journal {path}: {problem}{hint}")
 
 
-class Locked(RolldeckError):
+class Locked(Refusal):
     """Somebody else works on this application; the text says who, where, since when and on what."""
 
 
-class Unauthenticated(RolldeckError):
+class Unauthenticated(Refusal):
     """Published data would decide, and they are not verified; the text says how to trust them."""
 
 

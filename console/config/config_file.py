@@ -18,8 +18,9 @@ from backends.inventories.files import parse_toml
 from backends.local_machine import keep_secret, secret_names
 from backends.templates import check_value, wrong_placeholders
 from backends.text import one_of
-from console.config.decoding import Problems, decode, decode_list, decode_table, repair
+from console.config.decoding import decode, decode_list, decode_table, repair
 from console.config.explanation import describe_unknown_key, format_value
+from console.config.problems import Problems
 from console.debug_log import LogSettings
 from console.paths import find_config
 from orchestrator.inventory.kinds import needs_consul

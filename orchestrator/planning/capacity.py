@@ -4,7 +4,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
-from backends.errors import RolldeckError
 from backends.haproxy.columns import names_of
 from backends.model import Server, ServerRef, Snapshot
 from orchestrator.balancers.admin_state import (
@@ -15,11 +14,12 @@ from orchestrator.balancers.admin_state import (
     format_path,
     is_same_endpoint,
 )
+from orchestrator.errors import Refusal
 from orchestrator.planning import capacity
 from orchestrator.planning.application import Policy, resolve_count
 
 
-class CapacityViolation(RolldeckError):
+class CapacityViolation(Refusal):
     """Taking this node out now would break the capacity floor.
 
     Attributes:

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from backends.errors import BackendError, RolldeckError
+from backends.errors import BackendError
 from backends.model import NEEDS_ADMIN, Backend, Level, Persistence, Server, ServerRef, Snapshot
 from backends.protocols import LoadBalancer, LoadBalancerFacts
+from orchestrator.errors import Refusal
 from orchestrator.events.actor import Actor
 from orchestrator.events.events import FreezeOverridden
 from orchestrator.planning.application import Freeze, Policy, find_freeze
@@ -19,7 +20,7 @@ Facts = LoadBalancerFacts | BackendError
 FREEZE_SUBJECT = "freeze"
 
 
-class PreflightFailed(RolldeckError):
+class PreflightFailed(Refusal):
     """Nothing was touched; `findings` say why."""
 
     def __init__(self, findings: "tuple[Finding, ...]") -> None:

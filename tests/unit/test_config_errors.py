@@ -9,7 +9,7 @@ import pytest
 
 from backends.errors import ConfigError
 from console.config.config_file import parse
-from console.config.decoding import ConfigErrors
+from console.config.problems import ConfigErrors
 from tests.support.console_values import write
 
 WRONG = """\

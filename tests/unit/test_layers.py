@@ -17,8 +17,13 @@ SLOW = {"asyncssh", "httpx", "textual", "rich", "yaml", "consul", "requests"}
 
 
 def loaded(code: str, *arguments: object) -> set[str]:
-    """The top-level modules that a fresh Python has loaded after this code, which may use sys.argv."""
-    names = "{name.partition('.')[0] for name, module in sys.modules.items() if module}"  # None: kept out
+    """Return the top-level modules that a fresh Python has loaded after this code, which may use sys.argv."""
+    return {name.partition(".")[0] for name in loaded_modules(code, *arguments)}
+
+
+def loaded_modules(code: str, *arguments: object) -> set[str]:
+    """Return all modules, with their packages, that a fresh Python has loaded after this code."""
+    names = "{name for name, module in sys.modules.items() if module}"  # None: kept out
     program = f"{code}\nimport sys\nprint(*sorted({names}))"
     done = subprocess.run(
         [sys.executable, "-c", program, *map(str, arguments)],
@@ -49,6 +54,15 @@ def test_the_core_knows_no_front_end(room: str) -> None:
 
 def test_backends_know_nothing_of_what_decides() -> None:
     assert "orchestrator" not in loaded(f"import {', '.join(modules('backends'))}")
+
+
+def test_the_script_starts_without_settings_and_adapters() -> None:
+    slow = SLOW | {"urllib.request", "http.cookiejar"}
+    assert "console.errors" in (
+        modules := loaded_modules("import console.cli, console.errors, console.command_line")
+    )
+    heavy = {"orchestrator.settings", "orchestrator.planning.application", "backends.kinds", "backends.hooks"}
+    assert not modules & (slow | heavy)
 
 
 def test_the_command_line_starts_without_what_is_slow() -> None:
