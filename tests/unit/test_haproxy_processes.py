@@ -89,6 +89,13 @@ async def test_an_old_worker_that_has_ended_meanwhile_has_none() -> None:
         await read(replies | {"show proc": IN_3_2})
 
 
+@pytest.mark.parametrize("number", ["x", "", "1.5"])
+async def test_statistics_of_an_old_worker_without_numbers_are_not_taken_for_none(number: str) -> None:
+    replies = {"show proc": IN_2_2, "@!9619 show stat -1 4 -1": f"{STAT}shop,web1,0,{number},UP,1,2,3,1\n\n"}
+    with pytest.raises(UnreadableReply, match="the statistics of worker 9619"):
+        await read(replies)
+
+
 def info(name: str, process: int, pid: int, *, processes: int = 2, node: str = "m") -> Info:
     return Info(name, "2.2", pid, 10, False, node, processes, process)
 
