@@ -52,6 +52,7 @@ _NOTHING_FOR_THE_NODE: dict[str, Any] = {
 _USER_CONFIG = "~/.ssh/config"
 _MAX_KEY_BYTES = 64 * 1024
 _OPENSSH_KEY = b"openssh-key-v1\0"  # what such a key begins with
+_KEY_HEAD_CHARS = 32  # of base64, which are 24 bytes: up to the name of the cipher, if that is "none"
 _ALL_HOST_KEYS = "+ssh-ed25519,ecdsa-sha2-nistp*,rsa-sha2-512,rsa-sha2-256"
 
 
@@ -151,15 +152,17 @@ def is_encrypted(identity: str) -> bool:
     """
     try:
         with open(identity, "rb") as file:
-            lines = file.read(_MAX_KEY_BYTES).splitlines()
+            lines = [line.strip() for line in file.read(_MAX_KEY_BYTES).splitlines()]
     except OSError:
         return False
     if b"-----BEGIN OPENSSH PRIVATE KEY-----" not in lines:
         return b"-----BEGIN ENCRYPTED PRIVATE KEY-----" in lines or b"Proc-Type: 4,ENCRYPTED" in lines
     begin = lines.index(b"-----BEGIN OPENSSH PRIVATE KEY-----") + 1
+    # Lines may have any length: ssh-keygen writes 70 characters, other programs a single line.
+    text = b"".join(lines[begin:])[:_KEY_HEAD_CHARS]
     try:
         # The name of the cipher follows, with its length before it: PROTOCOL.key of OpenSSH.
-        head = base64.b64decode(b"".join(lines[begin : begin + 2]), validate=True)
+        head = base64.b64decode(text, validate=True)
     except ValueError:
         return False
     return head.startswith(_OPENSSH_KEY) and not head.startswith(_OPENSSH_KEY + b"\0\0\0\4none")

@@ -8,14 +8,32 @@ import pytest
 from backends.hosts.ssh_route import is_encrypted
 
 
+def make_key(path: Path, kind: str, form: str, passphrase: str) -> Path:
+    command = ["ssh-keygen", "-q", "-t", kind, "-m", form, "-N", passphrase, "-C", "", "-f", str(path)]
+    subprocess.run(command, check=True)
+    return path
+
+
 @pytest.mark.parametrize("form", ["RFC4716", "PEM", "PKCS8"])
 @pytest.mark.parametrize("kind", ["rsa", "ecdsa"])
 @pytest.mark.parametrize("passphrase", ["", "sesame"])
 def test_a_key_says_whether_it_is_encrypted(tmp_path: Path, form: str, kind: str, passphrase: str) -> None:
-    key = tmp_path / "key"
-    command = ["ssh-keygen", "-q", "-t", kind, "-m", form, "-N", passphrase, "-C", "", "-f", str(key)]
-    subprocess.run(command, check=True)
+    key = make_key(tmp_path / "key", kind, form, passphrase)
     assert is_encrypted(str(key)) is bool(passphrase)
+
+
+@pytest.mark.parametrize("form", ["RFC4716", "PEM", "PKCS8"])
+@pytest.mark.parametrize("passphrase", ["", "sesame"])
+@pytest.mark.parametrize("ending", ["\n", "\r\n", " \n"])
+def test_lines_of_a_key_may_be_of_any_length(tmp_path: Path, form: str, passphrase: str, ending: str) -> None:
+    lines = make_key(tmp_path / "key", "ecdsa", form, passphrase).read_text().splitlines()
+    begin = 2 + lines.index("") if "" in lines else 1  # headers of the older form end with an empty line
+    body = "".join(lines[begin:-1])
+    for length in (7, 65, 76, len(body)):
+        wrapped = [body[at : at + length] for at in range(0, len(body), length)]
+        copy = tmp_path / "copy"
+        copy.write_bytes(ending.join([*lines[:begin], *wrapped, lines[-1], ""]).encode())
+        assert is_encrypted(str(copy)) is bool(passphrase)
 
 
 @pytest.mark.parametrize(
