@@ -93,14 +93,12 @@ WIRE = logging.getLogger("rolldeck.wire")
 WIRE.propagate = False  # never to standard error
 
 MAX_TEXT_CHARS = 4096  # of a command or a reply that are kept
-_MAX_RAW_CHARS = (
-    2 * MAX_TEXT_CHARS
-)  # secrets are redacted in a longer text, so that none is cut in the middle
+_MAX_RAW_CHARS = 2 * MAX_TEXT_CHARS  # secrets are redacted in a longer text, so that none is cut in two
 _redacting = ContextVar("redacting", default=False)
 
 
 def log_exchange(target: str, command: str, reply: str | bytes | bytearray, ok: bool, seconds: float) -> None:
-    """Log one exchange, with the fields of `backends.command.CommandFinished`."""
+    """Log one exchange, with the fields of `CommandFinished`."""
     if not WIRE.isEnabledFor(logging.DEBUG):
         return
     text = "(not kept)" if _redacting.get() else reply[:_MAX_RAW_CHARS]

@@ -65,7 +65,7 @@ class Writers:
 
 
 NAMED = Writers(None, None)
-"""The writers of a file that somebody chose by its name and that brings no commands: not everybody."""
+"""The writers of a file that somebody chose by its name and that brings no commands: any owner and group."""
 
 
 def open_trusted(path: Path, writers: Writers) -> int:
@@ -202,7 +202,7 @@ def _read_link(name: str, folder: int) -> str | None:
 
 
 def _is_sticky(info: os.stat_result) -> bool:
-    """Return whether only its owner, and a file's owner, can replace that file in a folder."""
+    """Return whether a folder is sticky: only its owner and the owner of a file can replace that file."""
     return bool(info.st_mode & stat.S_ISVTX)
 
 

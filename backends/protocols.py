@@ -1,6 +1,6 @@
 """Protocols: what the orchestrator requires of load balancers, hosts, services and other adapters.
 
-The adapters of a protocol are in a package beside this module, with a small file for each kind.
+The adapters of a protocol are in a package or a module beside this one; `kinds` lists most of them.
 """
 
 import asyncio

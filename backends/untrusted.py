@@ -98,9 +98,8 @@ def url_port(url: SplitResult) -> int | None:
 
 
 MAX_CPU_S = 0.1  # for one search; an honest one takes a thousandth of that
-MAX_TEXT = (
-    64 * 1024
-)  # characters; `re` checks for signals every few thousand steps, and one may go through all
+# In characters: `re` checks for signals only every few thousand steps, and one may go through all of a text.
+MAX_TEXT = 64 * 1024
 
 
 class _OutOfTime(Exception):

@@ -211,9 +211,8 @@ class Consul:
         try:
             result = await call(api)
             ok = True
-            if WIRE.isEnabledFor(
-                logging.DEBUG
-            ):  # for thousands of instances it takes as long as reading them
+            # For thousands of instances this takes as long as reading them.
+            if WIRE.isEnabledFor(logging.DEBUG):
                 reply = f"{result!r:.200}"
             return result
         except passing:

@@ -31,10 +31,8 @@ STATE_FIELDS = (
     *("srv_fqdn", "srvrecord"),
 )
 
-BACKEND_ROW, SERVER_ROW = (
-    "1",
-    "2",
-)  # the column `type`; names do not say so, as a server may be called "BACKEND"
+# Values of the column `type`; the names of rows do not show it, as a server may be called "BACKEND".
+BACKEND_ROW, SERVER_ROW = "1", "2"
 
 MAX_ROWS = 100_000  # of one table
 MAX_ROW_CHARS = 16_384  # what HAProxy writes has a tenth of that

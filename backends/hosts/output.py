@@ -18,7 +18,7 @@ TRACKER = ("sh", "-c", _TELL, "sh")
 
 
 class Capture:
-    """Keeps the first `limit` bytes of each output stream, and takes the rest, so that nothing waits for it.
+    """Keeps the first `limit` bytes of each output stream, and drops the rest, so that a command never waits.
 
     Attributes:
         exit_status: 0-255; death by signal n is 128 + n, as in a shell. None until it is known.

@@ -77,8 +77,8 @@ def resolve(hop: Hop, settings: "SshSettings", identity: str = "") -> Route:
     """Read the ssh configuration for this host. Blocking.
 
     Nothing is run for a host, user or port that is not inert: asyncssh puts them into the ProxyCommand while
-    it reads the configuration. The configuration itself is the operator's and is trusted, once its
-    owner has been checked.
+    it reads the configuration. The configuration itself is the operator's and is trusted, after
+    a check of who may write it.
 
     Raises:
         Untrusted: others may write the configuration.

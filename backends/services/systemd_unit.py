@@ -159,7 +159,7 @@ _PORT = re.compile(r"(?:.*:)?([0-9]+) \((?:Stream|SequentialPacket)\)")  # 127.0
 
 
 def related_units(properties: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the units that start this one or stop with it; of targets only those that uphold it."""
+    """Return the units that start this one or stop with it; of targets and slices only upholders."""
     others = " ".join(properties.get(key, "") for key in ("TriggeredBy", *_STOPS_WITH)).split()
     names = [
         *upholding_units(properties),
@@ -181,7 +181,7 @@ def upholding_units(properties: Mapping[str, str]) -> tuple[str, ...]:
 def upheld_obstacles(
     name: str, properties: Mapping[str, str], units: Sequence[Properties]
 ) -> tuple[str, ...]:
-    """Return the units that make systemd start a service again once it is stopped."""
+    """Return, as texts, which units make systemd start a service again once it is stopped."""
     return tuple(
         f"{_id_of(unit)} upholds {name} (Upholds=): systemd would start it again as soon as it is stopped"
         for unit in units
@@ -204,7 +204,7 @@ def parse_units(text: str) -> tuple[Properties, ...]:
 
 
 def socket_obstacles(name: str, port: str, units: Sequence[Properties]) -> tuple[str, ...]:
-    """Return the sockets that hold the application's port open after the stop, and start it again.
+    """Return, as texts, which sockets hold the application's port open after the stop, and start it again.
 
     Args:
         name: the service's unit.
