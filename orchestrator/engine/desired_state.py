@@ -43,9 +43,8 @@ class DesiredStates:
     manual_changes: dict[ServerRef, ManualChangeStarted] = field(default_factory=dict)
     moment: int = 0
     _changed: dict[ServerRef, int] = field(default_factory=dict)  # the moment of the last one, by server
-    _under_way: dict[ServerRef, set[AdminState]] = field(
-        default_factory=dict
-    )  # the states before it, until it is reached
+    # The states before the desired one, until that is reached.
+    _under_way: dict[ServerRef, set[AdminState]] = field(default_factory=dict)
 
     def desired(self, ref: ServerRef) -> DesiredState:
         return self.wanted.get(ref, DesiredState.ORIGINAL)

@@ -27,9 +27,8 @@ class ConsecutiveChecks:
         self._queries_manager = queries_manager
         self._next = context.control.elapsed_excluding_pauses()
         self._wrong_version = 0
-        self._good_since = self._good_until = (
-            self._next
-        )  # the first and the last of the consecutive good checks
+        # The times of the first and the last of the consecutive good checks.
+        self._good_since = self._good_until = self._next
         self.reason = "not checked yet"
         self.good = 0  # consecutive good checks so far
         self.bad = 0

@@ -79,9 +79,8 @@ class NodeRollout:
         for step in self._planned.steps:
             if self._plan.policy.confirm == "step":
                 await self._confirm(f"{step}?", "step", step)
-            await (
-                self._control.checkpoint()
-            )  # last: a decision while the rollout is paused starts nothing yet
+            # Last: a decision while the rollout is paused starts nothing yet.
+            await self._control.checkpoint()
             self._context.step = step
             with self._bus.commands_of(self._name, step):
                 await self._run_step(step)
@@ -142,9 +141,8 @@ class NodeRollout:
         async with self._progress.drift_lock:
             self._control.raise_if_drains_stopped()  # that may have been decided meanwhile
             differences = self._callbacks.differences()
-            self._progress.accepted_drift &= set(
-                differences.values()
-            )  # a difference that returns needs a new decision
+            # A difference that returns needs a new decision.
+            self._progress.accepted_drift &= set(differences.values())
             for subject, text in differences.items():
                 own = subject == self._name
                 of_later_node = not own and any(subject in batch for batch in self._plan.batches)

@@ -34,9 +34,8 @@ class Progress:
     put_back: list[str] = field(default_factory=list)  # failed before the stop, and as they were before
     touched: set[str] = field(default_factory=set)
     originals: dict[str, dict[ServerRef, OriginalState]] = field(default_factory=dict)
-    accepted_drift: set[str] = field(
-        default_factory=set
-    )  # differences from the plan that an operator has accepted
+    # Differences from the plan that an operator has accepted.
+    accepted_drift: set[str] = field(default_factory=set)
     drift_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property

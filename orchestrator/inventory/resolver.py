@@ -93,9 +93,8 @@ class InventoryResolver:
             except ConfigError:
                 if not self._waiting:
                     raise
-            await asyncio.wait(
-                self._waiting, return_when=asyncio.FIRST_COMPLETED
-            )  # it may have what is missing
+            # One that has not answered yet may have what is missing.
+            await asyncio.wait(self._waiting, return_when=asyncio.FIRST_COMPLETED)
 
     async def all_nodes(self) -> tuple[Node, ...]:
         """Return all nodes, once every load balancer has answered or failed.
