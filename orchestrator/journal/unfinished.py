@@ -93,10 +93,12 @@ def unfinished_nodes(journal: Journal, application: str) -> dict[str, Unfinished
                 decided.update(nodes)
             continue
         for node, leftover in _list_nodes(entry, journal.records(entry.id, *_NODE_EVENTS)):
-            if node not in decided:
-                decided.add(node)
-                if leftover is not None and not _is_untouched(journal, leftover):
-                    found[node] = _replace_weight(leftover, weights.get(node))
+            # A rollout that has sent nothing says nothing of the node: an earlier one may have taken it out.
+            if node in decided or (leftover is not None and _is_untouched(journal, leftover)):
+                continue
+            decided.add(node)
+            if leftover is not None:
+                found[node] = _replace_weight(leftover, weights.get(node))
     return found
 
 

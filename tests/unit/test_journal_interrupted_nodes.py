@@ -76,3 +76,24 @@ def test_a_node_that_was_put_back_is_not_unfinished(tmp_path: Path, back: bool) 
     journals.write(path, journals.numbered(*events, began=time.time()))
     with Journal(path, read_only=True) as journal:
         assert ("web1" in unfinished_nodes(journal, "shop")) is not back
+
+
+@pytest.mark.parametrize("begun", ["node", "drain"])
+def test_who_has_sent_nothing_hides_nobody_who_has(tmp_path: Path, begun: str) -> None:
+    """A second rollout found the node drained by the first, and was broken before it sent anything itself."""
+    path = tmp_path / "state" / "journal.db"
+    state = OriginalStateRecord(
+        instance="lb1", backend="shop", server="web1", admin="ready", weight=50, agent=False
+    )
+    second: list[AnyEvent] = [journals.started(), NodeStarted(node="web1", version="2.0", originals=[state])]
+    if begun == "drain":
+        second.append(StepStarted(node="web1", step="drain"))
+    sent = CommandSending(node="web1", step="drain", target="lb1", command="set server shop/web1 state drain")
+    now = time.time()
+    first = [*second[:2], StepStarted(node="web1", step="drain"), sent]
+    journals.write(path, journals.numbered(*first, began=now - 60))
+    journals.write(path, journals.numbered(*second, began=now))
+    with Journal(path, read_only=True) as journal:
+        found = unfinished_nodes(journal, "shop")
+    assert {node: left.entry.id for node, left in found.items()} == {"web1": 1}
+    assert [original.weight for original in found["web1"].originals.values()] == [50]
