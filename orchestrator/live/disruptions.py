@@ -61,8 +61,9 @@ def _measure_balancer(
 ) -> list[Capacity]:
     columns = instance.columns
     # Servers in the same state share one row in `alike`: of thousands of servers a handful is judged.
-    own_slots = {(ref.backend, ref.server) for ref in kept if ref.instance == instance.name}
-    ignored = find_ignored_slots(instance.servers, own_slots)
+    ignored = find_ignored_slots(instance.servers)
+    if ignored:  # rarely; there may be thousands of servers to go through
+        ignored -= {(ref.backend, ref.server) for ref in kept if ref.instance == instance.name}
     groups = Counter(
         (name[0], at) for name, at in zip(columns.names, columns.alike, strict=True) if name not in ignored
     )

@@ -1,12 +1,15 @@
 """What is in rotation and may still go, told from the live view: the same numbers as the guard's."""
 
+from typing import NoReturn
+
 import pytest
 
 from backends.model import ServerRef, Snapshot
 from orchestrator.live.disruptions import find_tightest, measure_headroom
 from orchestrator.planning import capacity
 from orchestrator.planning.application import Policy
-from tests.unit.test_table_model import DOWN, DRAIN, MAINT, RISING, view
+from orchestrator.planning.server_pool import drop_empty_slots
+from tests.unit.test_table_model import DOWN, DRAIN, EMPTY, MAINT, RISING, view
 
 ALL = {"web1": {}, "web2": MAINT, "web3": {}, "web4": RISING, "web5": DRAIN, "web6": DOWN}
 
@@ -28,6 +31,30 @@ def test_it_counts_as_the_guard_does(leaving: tuple[str, ...], policy: Policy) -
     assert [(capacity.before, capacity.after, capacity.floor) for capacity in found] == [
         (capacity.before, capacity.after, capacity.floor) for capacity in expected
     ]
+
+
+@pytest.mark.parametrize("filled", [(), ("web1",), ("web1", "web2", "web3")])
+@pytest.mark.parametrize("kept", [(), ("web2",), ("web1", "web2")])
+def test_empty_slots_count_as_for_the_guard(filled: tuple[str, ...], kept: tuple[str, ...]) -> None:
+    of = view({name: {} if name in filled else EMPTY for name in ("web1", "web2", "web3", "web4")})
+    refs = {ServerRef("lb1", "shop", name) for name in kept}
+    (found,), _ = measure_headroom(of, ["shop"], Policy(min_available="50%"), kept=refs)
+    (balancer,) = of.instances
+    assert balancer.info is not None
+    assert balancer.level is not None
+    read = {"lb1": Snapshot(balancer.info, balancer.level, (), balancer.servers)}
+    nobody = {ServerRef("lb1", "shop", "nobody")}
+    (expected,) = capacity.measure_capacity(drop_empty_slots(read, refs), nobody, Policy(min_available="50%"))
+    assert (found.before, found.after, found.floor) == (expected.before, expected.after, expected.floor)
+
+
+def test_kept_servers_are_not_gone_through_where_no_slot_is_empty() -> None:
+    class Unread(set[ServerRef]):
+        def __iter__(self) -> NoReturn:
+            raise AssertionError("it costs as much as there are servers, at every poll")
+
+    (found,), _ = measure_headroom(view({"web1": {}, "web2": {}}), ["shop"], Policy(), kept=Unread())
+    assert found.before == 2
 
 
 def test_backups_count_only_where_nothing_else_is() -> None:
