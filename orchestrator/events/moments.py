@@ -20,7 +20,8 @@ class MomentSpec:
     """A moment of a rollout.
 
     Attributes:
-        event: the event that brings it; None where the rollout calls the hooks itself.
+        event: the event that brings the moment, and has the fields. The start has none: the rollout calls
+            its hooks before the work, and those of the end after the work, when the event was emitted.
         fields: the fields of `HookPayload` that it fills, each with the attribute of the event that has the
             value.
         holds_drains: no other node is taken out of rotation before the hook has answered.

@@ -201,7 +201,7 @@ class Entry:
 
     @property
     def is_taken_over(self) -> bool:
-        """Whether it was taken over from another journal, which leaves out commands that began no step."""
+        """Whether another machine has published it: of its commands it has only each `command_started`."""
         return "fence" in self.plan  # written there by a takeover only; others record it as an event
 
 

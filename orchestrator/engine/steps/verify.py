@@ -191,7 +191,7 @@ async def _find_missing(context: StepContext, refs: list[ServerRef]) -> list[Ser
         for server in servers
         if not server.in_rotation
         and not _had_no_weight(context, server)
-        # Nothing ends what it inherits: with that it is as far back as it was.
+        # Nothing that is done to it ends what it inherits: with that it is as far back as it was.
         and not (server.ref in context.inherited and inherits_only(server))
     ]
 
