@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Sequence
 
+from backends.haproxy.columns import Name
 from backends.model import Server, ServerRef
 from orchestrator.live.poller import BalancerView, FleetView
 from orchestrator.planning.application import Policy
@@ -13,7 +14,7 @@ from orchestrator.planning.capacity import (
     compute_floor,
     find_serving_backups,
 )
-from orchestrator.planning.server_pool import find_ignored_slots
+from orchestrator.planning.server_pool import find_empty_slots, find_ignored_slots
 
 
 def measure_headroom(
@@ -61,9 +62,10 @@ def _measure_balancer(
 ) -> list[Capacity]:
     columns = instance.columns
     # Servers in the same state share one row in `alike`: of thousands of servers a handful is judged.
-    ignored = find_ignored_slots(instance.servers)
-    if ignored:  # rarely; there may be thousands of servers to go through
-        ignored -= {(ref.backend, ref.server) for ref in kept if ref.instance == instance.name}
+    own_slots = set[Name]()
+    if find_empty_slots(instance.servers):  # rarely; there may be thousands of servers to go through
+        own_slots.update((ref.backend, ref.server) for ref in kept if ref.instance == instance.name)
+    ignored = find_ignored_slots(instance.servers, own_slots)
     groups = Counter(
         (name[0], at) for name, at in zip(columns.names, columns.alike, strict=True) if name not in ignored
     )

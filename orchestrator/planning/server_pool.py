@@ -43,17 +43,17 @@ def find_ignored_slots(servers: Sequence[Server], kept: Collection[Name] = ()) -
     """Return the empty slots that do not count; cheap when there are none.
 
     A backend in which every slot is empty has lost all that it had, or never had any: there the slots count,
-    so that it is not taken for healthy.
+    so that it is not taken for healthy. If some of them are kept, only these count.
 
     Args:
         servers: the servers of one load balancer.
         kept: empty slots that count all the same, because they are, or were, a node's.
     """
-    empty = find_empty_slots(servers)
+    empty = find_empty_slots(servers).difference(kept)
     if not empty:
         return empty
-    with_servers = {name[0] for name in columns_of(servers).names if name not in empty}
-    return frozenset(name for name in empty.difference(kept) if name[0] in with_servers)
+    with_others = {name[0] for name in columns_of(servers).names if name not in empty}
+    return frozenset(name for name in empty if name[0] in with_others)
 
 
 def drop_ignored_slots(servers: Sequence[Server], kept: Collection[Name] = ()) -> Sequence[Server]:

@@ -132,10 +132,7 @@ class StatusReader:
         return seen
 
     async def without_empty_slots(self, seen: Snapshots) -> dict[str, Snapshot | BackendError]:
-        """Return the answers without the empty slots of backends in which other servers are.
-
-        The slot of a node, which has its name, stays.
-        """
+        """Return the answers without the empty slots that do not count; one with the name of a node does."""
         snapshots = {instance: one for instance, one in seen.items() if isinstance(one, Snapshot)}
         servers = [server for snapshot in snapshots.values() for server in snapshot.servers]
         empty = [(server.ref.backend, server.ref.server) for server in servers if server.empty_slot]

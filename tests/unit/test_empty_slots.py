@@ -88,6 +88,21 @@ async def test_a_plan_counts_only_what_is_there() -> None:
 
 
 @pytest.mark.virtual_time
+async def test_a_plan_counts_only_nodes_where_every_slot_is_empty() -> None:
+    world = World(nodes=3, instances=1, min_available="50%")
+    for number in range(4, 11):
+        world.balancers["lb1"].add("shop", f"slot{number}", world.nodes["web1"]).emptied = True
+    for number in range(1, 4):
+        world.server(f"web{number}").emptied = True
+    plan = await world.plan()
+    assert [str(capacity) for (capacity,) in plan.capacities] == [
+        "shop on lb1: in rotation 0 → 0, floor 2",
+        "shop on lb1: in rotation 1 → 1, floor 2",
+        "shop on lb1: in rotation 2 → 2, floor 2",
+    ]
+
+
+@pytest.mark.virtual_time
 async def test_what_is_not_registered_is_not_looked_for_among_empty_slots() -> None:
     world = World(nodes=1, instances=1)
     node = replace(world.application.nodes[0], servers=("web9",))

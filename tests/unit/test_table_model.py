@@ -314,3 +314,8 @@ def test_the_empty_slot_of_a_node_is_shown_as_out() -> None:
 
 def test_where_every_slot_is_empty_they_are_shown() -> None:
     assert shown(view({"web1": EMPTY, "web2": EMPTY})).counts == RowCounts(0, 0, 2, 0)
+
+
+def test_where_every_slot_is_empty_those_of_no_node_are_shown_too() -> None:
+    found = shown(view({"web1": EMPTY, "web2": EMPTY}), names={("shop", "web1"): "n1"})
+    assert nodes(found) == ["n1", "web2"]

@@ -221,9 +221,9 @@ def _judge_servers(
     ]
     states.append(ABSENT)  # at `NO_LINE`, the end
     if EMPTY in idle.values():
-        ignored = find_ignored_slots(instance.servers, names)
+        ignored = find_ignored_slots(instance.servers)
         for key, line in zip(keys, lines, strict=True):
-            if states[line] is EMPTY and key not in ignored:
+            if states[line] is EMPTY and (key in names or key not in ignored):
                 states[line] = judge_server(instance.servers[line])
     return [states[line] for line in lines]
 
