@@ -1,4 +1,4 @@
-"""Options and code that all commands share which plan or run a rollout."""
+"""Options and code that are shared by the commands that plan or run a rollout, or change servers."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass

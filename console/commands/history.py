@@ -150,8 +150,9 @@ def export(source: JournalSource, entry_id: int, output: str | None, force: bool
 def verify(source: JournalSource, entry_id: int | None, head: str | None, as_json: bool) -> int:
     """Recalculate the hashes of all events, or of one entry, and list what has been changed.
 
-    Exits 0 if nothing was changed, else 1. Anybody who can write the journal can also write its hashes. A
-    head that was stored elsewhere (hooks get it as `journal_head`) proves more: pass it with --head.
+    Exits 0 if nothing was changed and the head of --head was found, else 1. Anybody who can write the journal
+    can also write its hashes. A head that was stored elsewhere (hooks get it as `journal_head`) proves more:
+    pass it with --head.
     """
     if head is not None and not re.fullmatch("[0-9a-fA-F]{64}", head):
         raise click.BadParameter("expected 64 hexadecimal digits", param_hint="--head")

@@ -79,7 +79,7 @@ class SSHHost:
                 return self._forward(dest_path)
 
             async def _forward(self, path: str) -> "asyncssh.SSHUNIXSession[bytes]":
-                """Open the socket; asyncssh would leave it open where the connection is lost meanwhile."""
+                """Open the socket; asyncssh would leave it open if the connection is lost meanwhile."""
                 forwarder = await self._connection.forward_unix_connection(path)
                 if self._connection not in host._connections:
                     forwarder.close()

@@ -1,4 +1,4 @@
-"""Output to a terminal. Only this module writes to stdout and stderr, and it makes all text harmless."""
+"""Output of commands: results go to stdout, everything else to stderr, and all of it is made harmless."""
 
 import contextlib
 import errno
