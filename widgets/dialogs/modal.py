@@ -181,7 +181,7 @@ class TooSmall(ModalScreen[None]):
     @staticmethod
     def _words(size: Size) -> str:
         return (
-            f"This terminal has {size.width} by {size.height};\n"
+            f"This terminal is {size.width} by {size.height};\n"
             f"Rolldeck needs {MIN_SIZE.width} by {MIN_SIZE.height}.\n"
             "A running rollout continues."
         )
