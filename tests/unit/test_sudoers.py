@@ -60,6 +60,18 @@ def test_a_version_within_another_word_is_not_left_open() -> None:
     )
 
 
+def test_of_two_versions_the_longer_one_is_left_open_as_a_whole() -> None:
+    call = SudoCall("get", ("v1.5.1", "1.5.1", "1.5"))
+    line = build_rule("ann", call, "/bin/get", {"1.5": "[0-9]", "1.5.1": "[a-z]"})
+    assert line == r"ann ALL=(root) NOPASSWD: /bin/get ^v1\.5\.1 [a-z] [0-9]$"
+
+
+@pytest.mark.parametrize("script", ["sudo", "sudo -n", "sudo -u shop", "sudo -u", "sudo -n A=b", "sudo --"])
+def test_a_sudo_without_a_command_is_an_error(script: str) -> None:
+    with pytest.raises(UnreadableReply, match="runs no command"):
+        sudo_call((), (), Command.shell(script))
+
+
 def test_a_rule_that_sudo_would_not_take_is_an_error() -> None:
     with pytest.raises(ValueError, match=f"sudo takes {MAX_PATTERN_CHARS}"):
         build_rule("ann", SudoCall("get", ("1.5", "x" * 1024)), "/bin/get", {"1.5": VERSION_PATTERN})
