@@ -111,3 +111,23 @@ def test_of_many_followers_and_backups_a_few_are_named() -> None:
     )
     assert found.notes.startswith("; b0 (backup) takes over; b1 (backup) takes over")
     assert found.notes.count("takes over") == found.notes.count("follows") == MAX_NAMED_SERVERS
+
+
+def test_a_backup_that_serves_already_takes_nothing_over() -> None:
+    """All active servers are down: the backups serve, and one of them may leave."""
+    down = replace(WEB1, **DOWN)  # type: ignore[arg-type]
+    backups = [replace(server(name), backup=True) for name in ("b1", "b2")]
+    servers = {"lb1": snapshot(down, *backups)}
+
+    def takes_over(*leaving: Server, all_backups: bool) -> tuple[int, int, tuple[str, ...]]:
+        (found,) = capacity.measure_capacity(
+            servers,
+            [server.ref for server in leaving],
+            POLICY,
+            all_backups=[("lb1", "shop")] if all_backups else (),
+        )
+        return found.before, found.after, found.takes_over
+
+    assert takes_over(down, all_backups=False) == (1, 1, ())
+    assert takes_over(backups[0], all_backups=False) == (1, 1, ("b2",))
+    assert takes_over(backups[0], all_backups=True) == (2, 1, ())
