@@ -156,3 +156,28 @@ def test_refused_requests_and_those_in_flight_are_not_silent() -> None:
     found = compute_signals(Sample(RequestCounters()), Sample(last))
     assert found is not None
     assert (found.silent, found.refused, found.hard) == (4, 3, 3)
+
+
+NOTHING = RequestCounters()
+
+
+def test_one_request_is_one_error_however_often_it_was_tried() -> None:
+    def errors(server: RequestCounters, backend: RequestCounters) -> int | None:
+        before = RequestCounters(total=500, answered=500)
+        found = compute_signals(Sample(NOTHING, before), Sample(server, backend))
+        return found.hard if found is not None else None
+
+    twice = RequestCounters(total=2, answered=2, broken=2, server_aborts=2)
+    assert errors(twice, RequestCounters(total=501, answered=501)) == 1, "clients sent one request"
+    assert errors(twice, RequestCounters(total=502, answered=502)) == 2
+    elsewhere = RequestCounters(total=2, answered=1, redispatches=1, retries=1, broken=2, server_aborts=2)
+    assert errors(elsewhere, RequestCounters(total=510, answered=510)) == 1, "another server has answered one"
+
+
+def test_a_backend_that_was_not_known_before_bounds_nothing() -> None:
+    broken = RequestCounters(total=3, answered=1, broken=4)
+    unknown = compute_signals(Sample(NOTHING), Sample(broken))
+    assert unknown is not None
+    assert unknown.hard == 2
+    assert compute_signals(Sample(NOTHING), Sample(broken, RequestCounters(total=9))) == unknown
+    assert compute_signals(Sample(NOTHING, RequestCounters(total=9)), Sample(broken)) == unknown
