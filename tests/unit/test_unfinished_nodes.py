@@ -140,6 +140,14 @@ def test_a_node_to_which_nothing_was_sent_is_left_to_whoever_took_it_out(path: P
     assert list(unfinished(path)) == ["web1"]
 
 
+def test_what_was_sent_for_another_node_is_nothing_of_this_one(path: Path) -> None:
+    other = CommandSending(
+        node="web2", step="drain", target="lb1", command="set server shop/web2 state drain"
+    )
+    write(path, begun(), step("drain"), other)
+    assert unfinished(path) == {}
+
+
 @pytest.mark.parametrize(
     "header",
     [{"host": "another-machine"}, {"host": socket.gethostname(), "plan": {**journals.PLAN, "fence": 7}}],
