@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from backends.errors import Unreachable
@@ -140,6 +141,19 @@ async def test_without_consul_the_local_lock_says_who_holds_it(tmp_path: Path) -
     assert found.operator == "bob@there"
     await local.release()
     assert await layered(tmp_path, SharedKey()).holder() is None
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("alone", [True, False])
+async def test_a_holder_that_died_on_this_machine_is_named_whatever_consul_knows(
+    tmp_path: Path, alone: bool
+) -> None:
+    """Its rollout is unfinished, and whoever takes over is told whose it was."""
+    lock = layered(tmp_path, SharedKey(error=NO_ROUTE if alone else None), alone=alone)
+    lock.local.path.write_bytes(msgspec.json.encode(BOB))
+    lock.local.path.chmod(0o600)
+    assert await lock.acquire(US) == BOB
+    await lock.release()
 
 
 @pytest.mark.virtual_time
