@@ -186,3 +186,11 @@ def test_a_migration_that_fails_leaves_those_before_it_undone_too(tmp_path: Path
     assert version_of(connection) == 0
     connection.close()
     assert tables(path) == set()
+
+
+def test_the_entries_of_one_application_are_found_by_an_index(path: Path, tmp_path: Path) -> None:
+    """Also in a new file: a journal of years is read at each start."""
+    Journal(path).close()
+    Journal(tmp_path / "new.db").close()
+    for found in (path, tmp_path / "new.db"):
+        assert "entries_by_application" in tables(found)
