@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
-from backends.errors import RolldeckError, Unreachable
+from backends.errors import PermissionDenied, RolldeckError, Unreachable
 from backends.model import AdminState
 from orchestrator.engine.desired_state import DesiredState
 from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps.quarantine import quarantine, restore_untouched
 from orchestrator.events.events import NodeNote
 from orchestrator.planning.plan import PlannedNode
+from tests.support.fake_faults import Fault
 from tests.support.fake_fleet import World
 from tests.support.fake_registration import FakeRegistration
 from tests.unit.tracking import follow, ref
@@ -71,6 +72,16 @@ async def test_a_load_balancer_that_does_not_answer_keeps_it_in_rotation_on_no_o
     with pytest.raises(RolldeckError, match="lb1"):
         await quarantine(context_of(world))
     assert world.admin("web1") == [READY, MAINT, MAINT]
+
+
+@pytest.mark.virtual_time
+async def test_one_that_refuses_at_once_does_not_end_the_work_on_a_slow_one() -> None:
+    world = World(3, 2)
+    world.balancers["lb1"].faults.always["write"] = Fault(PermissionDenied("lb1", "level user"))
+    world.balancers["lb2"].faults.add("write", None, seconds=3)
+    with pytest.raises(PermissionDenied):
+        await quarantine(context_of(world))
+    assert world.admin("web1") == [READY, MAINT]
 
 
 @pytest.mark.virtual_time
