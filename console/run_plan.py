@@ -18,7 +18,7 @@ from console.terminal.progress import Progress, Prompts
 from console.terminal.rollout_text import EXIT_CODES, ending_lines
 from orchestrator.engine.plan_differences import Difference
 from orchestrator.events.events import Record, RollbackStarted, RolloutEnded
-from orchestrator.events.text import event_fields
+from orchestrator.events.json import event_fields
 from orchestrator.planning.application import Amount, Policy
 from orchestrator.planning.findings import PreflightFailed
 from orchestrator.planning.plan import Plan, failed_versions_text

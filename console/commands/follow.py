@@ -16,8 +16,8 @@ from console.operator_identity import current_operator
 from console.terminal.output import clean, paint, result, result_json, say
 from console.terminal.progress import Progress
 from console.terminal.rollout_text import EXIT_CODES, ending_lines
+from orchestrator.events.json import event_fields
 from orchestrator.events.state import RolloutState
-from orchestrator.events.text import event_fields
 from orchestrator.remote.control_requests import ControlAction
 from orchestrator.remote.rollout import PublishedRollout, RolloutSubscriber
 

@@ -18,7 +18,7 @@ from console.terminal.history_entries import EntrySummary
 from console.terminal.output import clean, on_terminal, result, result_json, say
 from console.terminal.timeline import transcript_lines
 from orchestrator.events.events import Record
-from orchestrator.events.text import event_fields
+from orchestrator.events.json import event_fields
 from orchestrator.events.timeline import Timeline
 from orchestrator.journal.entries import Entry
 from orchestrator.journal.store import Journal

@@ -14,7 +14,7 @@ import click
 
 from backends.text import is_visible, visible, visible_json
 from console.terminal.background_writer import Job, current_writer
-from orchestrator.events.text import encode
+from orchestrator.events.json import encode
 
 GLYPHS = {"ok": "✓", "bad": "✗", "working": "◐", "warn": "!", "info": "·"}
 COLORS = {"ok": "green", "bad": "red", "working": "yellow", "warn": "yellow", "out": "blue", "info": None}

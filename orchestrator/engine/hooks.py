@@ -18,8 +18,8 @@ from orchestrator.engine.control import RolloutControl
 from orchestrator.errors import StepFailed
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import AbortRequested, HookFired, Record, RolloutEnded
+from orchestrator.events.json import format_time
 from orchestrator.events.moments import MOMENTS, HookPayload
-from orchestrator.events.text import format_time
 from orchestrator.planning.plan import Plan
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from orchestrator.events.actor import Via
 from orchestrator.events.events import Event, NodeDone, NodeFailed, Paused, RolloutEnded
-from orchestrator.events.text import SCHEMA
+from orchestrator.events.json import SCHEMA
 from orchestrator.events.ways_back import OutOfRotation
 
 

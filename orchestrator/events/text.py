@@ -1,24 +1,14 @@
-"""Events, servers and the end of a rollout in words and as JSON, the same wherever they are shown.
-
-The JSON is what `--json` prints; hooks and the journal have the same fields. Each event is one flat object
-with its name under `event`, and each reader puts its own fields in front. Within a schema version fields are
-only added; if the meaning of one changes, `SCHEMA` is incremented. The journal has a schema of its own, see
-`orchestrator.journal.entries`.
-"""
+"""Events, servers and the end of a rollout in words, the same wherever they are shown."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
-
-import msgspec
 
 from backends.model import AdminState, Server
 from backends.text import counted, format_duration
 from orchestrator.balancers.request_errors import MIN_REQUESTS
 from orchestrator.events import events
 from orchestrator.events.actor import describe_requester_in_full
-from orchestrator.events.events import AnyEvent, Baked, Record, StepStarted, Traffic, Waiting
+from orchestrator.events.events import AnyEvent, Baked, StepStarted, Traffic, Waiting
 
-SCHEMA = 2
 _SENTENCES: dict[type[events.Event], str] = {
     events.RolloutStarted: "{operator} starts {application} → {version} on {nodes}",
     events.FreezeOverridden: "{operator} overrides the freeze: {reason}",
@@ -208,24 +198,3 @@ class RepeatedWaits:
         elif isinstance(event, StepStarted):
             self._reasons.pop((event.node, event.step), None)
         return False
-
-
-def encode(fields: Mapping[str, object]) -> bytes:
-    """Return one object of `--json`, beginning with the schema and without a newline."""
-    return msgspec.json.encode({"schema": SCHEMA, **fields})
-
-
-def event_fields(record: Record, **first: object) -> dict[str, object]:
-    """Return the fields of an event as `--json` has them, after those given in `first`."""
-    return {**first, "seq": record.seq, "time": format_time(record.at), **to_fields(record.event)}
-
-
-def to_fields(event: AnyEvent) -> dict[str, object]:
-    """Return the fields of an event with its name; structs in it are objects."""
-    fields: dict[str, object] = msgspec.to_builtins(event)
-    return fields
-
-
-def format_time(at: float) -> str:
-    """Return seconds since 1970 as RFC 3339 has them, in UTC: "2026-11-28T20:31:23.042Z"."""
-    return datetime.fromtimestamp(round(at, 3), UTC).isoformat(timespec="milliseconds")[:-6] + "Z"

@@ -28,7 +28,7 @@ from orchestrator.events.events import (
     RolloutEnded,
     Unreadable,
 )
-from orchestrator.events.text import to_fields
+from orchestrator.events.json import to_fields
 from orchestrator.journal.migrations import UPCASTERS, Fields, Upcaster, upcast
 
 JOURNAL_SCHEMA = 2  # of the rows that this Rolldeck writes

@@ -9,8 +9,8 @@ import msgspec
 from backends.model import ServerRef
 from backends.node_state import Availability
 from orchestrator.events.events import CommandStarted
+from orchestrator.events.json import SCHEMA
 from orchestrator.events.steps import STEPS, Step
-from orchestrator.events.text import SCHEMA
 from orchestrator.node import Node, OriginalState
 from orchestrator.planning.application import Amount, Policy, resolve_count
 from orchestrator.planning.capacity import BackendKey, Capacity

@@ -14,7 +14,7 @@ import msgspec
 from backends.untrusted import MAX_NAME_CHARS, Count, Name, Number, ProcessId, Time
 from orchestrator.errors import JournalError
 from orchestrator.events.events import Record
-from orchestrator.events.text import event_fields
+from orchestrator.events.json import event_fields
 from orchestrator.journal.entries import Entry, EntryHeader
 from orchestrator.journal.store import Journal
 from orchestrator.journal.unfinished import MAX_ENTRIES

@@ -11,7 +11,7 @@ from hypothesis import example
 from hypothesis import strategies as st
 
 from orchestrator.events.events import AnyEvent, NodeNote, Record
-from orchestrator.events.text import encode, event_fields
+from orchestrator.events.json import encode, event_fields
 from orchestrator.events.timeline import Timeline, find_unanswered
 from orchestrator.journal.entry_status import entry_status, unfinished_rollout
 from orchestrator.journal.store import Journal

@@ -16,7 +16,7 @@ from orchestrator.events.events import (
     RolloutEnded,
     StepDone,
 )
-from orchestrator.events.text import encode, event_fields
+from orchestrator.events.json import encode, event_fields
 from tests.support.fake_fleet import World
 from tests.support.virtual_time import EPOCH, VirtualClock
 

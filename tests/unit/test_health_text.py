@@ -7,7 +7,8 @@ import pytest
 
 from backends.model import Admin, Operational
 from console.terminal.status import server_fields
-from orchestrator.events.text import encode, format_health
+from orchestrator.events.json import encode
+from orchestrator.events.text import format_health
 from tests.support.console_values import HOSTILE, server
 
 

@@ -22,7 +22,7 @@ from orchestrator.events.events import (
     Record,
     RolloutEnded,
 )
-from orchestrator.events.text import encode, event_fields
+from orchestrator.events.json import encode, event_fields
 from orchestrator.journal.store import Journal
 from tests.support.console_values import write
 from tests.unit import journals

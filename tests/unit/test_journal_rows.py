@@ -12,7 +12,7 @@ from console.terminal.history import entry_lines
 from console.terminal.history_entries import EntrySummary
 from console.terminal.timeline import transcript_lines
 from orchestrator.events.events import NodeNote, Record, Unreadable
-from orchestrator.events.text import event_fields
+from orchestrator.events.json import event_fields
 from orchestrator.events.timeline import Timeline
 from orchestrator.journal.entries import JOURNAL_SCHEMA, decode_event, encode_row
 from orchestrator.journal.entry_status import unfinished_rollout

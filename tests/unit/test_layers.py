@@ -61,7 +61,7 @@ def test_the_script_starts_without_settings_and_adapters() -> None:
     assert "console.errors" in (
         modules := loaded_modules("import console.cli, console.errors, console.command_line")
     )
-    heavy = {"orchestrator.settings", "orchestrator.planning.application", "backends.kinds", "backends.hooks"}
+    heavy = {"orchestrator.settings", "orchestrator.events.events", "backends.kinds", "backends.hooks"}
     assert not modules & (slow | heavy)
 
 

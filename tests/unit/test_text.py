@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from console.terminal import output
 from console.terminal.background_writer import write_in_background
 from console.terminal.output import clean, pad, paint, shorten, table, width
-from orchestrator.events.text import SCHEMA
+from orchestrator.events.json import SCHEMA
 from tests.support.console_values import HIDDEN, HOSTILE, anything, harmless
 
 unhurried = settings(deadline=None)
