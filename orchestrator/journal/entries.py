@@ -1,7 +1,7 @@
 """An entry of the journal as a value, and its events in their stored form: bytes of JSON with a schema.
 
 `JOURNAL_SCHEMA` says what the events in a journal look like; `--json` has `SCHEMA` of
-`orchestrator.events.text`. Fields are only ever added within a schema. When a field is renamed, or becomes
+`orchestrator.events.json`. Fields are only ever added within a schema. When a field is renamed, or becomes
 one that is required, `JOURNAL_SCHEMA` grows by one, and `orchestrator.journal.migrations` gets a function
 that turns an event of an earlier schema into one of the new. A row stays in the file as it was written: its
 hash covers these bytes.
