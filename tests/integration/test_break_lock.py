@@ -34,11 +34,6 @@ from tests.support.servers.consul import needs_consul
 MANY = 4  # the first, one that breaks its lock, and two that race for what it has left
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    return tmp_path / "s"  # short: unix sockets will be in it
-
-
 async def admins(stack: Stack, node: str) -> set[int]:
     return {servers[node].admin for servers in (await states(stack)).values()}
 

@@ -17,11 +17,6 @@ from tests.support.stacks import (
 from tests.support.wait import until
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    return tmp_path / "s"  # short: unix sockets will be in it
-
-
 def left_behind(directory: Path) -> list[str]:
     """Processes of the stack, its watchdog included, and its sockets."""
     processes = [f"pid {pid}" for pid in watchdog.find_processes(str(directory))]

@@ -1,33 +1,16 @@
 """Releases of the demo: each starts, serves, stops and fails as its release.json says."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
 
 from console.demo.connection import Connection
 from console.demo.node import Node
 from console.demo.stack import Stack
 from tests.integration.demo_probes import is_open
 from tests.support.stacks import (
-    TunedStack,
     kill_application,
     running_version,
 )
 from tests.support.wait import until
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    return tmp_path / "s"  # short: unix sockets will be in it
-
-
-@pytest.fixture
-async def small(place: Path) -> AsyncIterator[Stack]:
-    """Two nodes behind one HAProxy, with applications that start at once."""
-    async with TunedStack(place, nodes=2, instances=1, start_delay=0.0) as stack:
-        yield stack
 
 
 async def run_release(node: Node, version: str) -> None:

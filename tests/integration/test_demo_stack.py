@@ -4,7 +4,6 @@ import asyncio
 import shutil
 import subprocess
 import tomllib
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,18 +24,6 @@ from tests.support.stacks import (
     running_version,
 )
 from tests.support.wait import until
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    return tmp_path / "s"  # short: unix sockets will be in it
-
-
-@pytest.fixture
-async def small(place: Path) -> AsyncIterator[Stack]:
-    """Two nodes behind one HAProxy, with applications that start at once."""
-    async with TunedStack(place, nodes=2, instances=1, start_delay=0.0) as stack:
-        yield stack
 
 
 async def test_everything_is_up_and_load_loses_nothing(place: Path) -> None:

@@ -1,7 +1,6 @@
 """What is read of every real HAProxy that is there: its configuration, its tables, its statistics page."""
 
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -11,33 +10,14 @@ from backends.haproxy import commands
 from backends.haproxy.address import HaproxySettings
 from backends.haproxy.runtime import Runtime
 from backends.haproxy.stats_page import StatsPage
-from tests.integration.runtime_haproxy import SECTIONS, ref, runtime, server, wait_for_server
+from tests.integration.runtime_haproxy import ref, runtime, server, wait_for_server
 from tests.support.free_ports import free_port
 from tests.support.haproxy_words import WORDS
 from tests.support.loop_time import watching_loop
 from tests.support.servers.haproxy import RunningHaproxy, haproxy_binaries, running_haproxy
-from tests.support.servers.http_server import Answering, answering
 from tests.support.wait import until
 
 pytestmark = pytest.mark.parametrize("binary", haproxy_binaries())
-
-
-@pytest.fixture
-async def app() -> AsyncIterator[Answering]:
-    async with answering() as answers:
-        yield answers
-
-
-@pytest.fixture
-def front() -> int:
-    return free_port()
-
-
-@pytest.fixture
-async def haproxy(tmp_path: Path, binary: Path, app: Answering, front: int) -> AsyncIterator[RunningHaproxy]:
-    sections = SECTIONS.format(front=front, other=free_port(), app=app.app_port, agent=app.agent_port)
-    async with running_haproxy(tmp_path / "h", binary, sections) as running:
-        yield running
 
 
 async def test_facts_come_from_the_file_that_haproxy_names(haproxy: RunningHaproxy) -> None:

@@ -1,8 +1,6 @@
 """The Runtime API on every real HAProxy that is there: each write is read back, each refusal is heard."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,33 +8,14 @@ import pytest
 from backends.errors import PermissionDenied, Refused, UnknownOutcome, Unreachable
 from backends.haproxy import commands
 from backends.model import Admin, AdminState, Level
-from tests.integration.runtime_haproxy import SECTIONS, ref, runtime, server, wait_for_server
-from tests.support.free_ports import free_port
-from tests.support.servers.haproxy import RunningHaproxy, haproxy_binaries, running_haproxy
-from tests.support.servers.http_server import Answering, answering
+from tests.integration.runtime_haproxy import ref, runtime, server, wait_for_server
+from tests.support.servers.haproxy import RunningHaproxy, haproxy_binaries
+from tests.support.servers.http_server import Answering
 
 if TYPE_CHECKING:
     from backends.command import CommandFinished
 
 pytestmark = pytest.mark.parametrize("binary", haproxy_binaries())
-
-
-@pytest.fixture
-async def app() -> AsyncIterator[Answering]:
-    async with answering() as answers:
-        yield answers
-
-
-@pytest.fixture
-def front() -> int:
-    return free_port()
-
-
-@pytest.fixture
-async def haproxy(tmp_path: Path, binary: Path, app: Answering, front: int) -> AsyncIterator[RunningHaproxy]:
-    sections = SECTIONS.format(front=front, other=free_port(), app=app.app_port, agent=app.agent_port)
-    async with running_haproxy(tmp_path / "h", binary, sections) as running:
-        yield running
 
 
 @pytest.mark.parametrize("way", ["unix", "tcp", "master"])

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pytest
-
 from console.demo.load import Load
 from tests.support.monit_nodes import monit_nodes
 from tests.support.rollouts import (
@@ -22,11 +20,6 @@ from tests.support.servers.monit import needs_monit
 pytestmark = needs_monit
 
 UPGRADE = ("upgrade", "shop", NEW, "--yes", "--json")
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    return tmp_path / "s"  # short: unix sockets will be in it
 
 
 async def test_before_the_drain_the_node_is_left_in_rotation(tmp_path: Path, place: Path) -> None:

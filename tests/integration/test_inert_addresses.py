@@ -6,19 +6,18 @@ import json
 import os
 import socket
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from backends.command import Command
 from backends.errors import Unreachable
 from backends.haproxy.address import SshAddress, parse_address
 from backends.hosts.ssh import SshHost
 from backends.hosts.ssh_route import resolve
 from backends.hosts.ssh_settings import Hop, SshSettings
 from backends.untrusted import NotInert
+from tests.integration.ssh_logins import enter
 from tests.support.rollouts import ROLLDECK
 from tests.support.servers.consul import needs_consul, running_consul
 from tests.support.servers.sshd import Sshd, running_sshd
@@ -182,12 +181,6 @@ async def test_a_port_in_consul_that_is_none_is_an_error_and_no_traceback(home: 
 # Where the way to a host is found, whoever has let the address through
 
 
-@pytest.fixture
-def sshd(tmp_path: Path) -> Iterator[Sshd]:
-    with running_sshd(tmp_path) as server:
-        yield server
-
-
 @pytest.mark.parametrize("host", [*(str(attack.values[1]) for attack in ATTACKS), "-x", "%h", ""])
 @pytest.mark.parametrize("command", ["sh -c 'echo %h %p %r %n > {home}/ran'", "{home}/nc %h %p %r %n"])
 async def test_a_host_is_checked_before_any_command_is_made_of_it(
@@ -237,13 +230,6 @@ async def test_jumps_are_checked_as_well(home: Path, jump: str) -> None:
     with pytest.raises(Unreachable, match=r"^web1: nothing was sent: .* cannot be used"):
         await SshHost("web1", "node", SshSettings(config=str(home / "ssh_config"))).connect()
     assert ran(home) == []
-
-
-async def enter(host: SshHost) -> str:
-    try:
-        return (await host.run(Command(("echo", "in")))).stdout
-    finally:
-        await host.close()
 
 
 async def test_aliases_go_through_a_proxy_command_as_before(sshd: Sshd, tmp_path: Path) -> None:

@@ -29,11 +29,6 @@ from tests.support.wait import until
 RATE = 40  # requests per second
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    return tmp_path / "s"  # short: unix sockets will be in it
-
-
 async def admins(stack: Stack, node: str) -> set[int]:
     return {servers[node].admin for servers in (await states(stack)).values()}
 

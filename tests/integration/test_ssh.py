@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from backends.command import Command, CommandFinished
 from backends.errors import Refused, UnknownOutcome, Unreachable, UnreadableReply
 from backends.hosts.ssh import SshHost
-from backends.hosts.ssh_settings import SshSettings
+from tests.integration.ssh_logins import watchful_settings
 from tests.support.recorder import exchanges
 from tests.support.servers.sshd import Sshd, running_sshd
 
@@ -29,24 +28,6 @@ HOSTILE = (
     "Grüße 日本 🚀",
     "\x1b[31mred\x07",
 )
-
-
-@pytest.fixture
-def sshd(tmp_path: Path) -> Iterator[Sshd]:
-    with running_sshd(tmp_path) as server:
-        yield server
-
-
-def settings(sshd: Sshd, **changes: object) -> SshSettings:
-    values: dict[str, object] = {"config": str(sshd.ssh_config), "keepalive_interval": 0.2}
-    return SshSettings(**(values | changes))  # type: ignore[arg-type]
-
-
-@pytest.fixture
-async def host(sshd: Sshd) -> AsyncIterator[SshHost]:
-    host = SshHost("web1", sshd.alias, settings(sshd))
-    yield host
-    await host.close()
 
 
 async def until(path: Path) -> str:
@@ -100,7 +81,7 @@ async def test_standard_input_is_closed(host: SshHost) -> None:
 
 
 async def test_the_prefix_goes_before_every_command(sshd: Sshd) -> None:
-    host = SshHost("web1", sshd.alias, settings(sshd), prefix="env 'FOO=1 2'")
+    host = SshHost("web1", sshd.alias, watchful_settings(sshd), prefix="env 'FOO=1 2'")
     try:
         result = await host.run(Command.shell("echo $FOO"), track=True)
     finally:
@@ -110,7 +91,7 @@ async def test_the_prefix_goes_before_every_command(sshd: Sshd) -> None:
 
 
 async def test_big_output_is_cut_and_does_not_hold_the_command_up(sshd: Sshd) -> None:
-    host = SshHost("web1", sshd.alias, settings(sshd, max_output=1000))
+    host = SshHost("web1", sshd.alias, watchful_settings(sshd, max_output=1000))
     try:
         result = await host.run(Command.shell("head -c 5000000 /dev/zero | tr '\\0' x; echo e >&2"))
     finally:
@@ -135,7 +116,7 @@ async def test_more_commands_than_sessions_wait_for_their_turn(host: SshHost) ->
 
 async def test_a_server_that_allows_fewer_sessions_is_waited_for(tmp_path: Path) -> None:
     with running_sshd(tmp_path, extra=["MaxSessions 2"]) as sshd:
-        host = SshHost("web1", sshd.alias, settings(sshd))
+        host = SshHost("web1", sshd.alias, watchful_settings(sshd))
         try:
             results = await asyncio.gather(*(host.run(Command(("true",))) for _ in range(8)))
         finally:
@@ -149,7 +130,7 @@ async def test_concurrent_callers_share_one_connection(sshd: Sshd, host: SshHost
 
 
 async def test_a_busy_host_says_that_nothing_was_sent(sshd: Sshd) -> None:
-    host = SshHost("web1", sshd.alias, settings(sshd, concurrency=1))
+    host = SshHost("web1", sshd.alias, watchful_settings(sshd, concurrency=1))
     await host.connect()
     try:
         first = asyncio.create_task(host.run(Command(("sleep", "0.5"))))
@@ -225,7 +206,7 @@ async def test_a_node_that_falls_silent_mid_command_is_found_by_keepalives(
 
 
 async def test_a_held_connection_to_a_silent_node_starts_nothing(sshd: Sshd) -> None:
-    host = SshHost("web1", sshd.alias, settings(sshd, login_timeout=0.5))
+    host = SshHost("web1", sshd.alias, watchful_settings(sshd, login_timeout=0.5))
     await host.connect()
     sshd.stop()
     try:
@@ -250,7 +231,7 @@ async def test_a_zombie_is_gone(host: SshHost, tmp_path: Path) -> None:
 
 
 async def test_a_prefix_that_fails_does_not_count_as_gone(sshd: Sshd) -> None:
-    host = SshHost("web1", sshd.alias, settings(sshd), prefix="false")
+    host = SshHost("web1", sshd.alias, watchful_settings(sshd), prefix="false")
     try:
         with pytest.raises(UnreadableReply, match=f"whether process {os.getpid()} lives"):
             await host.alive(os.getpid())
@@ -260,7 +241,7 @@ async def test_a_prefix_that_fails_does_not_count_as_gone(sshd: Sshd) -> None:
 
 async def test_the_listener_gets_what_can_be_repeated_by_hand(sshd: Sshd) -> None:
     seen: list[CommandFinished] = []
-    host = SshHost("web1", sshd.alias, settings(sshd), listener=exchanges(seen))
+    host = SshHost("web1", sshd.alias, watchful_settings(sshd), listener=exchanges(seen))
     try:
         await host.run(Command.shell("echo out; echo err >&2; exit 3"), track=True)
         await host.run(Command(("true",)), record=False)

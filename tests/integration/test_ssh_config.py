@@ -14,7 +14,8 @@ from backends.errors import HostKeyError, Unreachable
 from backends.hosts.ssh import SshHost
 from backends.hosts.ssh_route import resolve
 from backends.hosts.ssh_settings import Hop, SshSettings
-from tests.integration.test_ssh_login import refused, run, running_agent
+from tests.integration.ssh_logins import refused, run
+from tests.integration.test_ssh_login import running_agent
 from tests.support.free_ports import free_port
 from tests.support.servers.sshd import Sshd, running_sshd
 

@@ -2,33 +2,14 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from backends.errors import Refused, Unreachable, UnreadableReply
 from backends.hosts.ssh import SshHost
-from backends.hosts.ssh_settings import SshSettings
+from tests.integration.ssh_logins import watchful_settings
 from tests.support.servers.sshd import Sshd, running_sshd
-
-
-@pytest.fixture
-def sshd(tmp_path: Path) -> Iterator[Sshd]:
-    with running_sshd(tmp_path) as server:
-        yield server
-
-
-def settings(sshd: Sshd, **changes: object) -> SshSettings:
-    values: dict[str, object] = {"config": str(sshd.ssh_config), "keepalive_interval": 0.2}
-    return SshSettings(**(values | changes))  # type: ignore[arg-type]
-
-
-@pytest.fixture
-async def host(sshd: Sshd) -> AsyncIterator[SshHost]:
-    host = SshHost("web1", sshd.alias, settings(sshd))
-    yield host
-    await host.close()
 
 
 async def test_files_are_read_or_refused(host: SshHost, tmp_path: Path) -> None:
@@ -40,7 +21,7 @@ async def test_files_are_read_or_refused(host: SshHost, tmp_path: Path) -> None:
 
 async def test_a_file_that_is_too_long_is_not_half_read(sshd: Sshd, tmp_path: Path) -> None:
     (tmp_path / "long").write_text("x" * 2000)
-    host = SshHost("web1", sshd.alias, settings(sshd, max_output=1000))
+    host = SshHost("web1", sshd.alias, watchful_settings(sshd, max_output=1000))
     try:
         assert len(await host.read_file(f"{tmp_path}/long", 2000)) == 2000
         with pytest.raises(UnreadableReply, match="longer than 1,999 bytes"):
@@ -104,7 +85,7 @@ async def test_a_server_that_forbids_sockets_is_mentioned(
     tmp_path: Path,
 ) -> None:
     with running_sshd(tmp_path, extra=["AllowStreamLocalForwarding no"]) as sshd:
-        host = SshHost("web1", sshd.alias, settings(sshd))
+        host = SshHost("web1", sshd.alias, watchful_settings(sshd))
         try:
             with pytest.raises(Unreachable, match="AllowStreamLocalForwarding"):
                 await host.open_unix(f"{tmp_path}/sshd/sshd.log")

@@ -2,57 +2,18 @@
 
 import asyncio
 import shlex
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from backends.command import Command
-from backends.errors import HostKeyError, Unreachable
+from backends.errors import HostKeyError
 from backends.hosts import known_hosts, ssh_connect
 from backends.hosts.ssh import SshHost
-from backends.hosts.ssh_settings import SshSettings
-from tests.support.servers.sshd import Sshd, running_sshd
+from tests.integration.ssh_logins import enter, fingerprint, refused, run, settings
+from tests.support.servers.sshd import Sshd
 
 TRUE = Command(("true",))
-
-
-@pytest.fixture
-def sshd(tmp_path: Path) -> Iterator[Sshd]:
-    with running_sshd(tmp_path) as server:
-        yield server
-
-
-def settings(sshd: Sshd, **changes: object) -> SshSettings:
-    values: dict[str, object] = {"config": str(sshd.ssh_config)}
-    return SshSettings(**(values | changes))  # type: ignore[arg-type]
-
-
-async def enter(host: SshHost) -> str:
-    """Log in, say so, and leave."""
-    try:
-        return (await host.run(Command(("echo", "in")))).stdout
-    finally:
-        await host.close()
-
-
-async def refused(host: SshHost, kind: type[Unreachable] = Unreachable) -> str:
-    """Fail to log in and give the text the operator reads."""
-    with pytest.raises(kind) as caught:
-        await asyncio.wait_for(host.connect(), 20)
-    assert type(caught.value) is kind
-    assert caught.value.target == "web1"
-    await host.close()
-    return caught.value.problem
-
-
-def run(*argv: str) -> str:
-    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
-
-
-def fingerprint(public_key: Path) -> str:
-    return run("ssh-keygen", "-l", "-f", str(public_key)).split()[1]
 
 
 async def test_an_unknown_host_key(sshd: Sshd) -> None:

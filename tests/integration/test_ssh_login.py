@@ -15,48 +15,12 @@ from backends.command import Command
 from backends.errors import Unreachable
 from backends.hosts.ssh import SshHost
 from backends.hosts.ssh_settings import SshSettings
+from tests.integration.ssh_logins import enter, refused, run, settings
 from tests.support.free_ports import free_port
 from tests.support.servers.sshd import Sshd, running_sshd
 from tests.support.servers.tcp_listener import listening
 
 TRUE = Command(("true",))
-
-
-@pytest.fixture
-def sshd(tmp_path: Path) -> Iterator[Sshd]:
-    with running_sshd(tmp_path) as server:
-        yield server
-
-
-def settings(sshd: Sshd, **changes: object) -> SshSettings:
-    values: dict[str, object] = {"config": str(sshd.ssh_config)}
-    return SshSettings(**(values | changes))  # type: ignore[arg-type]
-
-
-async def enter(host: SshHost) -> str:
-    """Log in, say so, and leave."""
-    try:
-        return (await host.run(Command(("echo", "in")))).stdout
-    finally:
-        await host.close()
-
-
-async def refused(host: SshHost, kind: type[Unreachable] = Unreachable) -> str:
-    """Fail to log in and give the text the operator reads."""
-    with pytest.raises(kind) as caught:
-        await asyncio.wait_for(host.connect(), 20)
-    assert type(caught.value) is kind
-    assert caught.value.target == "web1"
-    await host.close()
-    return caught.value.problem
-
-
-def run(*argv: str) -> str:
-    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
-
-
-def fingerprint(public_key: Path) -> str:
-    return run("ssh-keygen", "-l", "-f", str(public_key)).split()[1]
 
 
 @contextmanager

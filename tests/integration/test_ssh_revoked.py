@@ -1,24 +1,16 @@
 """RevokedHostKeys of the ssh configuration, against a real sshd: a key that is listed is never accepted."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from backends.command import Command
 from backends.errors import HostKeyError
 from backends.hosts import ssh_route
 from backends.hosts.ssh import SshHost
 from backends.hosts.ssh_settings import SshSettings
-from tests.integration.test_ssh_login import refused, run
+from tests.integration.ssh_logins import enter, refused, run
 from tests.support.servers.sshd import Sshd, running_sshd
-
-
-@pytest.fixture
-def sshd(tmp_path: Path) -> Iterator[Sshd]:
-    with running_sshd(tmp_path) as server:
-        yield server
 
 
 @pytest.fixture
@@ -45,13 +37,6 @@ def add(sshd: Sshd, text: str) -> None:
 def forget(path: Path, lines: int) -> None:
     """Take the last lines out."""
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-lines]))
-
-
-async def enter(target: SshHost) -> str:
-    try:
-        return (await target.run(Command(("echo", "in")))).stdout
-    finally:
-        await target.close()
 
 
 async def test_a_key_that_is_listed_is_refused_and_the_list_named(sshd: Sshd, revoked: Path) -> None:

@@ -31,11 +31,6 @@ from tests.support.wait import until
 pytestmark = needs_monit
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    return tmp_path / "s"  # short: unix sockets will be in it
-
-
 async def test_monit_over_openssh(tmp_path: Path, place: Path) -> None:
     async with world(place, nodes=2) as stack:
         with monit_nodes(stack, tmp_path, start_timeout_s=120):

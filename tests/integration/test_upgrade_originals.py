@@ -6,8 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import pytest
-
 from console.demo.load import Load
 from console.demo.stack import Stack
 from tests.support.rollouts import (
@@ -32,11 +30,6 @@ from tests.support.servers.tcp_listener import listening
 from tests.support.stacks import kill_application
 
 AGENT_ENABLED = 4  # in srv_agent_state
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    return tmp_path / "s"  # short: unix sockets will be in it
 
 
 async def upgraded(stack: Stack, *arguments: str) -> Run:

@@ -23,11 +23,6 @@ from tests.support.wait import until
 RATE = 60  # requests per second; half keep their connection, 2 % of them last 2 s
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    return tmp_path / "s"  # short: unix sockets will be in it
-
-
 async def upgraded_under_load(stack: Stack, *arguments: str, rate: float = RATE) -> list[dict[str, Any]]:
     """Upgrade everything, hold it to the promise, and return the events."""
     async with Load(rate, stack.frontends) as load:

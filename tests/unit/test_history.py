@@ -4,7 +4,7 @@ import json
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -30,20 +30,12 @@ from tests.unit.console_shell import Done
 
 Rolldeck = Callable[..., Done]
 
+pytestmark = pytest.mark.usefixtures("local_time")
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "journal.db"
-
-
-@pytest.fixture(autouse=True)
-def local_time() -> Iterator[None]:
-    """The same on every machine."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TZ", "UTC")
-        time.tzset()
-        yield
-    time.tzset()
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """`rolldeck history` shows hostile text harmlessly, and its list fits the terminal."""
 
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -37,20 +35,12 @@ from tests.unit import journals
 
 NASTY = [*(text for text in HOSTILE if "\ud800" not in text), "<script>alert(1)</script>", "a" * 10_240]
 
+pytestmark = pytest.mark.usefixtures("local_time")
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "journal.db"
-
-
-@pytest.fixture(autouse=True)
-def local_time() -> Iterator[None]:
-    """The same on every machine."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TZ", "UTC")
-        time.tzset()
-        yield
-    time.tzset()
 
 
 def hostile_rollout(text: str) -> list[AnyEvent]:

@@ -17,11 +17,13 @@ from orchestrator.events.steps import STEPS
 from orchestrator.journal.store import Journal
 from tests.support.console_values import harmless
 from tests.unit import journals
-from tests.unit.test_history import Rolldeck, local_time, path, rolldeck
+from tests.unit.test_history import Rolldeck, path, rolldeck
 from tests.unit.test_history_hostile import NASTY, write_hostile
 from tests.unit.test_step_table import added_step
 
-__all__ = ["local_time", "path", "rolldeck"]  # fixtures
+__all__ = ["path", "rolldeck"]  # fixtures
+
+pytestmark = pytest.mark.usefixtures("local_time")
 
 ROOT = Path(__file__).parents[2]
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
