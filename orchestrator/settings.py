@@ -21,6 +21,7 @@ from backends.kinds import HealthSettings, InstallSettings, ServiceSettings
 from backends.local_machine import check_names, secret_names
 from backends.templates import NoText, check_host, check_value, check_words, wrong_placeholders
 from backends.text import there_is
+from orchestrator.canary.settings import CanarySettings
 from orchestrator.events.moments import Moment
 from orchestrator.inventory.consul import find_balancers
 from orchestrator.inventory.kinds import InventorySettings, make_source
@@ -105,6 +106,7 @@ class ApplicationSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unkn
     install: InstallSettings = NoInstall()
     health: HealthSettings | None = None  # None: the open port alone
     rollout: Policy = Policy()
+    canary: CanarySettings = CanarySettings()
     hooks: list[HookSettings] = []  # beside those of all applications
     freeze: list[Freeze] = []  # beside those of all applications
 

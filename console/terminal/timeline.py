@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from backends.text import format_duration, format_local_time
 from console.terminal.output import clean, paint
 from orchestrator.events import events
+from orchestrator.events.base import Event
 from orchestrator.events.events import CommandFinished, CommandSending, Record
 from orchestrator.events.spans import StepSpan
 from orchestrator.events.text import describe, list_details
@@ -15,7 +16,7 @@ MIN_WAIT_SHOWN_S = 1.0  # shorter waits are shown only if something went wrong
 ROLLOUT = ""
 """The section of the rollout itself, for what concerns no single node."""
 
-_KINDS: dict[type[events.Event], str] = {
+_KINDS: dict[type[Event], str] = {
     events.NodeUpgraded: "ok",
     events.NodeRolledBack: "ok",
     events.NodeFailed: "bad",

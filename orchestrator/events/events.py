@@ -4,7 +4,8 @@ from typing import Literal
 
 import msgspec
 
-from orchestrator.events.actor import Origin, Via
+from orchestrator.events.base import ByActor, Event, OfStep
+from orchestrator.events.judgement import Measured, VerdictChanged
 from orchestrator.events.steps import Step, check_step
 from orchestrator.events.ways_back import OriginalStateRecord, OutOfRotation, WayOn
 
@@ -12,32 +13,6 @@ Result = Literal["healthy", "degraded", "aborted"]
 RolloutKind = Literal["upgrade", "rollback"]
 # Before a batch, a node or a step; of a node that has failed; of an inventory that has changed.
 DecisionKind = Literal["batch", "node", "step", "failure", "change"]
-
-
-class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
-    """Base of all events."""
-
-
-class ByActor(Event, frozen=True, kw_only=True):
-    """Base of what an actor did, named in `who` or `operator`. See `orchestrator.events.actor.Actor`."""
-
-    via: Via = ""  # from where; empty if unknown
-    uid: int = -1  # of the actor's process; -1 if unknown
-    credential: str = ""  # type and fingerprint of an SSH key or certificate; empty if unknown
-
-    @property
-    def origin(self) -> Origin:
-        return Origin(via=self.via, uid=self.uid, credential=self.credential)
-
-
-class OfStep(Event, frozen=True, kw_only=True):
-    """Base of what happens in a step, or because one has failed; other steps than `STEPS` are refused."""
-
-    node: str
-    step: Step
-
-    def __post_init__(self) -> None:
-        check_step(self.step)
 
 
 class RolloutStarted(ByActor, frozen=True, kw_only=True, tag="rollout_started"):
@@ -335,8 +310,8 @@ AnyEvent = (
     | StepStarted | Waiting | NodeNote | StepDone | Baked | NodeUpgraded | NodeRolledBack | NodeSkipped
     | NodeFailed | NodePutBack | ServiceLog | DecisionRequested | DecisionMade | Paused | Resumed
     | AbortRequested | ManualChangeStarted | ManualChangeFinished | CommandSending | CommandStarted
-    | CommandFinished | Traffic | RolloutEnded | RollbackStarted | RollbackRefused | HookFired
-    | Unreadable
+    | CommandFinished | Measured | VerdictChanged | Traffic | RolloutEnded | RollbackStarted | RollbackRefused
+    | HookFired | Unreadable
 )  # fmt: skip
 
 

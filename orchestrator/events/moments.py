@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from orchestrator.events.actor import Via
-from orchestrator.events.events import Event, NodeDone, NodeFailed, Paused, RolloutEnded
+from orchestrator.events.base import Event
+from orchestrator.events.events import NodeDone, NodeFailed, Paused, RolloutEnded
 from orchestrator.events.json import SCHEMA
 from orchestrator.events.ways_back import OutOfRotation
 

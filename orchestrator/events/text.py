@@ -7,9 +7,11 @@ from backends.text import counted, format_duration
 from orchestrator.balancers.request_errors import MIN_REQUESTS
 from orchestrator.events import events
 from orchestrator.events.actor import describe_requester_in_full
+from orchestrator.events.base import ByActor, Event
 from orchestrator.events.events import AnyEvent, Baked, StepStarted, Traffic, Waiting
+from orchestrator.events.judgement import Measured, VerdictChanged
 
-_SENTENCES: dict[type[events.Event], str] = {
+_SENTENCES: dict[type[Event], str] = {
     events.RolloutStarted: "{operator} starts {application} → {version} on {nodes}",
     events.FreezeOverridden: "{operator} overrides the freeze: {reason}",
     events.LockTaken: "{operator} acquired the shared lock (fencing token {fence})",
@@ -34,6 +36,8 @@ _SENTENCES: dict[type[events.Event], str] = {
     events.Resumed: "resumed by {who} after {duration_s}",
     events.AbortRequested: "abort requested by {who}: {why}",
     events.Traffic: "{words}, in {duration_s}",
+    Measured: "measured for {duration_s}",
+    VerdictChanged: "verdict on {version}: {state}: {reason}",
     events.HookFired: "hook {name} at {moment}, {duration_s}: {error}",
     events.ManualChangeStarted: "manual change by {operator}: {action} {nodes}{words}",
     events.ManualChangeFinished: "the manual change {words}: {error}",
@@ -51,7 +55,7 @@ def describe(event: AnyEvent) -> str:
     Values are not cleaned: that is up to the reader. A command has all of its fields.
     """
     fields = {name: _format_field(name, getattr(event, name)) for name in event.__struct_fields__}
-    if isinstance(event, events.ByActor):
+    if isinstance(event, ByActor):
         for name in ("who", "operator"):
             fields[name] = describe_requester_in_full(fields.get(name, ""), event.origin)
     match event:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from orchestrator.events import events
+from orchestrator.events.base import ByActor
 from orchestrator.events.events import Record
 from orchestrator.events.spans import Pause, StepSpan, StepSpans, StepTimes
 from orchestrator.events.state import NodeState, RolloutState
@@ -96,7 +97,7 @@ class Timeline:
         return list(dict.fromkeys([*named, *planned, *self.state.nodes]))
 
     @property
-    def began(self) -> events.ByActor | None:
+    def began(self) -> ByActor | None:
         """The event with which the entry begins, with its actor; None when it is cut off."""
         for record in self.notes:
             if isinstance(record.event, events.RolloutStarted | events.ManualChangeStarted):

@@ -6,7 +6,7 @@ of its possible interpretations applies.
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -15,6 +15,7 @@ import msgspec
 
 from backends.hooks import Hook
 from orchestrator.balancers.group import BalancerGroup
+from orchestrator.canary.settings import CanarySettings
 from orchestrator.node import Node
 
 Match = Literal["name", "address"]
@@ -252,4 +253,5 @@ class Application:
     ignored_backends: tuple[str, ...] = ()  # where nodes are left in rotation
     hooks: tuple[Hook, ...] = ()
     freezes: tuple[Freeze, ...] = ()
+    canary: CanarySettings = field(default_factory=CanarySettings)
     has_health_check: bool = True  # without one, Rolldeck only checks that the port is open

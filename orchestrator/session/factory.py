@@ -137,6 +137,7 @@ def _make_application(
         tuple(own.ignored_backends),
         tuple(make_hook(hook, where) for where, hook in settings.hooks_of(app).items()),
         settings.freezes_of(app),
+        own.canary,
         has_health_check=own.health is not None,
     )
 

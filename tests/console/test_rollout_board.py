@@ -4,12 +4,12 @@ import pytest
 from rich.cells import cell_len
 from textual.app import App, ComposeResult
 
+from orchestrator.events.base import Event
 from orchestrator.events.events import (
     AbortRequested,
     BatchStarted,
     CommandFinished,
     DecisionRequested,
-    Event,
     NodeFailed,
     NodeUpgraded,
     Paused,

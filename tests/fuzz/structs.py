@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from msgspec import inspect
 
-from orchestrator.events.events import DecisionRequested, OfStep
+from orchestrator.events.base import OfStep
+from orchestrator.events.events import DecisionRequested
 from orchestrator.events.steps import STEPS
 from tests.fuzz.texts import json_of, mostly, text, tree
 

@@ -11,8 +11,8 @@ import pytest
 from backends.errors import Refused
 from orchestrator.engine.control import ABORT, RETRY, SKIP
 from orchestrator.events.actor import Actor
+from orchestrator.events.base import Event
 from orchestrator.events.events import (
-    Event,
     HookFired,
     NodeSkipped,
     NodeStarted,

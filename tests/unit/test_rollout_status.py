@@ -11,6 +11,7 @@ import pytest
 from backends.errors import Unreachable
 from console.terminal.status import status_fields, status_lines
 from orchestrator.events import events
+from orchestrator.events.base import Event
 from orchestrator.events.events import DecisionRequested, NodeFailed, NodeStarted, Record, RolloutEnded
 from orchestrator.journal.entry_status import RolloutStatus, rollout_status
 from orchestrator.journal.store import Journal
@@ -33,7 +34,7 @@ def read(path: Path) -> RolloutStatus | None:
         return rollout_status(journal, "shop")
 
 
-def until(records: Sequence[Record], kind: type[events.Event]) -> list[Record]:
+def until(records: Sequence[Record], kind: type[Event]) -> list[Record]:
     """Up to the first event of this kind."""
     end = next(index for index, record in enumerate(records) if isinstance(record.event, kind))
     return list(records[: end + 1])

@@ -7,11 +7,11 @@ import pytest
 
 from backends.errors import Refused
 from orchestrator.events.actor import Actor
+from orchestrator.events.base import Event
 from orchestrator.events.events import (
     AbortRequested,
     BatchStarted,
     DecisionRequested,
-    Event,
     NodeFailed,
     NodeSkipped,
     NodeUpgraded,
