@@ -11,14 +11,60 @@ port is therefore closed BEFORE the process is gone, which misleads tools that o
 import itertools
 import json
 import os
+import random
 import signal
 import socket
+import struct
 import sys
 import threading
 import time
 from typing import Any, BinaryIO
 
 LINGER_S = 1.0  # for a client to close a connection whose response it has received
+SILENCE_S = 60.0  # that a request is left without an answer, unless the client leaves before
+RESET = struct.pack("ii", 1, 0)  # of SO_LINGER: closing the connection resets it
+
+
+class Errors:
+    """Decides which requests fail, as the release says: a share of them, one by one or in runs."""
+
+    def __init__(self, release: dict[str, Any], node: str) -> None:
+        self._share: float = release["error_share"]
+        self._run_length = max(1.0, float(release["error_run"]))
+        kind = release["error_kind"]
+        self._kind: str = "500 Internal Server Error" if kind == "500" else kind
+        self._every = release["error_every"]
+        self._incident_file = release["incident_file"]
+        self._random = random.Random(f"{release['seed']} {node}")  # noqa: S311 - no secret
+        self._failing = False
+        self._lock = threading.Lock()
+
+    def find(self, number: int) -> str:
+        """Return how this request fails: with a status, ``reset`` or ``silence``; empty: it does not."""
+        if self._incident_file and self._random.random() < _read_share(self._incident_file):
+            return "503 Service Unavailable"
+        if self._every and number % self._every == 0:
+            return "500 Internal Server Error"
+        if not self._share:
+            return ""
+        with self._lock:
+            self._failing = self._random.random() < self._probability()
+            return self._kind if self._failing else ""
+
+    def _probability(self) -> float:
+        """Return with which probability the next request fails, so that runs and the share come out."""
+        goes_on = 1 - 1 / self._run_length
+        if self._failing:
+            return goes_on + (1 - goes_on) * self._share
+        return (1 - goes_on) * self._share
+
+
+def _read_share(path: str) -> float:
+    try:
+        with open(path, encoding="ascii") as file:
+            return float(file.read() or 1)
+    except (OSError, ValueError):
+        return 0.0
 
 
 class App:
@@ -29,6 +75,7 @@ class App:
         self._port = port
         self._release = release
         self._version = release["reports_version"] or release["version"]
+        self._errors = Errors(release, node)
         self._stopping = False
         self._in_flight = 0
         self._requests = itertools.count(1)  # for `/` and `/slow`
@@ -96,11 +143,19 @@ class App:
             self._download(connection, seconds)
             return False
         status, body = self._look_up(path, seconds)
+        if status == "reset":
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            raise ConnectionResetError
+        if status == "silence":
+            connection.settimeout(SILENCE_S)
+            reader.read(1)  # until the client leaves
+            return False
         close = close or self._stopping
         connection.sendall(_response(status, body, close))
         return not close
 
     def _look_up(self, path: str, seconds: float) -> tuple[str, dict[str, str]]:
+        """Return status and body of the response; the status may also be ``reset`` or ``silence``."""
         if path in ("/", "/slow"):
             return self._work(self._release["answer_s"] if path == "/" else seconds)
         if path == "/version":
@@ -117,9 +172,10 @@ class App:
         if number == self._release["exit_at_request"]:
             os._exit(1)
         time.sleep(seconds)
-        if self._release["error_every"] and number % self._release["error_every"] == 0:
-            return "500 Internal Server Error", {"error": "this release is faulty"}
-        return "200 OK", {"node": self._node, "version": self._version}
+        body = {"node": self._node, "version": self._version}
+        if failure := self._errors.find(number):
+            return failure, {"error": "this release is faulty", **body}
+        return "200 OK", body
 
     def _download(self, connection: socket.socket, seconds: float) -> None:
         """Send ten chunks spread over the time asked for."""

@@ -17,6 +17,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -67,6 +68,11 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     answer_s: float = QUICK_S  # seconds that an answer to `/` takes
     error_every: int | None = None  # every so many requests for `/` and `/slow`, one is answered with 500
     exit_at_request: int | None = None  # dies with status 1 at this request, counted in the same way
+    error_share: float = 0.0  # 0 to 1: part of these requests that fails
+    error_run: float = 1.0  # mean length of runs of failures; 1: they are independent
+    error_kind: Literal["500", "reset", "silence"] = "500"  # reset: of the connection; silence: no answer
+    seed: int = 0  # another one gives other failures; each node has its own
+    incident_file: str = ""  # while it exists, the share of requests in it fails with 503: a dead database
 
 
 @dataclass(frozen=True, slots=True)

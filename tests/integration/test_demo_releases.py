@@ -2,7 +2,9 @@
 
 import asyncio
 
-from console.demo.connection import Connection
+import pytest
+
+from console.demo.connection import Closed, Connection
 from console.demo.node import Node
 from console.demo.stack import Stack
 from tests.integration.demo_probes import is_open
@@ -110,3 +112,35 @@ async def test_a_release_that_reports_another_version(small: Stack) -> None:
     await run_release(node, "2.0.0")
     await until_answers(small, "web1")
     assert (node.installed, await running_version(small, "web1")) == ("2.0.0", "1.4.2")
+
+
+async def test_a_release_that_resets_connections(small: Stack) -> None:
+    node = small.nodes["web1"]
+    small.add_release("2.0.0", error_share=1.0, error_kind="reset")
+    await run_release(node, "2.0.0")
+    await until_answers(small, "web1")
+    connection = await Connection.open(node.address, node.port)
+    with pytest.raises(Closed, match="before any response"):
+        await connection.get("/")
+
+
+async def test_a_release_that_does_not_answer(small: Stack) -> None:
+    node = small.nodes["web1"]
+    small.add_release("2.0.0", error_share=1.0, error_kind="silence")
+    await run_release(node, "2.0.0")
+    await until_answers(small, "web1")
+    connection = await Connection.open(node.address, node.port)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(connection.get("/"), 0.3)
+
+
+async def test_releases_that_fail_during_an_incident(small: Stack) -> None:
+    node, incident = small.nodes["web1"], small.directory / "incident"
+    small.add_release("2.0.0", incident_file=str(incident))
+    await run_release(node, "2.0.0")
+    await until_answers(small, "web1")
+    connection = await Connection.open(node.address, node.port)
+    incident.write_text("1")
+    assert (await connection.get("/")).status == 503
+    incident.unlink()
+    assert (await connection.get("/")).status == 200
