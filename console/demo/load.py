@@ -1,7 +1,7 @@
 """A steady HTTP load that counts every request, and is strict about which of them count as served.
 
-It is an open loop: request number n starts n / rate seconds after the first one, however slow the answers
-are, so that a stall shows as slow or failed requests and not as fewer of them.
+It is an open loop: when a request starts does not depend on how slow the answers are, so that a stall shows
+as slow or failed requests and not as fewer of them.
 
 A request is served if it gets status 200 with a complete body. It has failed in every other case: another
 status, refused, reset, closed early, no complete answer in time, or not understood. There is ONE exception,
@@ -17,7 +17,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count, cycle
+from itertools import cycle, repeat
 from types import TracebackType
 from typing import Self
 
@@ -96,6 +96,8 @@ class Load:
         slow_share: float = 0.02,
         timeout: float = 10.0,
         clients: int = 8,
+        gaps: Iterator[float] | None = None,
+        retry: bool = True,
     ) -> None:
         """Prepare the load; nothing is sent before `start`.
 
@@ -106,6 +108,8 @@ class Load:
             slow_share: part of the requests, 0 to 1, that take `SLOW_REQUEST_S` seconds.
             timeout: seconds until a request counts as failed.
             clients: that keep a connection, for each target; more are added when all are busy.
+            gaps: times between the starts of requests, as multiples of their mean; by default all are 1.
+            retry: whether requests that cross with the close of a kept connection are sent again.
         """
         self.served: Counter[Kind] = Counter()
         self.failed: Counter[Kind] = Counter()
@@ -116,6 +120,8 @@ class Load:
         self.reopened = 0
         self._rate = rate
         self._timeout = timeout
+        self._gaps = repeat(1.0) if gaps is None else gaps
+        self._retry = retry
         self._schedule = schedule(targets, keep_alive_share, slow_share)
         self._idle = {target: deque(Client() for _ in range(clients)) for target in targets}
         self._stopping = False
@@ -167,10 +173,12 @@ class Load:
     async def _drive(self) -> None:
         clock = asyncio.get_running_loop().time
         async with asyncio.TaskGroup() as requests:
-            for number in count():
-                await asyncio.sleep(max(0.0, self._begin + number / self._rate - clock()))
+            moment = self._begin
+            for gap in self._gaps:
+                await asyncio.sleep(max(0.0, moment - clock()))
                 if self._stopping:
                     return
+                moment += gap / self._rate
                 self.started += 1
                 requests.create_task(self._request(*next(self._schedule)))
 
@@ -210,7 +218,7 @@ class Load:
                     return await client.connection.get(kind.path)
                 except Closed as closed:
                     waited = asyncio.get_running_loop().time() - sent
-                    if closed.received or waited > IDLE_CLOSE_S:
+                    if closed.received or waited > IDLE_CLOSE_S or not self._retry:
                         raise
                     self.retried += 1
             elif client.connection is not None:
