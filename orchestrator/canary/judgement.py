@@ -1,0 +1,51 @@
+"""The judgement on a new version, and what is known about its response times. Values."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from orchestrator.events.judgement import DetectableRatio, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Slowness:
+    """What is known about the response times of the new version.
+
+    Attributes:
+        state: "hold" when it is slower than its peers, "bad" when that is to end the rollout, else empty.
+        reason: why, as a sentence without a full stop; empty without a state.
+        node: the slowest node, of "bad"; empty otherwise.
+        slower: the response time as a multiple of that of its peers; None: not known.
+        response_ms: the mean response time of the new version now; None: not known.
+        other_response_ms: likewise of the old version.
+    """
+
+    state: Literal["", "hold", "bad"] = ""
+    reason: str = ""
+    node: str = ""
+    slower: float | None = None
+    response_ms: float | None = None
+    other_response_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The judgement on a new version at one moment.
+
+    Its attributes have the names and meanings of `orchestrator.events.judgement.VerdictChanged`.
+    """
+
+    state: Verdict
+    reason: str = ""
+    node: str = ""
+    errors: int = 0
+    requests: int = 0
+    other_errors: int = 0
+    other_requests: int = 0
+    ratio: float | None = None
+    evidence: float = 1.0
+    excluded_rate: float | None = None
+    slower: float | None = None
+    response_ms: float | None = None
+    other_response_ms: float | None = None
+    detectable: Sequence[DetectableRatio] = ()
