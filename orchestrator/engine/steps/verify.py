@@ -1,20 +1,18 @@
 """Prove that a node works, put it back as it was, and watch it under traffic."""
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
 from backends.errors import BackendError
 from backends.haproxy import commands
 from backends.model import Admin, AdminState, Server, ServerRef
-from backends.text import counted
-from orchestrator.balancers.admin_state import find_returning_followers, format_path, inherits_only
-from orchestrator.balancers.request_errors import MIN_REQUESTS, RequestTally, Sample, Signals, TrafficCount
+from orchestrator.balancers.admin_state import find_returning_followers, format_path
 from orchestrator.engine.desired_state import RESTORE, DesiredState
 from orchestrator.engine.health_gate import ConsecutiveChecks, Liveness
 from orchestrator.engine.step_context import Command, DryRunContext, StepContext, refuse_misplaced
 from orchestrator.engine.steps import discovery
+from orchestrator.engine.steps.bake import ClientErrors, bake, describe_missing, describe_server
 from orchestrator.errors import StepFailed
-from orchestrator.events.events import Baked
 from orchestrator.node import OriginalState
 
 
@@ -31,11 +29,10 @@ async def verify(context: StepContext) -> str | None:
     checks = ConsecutiveChecks(context)
     await prove(context, checks)
     back = context.servers_originally(AdminState.READY)
-    traffic = TrafficCount({ref.backend for ref in back})
-    before = await context.retry_until_reachable(lambda: context.requests(traffic.add))
+    errors = await ClientErrors.begin(context, back)
     await restore_originals(context)
     if back and context.policy.bake_time:
-        await bake(context, back, checks, before, traffic)
+        await bake(context, checks, errors)
     await discovery.exit_maintenance(context)  # last: until then no other client finds it
     if back and not any(context.originals[ref].weight for ref in back):
         return "healthy; left at weight 0 as it was before"
@@ -176,131 +173,3 @@ async def _describe_missing_follower(context: StepContext, back: list[ServerRef]
         ),
         None,
     )
-
-
-async def describe_missing(context: StepContext, refs: list[ServerRef]) -> str | None:
-    """Describe the first of these servers that is not in rotation with full health."""
-    return next((describe_server(server) for server in await _find_missing(context, refs)), None)
-
-
-async def _find_missing(context: StepContext, refs: list[ServerRef]) -> list[Server]:
-    """Return the servers that are not in rotation with full health."""
-    servers = (await context.balancer_group.servers(refs)).values()
-    return [
-        server
-        for server in servers
-        if not server.in_rotation
-        and not _had_no_weight(context, server)
-        # Nothing that is done to it ends what it inherits: with that it is as far back as it was.
-        and not (server.ref in context.inherited and inherits_only(server))
-    ]
-
-
-def describe_server(server: Server) -> str:
-    """Describe the status of a server, and on which load balancer."""
-    ramp = f", slow start at {server.throttle} %" if server.throttle is not None else ""
-    return f"{server.status} on {server.ref.instance}{ramp}"
-
-
-def _had_no_weight(context: StepContext, server: Server) -> bool:
-    """Return whether a server had the weight 0 before: with that it is as far back as it was."""
-    return context.originals[server.ref].weight == 0 and server.admin_state is AdminState.READY
-
-
-async def bake(
-    context: StepContext,
-    refs: list[ServerRef],
-    checks: ConsecutiveChecks,
-    before: Mapping[ServerRef, Sample],
-    traffic: TrafficCount,
-) -> None:
-    """Watch a node for the policy's `bake_time`, and emit what its servers got and how they did.
-
-    Args:
-        context: the step context of the node.
-        refs: its servers that belong in rotation.
-        checks: the checks of its own health.
-        before: the counters before it was put back; errors count from there on.
-        traffic: the traffic of all servers of its backends from there on.
-
-    Raises:
-        StepFailed: it left the rotation, its own health failed, or clients saw too many errors.
-    """
-    start = context.control.elapsed_excluding_pauses()
-    end = start + context.policy.bake_time
-    reloads = context.balancer_group.reloads
-    was_failing = False
-    tallies = {ref: RequestTally(before[ref]) for ref in refs}
-
-    async def count() -> Signals:
-        for ref, sample in (await context.balancer_group.requests(refs, traffic.add)).items():
-            tallies[ref].add(sample)
-        return sum((tally.signals for tally in tallies.values()), Signals())
-
-    async def probe() -> str | None:
-        nonlocal was_failing
-        await checks.check()
-        if checks.bad >= checks.needed:
-            raise StepFailed(f"own health failed during bake time: {checks.reason}")
-        missing = await _find_missing(context, refs)
-        if missing and context.balancer_group.reloads > reloads:
-            # Every server starts unproven then.
-            return f"after a reload: {describe_server(missing[0])}"
-        lost_check = _describe_failed_check(missing)
-        if lost_check and not was_failing:  # then its own health decides, as it is now
-            await checks.check(immediate=True)
-        was_failing = bool(lost_check)
-        if lost_check and checks.bad:
-            raise StepFailed(f"{lost_check}; own health: {checks.reason}")
-        found = await count()
-        if found.known > context.policy.max_5xx:
-            raise StepFailed(_format_errors(found, context.policy.max_5xx))
-        # A bad check does not end it either: the node gets the time to recover, or to fail.
-        return lost_check or (
-            "baking" if context.control.elapsed_excluding_pauses() < end or checks.bad else None
-        )
-
-    timeout = context.policy.bake_time + context.policy.balancer_unreachable_timeout
-    try:
-        await context.wait_for(probe, timeout=timeout, what="end of bake", at=end, baking=True)
-    finally:
-        found = sum((tally.signals for tally in tallies.values()), Signals())
-        context.baked = Baked(
-            node=context.node.name,
-            requests=found.started,
-            errors=found.hard,
-            refused=found.refused,
-            retried=found.soft,
-            proven=found.hard is not None and found.started >= MIN_REQUESTS,
-            duration_s=round(context.control.elapsed_excluding_pauses() - start, 3),
-            unattributed=traffic.totals().unattributed,
-        )
-        context.bus.emit(context.baked)
-
-
-def _describe_failed_check(missing: Sequence[Server]) -> str:
-    """Describe a failed check of HAProxy, after which own health decides; empty when none failed.
-
-    Args:
-        missing: its servers that are not in rotation with full health.
-
-    Raises:
-        StepFailed: one of them gets no traffic any more.
-    """
-    for server in missing:
-        if not server.receives_traffic or server.throttle is not None:
-            raise StepFailed(f"did not stay in rotation: {describe_server(server)}")
-    # Such as "UP 1/2": a check has failed, and HAProxy still sends it traffic.
-    return f"failed a health check of HAProxy: {describe_server(missing[-1])}" if missing else ""
-
-
-def _format_errors(found: Signals, allowed: int) -> str:
-    kinds = {
-        "answered with 5xx": found.with_5xx - found.refused - found.broken,
-        "without a response": found.broken,
-        "cut off in the middle": found.cut,
-        "refused": found.refused,
-    }
-    parts = ", ".join(f"{number} {kind}" for kind, number in kinds.items() if number)
-    errors, requests = counted(found.known, "error"), counted(found.started, "request")
-    return f"clients saw {errors} ({parts}) in {requests} since it is back in rotation, allowed {allowed}"
