@@ -90,6 +90,21 @@ class RequestCounters(NamedTuple):
 NOTHING_COUNTED = RequestCounters()
 
 
+class Load(NamedTuple):
+    """How much one row of `show stat` carries and has carried; a comment names HAProxy's column.
+
+    A session is a request in HTTP mode, and a connection in TCP mode.
+    """
+
+    rate: int = 0  # rate: new sessions in the last second
+    rate_max: int = 0  # rate_max: the most new sessions in one second since HAProxy began to count
+    sessions_max: int = 0  # smax: the most sessions in flight at once
+    session_limit: int | None = None  # slim: `maxconn`, beyond which requests wait; None without a limit
+
+
+NO_LOAD = Load()
+
+
 def _find_admin_state(admin: Admin) -> AdminState:
     if admin & (Admin.FORCED_MAINT | Admin.INHERITED_MAINT | Admin.RESOLUTION_MAINT):
         return AdminState.MAINT
@@ -136,6 +151,7 @@ class Server:
     host_name: str = ""  # the name that HAProxy resolves; empty when the address is fixed
     srv_record: str = ""  # the DNS record that names host and port; empty without one
     empty_slot: bool = False  # a line that name resolution, or a controller, has not filled
+    load: Load = NO_LOAD
 
     @property
     def admin_state(self) -> AdminState:
@@ -216,6 +232,9 @@ class Backend:
     algorithm: str
     cookie: str
     counters: RequestCounters = NOTHING_COUNTED  # from the row of the backend itself
+    queue: int = (
+        0  # requests that wait for any server of it; those that wait for one server are counted there
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from backends.haproxy.columns import (
     join_tables,
     read,
 )
-from backends.haproxy.join import ENDINGS, FAILURES, RESPONSES, build_backend, build_server
+from backends.haproxy.join import ENDINGS, FAILURES, LOADS, RESPONSES, build_backend, build_server
 from backends.haproxy.parse import (
     BACKEND_ROW,
     MAX_NAME_CHARS,
@@ -53,13 +53,13 @@ _STAT = Wanted(
         (
             *("qcur", "scur", "stot", "weight", "iid", "sid", "throttle", "type", "lastchg", "rtime"),
             *("chkfail", "check_duration", "check_rise", "check_fall", "check_health"),
-            *(*RESPONSES, *FAILURES, *ENDINGS),
+            *(*RESPONSES, *FAILURES, *ENDINGS, *LOADS),
         )
     ),
     optional=frozenset(
         (
             *("stot", "throttle", "lastchg", "rtime", "chkfail", "check_duration"),
-            *("check_rise", "check_fall", "check_health", *RESPONSES, *FAILURES, *ENDINGS),
+            *("check_rise", "check_fall", "check_health", *RESPONSES, *FAILURES, *ENDINGS, *LOADS),
         )
     ),
 )

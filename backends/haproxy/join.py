@@ -10,7 +10,7 @@ from dataclasses import replace
 from backends.errors import UnreadableReply
 from backends.haproxy.parse import BACKEND_ROW, MAX_TEXT_CHARS, SERVER_ROW, Row, parse_number
 from backends.haproxy.slots import build_line, find_empty_among
-from backends.model import Admin, Backend, Operational, RequestCounters, Server, ServerRef
+from backends.model import Admin, Backend, Load, Operational, RequestCounters, Server, ServerRef
 from backends.text import shorten
 
 _CONFIGURED, _ENABLED = 2, 4  # CHK_ST_* bits of srv_check_state and srv_agent_state
@@ -19,6 +19,7 @@ _CHECK_RUNS = _CONFIGURED | _ENABLED
 RESPONSES = ("hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other")
 FAILURES = ("econ", "eresp", "wretr", "wredis")
 ENDINGS = ("req_tot", "cli_abrt", "srv_abrt")
+LOADS = ("rate", "rate_max", "smax", "slim")
 SINCE_3_2 = "ssl_ocsp_staple"  # a column that 3.2 has, and 3.0 has not
 
 
@@ -65,10 +66,11 @@ def build_backend(instance: str, row: Row) -> Backend:
     name = row["pxname"]
     try:
         found = read_counters(row)
+        queue = parse_number(row["qcur"] or "0")
     except ValueError as error:
         raise UnreadableReply(instance, f"the row of backend {name}: {error}") from None
     found = found._replace(doubtful_aborts=row[SINCE_3_2] != "")
-    return Backend(name, _shorten(row["mode"]), _shorten(row["algo"]), _shorten(row["cookie"]), found)
+    return Backend(name, _shorten(row["mode"]), _shorten(row["algo"]), _shorten(row["cookie"]), found, queue)
 
 
 def read_counters(row: Row) -> RequestCounters:
@@ -159,7 +161,13 @@ def _build_server(instance: str, row: Row, state: Row) -> Server:
         response_time=parse_number(row["rtime"]) if total and row["rtime"] else None,
         host_name=_read_optional_text(state["srv_fqdn"]),
         srv_record=_read_optional_text(state["srvrecord"]),
+        load=_read_load(row),
     )
+
+
+def _read_load(row: Row) -> Load:
+    rate, rate_max, sessions_max = (parse_number(row[name] or "0") for name in LOADS[:-1])
+    return Load(rate, rate_max, sessions_max, parse_number(row["slim"]) if row["slim"] else None)
 
 
 def _read_port(text: str) -> int:

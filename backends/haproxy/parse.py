@@ -18,6 +18,7 @@ STAT_NEEDED = ("pxname", "svname", "type", "iid", "sid", "status", "weight", "sc
 STAT_FIELDS = (
     *STAT_NEEDED,
     *("act", "bck", "cookie", "mode", "algo", "addr", "uweight", "stot", "rtime"),
+    *("rate", "rate_max", "smax", "slim"),
     *("econ", "eresp", "wretr", "wredis", "req_tot", "cli_abrt", "srv_abrt"),
     *("check_status", "check_desc", "last_chk", "check_rise", "check_fall", "check_health"),
     *("check_code", "check_duration", "agent_status", "last_agt", "chkfail", "tracked"),

@@ -17,7 +17,7 @@ from tests.fuzz.texts import anything, digits, grown, lines_of, mostly, word
 WEB1 = ServerRef("lb1", "shop", "web1")
 STATES = ("be_id", "be_name", "srv_id", "srv_name", "srv_addr", "srv_op_state", "srv_admin_state")
 STATE_HEADER = (*STATES, *(name for name in parse.STATE_FIELDS if name not in STATES), "srv_fqdn")
-STAT_HEADER = (*parse.STAT_FIELDS, "slim", "")
+STAT_HEADER = (*parse.STAT_FIELDS, "qmax", "")
 
 name = st.sampled_from(["web1", "web2", "shop", "BACKEND", "FRONTEND"])
 status = st.sampled_from(["UP", "UP 1/3", "DRAIN", "MAINT (via a/b)", "no check", "DOWN (agent)", ""])

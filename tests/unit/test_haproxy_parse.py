@@ -10,9 +10,20 @@ from hypothesis import strategies as st
 
 from backends.errors import PermissionDenied, Refused, UnreadableReply
 from backends.haproxy import parse
+from backends.haproxy.fast_parse import fast_join
 from backends.haproxy.join import join
 from backends.haproxy.transport import WriteReply
-from backends.model import Admin, AdminState, Backend, Level, Operational, RequestCounters, Server, ServerRef
+from backends.model import (
+    Admin,
+    AdminState,
+    Backend,
+    Level,
+    Load,
+    Operational,
+    RequestCounters,
+    Server,
+    ServerRef,
+)
 
 CAPTURED = Path(__file__).parent / "captured"
 VERSIONS = sorted({path.name.split("-")[0] for path in CAPTURED.glob("*-admin.txt")})
@@ -271,3 +282,31 @@ def test_answers_to_writes(version: str) -> None:
     assert parsed.words == "No such server."
     assert WriteReply.parse("\n[3]: No") == WriteReply(("", "No"), complete=False)
     assert WriteReply.parse("") == WriteReply((), complete=True)
+
+
+def test_the_load_of_a_server_and_the_queue_of_its_backend(version: str) -> None:
+    state, stat = tables(version)
+    header = stat.split("\n", 1)[0].removeprefix("# ").split(",")
+    changes = {
+        "up": {"rate": "38", "rate_max": "66", "smax": "12", "slim": "32"},
+        "BACKEND": {"qcur": "7"},
+    }
+    lines = []
+    for line in stat.split("\n"):
+        cells = line.split(",")
+        if cells[0] == "shop":
+            for column, value in changes.get(cells[1], {}).items():
+                cells[header.index(column)] = value
+        lines.append(",".join(cells))
+    changed = "\n".join(lines)
+    backends, found = read(state, changed)
+    quick = fast_join("lb1", [changed], [state])
+    assert quick is not None or version == "2.2"  # which has a backend of its own, MASTER
+    for some_backends, some_servers in ((backends, found), quick or (backends, found)):
+        by_name = {server.ref.server: server.load for server in some_servers}
+        assert by_name["up"] == Load(rate=38, rate_max=66, sessions_max=12, session_limit=32)
+        assert by_name["half"] == Load()
+        assert [backend.queue for backend in some_backends if backend.name == "shop"] == [7]
+    with pytest.raises(UnreadableReply, match="many"):
+        read(state, changed.replace(",38,", ",many,"))
+    assert fast_join("lb1", [changed.replace(",38,", ",many,")], [state]) is None
