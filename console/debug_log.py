@@ -28,7 +28,7 @@ from console.paths import log_path
 from console.terminal.output import clean, say
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeNote, Record
-from orchestrator.events.text import RepeatedWaits
+from orchestrator.events.text import RepeatedEvents
 
 
 class LogSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -62,7 +62,7 @@ class Log:
         self._bus = bus
         self._loop = asyncio.get_running_loop()
         self._is_reported = False
-        self._repeats = RepeatedWaits()
+        self._repeats = RepeatedEvents()
         self._file = _LogFile(settings, self._report_from_thread)
         self._file.setFormatter(_JsonFormatter(application))
         records: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()

@@ -21,7 +21,8 @@ from textual.widgets import Input, Static
 from backends.text import abridge, counted, format_local_time, visible
 from orchestrator.events import events
 from orchestrator.events.events import Record
-from orchestrator.events.text import RepeatedWaits, describe, list_details
+from orchestrator.events.judgement import Measured, VerdictChanged
+from orchestrator.events.text import RepeatedEvents, describe, list_details
 from widgets.segments import truncate
 
 MAX_LINES = 20_000  # lines
@@ -124,8 +125,7 @@ def make_lines(record: Record, number: int) -> list[Line]:
     node = visible(getattr(event, "node", getattr(event, "subject", "")))
     step = visible(getattr(event, "step", ""))
     if not isinstance(event, events.CommandFinished):
-        bad = isinstance(event, events.NodeFailed) or (isinstance(event, events.HookFired) and not event.ok)
-        kind = "bad" if bad else "event"
+        kind = "bad" if _is_bad(event) else "event"
         return [
             Line(number + index, at, node, step, "", "reply" if index else kind, visible(text))
             for index, text in enumerate((describe(event), *list_details(event)))
@@ -137,6 +137,13 @@ def make_lines(record: Record, number: int) -> list[Line]:
         Line(number + index, at, node, step, visible(event.target), "reply" if index else kind, visible(text))
         for index, text in enumerate(texts)
     ]
+
+
+def _is_bad(event: events.AnyEvent) -> bool:
+    match event:
+        case events.NodeFailed() | events.HookFired(ok=False) | VerdictChanged(state="bad"):
+            return True
+    return False
 
 
 class Search(Input):
@@ -155,7 +162,7 @@ class Search(Input):
 class Transcript(Vertical):
     """Commands with their raw replies, and one line for each other event; the last 20,000 lines.
 
-    A `Waiting` that only repeats its reason is left out: it comes every second.
+    What only repeats an earlier event is left out, such as a `Waiting` that comes every second.
     """
 
     HELP = """
@@ -182,7 +189,7 @@ until you scroll up; `f` follows again.
         self._view, self._search, self._status = Lines(), Search(compact=True), Static(markup=False)
         self._only = ""
         self._count = self._gone = 0  # lines ever added; lines that went from the view since it was drawn
-        self._repeats = RepeatedWaits()
+        self._repeats = RepeatedEvents()
         self._seen_nodes: dict[str, None] = {}  # in the order of their first line
         self._pending = False
 
@@ -199,7 +206,7 @@ until you scroll up; `f` follows again.
 
     def add(self, record: Record) -> None:
         """Add the next record; records that come together are rendered once."""
-        if self._repeats.has(record.event):
+        if isinstance(record.event, Measured) or self._repeats.has(record.event):
             return
         if node := getattr(record.event, "node", ""):
             self._seen_nodes.setdefault(visible(node))

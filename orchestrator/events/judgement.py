@@ -82,6 +82,7 @@ class VerdictChanged(Event, frozen=True, kw_only=True, tag="verdict"):
         response_ms: the mean response time of the new version now; None when it is not known.
         other_response_ms: likewise of the old version.
         detectable: which ratios would have shown by now, or when they would.
+        compared_s: for how many seconds both versions have been compared so far.
     """
 
     version: str
@@ -99,3 +100,4 @@ class VerdictChanged(Event, frozen=True, kw_only=True, tag="verdict"):
     response_ms: float | None = None
     other_response_ms: float | None = None
     detectable: list[DetectableRatio] = []
+    compared_s: float = 0.0

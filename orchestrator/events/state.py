@@ -7,7 +7,9 @@ from typing import Literal
 
 from orchestrator.events import events
 from orchestrator.events.actor import describe_requester
+from orchestrator.events.comparison import Comparison
 from orchestrator.events.events import Record
+from orchestrator.events.judgement import VerdictChanged
 from orchestrator.events.spans import StepSpan, StepSpans, StepTimes
 from orchestrator.events.steps import STEPS, Step
 
@@ -95,6 +97,8 @@ class RolloutState:
     questions: dict[str, events.DecisionRequested] = field(default_factory=dict)
     began: float = 0.0
     ended: events.RolloutEnded | None = None
+    verdict: VerdictChanged | None = None  # the last one
+    comparison: Comparison = field(default_factory=Comparison)  # of both versions, so far
     _spans: StepSpans = field(default_factory=StepSpans)
 
     @classmethod
@@ -156,6 +160,9 @@ class RolloutState:
         return found[0] if len(found) == 1 else "several" if found else ""
 
     def apply(self, record: Record) -> None:
+        if isinstance(record.event, VerdictChanged):  # it names a node, and is of the whole rollout
+            self._judge(record.event, record.at)
+            return
         name = getattr(record.event, "node", None)
         if name is not None and (self.ended is not None or name not in self.nodes):
             return  # of a manual change: no part of this rollout
@@ -187,6 +194,11 @@ class RolloutState:
                 self._end(event)
             case _:
                 pass
+
+    def _judge(self, verdict: VerdictChanged, at: float) -> None:
+        if self.began and self.ended is None:
+            self.verdict = verdict
+            self.comparison.apply(verdict, at)
 
     def _apply_to(self, node: NodeStatus, record: Record) -> None:
         match record.event:
@@ -233,7 +245,7 @@ class RolloutState:
         self.batches, self.began, self.phase = event.batches, at, "progressing"
         self.phase_by, self.phase_reason, self.immediate = "", "", False
         self.batch, self.ended, self.questions, self.before = 0, None, {}, dict(event.before)
-        self._spans = StepSpans()
+        self._spans, self.verdict, self.comparison = StepSpans(), None, Comparison()
         self.nodes = {name: NodeStatus(name) for name in event.nodes}
         with_work = {name for batch in event.batches for name in batch}
         for name, node in self.nodes.items():

@@ -10,6 +10,7 @@ from orchestrator.events.actor import describe_requester_in_full
 from orchestrator.events.base import ByActor, Event
 from orchestrator.events.events import AnyEvent, Baked, StepStarted, Traffic, Waiting
 from orchestrator.events.judgement import Measured, VerdictChanged
+from orchestrator.events.verdict_text import RepeatedVerdicts, describe_verdict
 
 _SENTENCES: dict[type[Event], str] = {
     events.RolloutStarted: "{operator} starts {application} → {version} on {nodes}",
@@ -36,8 +37,8 @@ _SENTENCES: dict[type[Event], str] = {
     events.Resumed: "resumed by {who} after {duration_s}",
     events.AbortRequested: "abort requested by {who}: {why}",
     events.Traffic: "{words}, in {duration_s}",
-    Measured: "measured for {duration_s}",
-    VerdictChanged: "verdict on {version}: {state}: {reason}",
+    Measured: "measured for {duration_s}: {words}",
+    VerdictChanged: "{words}",
     events.HookFired: "hook {name} at {moment}, {duration_s}: {error}",
     events.ManualChangeStarted: "manual change by {operator}: {action} {nodes}{words}",
     events.ManualChangeFinished: "the manual change {words}: {error}",
@@ -58,23 +59,33 @@ def describe(event: AnyEvent) -> str:
     if isinstance(event, ByActor):
         for name in ("who", "operator"):
             fields[name] = describe_requester_in_full(fields.get(name, ""), event.origin)
-    match event:
-        case Traffic():
-            fields["words"] = traffic_text(event)
-        case Baked():
-            fields["words"] = describe_bake(event)
-        case Waiting():
-            fields["remaining"] = describe_remaining_time(fields["remaining_s"], baking=event.baking)
-        case events.ManualChangeStarted(action=action, weight=weight, override=override):
-            to = f" to {weight}" if action == "weight" else ""
-            fields["words"] = to + (f"; below the floor for {', '.join(override)}" if override else "")
-        case events.ManualChangeFinished(error=error):
-            fields["words"] = "failed" if error else "was done"
+    if isinstance(event, Waiting):
+        fields["remaining"] = describe_remaining_time(fields["remaining_s"], baking=event.baking)
+    fields["words"] = _describe_fields(event)
     sentence = _SENTENCES.get(type(event))
     # Only our own sentences are formats; in values, which come from outside, braces mean nothing.
     if sentence is not None:
         return sentence.format(**fields).removesuffix(": ")
     return "   ".join(filter(None, fields.values()))
+
+
+def _describe_fields(event: AnyEvent) -> str:
+    """Return the part of a sentence that is made of several fields; empty where there is none."""
+    match event:
+        case Traffic():
+            return traffic_text(event)
+        case Baked():
+            return describe_bake(event)
+        case VerdictChanged():
+            return describe_verdict(event)
+        case Measured(servers=servers):
+            return counted(len(servers), "server")
+        case events.ManualChangeStarted(action=action, weight=weight, override=override):
+            to = f" to {weight}" if action == "weight" else ""
+            return to + (f"; below the floor for {', '.join(override)}" if override else "")
+        case events.ManualChangeFinished(error=error):
+            return "failed" if error else "was done"
+    return ""
 
 
 def list_details(event: AnyEvent) -> list[str]:
@@ -186,11 +197,12 @@ def describe_mixed_versions(versions: Mapping[str, str]) -> str:
     return "; ".join(f"{version} on {', '.join(names)}" for version, names in sorted(nodes.items()))
 
 
-class RepeatedWaits:
-    """Detects a `Waiting` event that only repeats its reason."""
+class RepeatedEvents:
+    """Detects an event that only repeats what was said: a `Waiting` its reason, a verdict its state."""
 
     def __init__(self) -> None:
         self._reasons: dict[tuple[str, str], str] = {}
+        self._verdicts = RepeatedVerdicts()
 
     def has(self, event: AnyEvent) -> bool:
         """Return whether this event is a repetition; it must be called with every event, in order."""
@@ -201,4 +213,6 @@ class RepeatedWaits:
             self._reasons[key] = event.reason
         elif isinstance(event, StepStarted):
             self._reasons.pop((event.node, event.step), None)
-        return False
+        elif isinstance(event, events.RolloutStarted):
+            self._verdicts = RepeatedVerdicts()
+        return self._verdicts.has(event)

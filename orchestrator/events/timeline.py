@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from orchestrator.events import events
 from orchestrator.events.base import ByActor
 from orchestrator.events.events import Record
+from orchestrator.events.judgement import Measured
 from orchestrator.events.spans import Pause, StepSpan, StepSpans, StepTimes
 from orchestrator.events.state import NodeState, RolloutState
+from orchestrator.events.verdict_text import RepeatedVerdicts
 
 
 @dataclass(slots=True)
@@ -18,7 +20,7 @@ class Timeline:
     Attributes:
         state: of the rollout; without nodes for a manual change.
         steps: of the nodes, also those of a manual change.
-        notes: all other events: questions, failures, notes, pauses, ...
+        notes: all other events: questions, failures, notes, pauses, changes of the verdict, ...
         missing: number of records that are missing before the last one.
     """
 
@@ -27,6 +29,7 @@ class Timeline:
     notes: list[Record] = field(default_factory=list)
     traffic: events.Traffic | None = None
     missing: int = 0
+    _repeats: RepeatedVerdicts = field(default_factory=RepeatedVerdicts)
 
     @classmethod
     def of(cls, records: Iterable[Record]) -> "Timeline":
@@ -55,7 +58,10 @@ class Timeline:
                 | events.NodeStarted()
                 | events.LockTaken()
                 | events.ServiceLog()
+                | Measured()
             ):
+                pass
+            case event if self._repeats.has(event):
                 pass
             case events.Traffic() as event:
                 self.traffic = event

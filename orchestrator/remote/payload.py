@@ -13,6 +13,8 @@ import msgspec
 from backends.untrusted import Count, Number, Time, check_amounts, decode
 from orchestrator.events import events
 from orchestrator.events.events import AnyEvent, Record
+from orchestrator.events.judgement import Measured, VerdictChanged
+from orchestrator.events.verdict_text import RepeatedVerdicts
 from orchestrator.journal.entries import JOURNAL_SCHEMA
 from orchestrator.journal.migrations import upcast
 from orchestrator.remote.checks import check_header, check_record, with_own_commands
@@ -22,9 +24,11 @@ MAX_PAYLOAD_BYTES = 400_000  # bytes; Consul takes 512 kB
 MAX_UNPACKED_BYTES = 16_000_000  # bytes, when it is written and when it is read
 MAX_TEXT_CHARS = 2_000  # characters of one text; the publisher's own journal has all of it
 
-# Commands, replies and service logs stay in the publisher's journal; of each wait only the last event counts.
+# Commands, replies and service logs stay in the publisher's journal; of each wait only the last event counts,
+# and of measurements the last evidence, without the servers.
 _UNPUBLISHED_EVENTS = (events.CommandSending, events.CommandFinished, events.ServiceLog)
 _DROPPABLE_EVENTS = (events.NodeNote, events.HookFired, events.Prefetched, events.Traffic)
+_REPLACED_EVENTS = (events.Waiting, Measured)
 
 _Hash = Annotated[str, msgspec.Meta(pattern=r"\A([0-9a-f]{64})?\Z")]
 
@@ -74,10 +78,11 @@ def pack(
         journal_head: of the journal of the machine that publishes it.
     """
     packed = b""
+    current = _drop_replaced(records)
     for spare in ((), _DROPPABLE_EVENTS, (*_DROPPABLE_EVENTS, events.StepDone, events.BatchStarted)):
         kept = [
             record
-            for record in _drop_old_waits(records)
+            for record in (_drop_repeated_verdicts(current) if spare else current)
             if not isinstance(record.event, (*_UNPUBLISHED_EVENTS, *spare))
         ]
         lines = [_PublishedEvent(record.seq, record.at, _shorten_event(record.event)) for record in kept]
@@ -99,6 +104,8 @@ def pack(
 
 def _shorten_event(event: AnyEvent) -> AnyEvent:
     """Shorten the texts of an event that is too large, so that it does not prevent publication."""
+    if isinstance(event, Measured):
+        event = msgspec.structs.replace(event, servers=[])
     try:
         check_amounts(event)
     except ValueError:
@@ -192,13 +199,25 @@ def _upcast(unzipped: bytes) -> bytes:
     return msgspec.json.encode(whole | {"schema": JOURNAL_SCHEMA, "lines": lines})
 
 
-def _drop_old_waits(records: Sequence[Record]) -> list[Record]:
-    last: dict[str, int] = {}
+def _drop_replaced(records: Sequence[Record]) -> list[Record]:
+    """Leave out what a later event of the same kind and node replaces."""
+    last: dict[tuple[type, str], int] = {}
     for record in records:
-        if isinstance(record.event, events.Waiting):
-            last[record.event.node] = record.seq
+        if isinstance(record.event, _REPLACED_EVENTS):
+            last[_replaced_key(record)] = record.seq
     return [
         record
         for record in records
-        if not isinstance(record.event, events.Waiting) or last[record.event.node] == record.seq
+        if not isinstance(record.event, _REPLACED_EVENTS) or last[_replaced_key(record)] == record.seq
     ]
+
+
+def _replaced_key(record: Record) -> tuple[type, str]:
+    return type(record.event), getattr(record.event, "node", "")
+
+
+def _drop_repeated_verdicts(records: Sequence[Record]) -> list[Record]:
+    """Keep changes of the verdict, and the last one: the curves on other machines become coarse."""
+    repeats = RepeatedVerdicts()
+    last = next((record for record in reversed(records) if isinstance(record.event, VerdictChanged)), None)
+    return [record for record in records if not repeats.has(record.event) or record is last]

@@ -5,6 +5,7 @@ from collections import deque
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from textual.app import App, ComposeResult
 
 from console.tui.screens.detail import TranscriptScreen
@@ -16,8 +17,11 @@ from orchestrator.events.events import (
     StepStarted,
     Waiting,
 )
+from orchestrator.events.judgement import Measured
+from orchestrator.events.text import describe
 from tests.support.console_values import HIDDEN, harmless
 from tests.support.fake_fleet import World
+from tests.support.verdicts import BAD, GOOD
 from tests.support.virtual_time import run
 from widgets.transcript import Lines, Transcript
 
@@ -107,6 +111,15 @@ async def test_a_reason_that_is_only_repeated_is_told_once() -> None:
             app, waiting("a", 9), waiting("a", 8), waiting("b", 7), waiting("a", 6), begun, waiting("a", 9)
         )
         assert [line[-1] for line in words(transcript)] == ["a", "b", "a", "d", "a"]
+
+
+async def test_a_verdict_is_told_when_it_changes_and_a_measurement_never() -> None:
+    app = Shell()
+    async with app.run_test() as pilot:
+        measured = Measured(duration_s=60, servers=[])
+        transcript = feed(app, GOOD, measured, structs.replace(GOOD, requests=4_000), BAD, measured, BAD)
+        await pilot.pause()
+        assert words(transcript) == [f"· {describe(GOOD)}", f"web1 ✗ {describe(BAD)}"]
 
 
 async def test_long_lines_are_cut_on_the_screen_only() -> None:

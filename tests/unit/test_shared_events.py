@@ -17,6 +17,7 @@ from orchestrator.events.events import (
     StepDone,
     Waiting,
 )
+from orchestrator.events.judgement import Evidence, Measured, ServerMeasured
 from orchestrator.events.ways_back import OutOfRotation
 from orchestrator.planning.application import Policy
 from orchestrator.remote.payload import MAX_PAYLOAD_BYTES, MAX_TEXT_CHARS, pack, unpack
@@ -27,6 +28,7 @@ from orchestrator.remote.takeover import (
     PublishedPolicy,
     RolloutHeader,
 )
+from tests.support.verdicts import BAD, verdicts
 
 HEAD = RolloutHeader(
     kind="upgrade",
@@ -98,6 +100,27 @@ def test_of_too_much_the_dispensable_goes_first() -> None:
     done = StepDone(node="web1", step="drain", changed=True, detail="", duration_s=1)
     _, seen = unpack(pack(HEAD, records(*_different(notes), done, ENDED)))
     assert [type(event.event) for event in seen] == [StepDone, RolloutEnded]
+
+
+def test_of_measurements_others_need_the_last_evidence_and_of_verdicts_all_while_there_is_room() -> None:
+    server = ServerMeasured(balancer="lb1", backend="b", server="web1", group="new", requests=9, errors=0)
+    measured = [
+        Measured(duration_s=60, servers=[server], evidence=Evidence(sums={"errors": number}))
+        for number in (1.0, 2.0)
+    ]
+    found = [verdict for _, verdict in verdicts(5)]
+    told = records(*found, *measured, BAD, BAD, ENDED)
+    _, seen = unpack(pack(HEAD, told))
+    assert [record.event for record in seen] == [
+        *found,
+        Measured(duration_s=60, servers=[], evidence=Evidence(sums={"errors": 2.0})),
+        BAD,
+        BAD,
+        ENDED,
+    ]
+    notes = [NodeNote(node="web1", text="")] * (MAX_PAYLOAD_BYTES // 500)
+    _, seen = unpack(pack(HEAD, records(*_different(notes), *found, BAD, BAD, ENDED)))
+    assert [record.event for record in seen] == [found[0], BAD, BAD, ENDED]
 
 
 def _different(notes: list[NodeNote]) -> list[NodeNote]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from backends.model import Server, ServerRef
 from orchestrator.events import events
 from orchestrator.events.events import Record
-from orchestrator.events.text import RepeatedWaits
+from orchestrator.events.text import RepeatedEvents
 from orchestrator.live.poller import BalancerView, FleetView, PolledSessions
 from widgets.segments import Segment
 from widgets.table.by_server import RowKey
@@ -72,7 +72,7 @@ class NodeJournal:
 
     def __init__(self, node: str) -> None:
         self._node = node
-        self._repeats = RepeatedWaits()
+        self._repeats = RepeatedEvents()
         self._last = 0  # sequence number of the record that was taken last
         self.lines: deque[Line] = deque(maxlen=MAX_JOURNAL_LINES)
 

@@ -1,0 +1,159 @@
+"""The verdict on a new version in words, the same wherever it is shown."""
+
+import math
+import re
+
+from orchestrator.events.base import Event
+from orchestrator.events.judgement import Verdict, VerdictChanged
+
+VERDICT_GLYPHS: dict[Verdict, str] = {"good": "✓", "hold": "!", "bad": "✗", "blind": "?"}
+MAX_CHANCE = 2_000  # a smaller chance than 1 in so many is not claimed: burstiness is only estimated
+MIN_CHANCE = 20  # with less evidence nothing is said about chance
+MAX_RATIO = 1_000  # a larger one says no more
+MAX_DETECTION_S = 86_400.0  # what would show later than that is not shown
+_NUMBERS = re.compile(r"[\d.,]*\d")
+
+
+def describe_verdict(verdict: VerdictChanged) -> str:
+    """Return the verdict as one line, which begins with the version and has the counts of both groups.
+
+    Values are not cleaned: that is up to the reader.
+    """
+    return verdict_sentences(verdict)[0]
+
+
+def verdict_sentences(verdict: VerdictChanged) -> list[str]:
+    """Return the same line in several lengths, longest first; each of them has the state in words."""
+    match verdict.state:
+        case "bad":
+            return _bad_sentences(verdict)
+        case "blind":
+            return _blind_sentences(verdict)
+    counts = f"{verdict.version}: {_failed(verdict.errors, verdict.requests)}"
+    others = _others(verdict)
+    if verdict.state == "hold":
+        held = f" · hold: {verdict.reason}"
+        return [f"{counts}{others}{held}", f"{counts}{held}"]
+    seen = _detectable(verdict) or _excluded(verdict)
+    end = " · good so far"
+    return [f"{counts}{others}{seen}{end}", f"{counts}{others}{end}", f"{counts}{end}"]
+
+
+def describe_final_verdict(verdict: VerdictChanged) -> str:
+    """Return the last verdict of a rollout that has ended, without its version.
+
+    "good" is not said of what nobody could judge: blind says in words that it could not be judged.
+    """
+    counts = f"{_failed(verdict.errors, verdict.requests)}{_others(verdict)}"
+    match verdict.state:
+        case "good":
+            return f"good: {counts}"
+        case "blind":
+            return f"blind, it could not be judged: {verdict.reason or 'too little is known'} · {counts}"
+        case "bad":
+            node = f" on {verdict.node}" if verdict.node else ""
+            return f"bad{node}: {_compare(verdict)}"
+    return f"hold: {verdict.reason} · {counts}"
+
+
+def _bad_sentences(verdict: VerdictChanged) -> list[str]:
+    fails = f"{verdict.version} fails {_compare(verdict)}"
+    node = f"bad: {verdict.node}" if verdict.node else "bad"
+    reason = f" · {node}: {verdict.reason}" if verdict.reason else f" · {node}"
+    short = f"{verdict.version} fails {_share(verdict.errors, verdict.requests)}"
+    short += f", the others {_share(verdict.other_errors, verdict.other_requests)}"
+    return [f"{fails}{reason}", f"{fails} · {node}", f"{short} · {node}"]
+
+
+def _blind_sentences(verdict: VerdictChanged) -> list[str]:
+    blind = f"{verdict.version}: blind, it cannot be judged"
+    reason = f": {verdict.reason}" if verdict.reason else ""
+    counts = f" · {_failed(verdict.errors, verdict.requests)}{_others(verdict)}" if verdict.requests else ""
+    return [f"{blind}{reason}{counts}", f"{blind}{reason}", blind]
+
+
+def _compare(verdict: VerdictChanged) -> str:
+    """Return `18 of 92 (19.6 %), the others 1 of 277 (0.4 %) at the same time: 50×, chance 1 in 2,000`."""
+    text = _share(verdict.errors, verdict.requests)
+    if verdict.other_requests:
+        text += f", the others {_share(verdict.other_errors, verdict.other_requests)} at the same time"
+    facts = [format_ratio(verdict.ratio)] if verdict.ratio is not None else []
+    if verdict.evidence >= MIN_CHANCE:
+        facts.append(f"chance 1 in {_round_down(min(verdict.evidence, MAX_CHANCE)):,} or less")
+    return text + (f": {', '.join(facts)}" if facts else "")
+
+
+def _failed(errors: int, requests: int) -> str:
+    return f"{errors:,} of {requests:,} failed" if requests else "no requests yet"
+
+
+def _others(verdict: VerdictChanged) -> str:
+    if not verdict.other_requests:
+        return ""
+    return f" · others {verdict.other_errors:,} of {verdict.other_requests:,}"
+
+
+def _share(errors: int, requests: int) -> str:
+    text = f"{errors:,} of {requests:,}"
+    return f"{text} ({format_percent(errors / requests)})" if requests else text
+
+
+def _detectable(verdict: VerdictChanged) -> str:
+    """Return how soon the smallest ratio that can be seen at all would show."""
+    soon = [found for found in verdict.detectable if 0 <= found.duration_s <= MAX_DETECTION_S]
+    if not soon:
+        return ""
+    least = min(soon, key=lambda found: found.ratio)
+    shows = "would have shown in" if verdict.compared_s >= least.duration_s else "shows within"
+    return f" · {least.ratio:g}× {shows} {format_time_span(least.duration_s)}"
+
+
+def _excluded(verdict: VerdictChanged) -> str:
+    if verdict.excluded_rate is None or verdict.excluded_rate >= 1:
+        return ""
+    return f" · more than {format_percent(verdict.excluded_rate)} is excluded"
+
+
+def _round_down(number: float) -> int:
+    """Return a number of one significant digit that is not larger."""
+    digit = 10 ** int(math.log10(max(1.0, number)))
+    return int(number // digit * digit)
+
+
+def format_ratio(ratio: float) -> str:
+    """Return a ratio with a digit behind the point where it is small: `1.6×`, `50×`."""
+    if ratio > MAX_RATIO:
+        return f"more than {MAX_RATIO:,}×"
+    return f"{ratio:.0f}×" if ratio >= 9.95 else f"{ratio:.1f}×"
+
+
+def format_percent(share: float) -> str:
+    """Return a share from 0 to 1 as a percentage; what is not zero never reads as zero."""
+    percent = 100 * share
+    return f"{percent:.1f} %" if percent >= 0.095 or not percent else f"{percent:.1g} %"
+
+
+def format_time_span(seconds: float) -> str:
+    """Return seconds in at most two units: `12 s`, `3 min 33 s`, `1 h 5 min`."""
+    whole = max(1, round(seconds))
+    for unit, larger, smaller in ((86_400, "d", "h"), (3_600, "h", "min"), (60, "min", "s")):
+        if whole >= unit:
+            first, rest = divmod(whole, unit)
+            second = rest // {"h": 3_600, "min": 60, "s": 1}[smaller]
+            return f"{first} {larger}" + (f" {second} {smaller}" if second else "")
+    return f"{whole} s"
+
+
+class RepeatedVerdicts:
+    """Detects a verdict that only repeats the one before, with other numbers."""
+
+    def __init__(self) -> None:
+        self._last: tuple[str, ...] = ()
+
+    def has(self, event: Event) -> bool:
+        """Return whether this event is a repetition; it must be called with every event, in order."""
+        if not isinstance(event, VerdictChanged):
+            return False
+        before = self._last
+        self._last = (event.version, event.state, event.node, _NUMBERS.sub("#", event.reason))
+        return self._last == before
