@@ -114,7 +114,7 @@ async def run_plan(session: Session, proposal: Proposal, options: RunOptions) ->
         ended = await session.run(proposal, break_lock=options.break_lock, agree=agree)
     finally:
         prompts.close()
-    for line in ending_lines(ended):
+    for line in ending_lines(ended, session.state.verdict):
         # Beside JSON, too: its reader may be gone, and what is out of rotation must be reported.
         (say if options.as_json else result)(line)
     if session.defect is not None:

@@ -17,6 +17,7 @@ from console.terminal.output import clean, paint, result, result_json, say
 from console.terminal.progress import Progress
 from console.terminal.rollout_text import EXIT_CODES, ending_lines
 from orchestrator.events.json import event_fields
+from orchestrator.events.judgement import VerdictChanged
 from orchestrator.events.state import RolloutState
 from orchestrator.remote.control_requests import ControlAction
 from orchestrator.remote.rollout import PublishedRollout, RolloutSubscriber
@@ -65,15 +66,17 @@ async def _follow(subscriber: RolloutSubscriber, app: str, as_json: bool) -> int
                     result_json(event_fields(record))
                 else:
                     progress(record)
-    return _report_end(published, app, as_json)
+    return _report_end(published, state.verdict, app, as_json)
 
 
-def _report_end(published: PublishedRollout | None, app: str, as_json: bool) -> int:
+def _report_end(
+    published: PublishedRollout | None, verdict: VerdictChanged | None, app: str, as_json: bool
+) -> int:
     if published is None or published.ended is None:
         say(f"the rollout was interrupted and its lock has expired; take over with: rolldeck resume {app}")
         return ExitCode.DEGRADED
     if not as_json:
-        for line in ending_lines(published.ended):
+        for line in ending_lines(published.ended, verdict):
             result(line)
     if published.journal_head:
         say(f"head of its journal on {clean(published.header.host)}: {published.journal_head}")

@@ -13,12 +13,13 @@ from backends.text import there_is
 from console.config.config_file import find_and_load
 from console.exit_codes import ExitCode
 from console.paths import journal_path
-from console.terminal.history import entry_lines, entry_table, verification_fields, verification_lines
+from console.terminal.history import entry_lines, entry_table
 from console.terminal.history_entries import EntrySummary
 from console.terminal.output import clean, on_terminal, result, result_json, say
 from console.terminal.timeline import transcript_lines
+from console.terminal.verification import verification_fields, verification_lines
 from orchestrator.events.events import Record
-from orchestrator.events.json import event_fields
+from orchestrator.events.json import event_fields, to_fields
 from orchestrator.events.timeline import Timeline
 from orchestrator.journal.entries import Entry
 from orchestrator.journal.store import Journal
@@ -99,7 +100,9 @@ def show(source: JournalSource, entry_id: int, as_json: bool, commands: bool) ->
     """Show one entry in detail: who, when, each step of each node, and what was out of rotation."""
     summary, records = _read_entry(source, entry_id)
     if as_json:
-        result_json(summary.fields() | {"plan": summary.entry.plan})
+        verdict = Timeline.of(records).state.verdict
+        last = {} if verdict is None else {"verdict": to_fields(verdict)}
+        result_json(summary.fields() | last | {"plan": summary.entry.plan})
         for record in records:
             result_json(event_fields(record, entry=summary.entry.id))
         return ExitCode.HEALTHY

@@ -10,6 +10,7 @@ from console.terminal.history_entries import STANDING_KINDS, EntrySummary, batch
 from console.terminal.output import clean, paint, shorten, table, width
 from console.terminal.rollout_text import ending_lines, reason_text
 from console.terminal.timeline import GLYPHS, ROLLOUT, TimelineEntry, entries_by_node
+from console.terminal.verdict import last_verdict_text, paint_verdict
 from orchestrator.events.actor import describe_origin
 from orchestrator.events.spans import StepTimes
 from orchestrator.events.state import DONE
@@ -17,7 +18,6 @@ from orchestrator.events.steps import STEPS
 from orchestrator.events.text import describe
 from orchestrator.events.timeline import Timeline
 from orchestrator.journal.entries import UNKNOWN
-from orchestrator.journal.verification import EntryVerification, Verification
 
 HEADER = ("ID", "WHEN", "APP", "WHAT", "BY", "RESULT", "NODES", "TOOK")
 # Columns that are narrowed, in this order, and the width that they keep.
@@ -144,6 +144,8 @@ def _facts(summary: EntrySummary, timeline: Timeline) -> Iterator[str]:
         errors = traffic.errors_5xx if traffic.errors is None else traffic.errors
         kind = "bad" if errors or traffic.unattributed else "ok"
         yield f"  traffic   {paint(traffic_text(timeline), kind)}"
+    if verdict := timeline.state.verdict:
+        yield f"  verdict   {paint_verdict(last_verdict_text(timeline.state), verdict)}"
     if timeline.spans:
         yield f"  steps     {step_times_text(timeline)}"
         yield f"            {work_and_wait_text(timeline)}"
@@ -249,55 +251,3 @@ def no_end_facts(summary: EntrySummary, timeline: Timeline) -> Iterator[tuple[st
     yield "check it", f"rolldeck status {application}"
     if summary.standing != "running":
         yield "finish it", f"rolldeck resume {application}"
-
-
-_STATE_TEXT = {
-    "intact": ("intact", "ok"),
-    "unverifiable": ("written before hashes, not verifiable", "info"),
-    "broken": ("BROKEN", "bad"),
-}
-
-
-def verification_lines(found: Verification, path: str) -> Iterator[str]:
-    """Yield a line and the problems of each entry, the head of the journal, and the verdict."""
-    for entry in found.entries:
-        yield _verification_line(entry)
-        yield from (f"  {clean(problem)}" for problem in entry.problems)
-    for problem in found.problems:
-        yield paint(f"journal: {clean(problem)}", "bad")
-    if found.head:
-        pruned = f", removed because of their age: {found.pruned}" if found.pruned else ""
-        yield f"journal: head {found.head}{pruned}"
-    if found.intact:
-        yield f"{clean(path)}: all hashes match"
-    else:
-        yield paint(f"{clean(path)}: it was CHANGED", "bad")
-
-
-def _verification_line(entry: EntryVerification) -> str:
-    text, kind = _STATE_TEXT[entry.state]
-    head = f", head {entry.head}" if entry.head else ""
-    unsealed = entry.state == "intact" and entry.sealed is None
-    doubt = ", not sealed: it may lack its last events" if unsealed else ""
-    return f"entry {entry.entry}: {paint(text, kind)}, {counted(entry.events, 'event')}{head}{doubt}"
-
-
-def verification_fields(found: Verification) -> Iterator[dict[str, object]]:
-    """Yield the JSON objects: one for each entry, then one for the journal."""
-    for entry in found.entries:
-        yield {
-            "kind": "entry_verification",
-            "entry": entry.entry,
-            "state": entry.state,
-            "events": entry.events,
-            "head": entry.head,
-            "sealed": entry.sealed,
-            "problems": list(entry.problems),
-        }
-    yield {
-        "kind": "journal_verification",
-        "intact": found.intact,
-        "head": found.head,
-        "pruned": found.pruned,
-        "problems": list(found.problems),
-    }

@@ -8,12 +8,15 @@ import time
 from backends.text import counted, format_duration
 from console.operator_identity import current_operator
 from console.terminal.output import clean, on_terminal, paint, say, shorten, show_live
+from console.terminal.verdict import verdict_text
 from orchestrator.engine.control import RETRY, RolloutControl
 from orchestrator.events import events
 from orchestrator.events.events import AnyEvent, Record
+from orchestrator.events.judgement import VerdictChanged
 from orchestrator.events.spans import StepSpan
 from orchestrator.events.state import DONE, NodeState, NodeStatus, RolloutState
 from orchestrator.events.text import describe, describe_bake, describe_choice, describe_remaining_time
+from orchestrator.events.verdict_text import RepeatedVerdicts, verdict_sentences
 
 ERASE = "\r\x1b[2K"
 
@@ -25,6 +28,7 @@ class Progress:
         self._state = state
         self._live = on_terminal(sys.stderr) and os.environ.get("TERM") != "dumb"
         self._shown = False
+        self._repeats = RepeatedVerdicts()
 
     def __call__(self, record: Record) -> None:
         """Show a record, after `state` has been updated by it."""
@@ -37,6 +41,8 @@ class Progress:
             self._draw()
 
     def _line(self, record: Record) -> str:
+        if isinstance(record.event, VerdictChanged):
+            return "" if self._repeats.has(record.event) else verdict_text(record.event)
         return self._line_of_node(record.event) or self._line_of_rollout(record.event)
 
     def _line_of_node(self, event: AnyEvent) -> str:
@@ -102,6 +108,8 @@ class Progress:
                 left = format_duration(node.deadline - now)
                 why += f" ({describe_remaining_time(left, baking=node.state is NodeState.BAKING)})"
             parts.append(f"{node.name} {node.state} {why}".rstrip())
+        if self._state.verdict is not None:
+            parts.append(clean(verdict_sentences(self._state.verdict)[-1]))
         try:
             columns = os.get_terminal_size(sys.stderr.fileno()).columns
         except OSError:  # the terminal is gone; the rollout goes on

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 from backends.text import counted, format_duration
 from console.exit_codes import ExitCode
 from console.terminal.output import clean, paint, table
+from console.terminal.verdict import verdict_lines
 from orchestrator.engine.result import format_version_and_rotation, group_outcomes
 from orchestrator.events.events import RolloutEnded
+from orchestrator.events.judgement import VerdictChanged
 from orchestrator.events.text import describe_mixed_versions, format_reason
 from orchestrator.events.ways_back import (
     WAY_ON_LABELS,
@@ -72,8 +74,13 @@ def command_lines(plan: Plan) -> Iterator[str]:
             yield f"  {line}"
 
 
-def ending_lines(ended: RolloutEnded) -> Iterator[str]:
-    """Yield the result of a rollout, for standard output."""
+def ending_lines(ended: RolloutEnded, verdict: VerdictChanged | None = None) -> Iterator[str]:
+    """Yield the result of a rollout, for standard output.
+
+    Args:
+        ended: the result.
+        verdict: the last judgement on its version; None if there was none.
+    """
     reason = reason_text(ended.result, ended.reason)
     yield f"{paint(ended.result, RESULT_KINDS[ended.result])}{reason} · {format_duration(ended.duration_s)}"
     for outcome in group_outcomes(ended):
@@ -90,6 +97,7 @@ def ending_lines(ended: RolloutEnded) -> Iterator[str]:
     if ended.unproven:
         why_not = f"too few requests while {'it' if len(ended.unproven) == 1 else 'they'} baked"
         yield f"  {'unproven':<12}{clean(', '.join(ended.unproven))}: {why_not}"
+    yield from verdict_lines(verdict)
     for out in ended.out_of_rotation:
         yield f"{paint('out of rotation', 'out')}: {clean(out.node)}{_intention_suffix(out)}"
         for server in out.servers:

@@ -8,6 +8,7 @@ import msgspec
 from backends.model import Server, Snapshot
 from backends.text import counted
 from console.terminal.output import clean, paint
+from console.terminal.verdict import verdict_text
 from orchestrator.balancers.request_errors import Sample, Signals, compute_all_signals
 from orchestrator.events.text import describe_mixed_versions
 from orchestrator.events.ways_back import WAY_ON_LABELS, describe_others, format_since
@@ -77,6 +78,7 @@ def _running_lines(app: str, rollout: RolloutStatus) -> Iterator[str]:
     text = f"{_rollout_title(rollout)} runs{phase}: {_operator_text(rollout)}"
     yield f"{paint('◐', 'working')} {clean(text)}"
     yield f"  {rollout.done}/{counted(rollout.total, 'node')} done"
+    yield from _verdict_lines(rollout)
     for node in at_work(rollout):
         reason = f": {node.reason}" if node.reason else ""
         yield f"  at {clean(f'{node.node}: {node.state}{reason}')}"
@@ -95,8 +97,14 @@ def _unfinished_lines(app: str, rollout: RolloutStatus) -> Iterator[str]:
         states.setdefault(node.state, []).append(node.node)
     rest = "; ".join(f"{state}: {', '.join(names)}" for state, names in states.items())
     yield f"  {rollout.done}/{counted(rollout.total, 'node')} done{f'; {clean(rest)}' if rest else ''}"
+    yield from _verdict_lines(rollout)
     for way in rollout.ways_on:
         yield f"  {WAY_ON_LABELS[way.purpose]:<14}{clean(way.command)}"
+
+
+def _verdict_lines(rollout: RolloutStatus) -> Iterator[str]:
+    if rollout.verdict is not None:
+        yield f"  {verdict_text(rollout.verdict)}"
 
 
 def _kept_out_line(kept: KeptOut) -> str:
@@ -139,7 +147,7 @@ def status_fields(app: str, status: ApplicationStatus) -> Iterator[dict[str, obj
 _ROLLOUT = (
     *("standing", "why", "entry", "version", "operator", "host", "pid", "since", "origin"),
     *("phase", "phase_by", "phase_reason"),
-    *("done", "total", "nodes", "questions", "touched", "ways_on", "source"),
+    *("done", "total", "nodes", "questions", "touched", "ways_on", "verdict", "source"),
 )
 
 

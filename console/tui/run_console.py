@@ -115,7 +115,7 @@ async def _finish_rollout(session: Session, answer: str | None) -> int:
     ended = session.state.ended
     if ended is None:
         return ExitCode.HEALTHY
-    for line in ending_lines(ended):
+    for line in ending_lines(ended, session.state.verdict):
         result(line)
     return EXIT_CODES[ended.result]
 

@@ -49,27 +49,33 @@ def describe_final_verdict(verdict: VerdictChanged) -> str:
         case "good":
             return f"good: {counts}"
         case "blind":
-            return f"blind, it could not be judged: {verdict.reason or 'too little is known'} · {counts}"
+            counts = f" · {counts}" if verdict.requests else ""
+            return f"blind, it could not be judged: {verdict.reason or 'too little is known'}{counts}"
         case "bad":
-            node = f" on {verdict.node}" if verdict.node else ""
-            return f"bad{node}: {_compare(verdict)}"
+            return f"bad{f' ({verdict.node})' if verdict.node else ''}: {_why_bad(verdict)}"
     return f"hold: {verdict.reason} · {counts}"
 
 
 def _bad_sentences(verdict: VerdictChanged) -> list[str]:
-    fails = f"{verdict.version} fails {_compare(verdict)}"
-    node = f"bad: {verdict.node}" if verdict.node else "bad"
-    reason = f" · {node}: {verdict.reason}" if verdict.reason else f" · {node}"
-    short = f"{verdict.version} fails {_share(verdict.errors, verdict.requests)}"
-    short += f", the others {_share(verdict.other_errors, verdict.other_requests)}"
-    return [f"{fails}{reason}", f"{fails} · {node}", f"{short} · {node}"]
+    end = f" · bad: {verdict.node}" if verdict.node else " · bad"
+    counts = f"{verdict.version}: {_failed(verdict.errors, verdict.requests)}{_others(verdict)}"
+    return [f"{_why_bad(verdict)}{end}", f"{counts}{end}"]
 
 
 def _blind_sentences(verdict: VerdictChanged) -> list[str]:
-    blind = f"{verdict.version}: blind, it cannot be judged"
-    reason = f": {verdict.reason}" if verdict.reason else ""
-    counts = f" · {_failed(verdict.errors, verdict.requests)}{_others(verdict)}" if verdict.requests else ""
-    return [f"{blind}{reason}{counts}", f"{blind}{reason}", blind]
+    subject = "" if verdict.version in verdict.reason else f"{verdict.version} cannot be judged: "
+    blind = f"blind: {subject}{verdict.reason}".removesuffix(": ")
+    counts = f"{_failed(verdict.errors, verdict.requests)}{_others(verdict)}" if verdict.requests else ""
+    return [f"{blind} · {counts}", blind] if counts else [blind]
+
+
+def _why_bad(verdict: VerdictChanged) -> str:
+    """Return the reason, with the counts of both versions where it has them not."""
+    if not verdict.reason:
+        return f"{verdict.version} fails {_compare(verdict)}"
+    if f"{verdict.errors:,} of {verdict.requests:,}" in verdict.reason:
+        return verdict.reason
+    return f"{verdict.reason} · {_failed(verdict.errors, verdict.requests)}{_others(verdict)}"
 
 
 def _compare(verdict: VerdictChanged) -> str:

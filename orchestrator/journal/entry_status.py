@@ -12,6 +12,7 @@ import msgspec
 from orchestrator.events import events
 from orchestrator.events.actor import describe_origin
 from orchestrator.events.events import Record, RolloutStarted
+from orchestrator.events.judgement import VerdictChanged
 from orchestrator.events.state import DONE, NodeState, Phase, RolloutState, is_under_way
 from orchestrator.events.steps import STEPS
 from orchestrator.events.text import format_reason
@@ -100,6 +101,7 @@ class RolloutStatus:
         nodes: those that have something to do and are not done, in their order.
         touched: whether any node was changed.
         ways_on: what can be done about it, the first one first; empty while it runs.
+        verdict: the last judgement on its version; None if there was none.
         source: "journal" or "consul".
     """
 
@@ -123,6 +125,7 @@ class RolloutStatus:
     questions: tuple[events.DecisionRequested, ...]
     touched: bool
     ways_on: tuple[WayOn, ...]
+    verdict: VerdictChanged | None = None
     source: Literal["journal", "consul"] = "journal"
 
 
@@ -213,6 +216,7 @@ def status_of(identity: Identity, records: Iterable[Record], why: str, *, runnin
         questions=tuple(state.questions.values()) if running else (),
         touched=bool(own),
         ways_on=() if running or not own else tuple(_list_ways_on(identity, state, own <= before.keys())),
+        verdict=state.verdict,
     )
 
 

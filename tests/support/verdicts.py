@@ -1,7 +1,10 @@
 """Verdicts as a rollout emits them, with numbers that are easy to check."""
 
+from collections.abc import Sequence
+
 from msgspec import structs
 
+from orchestrator.events.events import Record
 from orchestrator.events.judgement import DetectableRatio, VerdictChanged
 
 GOOD = VerdictChanged(
@@ -37,7 +40,7 @@ BAD = structs.replace(
 BLIND = VerdictChanged(
     version="1.5.0",
     state="blind",
-    reason="12 requests, fewer than 50",
+    reason="1.5.0 got 12 requests; too few to judge it",
     requests=12,
     other_errors=1,
     other_requests=300,
@@ -66,3 +69,13 @@ def verdicts(count: int, every_s: float = 10.0, *, bad_from: int = 0) -> list[tu
         )
         found.append((at, verdict))
     return found
+
+
+def with_verdicts(records: Sequence[Record], *found: VerdictChanged) -> list[Record]:
+    """Return the records of a rollout with these verdicts before its end."""
+    *rest, last = records
+    events = [*(record.event for record in rest), *found, last.event]
+    times = [*(record.at for record in rest), *(last.at for _ in found), last.at]
+    return [
+        Record(number, at, event) for number, (at, event) in enumerate(zip(times, events, strict=True), 1)
+    ]

@@ -44,18 +44,24 @@ from tests.support.verdicts import BAD, BLIND, GOOD, HOLD
             " chance 1 in 2,000 or less · bad: web1",
         ),
         (
-            structs.replace(BAD, evidence=3.0, reason="half of its requests fail"),
-            "1.5.0 fails 18 of 92 (19.6 %), the others 1 of 277 (0.4 %) at the same time: 50×"
-            " · bad: web1: half of its requests fail",
+            structs.replace(BAD, evidence=3.0),
+            "1.5.0 fails 18 of 92 (19.6 %), the others 1 of 277 (0.4 %) at the same time: 50× · bad: web1",
+        ),
+        (
+            structs.replace(BAD, reason="web1 is still 6.0× slower than its peers"),
+            "web1 is still 6.0× slower than its peers · 18 of 92 failed · others 1 of 277 · bad: web1",
+        ),
+        (
+            structs.replace(BAD, reason="half of the requests failed, 18 of 92"),
+            "half of the requests failed, 18 of 92 · bad: web1",
         ),
         (
             BLIND,
-            "1.5.0: blind, it cannot be judged: 12 requests, fewer than 50"
-            " · 0 of 12 failed · others 1 of 300",
+            "blind: 1.5.0 got 12 requests; too few to judge it · 0 of 12 failed · others 1 of 300",
         ),
         (
             structs.replace(BLIND, reason="errors are unknown in TCP mode", requests=0),
-            "1.5.0: blind, it cannot be judged: errors are unknown in TCP mode",
+            "blind: 1.5.0 cannot be judged: errors are unknown in TCP mode",
         ),
     ],
 )
@@ -77,12 +83,13 @@ def test_shorter_sentences_keep_the_state() -> None:
         (HOLD, "hold: slower: 2.3× its peers · 0 of 3,120 failed · others 2 of 9,480"),
         (
             BAD,
-            "bad on web1: 18 of 92 (19.6 %), the others 1 of 277 (0.4 %) at the same time: 50×,"
+            "bad (web1): 1.5.0 fails 18 of 92 (19.6 %), the others 1 of 277 (0.4 %) at the same time: 50×,"
             " chance 1 in 2,000 or less",
         ),
         (
             BLIND,
-            "blind, it could not be judged: 12 requests, fewer than 50 · 0 of 12 failed · others 1 of 300",
+            "blind, it could not be judged: 1.5.0 got 12 requests; too few to judge it"
+            " · 0 of 12 failed · others 1 of 300",
         ),
     ],
 )
@@ -118,7 +125,7 @@ def test_no_number_breaks_a_sentence_and_only_good_reads_as_good(verdict: Verdic
 
 def test_a_verdict_is_new_only_when_its_state_reason_or_node_is() -> None:
     repeats = RepeatedEvents()
-    later = structs.replace(BLIND, requests=40, reason="40 requests, fewer than 50")
+    later = structs.replace(BLIND, requests=40, reason="1.5.0 got 40 requests; too few to judge it")
     stream = [BLIND, later, GOOD, structs.replace(GOOD, requests=9_000), HOLD, GOOD, BAD]
     assert [repeats.has(event) for event in stream] == [False, True, False, True, False, False, False]
     assert not repeats.has(structs.replace(BAD, node="web2"))
