@@ -20,7 +20,8 @@ class Cell(NamedTuple):
         check_failures: failed checks of HAProxy.
         answered: responses that began, for the recovery of mean response times.
         response_time: HAProxy's decayed average in milliseconds, as it reads now; None: not known.
-        total_answered: responses that it began since HAProxy began to count.
+        total_answered: responses that it began since HAProxy began to count, without informational ones.
+        total_informational: informational responses since then: HAProxy's average counts them too.
     """
 
     node: str
@@ -33,6 +34,7 @@ class Cell(NamedTuple):
     answered: int = 0
     response_time: int | None = None
     total_answered: int = 0
+    total_informational: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class Lifetime(NamedTuple):
         requests: requests that it was sent.
         errors: those for which a client saw an error; None in TCP mode.
         duration_s: since HAProxy began to count.
+        response_ms: HAProxy's average of its last hundreds of responses; None: not known.
     """
 
     balancer: str
@@ -83,3 +86,4 @@ class Lifetime(NamedTuple):
     requests: int
     errors: int | None
     duration_s: float
+    response_ms: int | None = None
