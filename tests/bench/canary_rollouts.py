@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import json
 import os
-import signal
 import tempfile
 import time
 from collections import defaultdict
@@ -20,77 +19,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from console.demo.stack import Stack
 from console.terminal.output import result, table
-from tests.support.canary_trials import FIRST, Trial, try_out
-from tests.support.rollouts import Running
-from tests.support.stacks import reload_haproxy
-
-MIDDLE_S = 2.0  # from the return of the first node to what happens in the middle
-
-
-async def first_is_back(running: Running) -> None:
-    """Wait until the first node's bake is about to begin, and then a while."""
-    await running.event("step_started", node=FIRST, step="verify")
-    await asyncio.sleep(MIDDLE_S)
-
-
-async def reload_all(stack: Stack, running: Running) -> None:
-    await first_is_back(running)
-    for instance in stack.instances.values():
-        await reload_haproxy(instance)
-
-
-async def clear_counters(stack: Stack, running: Running) -> None:
-    await first_is_back(running)
-    for instance in stack.instances.values():
-        await instance.ask("clear counters all")
-
-
-async def kill_it(stack: Stack, running: Running) -> None:
-    await first_is_back(running)
-    running.signal(signal.SIGKILL)
-
-
-async def break_database(stack: Stack, running: Running) -> None:
-    await first_is_back(running)
-    (stack.directory / "incident").write_text("0.3")
-
-
-async def stop_database(stack: Stack, running: Running) -> None:
-    await first_is_back(running)
-    (stack.directory / "incident").write_text("1")
-
-
-LONG = {"bake_time": 30}
-FEW = {"error_share": 0.05}  # it takes seconds until they are proof
-INCIDENT = {"incident_file": "../incident"}  # from a node's directory
-DIRTY = {"error_share": 0.01, "error_run": 3.0}
-OTHER = {"seed": 1_000_000}  # good versions fail at other moments than the old one
-
-CASES = {
-    trial.name: trial
-    for trial in (
-        Trial(name="errors", new={"error_share": 0.2}),
-        Trial(name="resets", new={"error_share": 0.2, "error_kind": "reset"}),
-        Trial(name="silence", new={"error_share": 0.2, "error_kind": "silence"}),
-        Trial(name="dies", new={"exit_at_request": 50}),
-        Trial(name="all-fail", new={"error_share": 1.0}),
-        Trial(name="few-errors", new=FEW, rollout=LONG),
-        Trial(name="slow", new={"answer_s": 0.302}, rollout={"bake_time": 150}),
-        Trial(name="no-traffic", rps=0.02),
-        Trial(name="reload", new=FEW, intervene=reload_all, rollout=LONG),
-        Trial(name="clear", new=FEW, intervene=clear_counters, rollout=LONG),
-        Trial(name="kill", new=FEW, intervene=kill_it, rollout=LONG),
-        Trial(name="good-reload", new=DIRTY | OTHER, old=DIRTY, intervene=reload_all, rollout=LONG),
-        Trial(name="good-clear", new=DIRTY | OTHER, old=DIRTY, intervene=clear_counters, rollout=LONG),
-        Trial(name="good-kill", new=DIRTY | OTHER, old=DIRTY, intervene=kill_it, rollout=LONG),
-        Trial(name="incident", new=INCIDENT, old=INCIDENT, intervene=break_database, rollout=LONG),
-        Trial(name="incident-all", new=INCIDENT, old=INCIDENT, intervene=stop_database, rollout=LONG),
-        Trial(name="good"),
-        Trial(name="good-dirty", new=DIRTY | OTHER, old=DIRTY, bursty=True),
-    )
-}
+from tests.support.canary_cases import CASES
+from tests.support.canary_trials import Trial, try_out
 
 
 async def run_all(trials: Iterable[Trial], out: Path) -> None:
@@ -148,6 +79,10 @@ def _middle_and_most(values: Sequence[float], form: str) -> tuple[str, str]:
     return (format(median(values), form), format(max(values), form)) if values else ("", "")
 
 
+def _settings(given: Sequence[str]) -> dict[str, Any]:
+    return {key: json.loads(value) for key, _, value in (text.partition("=") for text in given)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.canary_rollouts", description=__doc__)
     parser.add_argument("cases", nargs="*", help=f"of {', '.join(CASES)}")
@@ -155,7 +90,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1, help="of the first run; the next ones count up")
     parser.add_argument("--warm-up", type=float, help="seconds of load before each rollout")
-    parser.add_argument("--bake", type=float, help="bake_time")
+    parser.add_argument("--rollout", nargs="*", default=(), metavar="KEY=VALUE", help="of its rollout")
+    parser.add_argument("--canary", nargs="*", default=(), metavar="KEY=VALUE", help="of its canary")
     parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()) / "canary-rollouts.jsonl")
     parser.add_argument("--table", type=Path, nargs="*", help="print what these files have, and run nothing")
     given = parser.parse_args()
@@ -167,8 +103,8 @@ def main() -> None:
         trial = replace(CASES[name], seed=seed)
         if given.warm_up is not None:
             trial = replace(trial, warm_up_s=given.warm_up)
-        if given.bake is not None:
-            trial = replace(trial, rollout={**trial.rollout, "bake_time": given.bake})
+        trial = replace(trial, rollout={**trial.rollout, **_settings(given.rollout)})
+        trial = replace(trial, canary={**trial.canary, **_settings(given.canary)})
         trials += [replace(trial, rps=rps) for rps in given.rps or [trial.rps]]
     given.out.parent.mkdir(parents=True, exist_ok=True)
     with suppress(KeyboardInterrupt):
