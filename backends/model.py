@@ -223,6 +223,23 @@ class Sessions:
     oldest: tuple[Stream, ...]  # the oldest first; perhaps not all
 
 
+class ListedSession(NamedTuple):
+    """One session in flight, with what a forecast or its orderly end needs; there may be thousands."""
+
+    backend: str
+    server: str
+    id: str  # by which HAProxy ends it, such as "0x7f1840015b40"; it may get a new owner once this one ends
+    age: int | None  # seconds since it began; None when HAProxy does not report it
+
+
+@dataclass(frozen=True, slots=True)
+class SessionList:
+    """The sessions in flight on some servers of one load balancer."""
+
+    sessions: tuple[ListedSession, ...]
+    complete: bool = True  # False: there are so many that the rest was not read
+
+
 @dataclass(frozen=True, slots=True)
 class Backend:
     """One HAProxy backend; `algorithm` and `cookie` are empty when the socket's level hides them."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from backends.command import Command, CommandResult
-from backends.model import Persistence, Sessions, Snapshot
+from backends.model import Persistence, SessionList, Sessions, Snapshot
 from backends.node_state import Availability, HealthResult, Registered, ServiceState
 
 
@@ -39,6 +39,12 @@ class LoadBalancer(Protocol):
 
     async def sessions(self, backend: str, server: str, limit: int) -> Sessions:
         """Read the sessions of one server: their number, and the `limit` oldest. PermissionDenied: level."""
+
+    async def list_sessions(self, servers: Collection[tuple[str, str]]) -> SessionList:
+        """List the sessions of these servers, given by backend and name, as far as not too many are there.
+
+        PermissionDenied: the level is too low.
+        """
 
     async def older_sessions(self, backends: Sequence[str] = ()) -> Mapping[tuple[str, str], int] | None:
         """Count the sessions that processes before the last reload still have, by backend and server name.

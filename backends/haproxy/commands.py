@@ -4,7 +4,7 @@ See "set server", "disable agent", "show stat", "show servers state" in HAProxy'
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from backends.errors import RolldeckError
 from backends.model import ServerRef
@@ -13,6 +13,7 @@ SEPARATOR = "; "
 
 _SAFE = re.compile(r"[A-Za-z0-9_.:-]+")
 _WEIGHT = re.compile(r"([0-9]{1,3})(%?)")
+_SESSION = re.compile(r"0x[0-9a-f]{1,16}")
 _MAX_BACKENDS_PER_LINE = 20  # backends on one line; HAProxy's input buffer holds 16 kB
 
 
@@ -76,6 +77,14 @@ def shutdown_sessions(ref: ServerRef) -> str:
     return f"shutdown sessions server {_server_path(ref)}"
 
 
+def shutdown_listed(ids: Sequence[str]) -> str:
+    """Cut these sessions, by the ids that `show sess` has just shown; one that has ended is refused."""
+    for session in ids:
+        if not _SESSION.fullmatch(session):
+            raise UnsafeCommand(f"{session!r} is no id of a session")
+    return SEPARATOR.join(f"shutdown session {session}" for session in ids)
+
+
 def snapshot(backends: Sequence[str] = ()) -> tuple[str, ...]:
     """Return the reads for one snapshot: info, level, then servers state and stat for each group.
 
@@ -94,6 +103,18 @@ def snapshot(backends: Sequence[str] = ()) -> tuple[str, ...]:
 def sessions(ref: ServerRef) -> str:
     """Read the sessions on one server; needs level operator. Before 3.2 HAProxy shows all sessions."""
     return f"show sess server {_server_path(ref)}"
+
+
+def listed_sessions(servers: Collection[tuple[str, str]]) -> str:
+    """Read the sessions on these servers, by backend and name; needs level operator.
+
+    Since 3.2 HAProxy can select those of one server or backend; before, and for more, it shows all.
+    """
+    if len(servers) == 1:
+        ((backend, server),) = servers
+        return f"show sess server {_check_name(backend)}/{_check_name(server)}"
+    backends = {backend for backend, _ in servers}
+    return f"show sess backend {_check_name(*backends)}" if len(backends) == 1 else all_sessions()
 
 
 def all_sessions() -> str:

@@ -1,6 +1,6 @@
 """The Runtime API of one HAProxy: reads and writes, with a check of each reply."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
 from backends.command import CommandListener
@@ -11,9 +11,10 @@ from backends.haproxy.columns import Name
 from backends.haproxy.config_facts import HaproxyFacts, ReadFile, read_facts, read_local
 from backends.haproxy.fast_parse import fast_join
 from backends.haproxy.join import join
+from backends.haproxy.session_list import MAX_LIST_BYTES, parse_session_list
 from backends.haproxy.sessions import is_complete, parse_sessions, read_older_sessions
 from backends.haproxy.transport import Opener, Transport, WriteReply, read_complete, write_complete
-from backends.model import NEEDS_ADMIN, Backend, Server, ServerRef, Sessions, Snapshot
+from backends.model import NEEDS_ADMIN, Backend, Server, ServerRef, SessionList, Sessions, Snapshot
 from backends.text import absent, run_beside
 
 _SEVERITY = "set severity-output number"
@@ -132,6 +133,21 @@ class Runtime:
         ref = ServerRef(self._name, backend, server)
         text = await self._transport.read(self._build_line([commands.sessions(ref)]), is_complete)
         return await run_beside(len(text), parse_sessions, ref, text, limit)
+
+    async def list_sessions(self, servers: Collection[Name]) -> SessionList:
+        """List what is in flight on these servers, from at most `MAX_LIST_BYTES` of the reply.
+
+        Raises:
+            Unreachable: no connection, or no complete answer in time.
+            PermissionDenied, Refused: with HAProxy's words.
+            UnreadableReply: the reply was cut off or cannot be understood.
+            UnsafeCommand: a name that will not be sent.
+        """
+        text = await self._transport.read(
+            self._build_line([commands.listed_sessions(servers)]),
+            lambda received: is_complete(received) or len(received) > MAX_LIST_BYTES,
+        )
+        return await run_beside(len(text), parse_session_list, self._name, text, frozenset(servers))
 
     async def older_sessions(self, backends: Sequence[str] = ()) -> Mapping[Name, int] | None:
         """Read what workers have in flight that a reload has replaced; None without a master socket.

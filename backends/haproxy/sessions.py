@@ -39,11 +39,7 @@ def parse_sessions(ref: ServerRef, text: str, limit: int) -> Sessions:
         PermissionDenied, Refused: with HAProxy's words, when that is what it says.
         UnreadableReply: the reply was cut off, or a line of this server cannot be understood.
     """
-    words = text[:40].strip()
-    if words == "Permission denied":
-        raise PermissionDenied(ref.instance, f"`show sess`: {words}; it needs level operator or admin")
-    if words in _REFUSALS:
-        raise Refused(ref.instance, words)
+    raise_if_refused(ref.instance, text)
     if text != "\n" and not text.endswith("\n\n"):
         raise UnreadableReply(ref.instance, f"`show sess` was cut off after {len(text)} characters")
     # A reply may be megabytes: only the lines of this server are parsed, and only the oldest in full.
@@ -55,6 +51,15 @@ def parse_sessions(ref: ServerRef, text: str, limit: int) -> Sessions:
     return Sessions(len(lines), tuple(_parse_stream(ref, line) for line in oldest))
 
 
+def raise_if_refused(instance: str, text: str) -> None:
+    """Raise PermissionDenied or Refused with HAProxy's words when `show sess` was refused."""
+    words = text[:40].strip()
+    if words == "Permission denied":
+        raise PermissionDenied(instance, f"`show sess`: {words}; it needs level operator or admin")
+    if words in _REFUSALS:
+        raise Refused(instance, words)
+
+
 def count_sessions(instance: str, text: str) -> Counter[Name]:
     """Count all sessions of a reply to `show sess`, by backend and server name. Raises UnreadableReply."""
     if text != "\n" and not text.endswith("\n\n"):
@@ -63,7 +68,7 @@ def count_sessions(instance: str, text: str) -> Counter[Name]:
 
 
 def _sort_key(line: str) -> int:
-    age = _parse_age(line)
+    age = parse_age(line)
     return -1 if age is None else age
 
 
@@ -76,12 +81,13 @@ def _parse_stream(ref: ServerRef, line: str) -> Stream:
         ref=ref,
         client=shorten(match["client"], MAX_NAME_CHARS),
         frontend=shorten(match["frontend"], MAX_NAME_CHARS),
-        age=_parse_age(line),
+        age=parse_age(line),
         silence_left=min((limit for limit in limits if limit is not None), default=None),
     )
 
 
-def _parse_age(line: str) -> int | None:
+def parse_age(line: str) -> int | None:
+    """Return the age of the session of a line, in seconds; None when HAProxy does not report it."""
     found = _AGE.search(line)
     return _parse_seconds(found[1]) if found else None
 

@@ -6,7 +6,7 @@ empty. A drained server that is down shows "DOWN" and reads as ready.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Never
 
 from backends.command import log_exchange
@@ -76,6 +76,10 @@ class StatsPage:
 
     async def sessions(self, backend: str, server: str, limit: int) -> Never:
         """Refuse: the page counts sessions, and does not list them."""
+        raise PermissionDenied(self._name, f"{_READ_ONLY}: it counts sessions, and does not list them")
+
+    async def list_sessions(self, servers: Collection[tuple[str, str]]) -> Never:
+        """Refuse, as `sessions` does."""
         raise PermissionDenied(self._name, f"{_READ_ONLY}: it counts sessions, and does not list them")
 
     async def older_sessions(self, backends: Sequence[str] = ()) -> None:

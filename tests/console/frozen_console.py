@@ -1,13 +1,13 @@
 """The console with fixed data, without network, polling or a moving clock."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from backends.command import Command
 from backends.errors import Refused, Unreachable
 from backends.haproxy.columns import columns_of
 from backends.local_machine import SystemClock
-from backends.model import Admin, Backend, Info, Level, Operational, Server, Sessions, Snapshot
+from backends.model import Admin, Backend, Info, Level, Operational, Server, SessionList, Sessions, Snapshot
 from console.tui.app import Console
 from orchestrator.balancers.group import BalancerGroup
 from orchestrator.events.event_bus import EventBus
@@ -126,6 +126,9 @@ class FrozenBalancer:
         return Snapshot(_info(self.name), self._scene.level, shown, servers(self._scene, self.name))
 
     async def sessions(self, backend: str, server: str, limit: int) -> Sessions:
+        raise Unreachable(self.name, "this is a frozen console")
+
+    async def list_sessions(self, servers: Collection[tuple[str, str]]) -> SessionList:
         raise Unreachable(self.name, "this is a frozen console")
 
     async def older_sessions(self, backends: Sequence[str] = ()) -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from backends.haproxy import parse
 from backends.haproxy.fast_parse import fast_join
 from backends.haproxy.join import join
+from backends.haproxy.session_list import parse_session_list
 from backends.haproxy.sessions import is_complete, parse_sessions
 from backends.haproxy.transport import WriteReply, read_complete, write_complete
 from backends.model import ServerRef
@@ -118,3 +119,4 @@ def test_both_tables_by_both_ways(stat: str, state: str) -> None:
 def test_show_sess(text: str, limit: int) -> None:
     bounded(lambda: parse_sessions(WEB1, text, limit), len(text))
     bounded(lambda: parse_sessions(WEB1, f"{text}\n\n", limit), len(text))
+    bounded(lambda: parse_session_list("lb1", f"{text}\n\n", {("shop", "web1")}), len(text))

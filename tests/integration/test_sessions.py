@@ -1,14 +1,16 @@
 """The sessions on one server, from every real HAProxy that is there, with requests that are held open."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from backends.errors import PermissionDenied, Unreachable
+from backends.errors import PermissionDenied, Refused, Unreachable
 from backends.haproxy.address import HaproxySettings
+from backends.haproxy.commands import shutdown_listed
 from backends.haproxy.runtime import Runtime
 from backends.model import Sessions
 from tests.support.free_ports import free_port
@@ -81,6 +83,27 @@ async def test_those_of_this_server_and_no_others(tmp_path: Path, binary: Path, 
         assert len((await lb.sessions("shop", "web1", 1)).oldest) == 1
 
 
+async def test_one_of_several_is_ended_by_its_id(tmp_path: Path, binary: Path) -> None:
+    async with held(tmp_path, binary, "/slow/1", "/slow/other", "/slow/2") as (haproxy, _):
+        lb = runtime(haproxy.socket)
+        every = await lb.list_sessions([("shop", "web1"), ("shop", "web2"), ("other", "web1")])
+        assert Counter(session.backend for session in every.sessions) == {"shop": 2, "other": 1}
+        both = (await lb.list_sessions([("shop", "web1"), ("shop", "web2")])).sessions
+        assert [session.backend for session in both] == ["shop", "shop"]
+        own = (await lb.list_sessions([("shop", "web1")])).sessions
+        await lb.write(shutdown_listed([own[0].id]))
+        async with asyncio.timeout(60):
+            while len(left := (await lb.list_sessions([("shop", "web1")])).sessions) > 1:
+                await asyncio.sleep(0.01)
+        assert [session.id for session in left] == [own[1].id]
+        with pytest.raises(Refused, match="No such session"):
+            await lb.write(shutdown_listed(["0x1", own[1].id]))  # the second one is ended all the same
+        async with asyncio.timeout(60):
+            while (await lb.list_sessions([("shop", "web1")])).sessions:
+                await asyncio.sleep(0.01)
+        assert len((await lb.list_sessions([("other", "web1")])).sessions) == 1
+
+
 async def test_the_age_grows(tmp_path: Path, binary: Path) -> None:
     async with held(tmp_path, binary, "/slow") as (haproxy, _):
         lb = runtime(haproxy.socket)
@@ -96,6 +119,8 @@ async def test_a_level_that_is_too_low_is_said(tmp_path: Path, binary: Path) -> 
     async with held(tmp_path, binary) as (haproxy, _):
         with pytest.raises(PermissionDenied, match="Permission denied; it needs level operator or admin"):
             await runtime(haproxy.user_socket).sessions("shop", "web1", 50)
+        with pytest.raises(PermissionDenied, match="Permission denied; it needs level operator or admin"):
+            await runtime(haproxy.user_socket).list_sessions([("shop", "web1")])
 
 
 async def test_one_that_says_nothing_is_unreachable(tmp_path: Path, binary: Path) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from backends.model import (
     Persistence,
     RequestCounters,
     ServerRef,
+    SessionList,
     Sessions,
     Snapshot,
     Stream,
@@ -142,6 +143,17 @@ class FakeBalancer:
         ]
         return Sessions(len(streams), tuple(streams[:limit]))
 
+    async def list_sessions(self, servers: Collection[tuple[str, str]]) -> SessionList:
+        return await self.faults.around("list", lambda: self._listed(servers))
+
+    def _listed(self, servers: Collection[tuple[str, str]]) -> SessionList:
+        if self.down:
+            raise Unreachable(self.name, "connection refused")
+        if self.level < Level.OPERATOR:
+            raise PermissionDenied(self.name, "`show sess`: Permission denied")
+        own = [self.servers[f"{backend}/{server}"] for backend, server in servers]
+        return SessionList(tuple(session for server in own for session in server.list_sessions()))
+
     async def older_sessions(self, backends: Sequence[str] = ()) -> Mapping[tuple[str, str], int] | None:
         return await self.faults.around("older", lambda: self.older)
 
@@ -164,6 +176,10 @@ class FakeBalancer:
         self.listener(CommandFinished(self.name, command, "\n", True, 0.001))
 
     def _carry_out(self, line: str) -> None:
+        if line.startswith("shutdown session "):
+            if not any(server.shut_down(line.split()[-1]) for server in self.servers.values()):
+                raise Refused(self.name, f"`{line}`: No such session (use 'show sess').")
+            return
         match = _SERVER.fullmatch(line) or _OTHER.fullmatch(line)
         if match is None or match["path"] not in self.servers:
             raise Refused(self.name, f"`{line}`: No such server.")

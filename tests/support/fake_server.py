@@ -6,7 +6,7 @@ is "UP" or "UP 1/3" at once; `health down` never recovers without checks; an age
 
 import asyncio
 
-from backends.model import Admin, Operational, RequestCounters, Server, ServerRef
+from backends.model import Admin, ListedSession, Operational, RequestCounters, Server, ServerRef
 from tests.support.fake_node import FakeNode
 
 MAINT, DRAIN = Admin.FORCED_MAINT, Admin.FORCED_DRAIN
@@ -37,6 +37,7 @@ class FakeServer:
         self.cookie = ""
         self.sticky = 0  # clients with a cookie: they stay until maintenance moves them
         self.leaving: list[float] = []  # when each session in flight ends
+        self.older_by = 0.0  # seconds by which its sessions are older than the virtual time
         self.queue = 0
         self.requests = self.errors_5xx = 0
         self.resets = 0  # requests without an answer, each counted twice as in 3.x
@@ -120,6 +121,29 @@ class FakeServer:
             return self.sticky
         now = self._now()
         return sum(end > now for end in self.leaving) + self.sticky
+
+    def list_sessions(self) -> list[ListedSession]:
+        """Ids are places in `leaving`, and after those the clients with a cookie."""
+        now, (backend, server) = self._now(), (self.ref.backend, self.ref.server)
+        places = [place for place, end in enumerate(self.leaving) if end > now]
+        places += [0xF000 + number for number in range(self.sticky)]
+        base = sum(server.encode()) << 16
+        return [
+            ListedSession(backend, server, f"0x{base + place:x}", int(now + self.older_by))
+            for place in places
+        ]
+
+    def shut_down(self, session: str) -> bool:
+        """End one session by its id, if it is one of this server's."""
+        for listed in self.list_sessions():
+            if listed.id == session:
+                place = int(session, 16) & 0xFFFF
+                if place >= 0xF000:
+                    self.sticky -= 1
+                else:
+                    self.leaving[place] = self._now()
+                return True
+        return False
 
     @property
     def source(self) -> "FakeServer":
