@@ -6,6 +6,10 @@ from typing import Literal
 
 from orchestrator.events.judgement import DetectableRatio, Verdict
 
+HoldCause = Literal["", "old version", "retries", "checks", "slow", "stale"]
+"""What a "hold" comes from: errors of the old version, retries, failed checks, response times, or a load
+balancer of which nothing is known."""
+
 
 @dataclass(frozen=True, slots=True)
 class Slowness:
@@ -33,6 +37,9 @@ class Judgement:
     """The judgement on a new version at one moment.
 
     Its attributes have the names and meanings of `orchestrator.events.judgement.VerdictChanged`.
+
+    Attributes:
+        cause: what a "hold" comes from; an operator decides once about each.
     """
 
     state: Verdict
@@ -49,3 +56,4 @@ class Judgement:
     response_ms: float | None = None
     other_response_ms: float | None = None
     detectable: Sequence[DetectableRatio] = ()
+    cause: HoldCause = ""
