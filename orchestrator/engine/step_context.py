@@ -20,6 +20,7 @@ from orchestrator.events.events import Baked, NodeNote, Waiting
 from orchestrator.events.steps import STEPS, Step, implementation
 from orchestrator.node import Node, OriginalState
 from orchestrator.planning.application import Policy
+from orchestrator.planning.drain_forecast import Lifetimes
 from orchestrator.planning.mapping import Endpoints
 from orchestrator.planning.plan import PlannedNode
 from orchestrator.planning.server_pool import ServerPool
@@ -63,6 +64,7 @@ class StepContext:
     endpoints: Endpoints = field(default_factory=Endpoints)  # of all nodes of the application
     followers: frozenset[ServerRef] = frozenset()  # servers that leave with it by `track`, as read last
     inherited: frozenset[ServerRef] = frozenset()  # its own servers that were out before with one they follow
+    lifetimes: Lifetimes = field(default_factory=Lifetimes)  # of the sessions, as known when it was planned
     ignored_backends: tuple[str, ...] = ()  # backends where the node stays in, see `Application`
 
     def set_desired(self, state: DesiredState, refs: Sequence[ServerRef] | None = None) -> None:

@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from orchestrator.events.base import ByActor, Event, OfStep
+from orchestrator.events.drains import Drained
 from orchestrator.events.judgement import Measured, VerdictChanged
 from orchestrator.events.steps import Step, check_step
 from orchestrator.events.ways_back import OriginalStateRecord, OutOfRotation, WayOn
@@ -310,8 +311,8 @@ AnyEvent = (
     | StepStarted | Waiting | NodeNote | StepDone | Baked | NodeUpgraded | NodeRolledBack | NodeSkipped
     | NodeFailed | NodePutBack | ServiceLog | DecisionRequested | DecisionMade | Paused | Resumed
     | AbortRequested | ManualChangeStarted | ManualChangeFinished | CommandSending | CommandStarted
-    | CommandFinished | Measured | VerdictChanged | Traffic | RolloutEnded | RollbackStarted | RollbackRefused
-    | HookFired | Unreadable
+    | CommandFinished | Drained | Measured | VerdictChanged | Traffic | RolloutEnded | RollbackStarted
+    | RollbackRefused | HookFired | Unreadable
 )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from orchestrator.balancers.request_errors import MIN_REQUESTS
 from orchestrator.events import events
 from orchestrator.events.actor import describe_requester_in_full
 from orchestrator.events.base import ByActor, Event
+from orchestrator.events.drains import Drained, describe_drained
 from orchestrator.events.events import AnyEvent, Baked, StepStarted, Traffic, Waiting
 from orchestrator.events.judgement import Measured, VerdictChanged
 from orchestrator.events.verdict_text import RepeatedVerdicts, describe_verdict
@@ -37,6 +38,7 @@ _SENTENCES: dict[type[Event], str] = {
     events.Resumed: "resumed by {who} after {duration_s}",
     events.AbortRequested: "abort requested by {who}: {why}",
     events.Traffic: "{words}, in {duration_s}",
+    Drained: "drained: {words}",
     Measured: "measured for {duration_s}: {words}",
     VerdictChanged: "{words}",
     events.HookFired: "hook {name} at {moment}, {duration_s}: {error}",
@@ -76,6 +78,8 @@ def _describe_fields(event: AnyEvent) -> str:
             return traffic_text(event)
         case Baked():
             return describe_bake(event)
+        case Drained():
+            return describe_drained(event)
         case VerdictChanged():
             return describe_verdict(event)
         case Measured(servers=servers):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from orchestrator.events import events
 from orchestrator.events.base import ByActor
+from orchestrator.events.drains import Drained
 from orchestrator.events.events import Record
 from orchestrator.events.judgement import Measured
 from orchestrator.events.spans import Pause, StepSpan, StepSpans, StepTimes
@@ -58,6 +59,7 @@ class Timeline:
                 | events.NodeStarted()
                 | events.LockTaken()
                 | events.ServiceLog()
+                | Drained()
                 | Measured()
             ):
                 pass

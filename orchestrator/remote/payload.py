@@ -12,6 +12,7 @@ import msgspec
 
 from backends.untrusted import Count, Number, Time, check_amounts, decode
 from orchestrator.events import events
+from orchestrator.events.drains import Drained
 from orchestrator.events.events import AnyEvent, Record
 from orchestrator.events.judgement import Measured, VerdictChanged
 from orchestrator.events.verdict_text import RepeatedVerdicts
@@ -27,7 +28,7 @@ MAX_TEXT_CHARS = 2_000  # characters of one text; the publisher's own journal ha
 # Commands, replies and service logs stay in the publisher's journal; of each wait only the last event counts,
 # and of measurements the last evidence, without the servers.
 _UNPUBLISHED_EVENTS = (events.CommandSending, events.CommandFinished, events.ServiceLog)
-_DROPPABLE_EVENTS = (events.NodeNote, events.HookFired, events.Prefetched, events.Traffic)
+_DROPPABLE_EVENTS = (Drained, events.NodeNote, events.HookFired, events.Prefetched, events.Traffic)
 _REPLACED_EVENTS = (events.Waiting, Measured)
 
 _Hash = Annotated[str, msgspec.Meta(pattern=r"\A([0-9a-f]{64})?\Z")]

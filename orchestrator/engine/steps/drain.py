@@ -9,10 +9,9 @@ from backends.haproxy import commands
 from backends.haproxy.columns import names_of
 from backends.model import Admin, AdminState, Server, ServerRef, Snapshot
 from backends.text import counted
-from orchestrator.balancers.admin_state import format_path, is_same_endpoint
 from orchestrator.balancers.group import find_servers
 from orchestrator.engine.desired_state import DesiredState
-from orchestrator.engine.older_processes import OlderProcesses
+from orchestrator.engine.remaining_sessions import RemainingSessions
 from orchestrator.engine.step_context import (
     Command,
     DryRunContext,
@@ -22,7 +21,7 @@ from orchestrator.engine.step_context import (
 )
 from orchestrator.engine.steps import discovery
 from orchestrator.engine.steps.stop import cannot_stop
-from orchestrator.errors import StepFailed, StepTimeout
+from orchestrator.errors import StepFailed
 from orchestrator.planning import capacity
 from orchestrator.planning.capacity import CapacityViolation
 from orchestrator.planning.findings import Severity
@@ -70,17 +69,17 @@ async def drain(context: StepContext) -> str | None:
         context.set_desired(DesiredState.MAINT)
         await context.retry_until_reachable(lambda: silence_agents(context, context.refs))
         await discovery.enter_maintenance(context)
-        begun = context.control.elapsed_excluding_pauses()
-        left = await _settle(context, begun)  # maintenance does not end what was in flight when it began
+        # Maintenance does not end what was in flight when it began.
+        left = await RemainingSessions.begin(context, learns=False).settle()
         return f"{counted(left, 'session')} left" if left else None
     await discovery.check_reachable(context)
     await _drain_when_allowed(context)
-    begun = context.control.elapsed_excluding_pauses()
+    sessions = RemainingSessions.begin(context)
     await discovery.enter_maintenance(context)
-    forced = await _wait_for_sessions(context)
+    forced = await sessions.wait()
     context.set_desired(DesiredState.MAINT)
     await context.ensure(context.refs, commands.maint, in_maintenance)
-    left = await _settle(context, begun)
+    left = await sessions.settle()
     if left:
         return f"forced to maintenance, {counted(left, 'session')} left"
     return "forced to maintenance at the deadline" if forced else "no sessions left"
@@ -171,87 +170,6 @@ def _judge_changes(context: StepContext, snapshots: Mapping[str, Snapshot]) -> s
         context.pool.add(snapshot)
     expected = {ref for ref in context.desired_states.originals if context.desired_states.expects_out(ref)}
     return context.pool.fallen(snapshots, expected.union(context.refs))
-
-
-async def _read_affected(context: StepContext, *, stopped: bool) -> dict[ServerRef, Server]:
-    """Read the node's servers and their followers; with `stopped` only those that a stop of its service cuts.
-
-    A follower with the node's own address and port is the same service. Another one keeps its sessions.
-    """
-    servers = await context.balancer_group.servers(context.refs, context.followers)
-    own = [servers[ref] for ref in context.refs]
-    return {
-        ref: server
-        for ref, server in servers.items()
-        if not stopped or ref in context.refs or is_same_endpoint(server, own)
-    }
-
-
-async def _describe_sessions(context: StepContext, *, stopped: bool = False) -> str | None:
-    servers = await _read_affected(context, stopped=stopped)
-    busy = [
-        f"{server.sessions + server.queue} on {_name_balancer(context, server.ref)}"
-        for server in servers.values()
-        if server.sessions + server.queue
-    ]
-    older = await context.balancer_group.older_sessions(servers)
-    busy += [
-        f"{count} on {name} in processes that a reload has replaced" for name, count in older.items() if count
-    ]
-    return f"sessions: {', '.join(busy)}" if busy else None
-
-
-def _name_balancer(context: StepContext, ref: ServerRef) -> str:
-    """Name the load balancer, and what distinguishes the server from the node's others there."""
-    if ref not in context.refs:
-        return f"{ref.instance} ({format_path(ref)}, which follows it)"
-    return f"{ref.instance} ({ref.backend})" if len(context.balancer_group.backends) > 1 else ref.instance
-
-
-async def _wait_for_sessions(context: StepContext) -> bool:
-    """Wait for sessions to end; return whether the deadline passed. Clients with a cookie may stay."""
-    try:
-        await context.wait_for(
-            lambda: _describe_sessions(context), timeout=context.policy.drain_timeout, what="sessions to end"
-        )
-    except StepTimeout as passed:
-        context.note(f"{passed}; continuing with maintenance")
-        return True
-    return False
-
-
-async def _settle(context: StepContext, begun: float) -> int:
-    """Wait a little for the last sessions, as maintenance lets no new one in; return how many remain.
-
-    Sessions of older HAProxy processes get as long as any other: `drain_timeout` from `begun` on, when the
-    drain was set.
-    """
-    older = await OlderProcesses.of_node(context)
-    timeout = context.policy.maint_grace_period
-    if older.counted:
-        timeout = max(
-            timeout, context.policy.drain_timeout - (context.control.elapsed_excluding_pauses() - begun)
-        )
-
-    async def probe() -> str | None:
-        return await _describe_sessions(context, stopped=True) or await older.reason()
-
-    try:
-        await context.wait_for(probe, timeout=timeout, what="last sessions to end")
-    except StepTimeout as passed:
-        if context.policy.on_remaining_sessions == "fail":
-            raise StepFailed(f'{passed}; on_remaining_sessions is "fail"') from None
-        if context.policy.on_remaining_sessions == "shutdown":
-            for ref in await _read_affected(context, stopped=True):
-                await context.balancer_group.balancers[ref.instance].write(commands.shutdown_sessions(ref))
-            context.note(f"{passed}; shut down (on_remaining_sessions)")
-        else:
-            context.note(f"{passed}; the stop will cut them")
-        servers = await _read_affected(context, stopped=True)
-        current = sum(server.sessions + server.queue for server in servers.values())
-        replaced = sum((await context.balancer_group.older_sessions(servers)).values())
-        return current + replaced or await older.connections()
-    return 0
 
 
 async def check_reachable(context: StepContext) -> None:

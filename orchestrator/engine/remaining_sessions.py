@@ -1,0 +1,131 @@
+"""The sessions of a node that is being drained: the wait for their end, and what is done with the others."""
+
+from dataclasses import dataclass
+
+from backends.haproxy import commands
+from backends.model import Server, ServerRef
+from orchestrator.balancers.admin_state import format_path, is_same_endpoint
+from orchestrator.engine.drain_progress import DrainProgress
+from orchestrator.engine.older_processes import OlderProcesses
+from orchestrator.engine.step_context import StepContext
+from orchestrator.errors import StepFailed, StepTimeout
+
+
+@dataclass(slots=True)
+class RemainingSessions:
+    """The sessions of one node from the moment its drain, or its maintenance, began.
+
+    Attributes:
+        context: the step context of the node.
+        begun: when that was, on the clock that stops during a pause.
+        progress: what was seen so far.
+    """
+
+    context: StepContext
+    begun: float
+    progress: DrainProgress
+
+    @classmethod
+    def begin(cls, context: StepContext, *, learns: bool = True) -> "RemainingSessions":
+        """Begin now; see `DrainProgress`."""
+        progress = DrainProgress.begin(context, learns=learns)
+        return cls(context, context.control.elapsed_excluding_pauses(), progress)
+
+    async def wait(self) -> bool:
+        """Wait for sessions to end; return whether the deadline passed. Clients with a cookie may stay."""
+        context = self.context
+        try:
+            await context.wait_for(
+                self._describe, timeout=context.policy.drain_timeout, what="sessions to end"
+            )
+        except StepTimeout as passed:
+            context.note(f"{passed}; continuing with maintenance")
+            return True
+        return False
+
+    async def settle(self) -> int:
+        """Wait a little for the last sessions, as maintenance lets no new one in; return how many remain.
+
+        Sessions of older HAProxy processes get as long as any other: `drain_timeout` since the drain was set.
+
+        Raises:
+            StepFailed: sessions remain, and the policy says fail.
+        """
+        context = self.context
+        older = await OlderProcesses.of_node(context)
+        timeout = context.policy.maint_grace_period
+        if older.counted:
+            elapsed_s = context.control.elapsed_excluding_pauses() - self.begun
+            timeout = max(timeout, context.policy.drain_timeout - elapsed_s)
+
+        async def probe() -> str | None:
+            return await self._describe(stopped=True) or await older.reason()
+
+        try:
+            await context.wait_for(probe, timeout=timeout, what="last sessions to end")
+        except StepTimeout as passed:
+            await self._end(passed)
+            servers = await read_affected(context, stopped=True)
+            current = sum(server.sessions + server.queue for server in servers.values())
+            replaced = sum((await context.balancer_group.older_sessions(servers)).values())
+            return current + replaced or await older.connections()
+        finally:
+            if (drained := self.progress.event()) is not None:
+                context.bus.emit(drained)
+        return 0
+
+    async def _end(self, passed: StepTimeout) -> None:
+        """Do with the sessions that remain what the policy says."""
+        context = self.context
+        match context.policy.on_remaining_sessions:
+            case "fail":
+                raise StepFailed(f'{passed}; on_remaining_sessions is "fail"') from None
+            case "shutdown":
+                for ref in await read_affected(context, stopped=True):
+                    await context.balancer_group.balancers[ref.instance].write(
+                        commands.shutdown_sessions(ref)
+                    )
+                context.note(f"{passed}; shut down (on_remaining_sessions)")
+            case _:
+                context.note(f"{passed}; the stop will cut them")
+
+    async def _describe(self, *, stopped: bool = False) -> str | None:
+        """Return what is left and for how long it usually lasts, or None."""
+        context = self.context
+        servers = await read_affected(context, stopped=stopped)
+        older = await context.balancer_group.older_sessions(servers)
+        self.progress.add(servers.values(), sum(older.values()))
+        busy = [
+            f"{server.sessions + server.queue} on {_name_balancer(context, server.ref)}"
+            for server in servers.values()
+            if server.sessions + server.queue
+        ]
+        busy += [
+            f"{count} on {name} in processes that a reload has replaced"
+            for name, count in older.items()
+            if count
+        ]
+        if not busy:
+            return None
+        return f"sessions: {', '.join(busy)}{await self.progress.hint(servers.values())}"
+
+
+async def read_affected(context: StepContext, *, stopped: bool) -> dict[ServerRef, Server]:
+    """Read the node's servers and their followers; with `stopped` only those that a stop of its service cuts.
+
+    A follower with the node's own address and port is the same service. Another one keeps its sessions.
+    """
+    servers = await context.balancer_group.servers(context.refs, context.followers)
+    own = [servers[ref] for ref in context.refs]
+    return {
+        ref: server
+        for ref, server in servers.items()
+        if not stopped or ref in context.refs or is_same_endpoint(server, own)
+    }
+
+
+def _name_balancer(context: StepContext, ref: ServerRef) -> str:
+    """Name the load balancer, and what distinguishes the server from the node's others there."""
+    if ref not in context.refs:
+        return f"{ref.instance} ({format_path(ref)}, which follows it)"
+    return f"{ref.instance} ({ref.backend})" if len(context.balancer_group.backends) > 1 else ref.instance
