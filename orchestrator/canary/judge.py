@@ -1,12 +1,27 @@
 """The judge of a new version: it is fed with polls, and says at any time what they mean. Pure."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
+from orchestrator.canary.account import Account
+from orchestrator.canary.bursts import BlatantFailure, Cap
+from orchestrator.canary.detectability import Rates, detect_ratios
+from orchestrator.canary.history import UNLEARNED_M, Dispersion, OwnRates, Place, choose_m
 from orchestrator.canary.judgement import Judgement, Slowness
-from orchestrator.canary.poll import Lifetime, Poll
+from orchestrator.canary.poll import Cell, Lifetime, Poll
+from orchestrator.canary.rows import Row, add_up_groups
 from orchestrator.canary.settings import CanarySettings
-from orchestrator.events.judgement import Evidence
+from orchestrator.canary.verdict import describe_failure, find_bad_node, judge_account
+from orchestrator.events.judgement import DetectableRatio, Evidence
+
+NULL_RATIO = 1.25
+"""A new version with so many times the old one's error rate is as good: own rates are only estimates."""
+
+NULL_RATIO_UNKNOWN = 1.5
+"""Likewise when counters are too young to know own rates."""
+
+_LEAST_SIGNAL_M = 5.0  # how retries and failed checks come in bursts is not learned
+_CAP_REQUESTS = 500  # so many without an error are added to a rate that is only used to cap
 
 
 class Judge:
@@ -35,41 +50,165 @@ class Judge:
             calibrated_m: how strongly errors come in bursts, as `rolldeck calibrate` has learned it.
             evidence: the state of a judge before, which this one continues.
         """
+        state = evidence or Evidence()
         self._settings = settings
-        self._lifetimes = tuple(lifetimes)
         self._version = version
         self._sticky = sticky
         self._calibrated_m = calibrated_m
-        self._sums = Counter[str](evidence.sums if evidence else {})
-        self._at = evidence.at if evidence else 0.0
+        self._at = state.at
+        self._rates = OwnRates(lifetimes, state.sums)
+        self._dispersion = Dispersion(state.sums.get("chi", 0.0), state.sums.get("df", 0.0))
+        self._account = Account(state.logs, state.sums)
+        self._account.normal_rate = self._rates.typical_base
+        self._cap = Cap(resumed=evidence is not None)
+        self._blatant = BlatantFailure()
+        self._failure = ""  # why the verdict is "bad", with the counts of that moment
 
     def add(self, poll: Poll) -> None:
         """Add the next poll of a load balancer. Polls of one load balancer come in order."""
+        self._cap.begin(poll)
+        account = self._account
+        blatant = ""
         for stratum in poll.strata:
-            for cell in stratum.cells:
-                self._sums[f"{cell.group}:requests"] += cell.requests
-                self._sums[f"{cell.group}:errors"] += cell.errors or 0
+            place = (poll.balancer, stratum.backend)
+            cells = [cell for cell in stratum.cells if cell.requests > 0]
+            self._learn_m(place, poll, cells)
+            self._add_signals(place, poll, cells)
+            rows = self._weigh(place, poll, cells)
+            if rows:
+                self._add_errors(place, poll, rows)
+                blatant = self._find_blatant(place, poll, rows) or blatant
+        if not account.bad_node:
+            account.bad_node = blatant or find_bad_node(account, self._settings)
+            if account.bad_node:
+                self._failure = describe_failure(account, self._settings, self._version)
 
     def judge(self, at: float, *, slowness: Slowness | None = None, stale: Sequence[str] = ()) -> Judgement:
-        """Return what the polls until now mean.
+        """Return what the polls until now mean. A verdict of "bad" because of errors is final.
 
         Args:
             at: now, in the same monotonic seconds as polls.
             slowness: what is known about response times.
             stale: load balancers of which nothing is known now.
         """
-        requests = int(self._sums["new:requests"])
-        blind = requests < self._settings.min_requests
-        return Judgement(
-            "blind" if blind else "good",
-            reason=f"{self._version} got {requests:,} requests; too few to judge it" if blind else "",
-            errors=int(self._sums["new:errors"]),
-            requests=requests,
-            other_errors=int(self._sums["old:errors"]),
-            other_requests=int(self._sums["old:requests"]),
-        )
+        account = self._account
+        found = judge_account(account, self._settings, self._version, slowness or Slowness(), stale)
+        if account.bad_node:
+            reason = self._failure or describe_failure(account, self._settings, self._version)
+            found = replace(found, state="bad", reason=reason, node=account.bad_node)
+        return replace(found, detectable=self._detect())
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether errors have proven that the new version is worse."""
+        return bool(self._account.bad_node)
+
+    @property
+    def m(self) -> float:
+        """The size of bursts of errors that is reckoned with."""
+        if self._account.m is not None:
+            return self._account.m
+        return choose_m(self._settings.m, self._calibrated_m, self._dispersion, sticky=self._sticky)
 
     @property
     def evidence(self) -> Evidence:
         """The state, for the journal; `at` is to be set by who writes it."""
-        return Evidence(sums=dict(self._sums), at=self._at)
+        logs: dict[str, list[float]] = {}
+        sums = self._rates.save() | {"chi": self._dispersion.chi, "df": self._dispersion.df}
+        self._account.save(logs, sums)
+        return Evidence(logs=logs, sums=sums, at=self._at)
+
+    def _learn_m(self, place: Place, poll: Poll, cells: Sequence[Cell]) -> None:
+        """Learn the size of bursts until the first server of the new version gets requests."""
+        if self._account.m is not None:
+            return
+        if any(cell.group == "new" for cell in cells):
+            self._account.m = self.m
+            return
+        servers = {
+            cell.server: (cell.errors, self._weight(place, cell)) for cell in cells if cell.errors is not None
+        }
+        self._dispersion.add(place, poll.duration_s, servers)
+
+    def _weight(self, place: Place, cell: Cell) -> float:
+        """Return the requests of a server, times its own error rate as a multiple of its backend's."""
+        return cell.requests * self._rates.relative(place, cell.server, self._account.m or UNLEARNED_M)
+
+    def _null_ratio(self, place: Place) -> float:
+        return NULL_RATIO if self._rates.is_long(place) else NULL_RATIO_UNKNOWN
+
+    def _weigh(self, place: Place, poll: Poll, cells: Sequence[Cell]) -> list[Row]:
+        """Return the servers whose errors are known, with what counts as evidence."""
+        account, m = self._account, self.m
+        rate = (account.old_errors + 0.5) / (account.old_requests + _CAP_REQUESTS)
+        if self._rates.is_long(place):
+            rate = max(rate, self._rates.base(place))
+        rate *= self._null_ratio(place)
+        rows = []
+        for cell in cells:
+            if cell.errors is None:
+                account.unknown_requests += cell.requests if cell.group == "new" else 0
+                continue
+            weight = self._weight(place, cell)
+            counted = self._cap.count((place, cell.server), poll, cell.errors, rate * weight, m)
+            rows.append(Row(cell.node, cell.server, cell.group, cell.requests, cell.errors, weight, counted))
+        return rows
+
+    def _add_errors(self, place: Place, poll: Poll, rows: Sequence[Row]) -> None:
+        account, m, null_ratio = self._account, self.m, self._null_ratio(place)
+        base = self._rates.base(place) if self._rates.is_long(place) else None
+        new, old = add_up_groups(rows)
+        account.errors += new.errors
+        account.requests += new.requests
+        account.old_errors += old.errors
+        account.old_requests += old.requests
+        if old.requests and new.requests:
+            account.add_time(poll)
+        if old.requests or base is not None:
+            account.judged_requests += new.requests
+        account.spread.add(new.cells, poll)
+        account.hard.add(new, old, poll, null_ratio, m)
+        account.nodes.add(rows, poll, null_ratio, m)
+        account.normality.add(poll, new, old, base, m)
+
+    def _find_blatant(self, place: Place, poll: Poll, rows: Sequence[Row]) -> str:
+        """Return a node that fails blatantly; empty if there is none."""
+        _, old = add_up_groups(rows)
+        found = ""
+        for row in rows:
+            own, others = (row.requests, row.errors), (old.requests, old.errors)
+            if row.group == "new" and self._blatant.add((place, row.server), poll, own, others):
+                found = row.node
+        return found
+
+    def _add_signals(self, place: Place, poll: Poll, cells: Sequence[Cell]) -> None:
+        """Add what no client noticed: retries and redispatches, and failed checks."""
+        m = max(self.m, _LEAST_SIGNAL_M)
+        soft, checks = [], []
+        for cell in cells:
+            # What is normal is not known, so the cap has only room for bursts.
+            counted = self._cap.count(("soft", place, cell.server), poll, cell.soft, 0.0, m)
+            soft.append(
+                Row(cell.node, cell.server, cell.group, cell.requests, cell.soft, cell.requests, counted)
+            )
+            failures = cell.check_failures
+            counted = self._cap.count(("checks", place, cell.server), poll, failures, 0.0, m)
+            checks.append(Row(cell.node, cell.server, cell.group, 1, failures, 1, counted))
+        self._account.soft.add(*add_up_groups(soft), poll, NULL_RATIO_UNKNOWN, m)
+        self._account.checks.add(*add_up_groups(checks), poll, NULL_RATIO_UNKNOWN, m)
+
+    def _detect(self) -> list[DetectableRatio]:
+        """Return how soon ratios of error rates are found, at the request rates of the last minute."""
+        minute, account = self._account.normality.minute, self._account
+        if not minute.duration_s:
+            return []
+        base = self._rates.typical_base
+        rates = Rates(
+            new=minute.requests / minute.duration_s,
+            old=minute.other_requests / minute.duration_s,
+            base=(account.old_errors + 0.5) / (account.old_requests + 1) if base is None else base,
+            m=self.m,
+            null_ratio=NULL_RATIO_UNKNOWN if base is None else NULL_RATIO,
+            alpha=self._settings.alpha,
+        )
+        return detect_ratios(rates)

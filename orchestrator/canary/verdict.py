@@ -1,0 +1,148 @@
+"""The rule that makes a verdict of evidence. Pure."""
+
+from collections.abc import Iterator, Sequence
+from math import log
+from typing import TYPE_CHECKING
+
+from orchestrator.canary import words
+from orchestrator.canary.account import Account
+from orchestrator.canary.comparison import Comparison
+from orchestrator.canary.detectability import exclude_rate
+from orchestrator.canary.judgement import HoldCause, Judgement, Slowness
+from orchestrator.canary.settings import CanarySettings
+
+if TYPE_CHECKING:
+    from orchestrator.events.judgement import Verdict
+
+_SUSPICION = log(20)
+
+
+def find_bad_node(account: Account, settings: CanarySettings) -> str:
+    """Return the node of the new version that is to leave rotation; empty: none is proven to be bad.
+
+    Half of alpha is spent on the old version at the same time, half on the time before.
+    """
+    hard, normality, nodes = account.hard, account.normality, account.nodes
+    node, node_value = nodes.find_suspect(new=True)
+    if _is_clear(hard, settings):
+        proof, value = log(2 / settings.alpha), hard.process.log_value
+        worse_than_before = normality.new.log_value >= proof and normality.others_as_always
+        if value >= proof or (value >= _SUSPICION and worse_than_before):
+            return node
+    if node_value >= log(1 / settings.alpha) and _is_clear(nodes.of(node, new=True), settings):
+        return node
+    return ""
+
+
+def _is_clear(comparison: Comparison, settings: CanarySettings) -> bool:
+    """Return whether there are enough errors, well spread, and clearly more often than elsewhere."""
+    enough = comparison.errors >= settings.least_errors and comparison.spread.enough
+    return enough and comparison.exceeds(settings.ratio)
+
+
+def describe_failure(account: Account, settings: CanarySettings, version: str) -> str:
+    """Return why the new version is "bad"."""
+    if account.hard.exceeds(settings.ratio):
+        return words.describe_errors(version, account.hard, "the others")
+    return words.describe_errors(account.bad_node, account.nodes.of(account.bad_node, new=True), "all others")
+
+
+def judge_account(
+    account: Account, settings: CanarySettings, version: str, slowness: Slowness, stale: Sequence[str]
+) -> Judgement:
+    """Return the judgement on a new version whose errors have not proven anything.
+
+    Args:
+        account: what was learned.
+        settings: thresholds.
+        version: how the new version is called.
+        slowness: what is known about response times.
+        stale: load balancers of which nothing is known now.
+    """
+    doubts: list[tuple[HoldCause, str]] = [*_find_doubts(account, settings, version)]
+    if slowness.state == "hold":
+        doubts.append(("slow", slowness.reason))
+    if stale:
+        doubts.append(("stale", f"nothing is known from {', '.join(stale)} now"))
+    state: Verdict = "good"
+    reason = node = ""
+    if slowness.state == "bad":
+        state, reason, node = "bad", slowness.reason, slowness.node
+    elif doubts:
+        state, reason = "hold", "; ".join(reason for _, reason in doubts)
+    elif blindness := _find_blindness(account, settings, version):
+        state, reason = "blind", blindness
+    hard = account.hard
+    return Judgement(
+        state,
+        reason,
+        node,
+        errors=account.errors,
+        requests=account.requests,
+        other_errors=hard.other_errors,
+        other_requests=hard.other_requests,
+        ratio=_compute_ratio(hard),
+        evidence=hard.process.value,
+        excluded_rate=exclude_rate(account.errors, account.requests),
+        slower=slowness.slower,
+        response_ms=slowness.response_ms,
+        other_response_ms=slowness.other_response_ms,
+        compared_s=account.compared_s,
+        cause=doubts[0][0] if state == "hold" else "",
+    )
+
+
+def _compute_ratio(comparison: Comparison) -> float | None:
+    if not (comparison.requests and comparison.other_errors):
+        return None
+    rate, other_rate = (
+        comparison.errors / comparison.requests,
+        comparison.other_errors / comparison.other_requests,
+    )
+    return rate / other_rate
+
+
+def _find_doubts(account: Account, settings: CanarySettings, version: str) -> Iterator[tuple[HoldCause, str]]:
+    """Yield what speaks against going on, although nothing proves that the new version is worse."""
+    doubtful = log(1 / settings.alpha)
+    if account.normality.incident:
+        yield "old version", words.describe_incident(account.normality.minute)
+    node, value = account.nodes.find_suspect(new=False)
+    of_node = account.nodes.of(node, new=False)
+    # Nodes always differ; it is no news if nothing is known of what is normal for each.
+    if account.normal_rate is not None and value >= doubtful and _is_clear(of_node, settings):
+        yield (
+            "old version",
+            words.describe_errors(f"{node}, which runs the old version,", of_node, "the others like it"),
+        )
+    if account.soft.process.log_value >= doubtful and _is_clear(account.soft, settings):
+        yield "retries", words.describe_retries(version, account.soft)
+    if account.checks.process.log_value >= doubtful and _is_clear(account.checks, settings):
+        yield "checks", words.describe_checks(version, account.checks)
+    if _fails_alone(account, settings):
+        yield (
+            "no comparison",
+            words.describe_alone(version, (account.errors, account.requests), account.normal_rate or 0.0),
+        )
+
+
+def _fails_alone(account: Account, settings: CanarySettings) -> bool:
+    """Return whether the new version fails far more than was normal, and nothing else can be compared."""
+    enough = account.errors >= settings.least_errors and account.spread.enough
+    alone = account.hard.requests < settings.min_requests
+    return enough and alone and account.normality.new.log_value >= log(2 / settings.alpha)
+
+
+def _find_blindness(account: Account, settings: CanarySettings, version: str) -> str:
+    """Return why nothing can be said about the new version; empty: it can be judged."""
+    least = settings.min_requests
+    if account.judged_requests >= least:
+        return ""
+    if account.unknown_requests > account.requests:
+        return "in TCP mode, HAProxy does not count the errors that clients see"
+    if account.requests >= least:
+        return (
+            f"no server of the old version gets requests beside {version}, and HAProxy began to count too "
+            "recently to know what is normal"
+        )
+    return words.describe_few(version, account.requests, least)
