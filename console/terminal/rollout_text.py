@@ -19,7 +19,14 @@ from orchestrator.events.ways_back import (
     list_way_lines,
 )
 from orchestrator.planning.findings import SEVERITY_GLYPHS, Finding, Severity, group_findings
-from orchestrator.planning.plan import Plan, command_groups, failed_before_text, task_text
+from orchestrator.planning.plan import (
+    Plan,
+    batch_numbers_text,
+    command_groups,
+    failed_before_text,
+    group_loads,
+    task_text,
+)
 
 if TYPE_CHECKING:
     # It imports all steps, which the history does not need.
@@ -52,6 +59,10 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     if plan.batches:
         yield ""
         yield from table(("BATCH", "NODES", "STAYS IN ROTATION"), list(_batch_rows(plan)), right=("BATCH",))
+    if loads := group_loads(plan):
+        yield ""
+        load_rows = [(batch_numbers_text(numbers), str(load)) for load, numbers in loads]
+        yield from table(("BATCH", "LOAD OF WHAT STAYS"), load_rows)
 
 
 def _batch_rows(plan: Plan) -> Iterator[tuple[str, str, str]]:

@@ -8,13 +8,14 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from backends.haproxy.columns import Name, columns_of
+from backends.haproxy.columns import Columns, Name, columns_of
 from backends.model import Server, ServerRef, Snapshot
 
 WINDOW_S = 10.0  # of the polls that count
 MIN_RATE_WINDOW_S = 3.0  # with less, HAProxy's own rate of the last second is better
-MIN_INTERVAL_S = 0.2  # between two polls that count
+MIN_INTERVAL_S = 0.9  # between two polls that count
 MAX_SERVERS = 500  # of one load balancer; with more, one moment of all of them says enough
+MAX_QUEUES = 100  # servers with sessions that are built to read their queue
 
 GroupOf = Callable[[ServerRef], str]
 """Returns what servers have in common that carry the same, such as their version."""
@@ -28,8 +29,9 @@ class MeasuredLoad(NamedTuple):
         sessions: the mean number in flight.
         samples: in how many polls that was measured.
         duration_s: between the first and the last of them.
-        carried: the highest rate that a server like this one was seen to carry while nothing queued; 0 when
-            that is not known.
+        carried: the highest mean rate that a server like this one was seen to carry while nothing queued; 0
+            when that is not known.
+        carried_sessions: likewise of sessions in flight.
     """
 
     rate: float
@@ -37,6 +39,7 @@ class MeasuredLoad(NamedTuple):
     samples: int = 1
     duration_s: float = 0.0
     carried: float = 0.0
+    carried_sessions: float = 0.0
 
 
 class QueueShare(NamedTuple):
@@ -58,72 +61,100 @@ class _Sample(NamedTuple):
     queues: Mapping[str, int]  # by backend
 
 
+class _Carried(NamedTuple):
+    """For each unit of weight."""
+
+    rate: float = 0.0
+    sessions: float = 0.0
+
+
 class LoadHistory:
     """The polls of the last seconds, and what servers were seen to carry since the first one."""
 
-    def __init__(self, group_of: GroupOf = lambda ref: "") -> None:
+    def __init__(self, group_of: GroupOf = lambda ref: "", *, min_interval_s: float = MIN_INTERVAL_S) -> None:
         self._group_of = group_of
+        self._min_interval_s = min_interval_s
         self._samples: dict[str, deque[_Sample]] = {}
-        self._carried: dict[tuple[str, str, str], float] = {}  # rate for each unit of weight
+        self._carried: dict[tuple[str, str, str], _Carried] = {}
 
-    def add(self, snapshot: Snapshot, at: float) -> None:
-        """Take note of the next snapshot of one load balancer, read at this time in monotonic seconds."""
-        if len(snapshot.servers) > MAX_SERVERS:
-            return
+    def add(self, snapshot: Snapshot, at: float) -> bool:
+        """Take note of the next snapshot of one load balancer.
+
+        Args:
+            snapshot: of all servers that are measured.
+            at: when it was read, in monotonic seconds.
+
+        Returns:
+            Whether it counts: one that follows the last one too soon does not.
+        """
         instance = snapshot.info.instance
         samples = self._samples.setdefault(instance, deque())
-        if samples and at - samples[-1].at < MIN_INTERVAL_S:
-            return
+        too_soon = samples and at - samples[-1].at < self._min_interval_s
+        if too_soon or len(snapshot.servers) > MAX_SERVERS:
+            return not too_soon
         columns = columns_of(snapshot.servers)
         totals = dict(zip(columns.names, (counters.requests for counters in columns.counters), strict=True))
         if samples and any(total < samples[-1].totals.get(name, 0) for name, total in totals.items()):
             samples.clear()  # HAProxy was reloaded, or its counters were cleared
-        queues = {backend.name: backend.queue for backend in snapshot.backends}
-        for server in snapshot.servers:
-            if server.queue:
-                queues[server.ref.backend] = queues.get(server.ref.backend, 0) + server.queue
-        samples.append(_Sample(at, totals, dict(zip(columns.names, columns.sessions, strict=True)), queues))
+        sessions = dict(zip(columns.names, columns.sessions, strict=True))
+        samples.append(_Sample(at, totals, sessions, count_queues(snapshot)))
         while at - samples[0].at > WINDOW_S:
             samples.popleft()
-        self._note_carried(snapshot)
+        self._note_carried(snapshot, columns)
+        return True
 
     def measure(self, server: Server) -> MeasuredLoad:
         """Return the load of a server: over the last seconds if it is known, else as HAProxy has it now."""
         ref = server.ref
         name = ref.backend, ref.server
-        samples = [found for found in self._samples.get(ref.instance, ()) if name in found.totals]
-        carried = server.effective_weight * self._carried.get(self._key(ref), 0.0)
+        samples = [one for one in self._samples.get(ref.instance, ()) if name in one.totals]
+        found = self._carried.get(self._key(ref), _Carried())
+        carried, carried_sessions = (server.effective_weight * amount for amount in found)
         if not samples:
-            return MeasuredLoad(server.load.rate, server.sessions, carried=carried)
+            return MeasuredLoad(server.load.rate, server.sessions, 1, 0.0, carried, carried_sessions)
         duration_s = samples[-1].at - samples[0].at
         rate = float(server.load.rate)
         if duration_s >= MIN_RATE_WINDOW_S:
             rate = (samples[-1].totals[name] - samples[0].totals[name]) / duration_s
-        sessions = sum(found.sessions[name] for found in samples) / len(samples)
-        return MeasuredLoad(rate, sessions, len(samples), duration_s, carried)
+        sessions = sum(one.sessions[name] for one in samples) / len(samples)
+        return MeasuredLoad(rate, sessions, len(samples), duration_s, carried, carried_sessions)
 
     def queue_share(self, instance: str, backend: str) -> QueueShare:
         """Return in how many of the last polls something waited in a queue of a backend."""
-        queues = [found.queues.get(backend, 0) for found in self._samples.get(instance, ())]
+        queues = [one.queues.get(backend, 0) for one in self._samples.get(instance, ())]
         return QueueShare(len(queues), sum(queue > 0 for queue in queues))
 
     def _key(self, ref: ServerRef) -> tuple[str, str, str]:
         return ref.instance, ref.backend, self._group_of(ref)
 
-    def _note_carried(self, snapshot: Snapshot) -> None:
+    def _note_carried(self, snapshot: Snapshot, columns: Columns) -> None:
         """Note what servers of each group carry in this window, unless something queued meanwhile."""
         instance = snapshot.info.instance
         samples = self._samples[instance]
         duration_s = samples[-1].at - samples[0].at
         if duration_s < WINDOW_S / 2:
             return
-        rates: dict[tuple[str, str, str], tuple[float, int]] = {}
-        for server in snapshot.servers:
-            name = server.ref.backend, server.ref.server
-            if server.in_rotation and not server.backup and name in samples[0].totals:
-                rate, weight = rates.get(self._key(server.ref), (0.0, 0))
-                grown = samples[-1].totals[name] - samples[0].totals[name]
-                rates[self._key(server.ref)] = rate + grown / duration_s, weight + server.effective_weight
-        for key, (rate, weight) in rates.items():
+        heads = {first: snapshot.servers[first] for first in set(columns.alike)}
+        sums: dict[tuple[str, str, str], list[float]] = {}
+        for name, first in zip(columns.names, columns.alike, strict=True):
+            if heads[first].in_rotation and not heads[first].backup and name in samples[0].totals:
+                added = sums.setdefault(self._key(ServerRef(instance, *name)), [0.0, 0.0, 0.0])
+                added[0] += (samples[-1].totals[name] - samples[0].totals[name]) / duration_s
+                added[1] += sum(one.sessions.get(name, 0) for one in samples) / len(samples)
+                added[2] += heads[first].effective_weight
+        for key, (rate, sessions, weight) in sums.items():
             if not self.queue_share(instance, key[1]).queued:
-                self._carried[key] = max(rate / weight, self._carried.get(key, 0.0))
+                before = self._carried.get(key, _Carried())
+                self._carried[key] = _Carried(
+                    max(before.rate, rate / weight), max(before.sessions, sessions / weight)
+                )
+
+
+def count_queues(snapshot: Snapshot) -> dict[str, int]:
+    """Return how many requests wait, by backend: for any of its servers, or for a certain one."""
+    queues = {backend.name: backend.queue for backend in snapshot.backends}
+    busy = [index for index, sessions in enumerate(columns_of(snapshot.servers).sessions) if sessions]
+    for index in busy[:MAX_QUEUES]:  # without a session, a server has no queue
+        server = snapshot.servers[index]
+        queues[server.ref.backend] = queues.get(server.ref.backend, 0) + server.queue
+    return queues

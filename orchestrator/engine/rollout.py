@@ -32,7 +32,7 @@ from orchestrator.events.events import (
 from orchestrator.planning.application import Application
 from orchestrator.planning.findings import PreflightFailed, overridden_freezes
 from orchestrator.planning.mapping import Endpoints
-from orchestrator.planning.plan import Plan
+from orchestrator.planning.plan import Plan, describe_batch
 from orchestrator.planning.server_pool import ServerPool
 
 
@@ -215,7 +215,7 @@ class Rollout:
 
     async def _confirmed(self, number: int) -> bool:
         names = self._plan.batches[number - 1]
-        after = "; ".join(str(capacity) for capacity in self._plan.capacities[number - 1])
+        after = describe_batch(self._plan, number)
         choice, who = await self._control.request_decision(
             f"batch {number}", f"take out {', '.join(names)}? {after}", (CONTINUE, SKIP, ABORT), "batch"
         )

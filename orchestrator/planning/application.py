@@ -26,6 +26,7 @@ Amount = int | str
 
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+COUNT_FLOOR = "50%"  # where `min_available` is "load", which has no number
 MAX_DAYS_AHEAD = 370  # days that are searched for the end of a freeze; a later end would help nobody
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
@@ -41,9 +42,15 @@ class Policy(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
         "check"  # preflight checks whether the present versions can be installed again
     )
     max_fail_percentage: float = 0.0  # of a batch; exceeding it (not reaching it) stops the rollout
-    min_available: Amount = "50%"  # in rotation at any moment, in each backend on each load balancer
+    # In rotation at any moment, in each backend on each load balancer. With "load" a batch is also no larger
+    # than the others are known to be able to carry.
+    min_available: Amount = "50%"
     max_unavailable: Amount | None = None  # the same floor, seen from the other side
     capacity_timeout: float = 60.0  # how long to wait for capacity that was lost elsewhere
+    trial: float = (
+        15.0  # how long a node drains at least if it is unproven that the others can carry its load
+    )
+    on_overload: Literal["refuse", "warn"] = "refuse"  # if it is certain that they cannot
     host_timeout: float = 30.0  # how long to retry its host and service manager before a node is taken out
     balancer_unreachable_timeout: float = 30.0  # how long to retry one that does not answer during a step
     drain_timeout: float = 300.0  # how long to wait for sessions to end before maintenance
@@ -65,7 +72,7 @@ class Policy(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
             raise ValueError("serial: found an empty list, expected at least one batch size")
         for size in serial:
             _check("serial", size, least=1)
-        _check("min_available", self.min_available, least=0)
+        _check("min_available", self.count_floor, least=0)
         if self.max_unavailable is not None:
             _check("max_unavailable", self.max_unavailable, least=1)
         if not 0 <= self.max_fail_percentage <= 100:
@@ -79,6 +86,11 @@ class Policy(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
                 f"min_healthy: found {self.min_healthy:g}, expected less than verify_timeout,"
                 f" which is {self.verify_timeout:g}"
             )
+
+    @property
+    def count_floor(self) -> Amount:
+        """How many servers must stay in rotation, whatever their load."""
+        return COUNT_FLOOR if self.min_available == "load" else self.min_available
 
 
 def _check(name: str, amount: Amount, *, least: int) -> None:

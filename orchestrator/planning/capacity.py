@@ -89,7 +89,7 @@ class Capacity:
 
 def compute_floor(total: int, policy: Policy) -> int:
     """Return how many of `total` servers must stay in rotation, by the stricter of the two settings."""
-    floor = resolve_count(policy.min_available, total, up=True)
+    floor = resolve_count(policy.count_floor, total, up=True)
     if policy.max_unavailable is not None:
         floor = max(floor, total - resolve_count(policy.max_unavailable, total))
     return floor

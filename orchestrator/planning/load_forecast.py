@@ -28,6 +28,8 @@ def forecast_loads(
     snapshots: Mapping[str, Snapshot],
     leaving: Collection[ServerRef],
     history: LoadHistory | None = None,
+    *,
+    have_left: bool = False,
 ) -> tuple[LoadForecast, ...]:
     """Return what remaining servers would carry, for each backend that loses a server with traffic.
 
@@ -35,11 +37,13 @@ def forecast_loads(
         snapshots: what every load balancer says now.
         leaving: the servers that go, with their followers.
         history: the polls of the last seconds, as far as there were any.
+        have_left: whether they have left already, so that the others carry everything now.
     """
     history, gone = history or LoadHistory(), frozenset(leaving)
     found = (
         _group_servers(snapshots[instance], backend, servers, gone, history)
         for (instance, backend), servers in sorted(_find_servers(snapshots, gone).items())
+        if have_left or any(_has_traffic(server) for server in servers if server.ref in gone)
     )
     groups = [group for group in found if group is not None]
     by_machine: dict[object, list[Survivor]] = defaultdict(list)
@@ -69,6 +73,10 @@ def _find_servers(
     return found
 
 
+def _has_traffic(server: Server) -> bool:
+    return server.receives_traffic and not server.backup
+
+
 def _group_servers(
     snapshot: Snapshot,
     name: str,
@@ -79,12 +87,11 @@ def _group_servers(
     """Return the servers of one backend that remain.
 
     Returns:
-        None when nothing leaves that has traffic, or none remains. Backup servers never count: HAProxy does
-        not use them beside an active one.
+        None when none remains. Backup servers never count: HAProxy does not use them beside an active one.
     """
     active = [server for server in servers if not server.backup]
     staying = [server for server in active if server.receives_traffic and server.ref not in leaving]
-    if not staying or not any(server.receives_traffic for server in active if server.ref in leaving):
+    if not staying:
         return None
     backend = next((found for found in snapshot.backends if found.name == name), None)
     loads = {server.ref: history.measure(server) for server in active}
@@ -104,6 +111,7 @@ def _group_servers(
             )
             for server, rate_then, sessions_then in _spread(staying, loads, backend)
         ],
+        len(active),
         sum(server.queue for server in active) + (backend.queue if backend is not None else 0),
         history.queue_share(instance, name),
         snapshot.info.uptime,

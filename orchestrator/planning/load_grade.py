@@ -22,6 +22,7 @@ impossible: requests would have to queue, or do so now.
 MIN_UPTIME_S = 3600  # of HAProxy, for its highest values to count as proof
 PEAK_SHARE = 0.95  # of the highest load that was carried earlier
 RECENT_PEAK_SHARE = 1.1  # of what was carried a moment ago: a step that no trial could tell from noise
+RECENT_SESSIONS_SHARE = 1.25  # likewise; how many are in flight varies more
 IDLE_SESSIONS = 1.0  # with fewer in flight, even a node that does one thing at a time is not overloaded then
 LIMIT_SHARE = 0.8  # of `maxconn`; beyond it, nothing is proven
 ROOM_NEEDED = 1.1  # slots for each session that has to be carried
@@ -40,6 +41,7 @@ class LoadForecast:
         instance: the load balancer.
         backend: the backend.
         servers: how many remain.
+        active_servers: how many there are, in rotation or not; without backup servers.
         rate: sessions per second now, as a mean of those that remain.
         rate_then: likewise when the others have left.
         sessions: sessions in flight now, likewise.
@@ -56,6 +58,7 @@ class LoadForecast:
     instance: str
     backend: str
     servers: int
+    active_servers: int
     rate: float
     rate_then: float
     sessions: float
@@ -125,8 +128,9 @@ class Survivor(NamedTuple):
     def is_proven(self) -> bool:
         if not self.has_room:
             return False
-        if self.rate_then <= RECENT_PEAK_SHARE * self.now.carried:
-            return True
+        now = self.now
+        if now.carried and self.rate_then <= RECENT_PEAK_SHARE * now.carried:
+            return self.sessions_then <= 1 + RECENT_SESSIONS_SHARE * now.carried_sessions
         return self.rate_then <= PEAK_SHARE * self.peak and self.sessions_then <= self.sessions_peak
 
 
@@ -138,6 +142,7 @@ class Group(NamedTuple):
         name: of the backend.
         backend: what is known of it.
         survivors: the servers.
+        active_servers: how many there are, in rotation or not; without backup servers.
         queue: requests that wait now.
         queue_share: in how many of the last polls some did.
         uptime: seconds since HAProxy began to count.
@@ -147,6 +152,7 @@ class Group(NamedTuple):
     name: str
     backend: Backend | None
     survivors: Sequence[Survivor]
+    active_servers: int
     queue: int
     queue_share: QueueShare
     uptime: int
@@ -163,6 +169,11 @@ def worst_grade(forecasts: Iterable[LoadForecast]) -> Grade:
     if any(forecast.is_refused for forecast in found):
         return "impossible"
     return "proven" if all(forecast.grade == "proven" for forecast in found) else "unproven"
+
+
+def settle(forecast: LoadForecast) -> LoadForecast:
+    """Return the forecast as "unproven" where nothing more certain than "impossible" by chance was found."""
+    return forecast if forecast.certain else replace(forecast, grade="unproven", certain=True)
 
 
 def is_machine_idle(rows: Sequence[Survivor]) -> bool:
@@ -210,6 +221,7 @@ def _describe(group: Group) -> LoadForecast:
         instance=group.instance,
         backend=group.name,
         servers=count,
+        active_servers=group.active_servers,
         rate=sum(row.now.rate for row in survivors) / count,
         rate_then=sum(row.rate_then for row in survivors) / count,
         sessions=sum(row.now.sessions for row in survivors) / count,

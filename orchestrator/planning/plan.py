@@ -15,6 +15,7 @@ from orchestrator.node import Node, OriginalState
 from orchestrator.planning.application import Amount, Policy, resolve_count
 from orchestrator.planning.capacity import BackendKey, Capacity
 from orchestrator.planning.findings import Finding, Severity
+from orchestrator.planning.load_grade import LoadForecast
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ class Plan:
     findings: tuple[Finding, ...] = field(default=())
     nodes_at_plan_time: tuple[Node, ...] = ()  # all of the application, with their addresses then
     all_backups: frozenset[BackendKey] = frozenset()  # backends in which all backup servers serve together
+    loads: tuple[tuple[LoadForecast, ...], ...] = ()  # what stays in rotation then carries, for each batch
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -208,6 +210,7 @@ def encode_plan(plan: Plan) -> dict[str, Any]:
             for node in plan.nodes
         ],
         "capacities": [[_capacity(capacity) for capacity in batch] for batch in plan.capacities],
+        "loads": [[msgspec.to_builtins(load) for load in batch] for batch in plan.loads],
         "prefetch": [msgspec.to_builtins(command) for command in plan.prefetch],
         "findings": [msgspec.to_builtins(finding) for finding in plan.findings],
         "policy": msgspec.to_builtins(plan.policy),
@@ -265,3 +268,32 @@ def capacity_text(capacities: Sequence[Capacity], unseen: Sequence[str]) -> str:
     ]
     parts += [f"{name}: unknown"[:UNSEEN_COLUMNS] for name in unseen]
     return " · ".join(parts)
+
+
+def describe_batch(plan: Plan, number: int) -> str:
+    """Describe what stays in rotation during a batch, from 1, and what that carries."""
+    loads = plan.loads[number - 1] if plan.loads else ()
+    return "; ".join(
+        [*map(str, plan.capacities[number - 1]), *(str(load) for load in loads if load.is_notable)]
+    )
+
+
+def group_loads(plan: Plan) -> list[tuple[LoadForecast, list[int]]]:
+    """Group the loads that are worth telling and alike, each with the numbers of its batches, from 1."""
+    groups: dict[str, tuple[LoadForecast, list[int]]] = {}
+    for number, loads in enumerate(plan.loads, 1):
+        for load in loads:
+            if load.is_notable:
+                groups.setdefault(str(load), (load, []))[1].append(number)
+    return list(groups.values())
+
+
+def batch_numbers_text(numbers: Sequence[int]) -> str:
+    """Format as `1, 3-5`."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)

@@ -6,6 +6,7 @@ from backends.errors import BackendError
 from backends.haproxy.columns import Name
 from backends.model import AdminState, Server, ServerRef, Snapshot
 from orchestrator.balancers.group import find_unreached_processes
+from orchestrator.balancers.saturation import find_saturation
 from orchestrator.engine.older_processes import judge_older_processes
 from orchestrator.node import Node, OriginalState
 from orchestrator.planning.application import Application, Policy
@@ -48,6 +49,9 @@ def _judge_balancer(snapshot: Snapshot) -> Iterable[Finding]:
     """Judge level, liveness and algorithm of one load balancer."""
     name = snapshot.info.instance
     yield from judge_level(snapshot)
+    for saturation in find_saturation(snapshot):
+        text = f"is at its limit: {saturation.text}"
+        yield Finding(Severity.WARNING, f"{saturation.backend} on {name}", text)
     if snapshot.info.stopping:
         yield Finding(Severity.ERROR, name, "is stopping: an old worker answers")
     for backend in snapshot.backends:

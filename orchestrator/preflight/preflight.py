@@ -5,13 +5,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from backends.errors import BackendError
-from backends.model import AdminState, Server, ServerRef, Snapshot
+from backends.model import AdminState, Server, Snapshot
 from backends.protocols import LoadBalancer
 from orchestrator.balancers.admin_state import inherits_only
 from orchestrator.engine.step_context import DryRunContext
 from orchestrator.node import Node, OriginalState
 from orchestrator.planning.application import Application
-from orchestrator.planning.capacity import Capacity, Floors
+from orchestrator.planning.capacity import Floors
 from orchestrator.planning.findings import Facts, Finding, Severity, read_facts
 from orchestrator.planning.mapping import Mapped, map_nodes, select_nodes
 from orchestrator.planning.plan import (
@@ -19,8 +19,6 @@ from orchestrator.planning.plan import (
     PlannedNode,
     Unfinished,
     choose_steps,
-    cut_into_batches,
-    sort_by_order,
 )
 from orchestrator.planning.removal import (
     SharedEndpoints,
@@ -32,6 +30,7 @@ from orchestrator.planning.removal import (
 )
 from orchestrator.planning.server_pool import drop_empty_slots
 from orchestrator.preflight.balancers import judge_balancers, judge_servers
+from orchestrator.preflight.batches import plan_batches
 from orchestrator.preflight.dry_run import list_commands, list_prefetch_commands
 from orchestrator.preflight.nodes import (
     Observation,
@@ -117,7 +116,7 @@ async def preflight(
             node = replace(node, commands=commands)
         if node.steps:
             node = replace(node, followers=shared.followers(node.refs))
-            findings += judge_followers(name, _find_leaving(node), shared)
+            findings += judge_followers(name, node.refs if "drain" in node.steps else (), shared)
         planned.append(node)
         findings += _judge_node(node, own, before, ready)
         is_measured = all(finding.severity is not Severity.ERROR for finding in observation.findings)
@@ -136,26 +135,19 @@ async def preflight(
             findings += await check_ways_back(measured, planned)
 
     findings += judge_own_health(serving, is_repair=is_repair)
-    policy = application.policy
-    first, rest = (
-        sort_by_order(
-            [node.name for node in planned if node.steps and node.unproven is unproven], policy.order
-        )
-        for unproven in (True, False)
+    batches = await plan_batches(
+        planned, application.policy, application.balancer_group, floors, shared, is_repair=is_repair
     )
-    todo = [*first, *rest]
-    # Nodes that serve without a proof come first: they are decided about before others are taken out.
-    cut = cut_into_batches(first, policy.serial) + cut_into_batches(rest, policy.serial)
-    capacities = _measure_capacities(cut, planned, floors, shared)
-    for names, after in zip(cut, capacities, strict=True):
-        findings += _judge_capacities(names, after)
+    findings += batches.findings
+    todo = {name for names in batches.names for name in names}
     return Plan(
         application=application.name,
         version=version or "",
-        policy=policy,
+        policy=application.policy,
         nodes=tuple(planned),
-        batches=cut,
-        capacities=capacities,
+        batches=batches.names,
+        capacities=batches.capacities,
+        loads=batches.loads,
         prefetch=list_prefetch_commands(
             [(node, (target_versions or {}).get(node.name, version)) for node in nodes if node.name in todo]
         ),
@@ -163,28 +155,6 @@ async def preflight(
         nodes_at_plan_time=application.nodes,
         all_backups=floors.all_backups,
     )
-
-
-def _measure_capacities(
-    cut: Sequence[Sequence[str]], planned: Sequence[PlannedNode], floors: Floors, shared: SharedEndpoints
-) -> tuple[tuple[Capacity, ...], ...]:
-    """Return what stays in rotation while each batch is out."""
-    capacities = []
-    back: set[ServerRef] = set()
-    for batch in cut:
-        batch_nodes = [node for node in planned if node.name in batch]
-        capacities.append(floors.without({ref for node in batch_nodes for ref in _find_leaving(node)}, back))
-        # A batch that does not come back stops the rollout before the next one begins.
-        returning = {ref for node in batch_nodes for ref in _find_returning(node)}
-        back |= returning | shared.returning(returning)
-    return tuple(capacities)
-
-
-def _judge_capacities(batch: Sequence[str], after: Sequence[Capacity]) -> Iterator[Finding]:
-    for found in after:
-        if not found.allowed:
-            text = f"capacity floor violated: {found} (see serial, min_available, max_unavailable)"
-            yield Finding(Severity.ERROR, ", ".join(batch), text)
 
 
 def _judge_health_check(application: Application) -> Iterator[Finding]:
@@ -297,17 +267,3 @@ def _plan_node(
 
 def _is_as_before(server: Server, original: OriginalState) -> bool:
     return server.in_rotation and server.weight == original.weight and (server.agent or not original.agent)
-
-
-def _find_leaving(node: PlannedNode) -> tuple[ServerRef, ...]:
-    """Return the servers that the rollout of a node takes out of rotation."""
-    return node.refs if "drain" in node.steps else ()
-
-
-def _find_returning(node: PlannedNode) -> set[ServerRef]:
-    """Return the servers that are in rotation once the rollout of a node is done."""
-    return {
-        ref
-        for ref, original in node.originals.items()
-        if original.admin is AdminState.READY and original.weight > 0
-    }

@@ -12,6 +12,7 @@ from backends.model import (
     Backend,
     Info,
     Level,
+    Load,
     Persistence,
     RequestCounters,
     ServerRef,
@@ -55,6 +56,37 @@ class Move:
     taking: int  # servers that take traffic afterwards, whatever they have yet to prove
 
 
+@dataclass(slots=True)
+class FakeTraffic:
+    """Balanced traffic: sessions in flight, new ones a second, and the limit of each server."""
+
+    sessions: int = 0
+    rate: float = 0.0
+    limit: int | None = None
+    served_at: float | None = None
+
+    def share(self, server: FakeServer, serving: Sequence[FakeServer]) -> int:
+        """The sessions of one server."""
+        if not self.sessions or server not in serving:
+            return 0
+        share, more = divmod(self.sessions, len(serving))
+        share += serving.index(server) < more
+        return share if self.limit is None else min(share, self.limit)
+
+    def queue(self, serving: Sequence[FakeServer]) -> int:
+        return 0 if self.limit is None else max(0, self.sessions - self.limit * len(serving))
+
+    def serve(self, serving: Sequence[FakeServer]) -> None:
+        """Count the requests since the last time."""
+        now = asyncio.get_running_loop().time()
+        passed = 0.0 if self.served_at is None else now - self.served_at
+        if self.served_at is not None and passed < 0.5:
+            return
+        self.served_at = now
+        for server in serving:
+            server.requests += round(self.rate * passed / len(serving))
+
+
 class FakeBalancer:
     """Implements `LoadBalancer`. `sent` is every line that arrived, with the virtual time."""
 
@@ -76,11 +108,25 @@ class FakeBalancer:
         self.sent: list[tuple[float, str]] = []
         self.listener: CommandListener = lambda exchange: None
         self.moves: list[Move] = []
+        self.traffic = FakeTraffic()
+        self.age_s = 0  # of the process when the loop began
 
     def add(self, backend: str, server: str, node: FakeNode) -> FakeServer:
         made = FakeServer(ServerRef(self.name, backend, server), node)
+        made.share = lambda: self.traffic.sessions and self.traffic.share(made, self._serving(backend))
         self.servers[f"{backend}/{server}"] = made
         return made
+
+    def _serving(self, backend: str) -> list[FakeServer]:
+        found = (server for server in self.servers.values() if server.ref.backend == backend)
+        return [server for server in found if server.serves]
+
+    def carry(self, sessions: int, rate: float = 0.0, limit: int | None = None, **load: int) -> None:
+        """Have this traffic from now on; `load` is what each server is said to have carried."""
+        self.traffic = FakeTraffic(sessions, rate, limit)
+        count = len(self.servers)
+        for server in self.servers.values():
+            server.load = Load(round(rate / count), session_limit=limit, **load)
 
     def begin(self) -> None:
         """Start the checks, a little apart, as HAProxy spreads them."""
@@ -99,19 +145,28 @@ class FakeBalancer:
     def seen(self, backends: Sequence[str] = ()) -> Snapshot:
         if self.down:
             raise Unreachable(self.name, "connection refused")
+        if self.traffic.rate:
+            self.traffic.serve(self._serving("shop"))
         shown = [server for server in self.servers.values() if not backends or server.ref.backend in backends]
         return Snapshot(
             info=Info(
                 self.name,
                 "2.6",
                 self.pid,
-                int(asyncio.get_running_loop().time()),
+                self.age_s + int(asyncio.get_running_loop().time()),
                 self.stopping,
                 processes=self.processes,
             ),
             level=self.level,
             backends=tuple(
-                Backend(name, "http", self.algorithm, self.cookie, self._counted(name))
+                Backend(
+                    name,
+                    "http",
+                    self.algorithm,
+                    self.cookie,
+                    self._counted(name),
+                    self.traffic.queue(self._serving(name)) if self.traffic.limit else 0,
+                )
                 for name in dict.fromkeys(server.ref.backend for server in shown)
             ),
             servers=tuple(server.seen() for server in shown),

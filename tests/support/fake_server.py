@@ -5,9 +5,13 @@ is "UP" or "UP 1/3" at once; `health down` never recovers without checks; an age
 """
 
 import asyncio
+from typing import TYPE_CHECKING
 
-from backends.model import Admin, ListedSession, Operational, RequestCounters, Server, ServerRef
+from backends.model import NO_LOAD, Admin, ListedSession, Operational, RequestCounters, Server, ServerRef
 from tests.support.fake_node import FakeNode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MAINT, DRAIN = Admin.FORCED_MAINT, Admin.FORCED_DRAIN
 # Flags are slow to combine, and the properties look at servers a million times.
@@ -46,6 +50,8 @@ class FakeServer:
         self.proofs = 0  # how often its health was set down
         self.address = ""  # that HAProxy has; by default its node's
         self.emptied = False  # a slot whose record is gone
+        self.share: Callable[[], int] = lambda: 0  # sessions that balanced traffic gives it now
+        self.load = NO_LOAD
 
     @property
     def full(self) -> int:
@@ -118,9 +124,14 @@ class FakeServer:
     @property
     def sessions(self) -> int:
         if not self.leaving:
-            return self.sticky
+            return self.sticky + self.share()
         now = self._now()
-        return sum(end > now for end in self.leaving) + self.sticky
+        return sum(end > now for end in self.leaving) + self.sticky + self.share()
+
+    @property
+    def serves(self) -> bool:
+        """Whether balanced traffic comes to it."""
+        return self.up and not self.whole_admin & ANY_OUT and self.weight > 0 and not self.backup
 
     def list_sessions(self) -> list[ListedSession]:
         """Ids are places in `leaving`, and after those the clients with a cookie."""
@@ -241,4 +252,5 @@ class FakeServer:
             counters=self.counters,
             response_time=None,
             empty_slot=self.emptied,
+            load=self.load,
         )

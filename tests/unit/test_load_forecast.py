@@ -226,7 +226,7 @@ def test_a_reload_begins_a_new_window() -> None:
         history.add(snapshot(*fleet(rate=7, total=1000 + 40 * second)), float(second))
     assert history.measure(loaded("web1", rate=7)).rate == pytest.approx(40)
     history.add(snapshot(*fleet(rate=7, total=3)), 7.0)
-    assert history.measure(loaded("web1", rate=7)) == (7, 0, 1, 0, 40)
+    assert history.measure(loaded("web1", rate=7)) == (7, 0, 1, 0, 40, 0)
 
 
 def test_a_huge_fleet_is_not_kept() -> None:
@@ -264,7 +264,7 @@ def test_more_that_leave_are_never_graded_better(count: int, rate: int, sessions
 
 @pytest.mark.parametrize(("count", "out"), [(4, 1), (4, 2), (10, 3)])
 def test_proven_is_hardly_ever_wrong(count: int, out: int) -> None:
-    """As `capacity_sim.py` has it: loads from 15 to 95 %, and past peaks from 1.0 to 2.2 times as much."""
+    """Loads are from 15 to 95 % of what a node can do, and past peaks from 1.0 to 2.2 times as much."""
     rng = random.Random(11)  # noqa: S311 - a simulation
     overloads = proven = 0
     capacity = 200.0

@@ -13,10 +13,12 @@ from orchestrator.planning.findings import SEVERITY_GLYPHS, Finding, Severity, g
 from orchestrator.planning.plan import (
     Plan,
     PlannedCommand,
+    batch_numbers_text,
     command_groups,
     failed_before_text,
     failed_versions_text,
     group_capacities,
+    group_loads,
     task_text,
 )
 from widgets.dialogs.base import Report, make_heading
@@ -62,7 +64,7 @@ class PlanScreen(Report[bool]):
     def entries(self) -> Sequence[Entry]:
         plan = self._plan
         found = [*list_differences(self._differences), *list_findings(plan.findings)]
-        lines = [*found, *list_capacities(plan), *list_nodes(plan)]
+        lines = [*found, *list_capacities(plan), *list_loads(plan), *list_nodes(plan)]
         if self._with_commands:
             return [*lines, *list_commands(plan)]
         commands = counted(len(self.commands()), "command")
@@ -156,6 +158,19 @@ def list_capacities(plan: Plan) -> Iterator[Entry]:
                 + to_content(_bar(before, after, most), style)
             )
             yield Entry(head + "  ", to_content(f"{left.backend} on {', '.join(names_alike)}{left.notes}"))
+
+
+def list_loads(plan: Plan) -> Iterator[Entry]:
+    """List what stays in rotation would carry, and whether that is proven."""
+    loads = group_loads(plan)
+    if loads:
+        yield make_heading("Load of what stays in rotation")
+    glyphs = {"proven": ("✓", "$text-success"), "unproven": ("?", QUIET_STYLE)}
+    for load, numbers in loads:
+        glyph, style = glyphs.get(load.grade, ("✗", "$text-error"))
+        yield Entry(
+            to_content(f"{glyph} ", style), to_content(f"batch {batch_numbers_text(numbers)}: {load}")
+        )
 
 
 def _bar(before: int, after: int, most: int) -> str:
