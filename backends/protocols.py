@@ -43,6 +43,7 @@ class LoadBalancer(Protocol):
     async def list_sessions(self, servers: Collection[tuple[str, str]]) -> SessionList:
         """List the sessions of these servers, given by backend and name, as far as not too many are there.
 
+        An empty name means all servers of the backend.
         PermissionDenied: the level is too low.
         """
 

@@ -108,11 +108,13 @@ def sessions(ref: ServerRef) -> str:
 def listed_sessions(servers: Collection[tuple[str, str]]) -> str:
     """Read the sessions on these servers, by backend and name; needs level operator.
 
+    An empty name means all servers of the backend.
     Since 3.2 HAProxy can select those of one server or backend; before, and for more, it shows all.
     """
     if len(servers) == 1:
         ((backend, server),) = servers
-        return f"show sess server {_check_name(backend)}/{_check_name(server)}"
+        if server:
+            return f"show sess server {_check_name(backend)}/{_check_name(server)}"
     backends = {backend for backend, _ in servers}
     return f"show sess backend {_check_name(*backends)}" if len(backends) == 1 else all_sessions()
 

@@ -13,6 +13,7 @@ from backends.haproxy.sessions import parse_age, raise_if_refused
 from backends.model import ListedSession, SessionList
 
 MAX_LIST_BYTES = 8 * 1024 * 1024
+MAX_LISTED = 30_000  # sessions, about
 _LINE = re.compile(r"(?P<id>0x[0-9a-f]{1,16}): .*? be=(?P<backend>\S+) srv=(?P<server>\S+) ")
 
 
@@ -22,7 +23,7 @@ def parse_session_list(instance: str, text: str, servers: Collection[Name]) -> S
     Args:
         instance: the load balancer's name, for errors.
         text: the reply; one that is longer than `MAX_LIST_BYTES` may end anywhere.
-        servers: backend and name of each server.
+        servers: backend and name of each server; an empty name means all servers of the backend.
 
     Raises:
         PermissionDenied, Refused: with HAProxy's words, when that is what it says.
@@ -36,6 +37,9 @@ def parse_session_list(instance: str, text: str, servers: Collection[Name]) -> S
     found = []
     for line in lines if complete else lines[:-1]:
         match = _LINE.match(line)
-        if match is not None and (match["backend"], match["server"]) in servers:
+        if match is None:
+            continue
+        name = match["backend"], match["server"]
+        if name in servers or (name[0], "") in servers:
             found.append(ListedSession(match["backend"], match["server"], match["id"], parse_age(line)))
     return SessionList(tuple(found), complete)

@@ -55,7 +55,16 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     rows = [
         (node.name, node.displayed_version, task_text(node) + failed_before_text(node)) for node in plan.nodes
     ]
-    yield from table(("NODE", "NOW", "WHAT"), rows)
+    drains = [str(node.drain) if node.drain is not None else "" for node in plan.nodes]
+    if any(drains):
+        yield from table(
+            ("NODE", "NOW", "WHAT", "DRAIN"),
+            [(*row, drain) for row, drain in zip(rows, drains, strict=True)],
+        )
+        if basis := str(plan.drain_basis):
+            yield clean(basis)
+    else:
+        yield from table(("NODE", "NOW", "WHAT"), rows)
     if plan.batches:
         yield ""
         yield from table(("BATCH", "NODES", "STAYS IN ROTATION"), list(_batch_rows(plan)), right=("BATCH",))

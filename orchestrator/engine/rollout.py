@@ -196,6 +196,7 @@ class Rollout:
             ignored_backends=self._application.ignored_backends,
             pool=self._pool,
             endpoints=self._endpoints,
+            lifetimes=self._plan.drain_basis.lifetimes,
         )
         return NodeRollout(
             planned, peers, self._plan, work, self._control, self._bus, self._progress, self._callbacks

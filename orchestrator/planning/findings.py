@@ -101,6 +101,20 @@ def judge_persistence(snapshot: Snapshot, facts: Facts, policy: Policy) -> Itera
             yield Finding(Severity.WARNING, where, text)
 
 
+def find_persistent_backends(
+    snapshots: Mapping[str, Snapshot], facts: Mapping[str, Facts]
+) -> frozenset[tuple[str, str]]:
+    """Return the load balancer and name of each backend whose clients stay with their server."""
+    found = set()
+    for name, snapshot in snapshots.items():
+        known = facts.get(name)
+        by_file = {} if known is None or isinstance(known, BackendError) else known.persistence or {}
+        found |= {
+            (name, backend.name) for backend in snapshot.backends if backend.cookie or backend.name in by_file
+        }
+    return frozenset(found)
+
+
 def _describe_unknown(backend: Backend, why: str, policy: Policy) -> str:
     if not backend.cookie:
         return ""

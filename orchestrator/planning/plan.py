@@ -14,6 +14,7 @@ from orchestrator.events.steps import STEPS, Step
 from orchestrator.node import Node, OriginalState
 from orchestrator.planning.application import Amount, Policy, resolve_count
 from orchestrator.planning.capacity import BackendKey, Capacity
+from orchestrator.planning.drain_outlook import DrainBasis, DrainOutlook
 from orchestrator.planning.findings import Finding, Severity
 from orchestrator.planning.load_grade import LoadForecast
 
@@ -52,6 +53,9 @@ class PlannedNode:
     followers: tuple[ServerRef, ...] = ()  # servers in any backend that leave with it by `track`
     availability: Availability | None = None  # of its target version; None: nothing will be installed
     inherited: tuple[ServerRef, ...] = ()  # its own servers that are out now with one that they follow
+    sessions: int = 0  # in flight on its servers, and waiting for them
+    persistent: bool = False  # clients of some of its backends stay with their server while that drains
+    drain: DrainOutlook | None = None  # None where it will not be drained, or was not forecast
 
     @property
     def has_version(self) -> bool:
@@ -77,6 +81,7 @@ class Plan:
     prefetch: tuple[PlannedCommand, ...] = ()
     findings: tuple[Finding, ...] = field(default=())
     nodes_at_plan_time: tuple[Node, ...] = ()  # all of the application, with their addresses then
+    drain_basis: DrainBasis = field(default_factory=DrainBasis)
     all_backups: frozenset[BackendKey] = frozenset()  # backends in which all backup servers serve together
     loads: tuple[tuple[LoadForecast, ...], ...] = ()  # what stays in rotation then carries, for each batch
 
@@ -182,6 +187,10 @@ def _capacity(capacity: Capacity) -> dict[str, Any]:
     return {names.get(name, name): value for name, value in msgspec.to_builtins(capacity).items()}
 
 
+def _drain(outlook: DrainOutlook | None, basis: DrainBasis) -> dict[str, Any] | None:
+    return msgspec.to_builtins(outlook) | {"source": basis.source} if outlook is not None else None
+
+
 def encode_plan(plan: Plan) -> dict[str, Any]:
     """Return the whole plan, ready to be written as JSON."""
     return {
@@ -200,6 +209,7 @@ def encode_plan(plan: Plan) -> dict[str, Any]:
                 "steps": node.steps,
                 "why": node.reason,
                 "availability": _availability(node.availability),
+                "drain": _drain(node.drain, plan.drain_basis),
                 "servers": [msgspec.to_builtins(ref) for ref in node.refs],
                 "followers": [msgspec.to_builtins(ref) for ref in node.followers],
                 "originals": [

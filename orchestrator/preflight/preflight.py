@@ -12,7 +12,13 @@ from orchestrator.engine.step_context import DryRunContext
 from orchestrator.node import Node, OriginalState
 from orchestrator.planning.application import Application
 from orchestrator.planning.capacity import Floors
-from orchestrator.planning.findings import Facts, Finding, Severity, read_facts
+from orchestrator.planning.findings import (
+    Facts,
+    Finding,
+    Severity,
+    find_persistent_backends,
+    read_facts,
+)
 from orchestrator.planning.mapping import Mapped, map_nodes, select_nodes
 from orchestrator.planning.plan import (
     Plan,
@@ -84,6 +90,7 @@ async def preflight(
     ]
     floors = _measure_floors(application, snapshots, shared, mapped, facts)
 
+    persistent = find_persistent_backends(snapshots, facts)
     planned: list[PlannedNode] = []
     serving: list[Observation] = []
     measured: list[Node] = []
@@ -117,6 +124,11 @@ async def preflight(
         if node.steps:
             node = replace(node, followers=shared.followers(node.refs))
             findings += judge_followers(name, node.refs if "drain" in node.steps else (), shared)
+        node = replace(
+            node,
+            sessions=sum(server.sessions + server.queue for server in own),
+            persistent=any((ref.instance, ref.backend) in persistent for ref in node.refs),
+        )
         planned.append(node)
         findings += _judge_node(node, own, before, ready)
         is_measured = all(finding.severity is not Severity.ERROR for finding in observation.findings)

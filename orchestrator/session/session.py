@@ -11,6 +11,7 @@ import msgspec
 from orchestrator.background import Activity
 from orchestrator.engine.control import RolloutCallbacks, RolloutContext, RolloutControl
 from orchestrator.engine.rollout import Rollout
+from orchestrator.engine.step_context import gather_both
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeNote, Record, RolloutEnded
@@ -23,6 +24,7 @@ from orchestrator.planning.application import Application
 from orchestrator.planning.findings import Finding, PreflightFailed, Severity, judge_freeze
 from orchestrator.planning.plan import Plan, encode_plan
 from orchestrator.planning.server_pool import find_empty_slots, name_servers
+from orchestrator.preflight.drains import SessionAges, add_drain_forecasts
 from orchestrator.preflight.nodes import name_failures
 from orchestrator.preflight.preflight import preflight
 from orchestrator.remote.rollout import RemoteRollout, RolloutSubscriber
@@ -183,7 +185,11 @@ class Session:
         whole = self.application if nodes_at_plan_time else await self.load_all_nodes()
         whole = replace(whole, nodes=nodes_at_plan_time or whole.nodes)
         policy = msgspec.structs.replace(whole.policy, **(changes or {}))
-        plan = await preflight(
+        findings = [
+            *judge_freeze(whole.freezes, self.clock.time(), freeze),
+            *self._doubts(earlier.unread),
+        ]
+        preflighted = preflight(
             replace(whole, policy=policy),
             version,
             limit=limit,
@@ -191,11 +197,10 @@ class Session:
             unfinished=left,
             target_versions=target_versions,
             is_repair=is_repair,
-            known_findings=[
-                *judge_freeze(whole.freezes, self.clock.time(), freeze),
-                *self._doubts(earlier.unread),
-            ],
+            known_findings=findings,
         )
+        plan, ages = await gather_both(preflighted, SessionAges.read(whole.balancer_group))
+        plan = add_drain_forecasts(plan, ages, earlier.drains)
         return name_failures(plan, earlier.history) if version is not None else plan
 
     async def propose(

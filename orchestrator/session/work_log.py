@@ -13,6 +13,7 @@ from orchestrator.engine.control import Published, RolloutControl, already_publi
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import LockTaken, NodeNote, Record
+from orchestrator.journal.drain_history import read_earlier_drains
 from orchestrator.journal.entries import Entry, EntryHeader, Kind
 from orchestrator.journal.entry_status import unfinished_rollout
 from orchestrator.journal.node_history import FleetHistory
@@ -27,6 +28,7 @@ from orchestrator.journal.unfinished import (
 )
 from orchestrator.locks.file import Holder, Lock, identify_machine
 from orchestrator.locks.layered import HeldLock, hold
+from orchestrator.planning.drain_forecast import ResidualCurve
 from orchestrator.remote.takeover import RolloutHeader, find, import_rollout
 
 DAY_S = 86_400.0  # seconds
@@ -42,11 +44,13 @@ class EarlierRollouts:
         unfinished: nodes that they did not finish.
         unread: what in the journal cannot be read, in words; see `describe_unreadable_entries`.
         history: of each node.
+        drains: how sessions ended in earlier drains.
     """
 
     unfinished: Mapping[str, UnfinishedNode]
     unread: Sequence[str]
     history: FleetHistory
+    drains: Sequence[ResidualCurve] = ()
 
 
 class WorkLog:
@@ -111,7 +115,9 @@ class WorkLog:
                 unfinished_nodes(journal, self._application),
                 describe_unreadable_entries(journal, self._application),
             )
-            return EarlierRollouts(unfinished, unread, FleetHistory.read(journal, self._application))
+            history = FleetHistory.read(journal, self._application)
+            drains = read_earlier_drains(journal, self._application)
+            return EarlierRollouts(unfinished, unread, history, drains)
 
     def known_versions(self) -> dict[str, str]:
         """Return the last known version of each node in the journal. Raises JournalError."""

@@ -206,7 +206,11 @@ class FakeBalancer:
             raise Unreachable(self.name, "connection refused")
         if self.level < Level.OPERATOR:
             raise PermissionDenied(self.name, "`show sess`: Permission denied")
-        own = [self.servers[f"{backend}/{server}"] for backend, server in servers]
+        own = [
+            server
+            for server in self.servers.values()
+            if {(server.ref.backend, server.ref.server), (server.ref.backend, "")}.intersection(servers)
+        ]
         return SessionList(tuple(session for server in own for session in server.list_sessions()))
 
     async def older_sessions(self, backends: Sequence[str] = ()) -> Mapping[tuple[str, str], int] | None:

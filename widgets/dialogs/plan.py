@@ -194,6 +194,10 @@ def list_nodes(plan: Plan) -> Iterator[Entry]:
         yield Entry(
             head, to_content(task_text(node), style) + to_content(failed_before_text(node), "$text-warning")
         )
+        if node.drain is not None:
+            yield Entry(to_content(" " * head.cell_length), to_content(f"drain: {node.drain}", QUIET_STYLE))
+    if any(node.drain is not None for node in plan.nodes) and (basis := str(plan.drain_basis)):
+        yield Entry(to_content("· ", QUIET_STYLE), to_content(basis, QUIET_STYLE))
 
 
 def list_commands(plan: Plan) -> Iterator[Entry]:
