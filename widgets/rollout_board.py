@@ -1,4 +1,4 @@
-"""The rollout board: progress, what the rollout waits for, and each step of each node."""
+"""The rollout board: progress, what the rollout waits for, the verdict, and each step of each node."""
 
 from collections.abc import Mapping, Sequence
 from time import monotonic
@@ -11,26 +11,17 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.widget import Widget
 
-from backends.text import counted, format_clock, format_duration, visible
-from orchestrator.events.state import NodeState, NodeStatus, RolloutState, is_under_way
-from orchestrator.events.steps import STEPS, Step
+from backends.text import counted, format_clock, visible
+from orchestrator.events.state import NodeState, RolloutState
 from widgets.decision_panel import build_sentence
+from widgets.rollout_chart import build_small_chart, build_verdict, count_small_chart_lines
+from widgets.rollout_rows import build_headings, build_row
 from widgets.segments import KINDS, Segment, css_colors, render_line, truncate
 
-STATES: dict[str, Segment] = {
-    NodeState.PENDING: (" ", "quiet"),
-    NodeState.DRAINED: ("◐", "moving"),
-    NodeState.UPGRADED: ("✓", "ok"),
-    NodeState.ROLLED_BACK: ("✓", "ok"),
-    NodeState.SKIPPED: ("-", "quiet"),
-    NodeState.EXCLUDED: ("-", "quiet"),
-    NodeState.HELD: ("!", "moving"),
-    NodeState.FAILED: ("✗", "bad"),
-    NodeState.PUT_BACK: ("↶", "moving"),
-    NodeState.INTERRUPTED: ("?", "bad"),
-}
 FIXED_LINES = 3  # lines that always stay: header, sentence, headings
-CELL_COLUMNS = 7  # a glyph, a space, a time
+MIN_LINES_WITH_VERDICT = 5  # a lower board has no room for the verdict beside a node
+CHART_FROM_LINES = 30  # of the screen; on a lower one the chart has a screen of its own only
+MIN_ROWS_WITH_CHART = 6  # of nodes, where there are so many
 SPLIT_ETA_FROM_COLUMNS = 100  # from this width on the ETA has two parts
 
 
@@ -84,56 +75,6 @@ def describe_position(top: int, shown: int, total: int, held: bool) -> str:
     return f"{top + 1}-{top + shown} of {total}" + (" · end: follow" if held else "")
 
 
-def build_headings(name: int, gap: int, place: str) -> list[Segment]:
-    """Return the names of the columns, followed by `place`."""
-    steps = "".join(f"{step:<{CELL_COLUMNS + gap}}" for step in STEPS)
-    return [(f"{'NODE':<{name}}{' ' * gap}{steps}", "head"), (place, "quiet")]
-
-
-def build_row(
-    node: NodeStatus, state: RolloutState, now: float, name: int, gap: int, actual: str = ""
-) -> list[Segment]:
-    """Return a node with a cell for each step, then its state in words.
-
-    Args:
-        node: to show.
-        state: of the rollout, which has the open questions.
-        now: seconds since 1970, for what runs.
-        name: columns of its name.
-        gap: columns between two cells.
-        actual: the actual state, where that differs from the desired one; else empty.
-    """
-    asked = any(question.subject == node.name for question in state.questions.values())
-    label = Text(truncate(node.name, name))
-    label.pad_right(name - label.cell_len)
-    segments: list[Segment] = [(label.plain + " " * gap, "plain")]
-    for step in STEPS:
-        text, kind = _cell(node, step, now)
-        segments.append((f"{text:<{CELL_COLUMNS + gap}}", kind))
-    glyph, kind = STATES.get(node.state, ("◐", "moving"))
-    if actual:
-        return [*segments, (f"{glyph} {node.state}", kind), (f" · but {visible(actual)}", "bad")]
-    silent = not node.reason or node.state is NodeState.BAKING
-    words = node.state if silent else f"{node.state}: {node.reason}"
-    if is_under_way(node.state) and node.state != NodeState.DRAINED and not node.at_work:
-        words = f"{node.step} done"  # "stopping" would mean that it is still in progress
-    words += f" · service output: {node.log[-1]}" if node.log else ""
-    words += " · waits for you" if asked else ""
-    return [*segments, (f"{glyph} {visible(words)}", "moving" if asked and kind == "quiet" else kind)]
-
-
-def _cell(node: NodeStatus, step: Step, now: float) -> Segment:
-    span = node.steps.get(step)
-    if span is None:
-        return ("✗", "bad") if node.state is NodeState.FAILED and node.step == step else ("", "plain")
-    if span.is_done:
-        glyph, kind = ("✓", "ok") if span.result == "done" else ("·", "quiet")
-        return f"{glyph} {format_duration(span.seconds):>5}", kind
-    if node.step == step and node.at_work:
-        return f"◐ {format_clock(now - span.began):>5}", "moving"
-    return ("?" if node.state is NodeState.INTERRUPTED else "✗"), "bad"
-
-
 class RolloutBoard(Widget, can_focus=True):
     """A rollout: header, one sentence, and the matrix of nodes and steps, which scrolls below them."""
 
@@ -146,6 +87,9 @@ class RolloutBoard(Widget, can_focus=True):
 # Rollout
 Each row is a node, each column a step: ✓ done, · nothing was to do, ◐ at work, ✗ failed, ? interrupted.
 The rows follow the nodes at work until you scroll.
+
+Above them is the verdict on the new version: ✓ good so far, ! hold, ✗ bad, ? blind, which is never good.
+The key `c` shows error rate and response time of both versions over the rollout.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "rows(-1)", "up", id="board-up", tooltip="Earlier nodes", show=False),
@@ -162,6 +106,7 @@ The rows follow the nodes at work until you scroll.
         self._top_row = 0
         self._held = False  # the operator has scrolled, so that the rows stay where they are
         self._drawn = Text()
+        self._chart_drawn: tuple[object, list[list[Segment]]] = (None, [])
 
     def show(
         self,
@@ -178,18 +123,20 @@ The rows follow the nodes at work until you scroll.
             capacities: "4 in rotation, floor 2"; stays at the end of the sentence.
             actual: the actual states of nodes, where they differ from the desired ones.
         """
-        grown = len(state.nodes) != len(self._rollout.nodes)
+        before = self._parts
         self._held = self._held and state is self._rollout
         self._rollout, self._now, self._capacities = state, now, visible(capacities)
         self._actual = actual or {}
         self._shown_at = monotonic()
-        self._repaint(grown)
+        self._repaint(before != self._parts)
 
     def on_mount(self) -> None:
         self.set_interval(1.0, self._tick)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        return FIXED_LINES + len(self._rollout.nodes)
+        has_chart = self._rollout.comparison.points and viewport.height >= CHART_FROM_LINES
+        chart = count_small_chart_lines(width) if has_chart else 0
+        return FIXED_LINES + (self._rollout.verdict is not None) + len(self._rollout.nodes) + chart
 
     def render(self) -> Text:
         self._drawn = self._build_text(self._now)
@@ -213,8 +160,34 @@ The rows follow the nodes at work until you scroll.
         self.refresh()
 
     @property
+    def _parts(self) -> tuple[int, bool, bool]:
+        """What decides the height: the number of nodes, and whether there are a verdict and a chart."""
+        state = self._rollout
+        return len(state.nodes), state.verdict is not None, bool(state.comparison.points)
+
+    @property
     def _room(self) -> int:
-        return max(1, self.size.height - FIXED_LINES)
+        """The lines for nodes."""
+        return max(1, self.size.height - FIXED_LINES - len(self._verdict()) - len(self._chart()))
+
+    def _verdict(self) -> list[list[Segment]]:
+        """Return the line of the verdict; none without one, or without room for it."""
+        state = self._rollout
+        if state.verdict is None or self.size.height < MIN_LINES_WITH_VERDICT:
+            return []
+        return [build_verdict(state.verdict, self.size.width, has_ended=state.ended is not None)]
+
+    def _chart(self) -> list[list[Segment]]:
+        """Return the lines of the chart; none where the nodes need the room."""
+        width, height = self.size
+        rows = min(len(self._rollout.nodes), MIN_ROWS_WITH_CHART)
+        least = FIXED_LINES + 1 + rows + count_small_chart_lines(width)
+        if height < least or self.screen.size.height < CHART_FROM_LINES:
+            return []
+        key = (id(self._rollout), self._rollout.comparison.ended, width)
+        if key != self._chart_drawn[0]:
+            self._chart_drawn = (key, build_small_chart(self._rollout, width))
+        return self._chart_drawn[1]
 
     def _tick(self) -> None:
         """Advance running times between events."""
@@ -247,8 +220,10 @@ The rows follow the nodes at work until you scroll.
         lines = [
             build_header(state, now, width),
             build_sentence(state, now, self._capacities, width),
+            *self._verdict(),
             build_headings(name, gap, place),
             *(build_row(node, state, now, name, gap, self._actual.get(node.name, "")) for node in rows),
+            *self._chart(),
         ]
         styles = {kind: self.get_component_rich_style(f"board--{kind}") for kind in KINDS}
         return Text("\n", no_wrap=True, end="").join(render_line(line, styles, width) for line in lines)

@@ -12,6 +12,7 @@ from textual.keys import Keys, format_key
 from backends.errors import ConfigError
 from backends.text import visible
 from console.config.explanation import describe_unknown_key
+from console.tui.screens.chart import ChartScreen
 from console.tui.screens.detail import DetailScreen, TranscriptScreen
 from console.tui.screens.main import MainScreen
 from widgets.detail.view import DetailView
@@ -109,6 +110,7 @@ GROUPS: tuple[Group, ...] = (
     (DetailScreen, DetailView),
     (RolloutBoard,),
     (TranscriptScreen, Transcript),
+    (ChartScreen,),
     (PlanScreen, Report),
 )
 

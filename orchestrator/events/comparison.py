@@ -1,10 +1,12 @@
 """Error rate and response time of the new and the old version over a rollout, computed from its verdicts."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.events.judgement import VerdictChanged
 
+_TOLERANCE = 1e-6  # of a column, for the errors of floats
 MAX_POINTS = 240  # of a comparison; with more, neighbors are merged, so that a rollout of days has its curve
 
 
@@ -108,21 +110,26 @@ class Comparison:
         return self.points[0].began if self.points else 0.0
 
     @property
+    def ended(self) -> float:
+        """Seconds since 1970 of the end of the last point; 0 without points."""
+        return self.points[-1].ended if self.points else 0.0
+
+    @property
     def seconds(self) -> float:
         """The span of all points in seconds."""
-        return self.points[-1].ended - self.began if self.points else 0.0
+        return self.ended - self.began
 
     def columns(self, count: int) -> list[ComparisonPoint | None]:
         """Return the whole span in this many equal parts; None where nothing was measured."""
-        return [self._between(number / count, (number + 1) / count) for number in range(count)]
-
-    def _between(self, first: float, last: float) -> ComparisonPoint | None:
-        began, ended = self.began + first * self.seconds, self.began + last * self.seconds
-        found: ComparisonPoint | None = None
+        columns: list[ComparisonPoint | None] = [None] * count
+        scale = count / self.seconds if self.points else 0.0
         for point in self.points:
-            if point.began < ended and began < point.ended:
-                found = point if found is None else found.merge(point)
-        return found
+            first = min(count - 1, int((point.began - self.began) * scale + _TOLERANCE))
+            last = min(count, math.ceil((point.ended - self.began) * scale - _TOLERANCE))
+            for index in range(first, max(first + 1, last)):
+                known = columns[index]
+                columns[index] = point if known is None else known.merge(point)
+        return columns
 
 
 def measure_error_rate(sample: GroupSample) -> float | None:
@@ -131,8 +138,9 @@ def measure_error_rate(sample: GroupSample) -> float | None:
 
 
 def measure_response(sample: GroupSample) -> float | None:
-    """Return the mean response time in milliseconds; None without requests."""
-    return sample.response_ms if sample.requests else None
+    """Return the mean response time in milliseconds; None when it is not known."""
+    value = sample.response_ms
+    return value if sample.requests and value is not None and math.isfinite(value) else None
 
 
 def find_top(points: Sequence[ComparisonPoint], measure: Measure) -> float:

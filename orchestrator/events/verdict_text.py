@@ -15,7 +15,7 @@ _NUMBERS = re.compile(r"[\d.,]*\d")
 
 
 def describe_verdict(verdict: VerdictChanged) -> str:
-    """Return the verdict as one line, which begins with the version and has the counts of both groups.
+    """Return the verdict as one line with its state in words and the counts of both versions.
 
     Values are not cleaned: that is up to the reader.
     """
@@ -24,26 +24,24 @@ def describe_verdict(verdict: VerdictChanged) -> str:
 
 def verdict_sentences(verdict: VerdictChanged) -> list[str]:
     """Return the same line in several lengths, longest first; each of them has the state in words."""
+    counts = f"{_failed(verdict.errors, verdict.requests)}{_others(verdict)}"
     match verdict.state:
+        case "good":
+            return _good_sentences(verdict, counts)
         case "bad":
-            return _bad_sentences(verdict)
-        case "blind":
-            return _blind_sentences(verdict)
-    counts = f"{verdict.version}: {_failed(verdict.errors, verdict.requests)}"
-    others = _others(verdict)
-    if verdict.state == "hold":
-        held = f" · hold: {verdict.reason}"
-        return [f"{counts}{others}{held}", f"{counts}{held}"]
-    seen = _detectable(verdict) or _excluded(verdict)
-    end = " · good so far"
-    return [f"{counts}{others}{seen}{end}", f"{counts}{others}{end}", f"{counts}{end}"]
+            why, short = _why_bad(verdict), _failed_shares(verdict)
+            bad = f"bad{f' ({verdict.node})' if verdict.node else ''}: "
+            return [f"{bad}{why}", f"{bad}{verdict.version}: {short}", f"{bad}{verdict.version}: {counts}"]
+    subject = "" if verdict.version in verdict.reason else f"{verdict.version}: "
+    state = f"{verdict.state}: {subject}{verdict.reason}".removesuffix(": ")
+    if not verdict.requests:
+        return [state]
+    fewer = f"{verdict.errors:,} of {verdict.requests:,}{_others(verdict).replace(' · ', ', ')}"
+    return [f"{state} · {counts}", f"{state} · {fewer}", state]
 
 
 def describe_final_verdict(verdict: VerdictChanged) -> str:
-    """Return the last verdict of a rollout that has ended, without its version.
-
-    "good" is not said of what nobody could judge: blind says in words that it could not be judged.
-    """
+    """Return the last verdict of a rollout that has ended; of a blind one that it could not be judged."""
     counts = f"{_failed(verdict.errors, verdict.requests)}{_others(verdict)}"
     match verdict.state:
         case "good":
@@ -51,22 +49,13 @@ def describe_final_verdict(verdict: VerdictChanged) -> str:
         case "blind":
             counts = f" · {counts}" if verdict.requests else ""
             return f"blind, it could not be judged: {verdict.reason or 'too little is known'}{counts}"
-        case "bad":
-            return f"bad{f' ({verdict.node})' if verdict.node else ''}: {_why_bad(verdict)}"
-    return f"hold: {verdict.reason} · {counts}"
+    return verdict_sentences(verdict)[0]
 
 
-def _bad_sentences(verdict: VerdictChanged) -> list[str]:
-    end = f" · bad: {verdict.node}" if verdict.node else " · bad"
-    counts = f"{verdict.version}: {_failed(verdict.errors, verdict.requests)}{_others(verdict)}"
-    return [f"{_why_bad(verdict)}{end}", f"{counts}{end}"]
-
-
-def _blind_sentences(verdict: VerdictChanged) -> list[str]:
-    subject = "" if verdict.version in verdict.reason else f"{verdict.version} cannot be judged: "
-    blind = f"blind: {subject}{verdict.reason}".removesuffix(": ")
-    counts = f"{_failed(verdict.errors, verdict.requests)}{_others(verdict)}" if verdict.requests else ""
-    return [f"{blind} · {counts}", blind] if counts else [blind]
+def _good_sentences(verdict: VerdictChanged, counts: str) -> list[str]:
+    seen = _detectable(verdict) or _excluded(verdict)
+    few = _failed(verdict.errors, verdict.requests)
+    return [f"{verdict.version}: {text} · good so far" for text in (f"{counts}{seen}", counts, few)]
 
 
 def _why_bad(verdict: VerdictChanged) -> str:
@@ -91,6 +80,13 @@ def _compare(verdict: VerdictChanged) -> str:
 
 def _failed(errors: int, requests: int) -> str:
     return f"{errors:,} of {requests:,} failed" if requests else "no requests yet"
+
+
+def _failed_shares(verdict: VerdictChanged) -> str:
+    text = f"failed {_share(verdict.errors, verdict.requests)}"
+    if not verdict.other_requests:
+        return text
+    return f"{text} · others {_share(verdict.other_errors, verdict.other_requests)}"
 
 
 def _others(verdict: VerdictChanged) -> str:

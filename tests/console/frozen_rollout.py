@@ -19,6 +19,7 @@ from orchestrator.events.events import (
     StepStarted,
     Waiting,
 )
+from orchestrator.events.judgement import VerdictChanged
 from orchestrator.events.steps import STEPS, Step
 from orchestrator.session.session import Session
 from tests.console.frozen_console import BUSY, CALM, Frame, FrozenClock, FrozenConsole, session_of
@@ -96,6 +97,13 @@ class FrozenRollout:
         """So many seconds later it says why it is not done yet."""
         self._clock.moment += after
         self._tell(Waiting(node=name, step=step, reason=reason, remaining_s=left))
+        return self
+
+    def judged(self, *verdicts: VerdictChanged, every_s: float = 10.0) -> "FrozenRollout":
+        """Its version was judged so often since then."""
+        for verdict in verdicts:
+            self._clock.moment += every_s
+            self._tell(verdict)
         return self
 
     def failed(self, name: str, step: Step, error: str) -> "FrozenRollout":

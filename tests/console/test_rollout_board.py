@@ -21,14 +21,18 @@ from orchestrator.events.events import (
     StepStarted,
     Waiting,
 )
+from orchestrator.events.judgement import VerdictChanged
 from orchestrator.events.state import RolloutState
 from orchestrator.events.steps import STEPS
+from orchestrator.events.verdict_text import VERDICT_GLYPHS
 from tests.support.console_values import harmless
 from tests.support.fake_fleet import World
+from tests.support.verdicts import BAD, BLIND, GOOD, HOLD, verdicts
 from tests.support.virtual_time import run
 from widgets import rollout_board
 from widgets.decision_panel import build_sentence
 from widgets.rollout_board import RolloutBoard, build_header, scroll_window
+from widgets.rollout_chart import build_verdict
 
 START = 1000.0
 HOSTILE = "[red]x[/] \x1b[31m\x07\u202e" + "日" * 5_000
@@ -258,3 +262,63 @@ async def test_what_is_broken_is_not_the_darkest_without_color(monkeypatch: pyte
         board = app.query_one(RolloutBoard)
         styles = {board.get_component_rich_style(f"board--{kind}").color for kind in ("plain", "bad", "ok")}
         assert len(styles) == 1
+
+
+def judged(*found: VerdictChanged, nodes: int = 3) -> RolloutState:
+    state = folded(started(nodes))
+    for number, verdict in enumerate(found, 10):
+        state.apply(Record(number, START + 10 * number, verdict))
+    return state
+
+
+@pytest.mark.parametrize("verdict", [GOOD, HOLD, BAD, BLIND])
+@pytest.mark.parametrize("width", [40, 80, 160])
+async def test_the_verdict_has_a_line_with_its_state_in_a_word(verdict: VerdictChanged, width: int) -> None:
+    _, _, line, headings, *_ = await shown(judged(verdict), width)
+    assert verdict.state in line
+    assert line.startswith(VERDICT_GLYPHS[verdict.state])
+    assert headings.startswith("NODE")
+    assert ("good" in line) == (verdict.state == "good")
+
+
+def test_the_line_is_cut_at_words_while_a_shorter_one_fits() -> None:
+    [(text, kind)] = build_verdict(GOOD, 78)
+    assert (text, kind) == ("✓ 1.5.0: 0 of 3,120 failed · others 2 of 9,480 · good so far", "ok")
+    [(text, kind)] = build_verdict(BLIND, 200, has_ended=True)
+    assert (text[:33], kind) == ("? blind, it could not be judged: ", "moving")
+
+
+async def test_on_a_low_board_a_node_is_more_important_than_the_verdict() -> None:
+    app = Shell()
+    async with app.run_test(size=(80, 24)) as pilot:
+        board = app.query_one(RolloutBoard)
+        board.styles.max_height = 4
+        board.show(judged(GOOD), START)
+        await pilot.pause()
+        assert [line.split()[0] for line in lines(board)[2:]] == ["NODE", "web1"]
+
+
+@pytest.mark.parametrize(("size", "rows"), [((80, 29), 0), ((80, 30), 4), ((120, 40), 2)])
+async def test_a_tall_screen_has_the_chart_below_the_nodes(size: tuple[int, int], rows: int) -> None:
+    app = Shell()
+    async with app.run_test(size=size) as pilot:
+        board = app.query_one(RolloutBoard)
+        board.styles.max_height = 20
+        board.show(judged(), START)
+        board.show(judged(*(verdict for _, verdict in verdicts(9))), START)
+        await pilot.pause()
+        assert len(lines(board)) == 4 + 3 + rows
+        chart = lines(board)[7:]
+        assert [words for line in chart for words in line.split() if words in ("errors", "response")] == (
+            ["errors", "response"] if rows else []
+        )
+
+
+async def test_nodes_go_before_the_chart() -> None:
+    app = Shell()
+    async with app.run_test(size=(120, 40)) as pilot:
+        board = app.query_one(RolloutBoard)
+        board.styles.max_height = 11
+        board.show(judged(*(verdict for _, verdict in verdicts(9)), nodes=20), START)
+        await pilot.pause()
+        assert [line.split()[0] for line in lines(board)[3:]] == ["NODE", *(f"web{n}" for n in range(1, 8))]

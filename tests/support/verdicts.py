@@ -22,7 +22,7 @@ GOOD = VerdictChanged(
     compared_s=240.0,
 )
 HOLD = structs.replace(
-    GOOD, state="hold", reason="slower: 2.3× its peers", slower=2.3, response_ms=19.8, detectable=[]
+    GOOD, state="hold", reason="1.5.0 is slower: 2.3× its peers", slower=2.3, response_ms=19.8, detectable=[]
 )
 BAD = structs.replace(
     GOOD,

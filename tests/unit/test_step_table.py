@@ -11,7 +11,7 @@ from orchestrator.events.events import AnyEvent, StepDone, StepStarted
 from orchestrator.events.state import RolloutState
 from orchestrator.events.steps import STEPS, Implementation, StepSpec, implementation
 from tests.support.fake_fleet import World, steps
-from widgets.rollout_board import build_headings, build_row
+from widgets.rollout_rows import build_headings, build_row
 
 
 async def migrate(context: StepContext) -> str | None:

@@ -54,7 +54,12 @@ def test_progress_has_a_line_for_each_change(capsys: pytest.CaptureFixture[str])
 
 @pytest.mark.parametrize(
     ("verdict", "word"),
-    [(GOOD, "good: "), (HOLD, "hold: "), (BAD, "bad (web1): "), (BLIND, "blind, it could not be judged: ")],
+    [
+        (GOOD, "good: "),
+        (HOLD, "hold: 1.5.0 is slower"),
+        (BAD, "bad (web1): "),
+        (BLIND, "blind, it could not be judged: "),
+    ],
 )
 def test_the_result_names_the_verdict(verdict: VerdictChanged, word: str) -> None:
     lines = [click.unstyle(line) for line in ending_lines(ended(), verdict)]

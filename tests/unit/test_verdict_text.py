@@ -37,23 +37,23 @@ from tests.support.verdicts import BAD, BLIND, GOOD, HOLD
             structs.replace(GOOD, other_errors=0, other_requests=0, detectable=[], excluded_rate=None),
             "1.5.0: 0 of 3,120 failed · good so far",
         ),
-        (HOLD, "1.5.0: 0 of 3,120 failed · others 2 of 9,480 · hold: slower: 2.3× its peers"),
+        (HOLD, "hold: 1.5.0 is slower: 2.3× its peers · 0 of 3,120 failed · others 2 of 9,480"),
         (
             BAD,
-            "1.5.0 fails 18 of 92 (19.6 %), the others 1 of 277 (0.4 %) at the same time: 50×,"
-            " chance 1 in 2,000 or less · bad: web1",
+            "bad (web1): 1.5.0 fails 18 of 92 (19.6 %), the others 1 of 277 (0.4 %) at the same time: 50×,"
+            " chance 1 in 2,000 or less",
         ),
         (
             structs.replace(BAD, evidence=3.0),
-            "1.5.0 fails 18 of 92 (19.6 %), the others 1 of 277 (0.4 %) at the same time: 50× · bad: web1",
+            "bad (web1): 1.5.0 fails 18 of 92 (19.6 %), the others 1 of 277 (0.4 %) at the same time: 50×",
         ),
         (
             structs.replace(BAD, reason="web1 is still 6.0× slower than its peers"),
-            "web1 is still 6.0× slower than its peers · 18 of 92 failed · others 1 of 277 · bad: web1",
+            "bad (web1): web1 is still 6.0× slower than its peers · 18 of 92 failed · others 1 of 277",
         ),
         (
-            structs.replace(BAD, reason="half of the requests failed, 18 of 92"),
-            "half of the requests failed, 18 of 92 · bad: web1",
+            structs.replace(BAD, node="", reason="half of the requests failed, 18 of 92"),
+            "bad: half of the requests failed, 18 of 92",
         ),
         (
             BLIND,
@@ -61,7 +61,7 @@ from tests.support.verdicts import BAD, BLIND, GOOD, HOLD
         ),
         (
             structs.replace(BLIND, reason="errors are unknown in TCP mode", requests=0),
-            "blind: 1.5.0 cannot be judged: errors are unknown in TCP mode",
+            "blind: 1.5.0: errors are unknown in TCP mode",
         ),
     ],
 )
@@ -80,7 +80,7 @@ def test_shorter_sentences_keep_the_state() -> None:
     ("verdict", "text"),
     [
         (GOOD, "good: 0 of 3,120 failed · others 2 of 9,480"),
-        (HOLD, "hold: slower: 2.3× its peers · 0 of 3,120 failed · others 2 of 9,480"),
+        (HOLD, "hold: 1.5.0 is slower: 2.3× its peers · 0 of 3,120 failed · others 2 of 9,480"),
         (
             BAD,
             "bad (web1): 1.5.0 fails 18 of 92 (19.6 %), the others 1 of 277 (0.4 %) at the same time: 50×,"

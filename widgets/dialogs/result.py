@@ -8,8 +8,10 @@ from textual.content import Content
 from backends.text import format_duration
 from orchestrator.engine.result import format_version_and_rotation, group_outcomes
 from orchestrator.events.events import RolloutEnded
+from orchestrator.events.judgement import Verdict, VerdictChanged
 from orchestrator.events.state import NodeState
 from orchestrator.events.text import describe_mixed_versions, strip_result
+from orchestrator.events.verdict_text import VERDICT_GLYPHS, describe_final_verdict
 from orchestrator.events.ways_back import WAY_ON_LABELS, WayLine, describe_intention, list_way_lines
 from widgets.dialogs.base import Report, make_heading
 from widgets.dialogs.elements import QUIET_STYLE, Entry, InlineButton, to_content
@@ -21,6 +23,12 @@ LOOKS = {
 }
 
 
+VERDICT_STYLES: dict[Verdict, str] = {
+    "good": "$text-success",
+    "hold": "$text-warning",
+    "bad": "$text-error",
+    "blind": "$text-warning",
+}
 MARKS = {
     NodeState.UPGRADED: ("✓", "$text-success"),
     NodeState.ROLLED_BACK: ("✓", "$text-success"),
@@ -36,9 +44,10 @@ MARKS = {
 class ResultScreen(Report[None]):
     """A report without a decision: it can be read, copied and closed."""
 
-    def __init__(self, ended: RolloutEnded) -> None:
+    def __init__(self, ended: RolloutEnded, verdict: VerdictChanged | None = None) -> None:
         super().__init__()
         self._ended = ended
+        self._verdict = verdict
 
     def headline(self) -> Content:
         ended = self._ended
@@ -113,6 +122,11 @@ class ResultScreen(Report[None]):
             yield Entry(head, to_content(", ".join(names)))
         if mixed := describe_mixed_versions(ended.versions):
             yield Entry(to_content(f"  {'versions':<18}", QUIET_STYLE), to_content(mixed))
+        if (verdict := self._verdict) is not None:
+            head = to_content(
+                f"{VERDICT_GLYPHS[verdict.state]} {'verdict':<18}", VERDICT_STYLES[verdict.state]
+            )
+            yield Entry(head, to_content(describe_final_verdict(verdict)))
 
 
 def _way(line: WayLine) -> Entry:

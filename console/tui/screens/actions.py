@@ -287,7 +287,7 @@ class OperatorActions:
             [node for node in session.application.nodes if node.name in session.state.nodes]
         )
         if ended is not None:
-            await self._screen.app.push_screen_wait(ResultScreen(ended))
+            await self._screen.app.push_screen_wait(ResultScreen(ended, session.state.verdict))
 
     async def _confirm_changed_plan(self, plan: Plan, differences: Sequence[Difference]) -> bool:
         """Show the changed plan and ask again. A closed console agrees to nothing."""

@@ -18,6 +18,7 @@ from console.tui.screens.main_keys import KEYS_BY_IMPORTANCE, MAIN_BINDINGS, Mai
 from console.tui.screens.rollout_summary import RolloutSummary
 from orchestrator.engine.control import CONTINUE, RETRY, SKIP
 from orchestrator.events.events import Record
+from orchestrator.events.state import RolloutState
 from orchestrator.live.poller import FleetView, Poller
 from orchestrator.remote.control_requests import ControlAction
 from orchestrator.session.session import Session
@@ -252,6 +253,15 @@ in rotation.
         from console.tui.screens.detail import TranscriptScreen
 
         self.app.push_screen(TranscriptScreen(self._records))
+
+    def action_chart(self) -> None:
+        from console.tui.screens.chart import ChartScreen
+
+        def read() -> RolloutState:
+            remote = self._remote.running
+            return self._session.state if remote is None else remote.state
+
+        self.app.push_screen(ChartScreen(read))
 
     @on(ServerTable.Chosen)
     def _row_chosen(self, event: ServerTable.Chosen) -> None:

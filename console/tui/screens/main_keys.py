@@ -73,6 +73,7 @@ MAIN_BINDINGS: list[BindingType] = [
         tooltip="Close the filter, then the board of a rollout that has ended",
         show=False,
     ),
+    Binding("c", "chart", "chart", id="chart", tooltip="Both versions over the rollout", show=False),
     Binding("t", "transcript", "log", id="transcript", tooltip="Every command and every raw reply"),
     Binding("q", "quit_console", "quit", id="quit", tooltip="Quit; asks what to do with a running rollout"),
 ]
