@@ -90,6 +90,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1, help="of the first run; the next ones count up")
     parser.add_argument("--warm-up", type=float, help="seconds of load before each rollout")
+    parser.add_argument("--age", type=int, help="seconds that HAProxy seems older than it is; 0: no history")
     parser.add_argument("--rollout", nargs="*", default=(), metavar="KEY=VALUE", help="of its rollout")
     parser.add_argument("--canary", nargs="*", default=(), metavar="KEY=VALUE", help="of its canary")
     parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()) / "canary-rollouts.jsonl")
@@ -101,6 +102,8 @@ def main() -> None:
     trials = []
     for seed, name in product(range(given.seed, given.seed + given.runs), given.cases):
         trial = replace(CASES[name], seed=seed)
+        if given.age is not None:
+            trial = replace(trial, age_s=given.age)
         if given.warm_up is not None:
             trial = replace(trial, warm_up_s=given.warm_up)
         trial = replace(trial, rollout={**trial.rollout, **_settings(given.rollout)})

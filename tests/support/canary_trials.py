@@ -8,8 +8,8 @@ import asyncio
 import random
 import signal
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from typing import Any
 from console.demo.haproxy import Checks
 from console.demo.load import Load
 from console.demo.stack import Stack
+from tests.support.aged_balancer import aged
+from tests.support.arrivals import bursts, poisson
 from tests.support.rollouts import OLD, Run, Running, seconds_of, started, tune, versions
 from tests.support.stacks import TunedStack
 
@@ -44,6 +46,7 @@ class Trial:
         rps: requests per second and node.
         bursty: whether the rate of requests changes from second to second.
         warm_up_s: of load before the rollout.
+        age_s: seconds that HAProxy seems to be older than it is; counters of ten minutes are a history.
         rollout: settings of `[apps.shop.rollout]`.
         canary: settings of `[apps.shop.canary]`.
         intervene: what happens in the middle.
@@ -58,7 +61,8 @@ class Trial:
     old: Mapping[str, Any] = field(default_factory=dict)
     rps: float = 40.0
     bursty: bool = False
-    warm_up_s: float = 5.0
+    warm_up_s: float = 10.0
+    age_s: int = 3600
     rollout: Mapping[str, Any] = field(default_factory=dict)
     canary: Mapping[str, Any] = field(default_factory=dict)
     intervene: Intervention | None = None
@@ -146,8 +150,10 @@ async def try_out(place: Path, trial: Trial) -> dict[str, Any]:
     """
     rng = random.Random(trial.seed)  # noqa: S311 - no secret
     clock = asyncio.get_running_loop().time
-    async with TrialStack(place, trial) as stack:
+    async with TrialStack(place, trial) as stack, AsyncExitStack() as exits:
         _configure(stack, trial)
+        if trial.age_s:
+            await _age(stack, trial.age_s, exits)
         rate = trial.rps * trial.nodes
         load = Load(
             rate,
@@ -188,6 +194,13 @@ async def try_out(place: Path, trial: Trial) -> dict[str, Any]:
             "versions": dict(await versions(stack)),
             **_describe_run(run),
         }
+
+
+async def _age(stack: Stack, age_s: int, exits: AsyncExitStack) -> None:
+    for name, instance in stack.instances.items():
+        place = stack.directory / f"{name}-aged.sock"
+        await exits.enter_async_context(aged(instance.socket, place, age_s))
+        tune(stack, f"haproxy.{name}", socket=f"unix://{place}")
 
 
 def _configure(stack: Stack, trial: Trial) -> None:
@@ -268,29 +281,3 @@ def _describe_run(run: Run) -> dict[str, Any]:
         for name in ("baked", "traffic")
     }
     return {"verdicts": verdicts, **named, "stderr": run.err[-2000:]}
-
-
-def poisson(rng: random.Random) -> Iterator[float]:
-    """Yield times between independent arrivals, with the mean 1."""
-    while True:
-        yield rng.expovariate(1.0)
-
-
-def bursts(rng: random.Random, rate: float) -> Iterator[float]:
-    """Yield times between arrivals whose rate changes each second, with the mean 1.
-
-    The rate of a second is that of the load times a gamma variable of mean 1 and variance 0.5.
-
-    Args:
-        rng: the source of chance.
-        rate: mean arrivals per second.
-    """
-    factor, left = rng.gammavariate(2, 0.5), rate
-    while True:
-        wanted, gap = rng.expovariate(1.0), 0.0
-        while wanted > left * factor:
-            wanted -= left * factor
-            gap += left
-            factor, left = rng.gammavariate(2, 0.5), rate
-        left -= wanted / factor
-        yield gap + wanted / factor
