@@ -87,6 +87,10 @@ class LoadBalancerFacts(Protocol):
         """Backends in which `option allbackups` makes all backup servers serve, and not only the first."""
 
     @property
+    def consistent_hashes(self) -> Collection[str] | None:
+        """Backends with `hash-type consistent`, whose weights can be changed at run time."""
+
+    @property
     def unseen(self) -> str: ...
 
 

@@ -33,6 +33,7 @@ class HaproxyFacts:
             that is gone still counts.
         relative_ports: backend and name of the servers whose port HAProxy computes from the client's.
         all_backups: backends in which all backup servers serve together, by `option allbackups`.
+        consistent_hashes: backends with `hash-type consistent`, whose weights can be changed.
         unseen: why the file could not be read; empty if it was.
     """
 
@@ -43,6 +44,7 @@ class HaproxyFacts:
     relative_ports: frozenset[Name] | None = None
     all_backups: frozenset[str] | None = None
     unseen: str = ""
+    consistent_hashes: frozenset[str] | None = None
 
 
 async def read_facts(
@@ -85,6 +87,7 @@ async def read_facts(
         found.hold_obsolete_s,
         found.relative_ports,
         found.all_backups,
+        consistent_hashes=found.consistent_hashes,
     )
 
 

@@ -110,7 +110,7 @@ _SECTIONS = (
 )
 _SERVER_LINES = ("server", "server-template", "default-server")
 _PERSISTENCE_LINES = ("cookie", "stick", "persist", "use-server", "force-persist", "option", "no")
-_OTHER_LINES = ("server-state-file", "load-server-state-from-file", "hold")
+_OTHER_LINES = ("server-state-file", "load-server-state-from-file", "hold", "hash-type")
 _KEYWORDS = frozenset((*_SECTIONS, *_SERVER_LINES, *_PERSISTENCE_LINES, *_OTHER_LINES))
 _RELATIVE = re.compile(r".*:[+-]\d+|[^:]*|.*\]", re.DOTALL)  # of an address; without a port it is "+0"
 _TIME = re.compile(r"(\d{1,9})(us|ms|s|m|h|d)?", re.ASCII)
@@ -129,6 +129,7 @@ class ConfigFile:
             that is gone still counts.
         relative_ports: backend and name of the servers whose port HAProxy computes from the client's.
         all_backups: backends in which all backup servers serve together, by `option allbackups`.
+        consistent_hashes: backends with `hash-type consistent`, whose weights can be changed.
     """
 
     state_file: bool
@@ -137,6 +138,7 @@ class ConfigFile:
     hold_obsolete_s: Mapping[str, float] = field(default_factory=dict)
     relative_ports: frozenset[Name] = frozenset()
     all_backups: frozenset[str] = frozenset()
+    consistent_hashes: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -150,6 +152,7 @@ class _Section:
     persist: bool = False  # option persist
     force_persist: bool = False
     all_backups: bool = False  # option allbackups
+    consistent_hash: bool = False
     relative_ports: frozenset[str] = frozenset()  # names of servers
     resolvers: frozenset[str] = frozenset()  # named on lines of servers
 
@@ -187,6 +190,7 @@ def parse_config(text: str) -> ConfigFile:
         },
         persistence={proxy.name: _build_persistence(proxy) for proxy in with_servers if proxy.keeps},
         all_backups=frozenset(proxy.name for proxy in with_servers if proxy.all_backups),
+        consistent_hashes=frozenset(proxy.name for proxy in with_servers if proxy.consistent_hash),
     )
 
 
@@ -225,6 +229,8 @@ def _read_line(reading: _Reading, words: list[str]) -> None:
             section.all_backups = True
         case ["no", "option", "allbackups", *_]:
             section.all_backups = False
+        case ["hash-type", kind, *_]:
+            section.consistent_hash = kind == "consistent"
         case _:
             _read_persistence(section, words)
 

@@ -43,6 +43,7 @@ class FakeFacts:
     hold_obsolete_s: Mapping[str, float] | None = field(default_factory=dict)
     relative_ports: frozenset[tuple[str, str]] | None = frozenset()
     all_backups: frozenset[str] | None = frozenset()
+    consistent_hashes: frozenset[str] | None = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

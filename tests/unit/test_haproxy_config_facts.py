@@ -139,6 +139,7 @@ async def test_files_are_found_by_the_setting_or_by_haproxy(tmp_path: Path) -> N
         hold_obsolete_s={},
         relative_ports=frozenset(),
         all_backups=frozenset(),
+        consistent_hashes=frozenset(),
     )
     assert await facts(str(second)) == HaproxyFacts(
         state_file=False,
@@ -147,6 +148,7 @@ async def test_files_are_found_by_the_setting_or_by_haproxy(tmp_path: Path) -> N
         hold_obsolete_s={},
         relative_ports=frozenset(),
         all_backups=frozenset(),
+        consistent_hashes=frozenset(),
     )
 
 
@@ -268,6 +270,19 @@ def test_persistence_is_inherited_from_defaults() -> None:
 
 
 # -- backup servers ------------------------------------------------------------------------------
+
+
+def test_hashes_are_consistent_where_the_option_is_set_or_inherited() -> None:
+    text = """
+        defaults
+            hash-type consistent
+        backend one
+            server web1 10.0.0.1:80
+        backend two
+            hash-type map-based
+            server web1 10.0.0.1:80
+        """
+    assert parse_config(text).consistent_hashes == {"one"}
 
 
 def test_all_backups_serve_where_the_option_is_set_or_inherited() -> None:
