@@ -12,11 +12,12 @@ from textual.widget import Widget
 from backends.text import counted, format_clock, visible
 from orchestrator.engine.control import ABORT, CONTINUE, RETRY, SKIP
 from orchestrator.events.events import DecisionRequested, RolloutEnded
-from orchestrator.events.state import NodeState, NodeStatus, RolloutState
+from orchestrator.events.state import NodeState, NodeStatus, RolloutState, is_watched
 from orchestrator.events.steps import STEPS
 from orchestrator.events.text import describe_choice, describe_remaining_time
 from widgets.segments import KINDS, Segment, css_colors, render_line, truncate
 
+_VERBS: Mapping[str, str] = {NodeState.RAMPING: "ramps up", NodeState.BAKING: "bakes"}
 ACTION_BY_CHOICE = {CONTINUE: "continue", RETRY: "retry", SKIP: "skip", ABORT: "abort"}
 """The id of the key binding of each choice."""
 MAX_LINES = 8  # lines
@@ -181,9 +182,9 @@ def _why(state: RolloutState, now: float) -> tuple[str, str, list[str]]:
         paused = "no new node is started"
         return *((paused, "moving") if state.phase == "paused" else ("between two steps", "quiet")), [""]
     first_node = min(working, key=lambda node: node.deadline or float("inf"))
-    baking = first_node.state is NodeState.BAKING
-    verb = "bakes" if baking else STEPS.spec(first_node.step or STEPS[0]).verb
-    why = f": {first_node.reason}" if first_node.reason and not baking else ""
+    verb = _VERBS.get(first_node.state) or STEPS.spec(first_node.step or STEPS[0]).verb
+    silent = not first_node.reason or first_node.state == NodeState.BAKING
+    why = "" if silent else f": {first_node.reason}"
     return f"{first_node.name} {verb}{why}", "plain", _countdowns(state, first_node, len(working), now)
 
 
@@ -193,7 +194,7 @@ def _countdowns(state: RolloutState, node: NodeStatus, working: int, now: float)
         return [f" · deadline stopped{more}", " · deadline stopped"]
     if node.deadline is None:
         return [more]
-    left = describe_remaining_time(format_clock(node.deadline - now), baking=node.state is NodeState.BAKING)
+    left = describe_remaining_time(format_clock(node.deadline - now), baking=is_watched(node.state))
     return [f" · {left}{more}", f" · {left}"]
 
 

@@ -14,7 +14,7 @@ from orchestrator.events import events
 from orchestrator.events.events import AnyEvent, Record
 from orchestrator.events.judgement import VerdictChanged
 from orchestrator.events.spans import StepSpan
-from orchestrator.events.state import DONE, NodeState, NodeStatus, RolloutState
+from orchestrator.events.state import DONE, NodeState, NodeStatus, RolloutState, is_watched
 from orchestrator.events.text import describe, describe_bake, describe_choice, describe_remaining_time
 from orchestrator.events.verdict_text import RepeatedVerdicts, verdict_sentences
 
@@ -106,7 +106,7 @@ class Progress:
             why = clean(node.reason) if node.reason else ""
             if node.deadline is not None:
                 left = format_duration(node.deadline - now)
-                why += f" ({describe_remaining_time(left, baking=node.state is NodeState.BAKING)})"
+                why += f" ({describe_remaining_time(left, baking=is_watched(node.state))})"
             parts.append(f"{node.name} {node.state} {why}".rstrip())
         if self._state.verdict is not None:
             parts.append(clean(verdict_sentences(self._state.verdict)[-1]))

@@ -1,13 +1,14 @@
 """The desired state of each server: restored after a reload, and compared with external changes."""
 
 import enum
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from backends.haproxy import commands
 from backends.model import Admin, AdminState, Server, ServerRef
 from orchestrator.events.events import ManualChangeStarted
 from orchestrator.node import OriginalState
+from orchestrator.planning.ramp import has_full_share
 
 
 class DesiredState(enum.Enum):
@@ -17,6 +18,7 @@ class DesiredState(enum.Enum):
     DRAIN = "drained"
     MAINT = "in maintenance"
     PROVE = "drained, and to be proven by HAProxy's checks"
+    RAMP = "in rotation with part of its weight"
 
 
 @dataclass(slots=True)
@@ -33,6 +35,7 @@ class DesiredStates:
         left_out: servers that stay out until their node begins: an earlier rollout has left them out, or an
             operator wants them back in rotation now.
         manual_changes: the last manual change of each server that this program has made during the rollout.
+        stage_weights: the desired weights of servers that are on a ramp.
         moment: counts every change of a desired state, and every one that is reached; what was read of a
             server before its last one says nothing about it.
     """
@@ -41,6 +44,7 @@ class DesiredStates:
     wanted: dict[ServerRef, DesiredState] = field(default_factory=dict)
     left_out: set[ServerRef] = field(default_factory=set)
     manual_changes: dict[ServerRef, ManualChangeStarted] = field(default_factory=dict)
+    stage_weights: dict[ServerRef, int] = field(default_factory=dict)
     moment: int = 0
     _changed: dict[ServerRef, int] = field(default_factory=dict)  # the moment of the last one, by server
     # The states before the desired one, until that is reached.
@@ -48,6 +52,20 @@ class DesiredStates:
 
     def desired(self, ref: ServerRef) -> DesiredState:
         return self.wanted.get(ref, DesiredState.ORIGINAL)
+
+    def weight(self, ref: ServerRef) -> int:
+        """Return the desired weight."""
+        original = self.originals[ref].weight
+        return self.stage_weights.get(ref, original) if self.desired(ref) is DesiredState.RAMP else original
+
+    def set_stage(self, weights: Mapping[ServerRef, int]) -> None:
+        """Set the desired state of servers on a ramp: ready, with these weights."""
+        for ref, weight in weights.items():
+            if self.desired(ref) is DesiredState.RAMP and self.stage_weights.get(ref) != weight:
+                self._under_way.setdefault(ref, set()).add(AdminState.READY)
+                self._change(ref)
+            self.stage_weights[ref] = weight
+        self.set(weights, DesiredState.RAMP)
 
     def set(self, refs: Collection[ServerRef], state: DesiredState) -> None:
         for ref in refs:
@@ -108,6 +126,13 @@ class DesiredStates:
         """Return whether a server is out because of this rollout, or is left out until its node begins."""
         return self.worked_on(ref) or (ref in self.left_out and ref not in self.wanted)
 
+    def counts_for_floor(self, server: Server) -> bool:
+        """Return whether a server is in rotation, and not with part of its weight because of a rollout."""
+        ref = server.ref
+        return server.in_rotation and (
+            not self.expects_out(ref) or has_full_share(server, self.originals[ref])
+        )
+
     def satisfied_by(self, server: Server) -> bool:
         """Return whether a server has its desired administrative state, weight and agent check."""
         original, state = self.originals[server.ref], self.desired(server.ref)
@@ -117,6 +142,9 @@ class DesiredStates:
             return bool(server.admin & Admin.FORCED_MAINT)
         if state in (DesiredState.DRAIN, DesiredState.PROVE):
             return server.own_admin_state is AdminState.DRAIN
+        if state is DesiredState.RAMP:
+            now = OriginalState(AdminState.READY, self.weight(server.ref), agent=False)
+            return OriginalState.of(server) == now
         return (
             OriginalState.of(server).admin is original.admin
             and server.weight == original.weight
@@ -127,14 +155,16 @@ class DesiredStates:
         """Return the commands that bring a server to its desired state."""
         original, state, ref = self.originals[server.ref], self.desired(server.ref), server.ref
         lines = []
-        if server.weight != original.weight:
-            lines.append(commands.weight(ref, str(original.weight)))
+        if server.weight != self.weight(ref):
+            lines.append(commands.weight(ref, str(self.weight(ref))))
         if state is DesiredState.ORIGINAL:
             if OriginalState.of(server).admin is not original.admin:
                 lines.append(RESTORE[original.admin](ref))
             return [*lines, commands.agent_on(ref)] if original.agent and not server.agent else lines
         if server.agent:
             lines.append(commands.agent_off(ref))
+        if state is DesiredState.RAMP and OriginalState.of(server).admin is AdminState.READY:
+            return lines
         return [*lines, _SET[state](ref)]
 
 
@@ -142,12 +172,14 @@ _STATES = {
     DesiredState.DRAIN: AdminState.DRAIN,
     DesiredState.MAINT: AdminState.MAINT,
     DesiredState.PROVE: AdminState.DRAIN,
+    DesiredState.RAMP: AdminState.READY,
 }
 _STATE_BY_ACTION = {"drain": AdminState.DRAIN, "maint": AdminState.MAINT, "ready": AdminState.READY}
 _SET = {
     DesiredState.DRAIN: commands.drain,
     DesiredState.MAINT: commands.maint,
     DesiredState.PROVE: commands.prove,
+    DesiredState.RAMP: commands.ready,
 }
 RESTORE = {
     AdminState.MAINT: commands.maint,

@@ -21,6 +21,7 @@ from orchestrator.node import OriginalState
 from orchestrator.planning.application import Application
 from orchestrator.planning.mapping import map_servers
 from orchestrator.planning.plan import Plan, PlannedNode
+from orchestrator.planning.ramp import is_lowered
 from orchestrator.planning.server_pool import ServerPool
 
 Originals = Mapping[ServerRef, OriginalState]
@@ -69,8 +70,13 @@ async def read_final_state(
         ]
         before = originals.get(node.name, node.originals)
         own = [servers[ref] for ref in node.refs if ref in servers]
+        began = node.name in unfinished
         missing = [
-            server for server in own if not server.in_rotation or _is_silenced(server, before[server.ref])
+            server
+            for server in own
+            if not server.in_rotation
+            or _is_silenced(server, before[server.ref])
+            or (began and is_lowered(server, before[server.ref]))  # such as on a ramp
         ]
         unread = [ref for ref in node.refs if ref.instance not in read and node.name in unfinished]
         others = [] if now is None or node.name in unfinished else _find_taken_by_others(own, before)
@@ -244,6 +250,8 @@ def _describe_server(server: Server, original: OriginalState) -> str:
     agent = ", agent check off" if _is_silenced(server, original) else ""
     follows = f", because it follows {server.track_target}" if inherits_only(server) else ""
     weight = format_weight(server)
+    if is_lowered(server, original):
+        weight = f", weight {server.weight} of {original.weight}"
     return f"{server.ref}: {server.admin_state} ({server.status}){weight}{follows}{agent}"
 
 

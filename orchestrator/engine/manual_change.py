@@ -1,8 +1,8 @@
 """Manual changes: drain, maintenance, ready and weight, with a rollout's capacity guard and read-back."""
 
 import contextlib
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -12,7 +12,7 @@ from backends.model import Server, ServerRef
 from backends.protocols import Clock
 from backends.text import there_is
 from orchestrator.balancers.admin_state import describe_followers, find_followers, find_track_targets
-from orchestrator.balancers.group import find_unreached_processes
+from orchestrator.balancers.group import BalancerGroup, find_unreached_processes
 from orchestrator.engine.control import RolloutControl
 from orchestrator.engine.health_gate import ConsecutiveChecks
 from orchestrator.engine.step_context import StepContext
@@ -107,7 +107,7 @@ async def read_impact(application: Application, change: Change) -> Impact:
     carried = removal.followers if removal is not None else frozenset[ServerRef]()
     if change.action == "ready":
         sort_for_return(change.nodes, mapped, {server.ref: server for server in servers})
-        carried = await _read_followers(application, refs)
+        carried = await _read_followers(application.balancer_group, refs)
     registrations = [node.registration for node in change.nodes] if change.action != "weight" else []
     registries = {
         registration.name
@@ -125,7 +125,12 @@ async def read_impact(application: Application, change: Change) -> Impact:
 
 
 async def apply(
-    application: Application, change: Change, control: RolloutControl, clock: Clock, bus: EventBus
+    application: Application,
+    change: Change,
+    control: RolloutControl,
+    clock: Clock,
+    bus: EventBus,
+    weights: Mapping[ServerRef, int] | None = None,
 ) -> tuple[Server, ...]:
     """Make a change on every load balancer, and read it back from each.
 
@@ -133,6 +138,14 @@ async def apply(
     they do not pass in time, the node is in maintenance afterwards.
 
     If service discovery follows HAProxy, drain and maintenance take a node out, and `ready` puts it back.
+
+    Args:
+        application: has the load balancers and the policy.
+        change: the change.
+        control: the controls of this work.
+        clock: the time.
+        bus: gets the events.
+        weights: weights that servers had before a rollout left them with less; `ready` gives them back.
 
     Returns:
         The servers as they are afterwards.
@@ -146,7 +159,10 @@ async def apply(
     refs = tuple(ref for servers_of_node in mapped.values() for ref in servers_of_node)
     if change.action == "ready":
         for node in sort_for_return(change.nodes, mapped, await application.balancer_group.servers(refs)):
-            await _make_ready(application, node, mapped[node.name], control, clock, bus)
+            own = mapped[node.name]
+            servers = await application.balancer_group.servers(own)
+            originals = {ref: _find_original(server, weights or {}) for ref, server in servers.items()}
+            await _make_ready(_make_context(application, node, own, originals, control, clock, bus, "verify"))
     else:
         async with application.balancer_group.lock:
             if change.takes_out:
@@ -189,8 +205,8 @@ async def _measure_removal(application: Application, change: Change, refs: Colle
     )
 
 
-async def _read_followers(application: Application, refs: Collection[ServerRef]) -> frozenset[ServerRef]:
-    snapshots = await application.balancer_group.read_all(whole=True)
+async def _read_followers(balancer_group: BalancerGroup, refs: Collection[ServerRef]) -> frozenset[ServerRef]:
+    snapshots = await balancer_group.read_all(whole=True)
     return find_followers(find_track_targets(snapshots.values()), refs)
 
 
@@ -220,19 +236,17 @@ async def _write(application: Application, change: Change, refs: Sequence[Server
         await balancer_group.ensure(refs, commands.maint, in_maintenance)
 
 
-async def _make_ready(
-    application: Application,
-    node: Node,
-    refs: tuple[ServerRef, ...],
-    control: RolloutControl,
-    clock: Clock,
-    bus: EventBus,
-) -> None:
-    servers = await application.balancer_group.servers(refs)
-    originals = {ref: OriginalState.as_ready(server) for ref, server in servers.items()}
-    context = _make_context(application, node, refs, originals, control, clock, bus, "verify")
-    context.followers = await _read_followers(application, refs)
-    with bus.commands_of(node.name, "verify"):
+def _find_original(server: Server, weights: Mapping[ServerRef, int]) -> OriginalState:
+    """Return the state to restore. A weight of 0 is an operator's, and is kept."""
+    ready = OriginalState.as_ready(server)
+    weight = weights.get(server.ref, server.weight)
+    return replace(ready, weight=weight) if 0 < server.weight < weight else ready
+
+
+async def _make_ready(context: StepContext) -> None:
+    name = context.node.name
+    context.followers = await _read_followers(context.balancer_group, context.refs)
+    with context.bus.commands_of(name, "verify"):
         try:
             await prove(context, ConsecutiveChecks(context))
             await restore_originals(context)
@@ -240,9 +254,7 @@ async def _make_ready(
             try:
                 await quarantine(context)
             except RolldeckError as second:
-                context.note(
-                    f"could not be brought back to maintenance everywhere: {second.beside(node.name)}"
-                )
+                context.note(f"could not be brought back to maintenance everywhere: {second.beside(name)}")
             raise error
         await discovery.exit_maintenance(context)
         await _note_unwatched(context)

@@ -197,6 +197,7 @@ class Rollout:
             pool=self._pool,
             endpoints=self._endpoints,
             lifetimes=self._plan.drain_basis.lifetimes,
+            ramped=frozenset(planned.ramped),
         )
         return NodeRollout(
             planned, peers, self._plan, work, self._control, self._bus, self._progress, self._callbacks

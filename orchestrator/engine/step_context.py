@@ -66,6 +66,8 @@ class StepContext:
     inherited: frozenset[ServerRef] = frozenset()  # its own servers that were out before with one they follow
     lifetimes: Lifetimes = field(default_factory=Lifetimes)  # of the sessions, as known when it was planned
     ignored_backends: tuple[str, ...] = ()  # backends where the node stays in, see `Application`
+    ramped: frozenset[ServerRef] = frozenset()  # its own servers that get their weight back in stages
+    objection: Callable[[], str] = lambda: ""  # why the judgement forbids more traffic; empty: it does not
 
     def set_desired(self, state: DesiredState, refs: Sequence[ServerRef] | None = None) -> None:
         """Record the state that is about to be set, by default for all servers of the node."""
@@ -124,6 +126,7 @@ class StepContext:
         free: bool = False,
         at: float = math.inf,
         baking: bool = False,
+        weight_percent: int = 0,
     ) -> None:
         """Poll until the probe returns None.
 
@@ -137,6 +140,7 @@ class StepContext:
             free: whether nothing was touched yet, so that an abort may end the wait.
             at: a time at which to poll too, however long the interval has become by then.
             baking: whether the node is only watched in rotation; see `Waiting`.
+            weight_percent: with what part of its weight; see `Waiting`.
 
         Raises:
             StepTimeout: the deadline has passed; it has the last reason.
@@ -169,6 +173,7 @@ class StepContext:
                         reason=reason,
                         remaining_s=round(soonest, 1),
                         baking=baking,
+                        weight_percent=weight_percent,
                     )
                 )
             waited = self.clock.monotonic() - began  # paused or not: no hurry after an hour

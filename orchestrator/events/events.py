@@ -73,6 +73,7 @@ class Waiting(OfStep, frozen=True, kw_only=True, tag="waiting"):
     reason: str
     remaining_s: float  # to the deadline, or to the end of a bake
     baking: bool = False  # nothing is to be done: the node is watched in rotation
+    weight_percent: int = 0  # the part of its weight that it has meanwhile, on a ramp; 0: it is on none
 
 
 class NodeNote(Event, frozen=True, kw_only=True, tag="node_note"):

@@ -21,6 +21,7 @@ class NodeState(enum.StrEnum):
 
     PENDING = "pending"
     DRAINED = "drained"
+    RAMPING = "ramping"  # watched in rotation with part of its weight
     BAKING = "baking"
     UPGRADED = "upgraded"
     ROLLED_BACK = "rolled back"
@@ -45,7 +46,12 @@ _OVER = DONE | {
 
 def is_under_way(state: str) -> bool:
     """Return whether a node in this state is in progress."""
-    return state in STEPS.states or state in (NodeState.DRAINED, NodeState.BAKING)
+    return state in STEPS.states or state in (NodeState.DRAINED, NodeState.RAMPING, NodeState.BAKING)
+
+
+def is_watched(state: str) -> bool:
+    """Return whether a node in this state is only watched in rotation: its deadline is no time-out."""
+    return state in (NodeState.RAMPING, NodeState.BAKING)
 
 
 Phase = Literal["planned", "progressing", "paused", "aborting", "healthy", "degraded", "aborted"]
@@ -229,10 +235,10 @@ class RolloutState:
                 node.reason, node.deadline, node.log = "", None, ()
                 if (span := self._spans.open_span(node.name)) is not None:
                     node.steps[step] = span
-            case events.Waiting(reason=reason, remaining_s=left, baking=baking):
+            case events.Waiting(reason=reason, remaining_s=left, baking=baking, weight_percent=percent):
                 node.reason, node.deadline = reason, at + left
                 if baking:
-                    node.state = NodeState.BAKING
+                    node.state = NodeState.RAMPING if percent else NodeState.BAKING
             case events.StepDone(step=step):
                 node.reason, node.deadline = "", None
                 if step == "drain":

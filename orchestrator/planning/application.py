@@ -64,6 +64,8 @@ class Policy(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     require_haproxy_checks: bool = True  # where there are any, they must pass before `ready`
     min_healthy: float = 3.0  # how long own health must be good before `ready`
     bake_time: float = 5.0  # how long to watch a node that is back before going on
+    ramp: list[int] = []  # stages of a node's return, in per cent of its weight; empty: it returns at once
+    ramp_hold: Literal["verdict"] | float = "verdict"  # how long a stage lasts
     max_5xx: int = 0  # errors that clients may see because of a node, from `ready` to the end of its bake
 
     def __post_init__(self) -> None:
@@ -81,6 +83,10 @@ class Policy(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
             value = getattr(self, name)
             if isinstance(value, float | int) and not value >= 0:  # also of "nan"
                 raise ValueError(f"{name}: found {value}, expected 0 or more")
+        if self.ramp and (
+            self.ramp != sorted(set(self.ramp)) or not 1 <= self.ramp[0] < 100 or self.ramp[-1] != 100
+        ):
+            raise ValueError(f"ramp: found {self.ramp}, expected rising per cents, the last of them 100")
         if self.min_healthy >= self.verify_timeout:
             raise ValueError(
                 f"min_healthy: found {self.min_healthy:g}, expected less than verify_timeout,"

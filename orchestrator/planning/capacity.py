@@ -272,6 +272,7 @@ class Floors:
     policy: Policy
     ignored_backends: Collection[str]
     all_backups: frozenset[BackendKey]
+    counts: CountsForFloor = IN_ROTATION
 
     def without(
         self, leaving: Collection[ServerRef], back: Collection[ServerRef] = (), *, with_followers: bool = True
@@ -282,6 +283,7 @@ class Floors:
             leaving,
             self.policy,
             back=back,
+            counts=self.counts,
             with_followers=with_followers,
             ignored_backends=self.ignored_backends,
             all_backups=self.all_backups,

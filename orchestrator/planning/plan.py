@@ -56,6 +56,7 @@ class PlannedNode:
     sessions: int = 0  # in flight on its servers, and waiting for them
     persistent: bool = False  # clients of some of its backends stay with their server while that drains
     drain: DrainOutlook | None = None  # None where it will not be drained, or was not forecast
+    ramped: tuple[ServerRef, ...] = ()  # its own servers that get their weight back in stages
 
     @property
     def has_version(self) -> bool:

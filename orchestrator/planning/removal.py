@@ -22,7 +22,7 @@ from orchestrator.balancers.admin_state import (
 from orchestrator.balancers.group import BalancerGroup, find_servers
 from orchestrator.node import Node
 from orchestrator.planning.application import Policy
-from orchestrator.planning.capacity import BackendKey, Capacity, Floors
+from orchestrator.planning.capacity import IN_ROTATION, BackendKey, Capacity, CountsForFloor, Floors
 from orchestrator.planning.findings import Facts, Finding, PreflightFailed, Severity, read_facts
 
 Counted = Callable[[Mapping[str, Snapshot]], Mapping[str, Snapshot]]
@@ -57,6 +57,7 @@ async def measure_removal(
     with_followers: bool = True,
     ignored_backends: Collection[str] = (),
     counted: Counted = dict,
+    counts: CountsForFloor = IN_ROTATION,
 ) -> Removal:
     """Read every load balancer and compute what the removal of servers would do.
 
@@ -68,6 +69,7 @@ async def measure_removal(
         with_followers: whether followers leave with them; see `measure_capacity`.
         ignored_backends: see `measure_capacity`.
         counted: leaves out what does not count, such as empty slots.
+        counts: what a server must be to count.
 
     Raises:
         BackendError: one of them cannot be read.
@@ -76,7 +78,7 @@ async def measure_removal(
     tracked = find_track_targets(snapshots.values()) if with_followers else {}
     carried = find_followers(tracked, leaving)
     all_backups = await read_all_backups(balancer_group.balancers, snapshots, carried.union(leaving))
-    floors = Floors(counted(snapshots), policy, ignored_backends, all_backups)
+    floors = Floors(counted(snapshots), policy, ignored_backends, all_backups, counts)
     return Removal(tracked, carried, floors.without(leaving, with_followers=with_followers), snapshots)
 
 

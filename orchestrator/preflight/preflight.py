@@ -47,6 +47,7 @@ from orchestrator.preflight.nodes import (
     judge_stop,
     observe_nodes,
 )
+from orchestrator.preflight.ramp import RampPlanner
 
 
 async def preflight(
@@ -89,6 +90,7 @@ async def preflight(
         *judge_shared_endpoints(shared, mapped, application.ignored_backends),
     ]
     floors = _measure_floors(application, snapshots, shared, mapped, facts)
+    ramps = RampPlanner(application.policy, snapshots, facts)
 
     persistent = find_persistent_backends(snapshots, facts)
     planned: list[PlannedNode] = []
@@ -109,6 +111,7 @@ async def preflight(
                 " only verify, because of the floor"
             )
             node = replace(node, steps=("verify",), reason=why)
+        node = ramps.plan(node, own)
         if version is not None:
             commands = list_commands(
                 DryRunContext(
@@ -146,6 +149,7 @@ async def preflight(
         if application.policy.two_way == "check" and not is_repair:
             findings += await check_ways_back(measured, planned)
 
+    findings += ramps.findings(application.name)
     findings += judge_own_health(serving, is_repair=is_repair)
     batches = await plan_batches(
         planned, application.policy, application.balancer_group, floors, shared, is_repair=is_repair

@@ -236,7 +236,7 @@ def describe_unfinished(left: UnfinishedNode) -> str:
 
 
 def list_rollback_changes(policy: Policy) -> dict[str, Any]:
-    """Return the changes of the policy: reverse order, largest batches, no canary, bake or questions.
+    """Return the changes of the policy: reverse order, largest batches, no canary, ramp, bake or questions.
 
     All checks stay: the capacity floor, the node's own health, HAProxy's checks.
     """
@@ -245,6 +245,7 @@ def list_rollback_changes(policy: Policy) -> dict[str, Any]:
         "order": _ORDERS[policy.order],
         "serial": serial,
         "bake_time": 0.0,
+        "ramp": [],
         "confirm": "none",
         "on_failure": "stop",
     }

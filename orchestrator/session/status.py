@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -31,6 +31,7 @@ from orchestrator.journal.unfinished import (
 )
 from orchestrator.live.versions import DiskVersions, NodeVersion, compare_with_disk, read_running_versions
 from orchestrator.locks.file import FileLock, Holder
+from orchestrator.planning.ramp import is_lowered
 from orchestrator.planning.server_pool import drop_ignored_slots
 from orchestrator.remote.rollout import RolloutSubscriber
 from orchestrator.remote.takeover import find
@@ -173,7 +174,7 @@ class StatusReader:
         running = {rollout.entry for rollout in status.rollouts if rollout.standing == "running"}
         out = {server.ref for server in servers if not server.in_rotation}
         status.left = [
-            node for node in left.values() if out & node.originals.keys() and node.entry.id not in running
+            node for node in left.values() if node.entry.id not in running and _is_left(node, servers, out)
         ]
         if not running:
             status.holder = await FileLock.of(self._path.parent / "locks", app).holder()
@@ -248,6 +249,15 @@ class StatusReader:
             status.rollouts.append(found)
             for originals in find_unfinished_originals(seen.records).values():
                 status.published |= dict.fromkeys(originals, f"the rollout of {header.operator}")
+
+
+def _is_left(node: UnfinishedNode, servers: Sequence[Server], out: Collection[ServerRef]) -> bool:
+    """Return whether a server of an unfinished node is out of rotation, or has part of its weight."""
+    return any(
+        server.ref in out or is_lowered(server, node.originals[server.ref])
+        for server in servers
+        if server.ref in node.originals
+    )
 
 
 def _find_kept_out(

@@ -34,8 +34,8 @@ async def test_the_commands_by_hand_bring_it_back_as_it_was() -> None:
     (out,), unseen = await read_final_state(world.application, plan, {})
     assert (out.node, out.intentional, unseen) == ("web1", False, [])
     assert out.servers == [
-        "shop/web1 on lb1: maint (MAINT), agent check off",
-        "shop/web1 on lb2: maint (MAINT), agent check off",
+        "shop/web1 on lb1: maint (MAINT), weight 1 of 50, agent check off",
+        "shop/web1 on lb2: maint (MAINT), weight 1 of 50, agent check off",
     ]
     assert out.command_texts[0] == "rolldeck ready shop web1"
     for command in out.command_texts[1:]:

@@ -160,6 +160,7 @@ async def _measure_removal(context: StepContext, *, whole: bool) -> Removal:
         all_backends=whole,
         ignored_backends=context.ignored_backends,
         counted=context.pool.filled,
+        counts=context.desired_states.counts_for_floor,
     )
 
 

@@ -66,6 +66,11 @@ async def _quarantine_on(context: StepContext, instance: str) -> None:
         context.set_desired(DesiredState.MAINT, refs)
         await silence_agents(context, refs)
         await balancer_group.ensure(refs, commands.maint, in_maintenance)
+        await balancer_group.ensure(
+            [ref for ref in refs if ref in context.ramped],
+            lambda ref: commands.weight(ref, str(context.originals[ref].weight)),
+            lambda server: server.weight == context.originals[server.ref].weight,
+        )
 
     try:
         await context.retry_until_reachable(attempt)

@@ -12,12 +12,15 @@ from orchestrator.engine.health_gate import ConsecutiveChecks, Liveness
 from orchestrator.engine.step_context import Command, DryRunContext, StepContext, refuse_misplaced
 from orchestrator.engine.steps import discovery
 from orchestrator.engine.steps.bake import ClientErrors, bake, describe_missing, describe_server
+from orchestrator.engine.steps.ramp import climb, climb_commands
 from orchestrator.errors import StepFailed
 from orchestrator.node import OriginalState
 
 
 async def verify(context: StepContext) -> str | None:
     """Prove a node, restore its original state, wait for full health, bake it, and end its maintenance.
+
+    With a ramp, its weight comes back in stages before that.
 
     Returns:
         What was done; a node is always verified, so never None.
@@ -30,6 +33,7 @@ async def verify(context: StepContext) -> str | None:
     await prove(context, checks)
     back = context.servers_originally(AdminState.READY)
     errors = await ClientErrors.begin(context, back)
+    await climb(context, checks, errors)
     await restore_originals(context)
     if back and context.policy.bake_time:
         await bake(context, checks, errors)
@@ -46,8 +50,9 @@ def verify_commands(context: DryRunContext) -> Iterator[Command]:
         comes_back = originals[server.ref].admin is not AdminState.MAINT
         if comes_back and context.policy.require_haproxy_checks and can_be_proven(server):
             yield server.ref.instance, commands.prove(server.ref)
+    yield from climb_commands(context)
     for ref, original in originals.items():
-        if original.admin is not AdminState.MAINT:
+        if original.admin is not AdminState.MAINT and ref not in context.planned.ramped:
             yield ref.instance, RESTORE[original.admin](ref)
     for ref, original in originals.items():
         if original.agent:

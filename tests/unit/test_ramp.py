@@ -1,0 +1,296 @@
+"""A node gets its weight back in stages; whatever happens meanwhile, its weight is exact in the end."""
+
+from typing import Any
+
+import pytest
+
+from backends.errors import Unreachable
+from backends.model import ServerRef
+from orchestrator.engine.step_context import StepContext
+from orchestrator.engine.steps.quarantine import quarantine
+from orchestrator.engine.steps.verify import verify
+from orchestrator.errors import StepTimeout
+from orchestrator.events.actor import Actor
+from orchestrator.events.events import NodeNote, RolloutEnded, StepDone, Waiting
+from orchestrator.events.state import NodeState, RolloutState
+from orchestrator.planning.findings import PreflightFailed, Severity
+from orchestrator.planning.removal import measure_removal
+from tests.support.fake_fleet import World
+from tests.unit.world_events import act_at_step
+
+
+def ramp_world(nodes: int = 3, instances: int = 1, *, ramp_hold: object = 20, **policy: Any) -> World:
+    world = World(nodes, instances, ramp=[10, 50, 100], ramp_hold=ramp_hold, **policy)
+    for balancer in world.balancers.values():
+        for server in balancer.servers.values():
+            server.weight = server.initial_weight = 100
+    return world
+
+
+def weights_sent(world: World, name: str) -> list[int]:
+    return [int(line.split()[-1]) for line in world.sent(name) if " weight " in line]
+
+
+def ramping(world: World, name: str, percent: int) -> bool:
+    """Whether a node is held at this stage now, with this weight everywhere."""
+    waits = [event for event in world.events(Waiting) if event.node == name and event.weight_percent]
+    return bool(waits) and waits[-1].weight_percent == percent
+
+
+async def reach(world: World, name: str = "web1", percent: int = 50) -> None:
+    await world.until(lambda: ramping(world, name, percent), step=0.5)
+
+
+@pytest.mark.virtual_time
+async def test_each_node_gets_its_weight_back_in_stages() -> None:
+    world = ramp_world(2, 2)
+    ended = await world.upgrade()
+    assert ended.result == "healthy"
+    assert weights_sent(world, "web1") == [10, 50, 100] * 2
+    lines = [line for _, line in world.balancers["lb1"].sent if "shop/web1" in line]
+    assert lines[-4:] == [
+        "set server shop/web1 weight 10",
+        "set server shop/web1 state ready",
+        "set server shop/web1 weight 50",
+        "set server shop/web1 weight 100",
+    ]
+    planned = (await world.plan("3.0")).node("web1").commands
+    assert [row.command for row in planned if row.target == "lb1"][-4:] == lines[-4:]
+
+
+@pytest.mark.virtual_time
+async def test_a_stage_is_left_with_enough_requests() -> None:
+    world = ramp_world(2, ramp_hold="verdict")
+
+    async def serve() -> None:
+        await reach(world, percent=10)
+        world.server("web1").requests += 200
+
+    start = world.clock.monotonic()
+    await world.during(serve())
+    stages = [event for event in world.events(Waiting) if event.node == "web1" and event.weight_percent == 10]
+    assert len(stages) < 5
+    assert world.clock.monotonic() - start > 3 * 60  # the others had none
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize(("percent", "counts"), [(10, False), (89, False), (90, True), (100, True)])
+async def test_a_node_on_its_ramp_does_not_count_for_the_floor(percent: int, counts: bool) -> None:
+    world = ramp_world(2)
+    context, others = world.context("web2"), world.context("web1")
+    states = context.desired_states
+    states.originals |= context.originals | others.originals
+    states.set_stage(dict.fromkeys(others.refs, percent))
+    world.server("web1").weight = percent
+    removal = await measure_removal(
+        world.balancer_group, context.refs, world.policy, counts=states.counts_for_floor
+    )
+    assert [found.allowed for found in removal.capacities] == [counts]
+    assert (await measure_removal(world.balancer_group, context.refs, world.policy)).capacities[0].allowed
+
+
+@pytest.mark.virtual_time
+async def test_a_drain_waits_for_a_node_on_its_ramp() -> None:
+    world = ramp_world(3, serial=2, capacity_timeout=200)
+    plan = await world.plan()
+    world.nodes["web2"].faults.add("port", Unreachable("web2", "connection refused"), times=20)
+    act_at_step(world, StepDone, "drain", lambda: world.take_out("web3"))
+    ended = await world.carry_out(plan)
+    assert ended.result == "healthy"
+    sent = [line for _, line in world.balancers["lb1"].sent]
+    assert sent.index("set server shop/web1 weight 100") < sent.index("set server shop/web2 state drain")
+
+
+@pytest.mark.virtual_time
+async def test_errors_at_a_stage_take_the_node_out_with_its_weight_restored() -> None:
+    world = ramp_world(3)
+
+    async def fail() -> None:
+        await reach(world, percent=10)
+        world.server("web1").errors_5xx += 1
+
+    ended = await world.during(fail())
+    assert ended.failed == ["web1"]
+    assert weights_sent(world, "web1") == [10, 100]
+    assert world.server("web1").weight == 100
+    assert [out.node for out in ended.out_of_rotation] == ["web1"]
+
+
+@pytest.mark.virtual_time
+async def test_a_reload_at_a_stage_restores_the_stage() -> None:
+    world = ramp_world(2)
+
+    async def reload() -> None:
+        await reach(world)
+        world.balancers["lb1"].reload()
+        assert world.server("web1").weight == 100
+        await world.until(lambda: world.server("web1").weight == 50)
+
+    ended = await world.during(reload())
+    assert ended.result == "healthy"
+    assert weights_sent(world, "web1") == [10, 50, 50, 100]
+    assert not [note for note in world.events(NodeNote) if "this rollout wants" in note.text]
+
+
+@pytest.mark.virtual_time
+async def test_an_abort_at_once_names_the_node_on_its_ramp_and_its_commands() -> None:
+    world = ramp_world(2)
+
+    async def abort() -> None:
+        await reach(world)
+        world.control.abort(Actor("ann"), immediate=True)
+
+    ended = await world.during(abort())
+    (out,) = ended.out_of_rotation
+    assert out.servers == ["shop/web1 on lb1: ready (UP), weight 50 of 100"]
+    assert out.command_texts == ["rolldeck ready shop web1", "lb1: set server shop/web1 weight 100"]
+    assert not out.intentional
+
+
+@pytest.mark.virtual_time
+async def test_an_abort_lets_the_ramp_end_and_a_pause_holds_it() -> None:
+    world = ramp_world(2)
+
+    async def act() -> None:
+        await reach(world, percent=10)
+        world.control.pause(Actor("ann"))
+        await world.clock.sleep(300)
+        assert world.server("web1").weight == 10
+        world.control.abort(Actor("ann"))
+
+    ended = await world.during(act())
+    assert ended.upgraded == ["web1"]
+    assert world.server("web1").weight == 100
+    assert not ended.out_of_rotation
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize(("set_to", "result"), [(3, "degraded"), (80, "healthy")])
+async def test_a_lowered_weight_is_somebodys_decision_and_a_raised_one_is_kept(
+    set_to: int, result: str
+) -> None:
+    world = ramp_world(2)
+
+    async def act() -> None:
+        await reach(world, percent=10)
+        world.server("web1").weight = set_to
+
+    ended = await world.during(act())
+    assert ended.result == result
+    assert weights_sent(world, "web1") == [10, 100]
+    assert any(f"weight {set_to}; this rollout wants it" in note.text for note in world.events(NodeNote))
+
+
+@pytest.mark.virtual_time
+async def test_slow_start_lasts_through_the_stages_and_is_over_before_the_next_node() -> None:
+    world = ramp_world(2, ramp_hold=1)
+    for server in world.servers("web1"):
+        server.slow_start = 30
+    assert (await world.upgrade()).result == "healthy"
+    ready = next(at for at, line in world.balancers["lb1"].sent if line == "set server shop/web1 state ready")
+    drain = next(at for at, line in world.balancers["lb1"].sent if line == "set server shop/web2 state drain")
+    assert drain - ready > 25
+
+
+@pytest.mark.virtual_time
+async def test_agent_checks_are_on_again_only_after_the_last_stage() -> None:
+    world = ramp_world(2)
+    server = world.server("web1")
+    server.agent = server.agent_configured = True
+    assert (await world.upgrade()).result == "healthy"
+    lines = world.sent("web1")
+    assert lines.index("enable agent shop/web1") > lines.index("set server shop/web1 weight 100")
+
+
+@pytest.mark.virtual_time
+async def test_a_stage_is_held_while_the_judgement_forbids_more_traffic() -> None:
+    world = ramp_world(2, ramp_hold=1, verify_timeout=30)
+    context = await proven(world, "web1")
+    context.objection = lambda: "1.5.0 fails more often" if world.clock.monotonic() < 25 else ""
+    assert await verify(context) == "in rotation"
+    waits = [event.reason for event in world.events(Waiting) if event.weight_percent == 10]
+    assert waits[-1] == "at 10 % of its weight: 1.5.0 fails more often"
+    context.objection = lambda: "1.5.0 fails more often"
+    await quarantine(context)
+    with pytest.raises(StepTimeout, match=r"not within 31 s; last seen: at 10 % .* 1.5.0 fails more often"):
+        await verify(context)
+
+
+async def proven(world: World, name: str) -> StepContext:
+    """A node that is in maintenance with its new version running; all of its servers return on a ramp."""
+    world.nodes[name].installed = world.nodes[name].running = "2.0"
+    context = world.context(name)
+    context.ramped = frozenset(context.refs)
+    context.desired_states.originals |= context.originals
+    world.take_out(name)
+    return context
+
+
+@pytest.mark.virtual_time
+async def test_the_state_says_that_a_node_is_ramping() -> None:
+    world = ramp_world(2)
+
+    async def abort() -> None:
+        await reach(world)
+        state = RolloutState.of(world.records)
+        assert state.nodes["web1"].state is NodeState.RAMPING
+        assert state.nodes["web1"].reason.startswith("at 50 % of its weight")
+
+    await world.during(abort())
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize(
+    ("algorithm", "weight", "words"),
+    [
+        ("leastconn", 100, "an idle server gets every next request"),
+        ("first", 100, "ignores weights"),
+        ("static-rr", 100, "only accepts 0 % and 100 %"),
+        ("source", 100, "without `hash-type consistent`"),
+        ("roundrobin", 1, "set `weight 100` on all servers"),
+        ("", 100, "is not known"),
+    ],
+)
+async def test_a_ramp_that_limits_nothing_is_refused(algorithm: str, weight: int, words: str) -> None:
+    world = ramp_world(2)
+    world.balancers["lb1"].algorithm = algorithm
+    for server in world.balancers["lb1"].servers.values():
+        server.weight = weight
+    errors = (await world.plan()).errors
+    assert errors
+    assert all(words in finding.text for finding in errors)
+    with pytest.raises(PreflightFailed):
+        await world.upgrade()
+    assert not world.sent()
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("algorithm", ["roundrobin", "random(2)", "unknown"])
+async def test_a_ramp_is_planned_where_servers_follow_their_weight(algorithm: str) -> None:
+    world = ramp_world(2)
+    world.balancers["lb1"].algorithm = algorithm
+    plan = await world.plan()
+    assert not plan.errors
+    assert plan.node("web1").ramped == (ServerRef("lb1", "shop", "web1"),)
+    assert any("stages of 10 %, 50 %, then 100 %" in finding.text for finding in plan.findings)
+
+
+@pytest.mark.virtual_time
+async def test_where_a_ramp_limits_nothing_the_node_returns_with_its_last_stage() -> None:
+    world = ramp_world(2, 2)
+    world.balancers["lb2"].algorithm = "leastconn"
+    plan = await world.plan()
+    warnings = [finding for finding in plan.findings if finding.severity is Severity.WARNING]
+    assert [finding.subject for finding in warnings if "limits nothing here" in finding.text] == [
+        "shop on lb2"
+    ]
+    ended: RolloutEnded = await world.carry_out(plan)
+    assert ended.result == "healthy"
+    at = {
+        (name, line): moment
+        for name, balancer in world.balancers.items()
+        for moment, line in balancer.sent
+        if "shop/web1" in line
+    }
+    full = at["lb1", "set server shop/web1 weight 100"]
+    assert at["lb2", "set server shop/web1 state ready"] >= full
