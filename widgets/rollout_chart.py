@@ -4,8 +4,7 @@ Each version has a plot of its own, with its name beside it and a scale that bot
 can be read without colors. An empty column is one in which nothing was measured.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -14,25 +13,23 @@ from textual.widget import Widget
 
 from backends.text import format_clock, visible
 from orchestrator.events.comparison import (
+    METRICS,
     Comparison,
     ComparisonPoint,
     Measure,
+    Metric,
     find_top,
-    measure_error_rate,
-    measure_response,
 )
 from orchestrator.events.judgement import Verdict, VerdictChanged
 from orchestrator.events.state import RolloutState
 from orchestrator.events.verdict_text import (
     VERDICT_GLYPHS,
     describe_final_verdict,
-    format_percent,
     verdict_sentences,
 )
 from widgets.segments import KINDS, Segment, css_colors, render_line, truncate
 
 BARS = "▁▂▃▄▅▆▇█"
-NO_VALUE = "\N{EN DASH}"
 VERDICT_KINDS: dict[Verdict, str] = {"good": "ok", "hold": "moving", "bad": "bad", "blind": "moving"}
 SIDE_BY_SIDE_FROM_COLUMNS = 100
 TITLE_COLUMNS, NAME_COLUMNS, VALUE_COLUMNS, GAP_COLUMNS = 13, 8, 8, 3
@@ -45,38 +42,6 @@ def build_verdict(verdict: VerdictChanged, width: int, *, has_ended: bool = Fals
     texts = [f"{VERDICT_GLYPHS[verdict.state]} {sentence}" for sentence in sentences]
     text = next((text for text in texts if cell_len(visible(text)) <= width), texts[-1])
     return [(truncate(text, width), VERDICT_KINDS[verdict.state])]
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """What a chart shows of both versions; `text` formats one value."""
-
-    title: str
-    measure: Measure
-    text: Callable[[float], str]
-
-    def format(self, value: float | None) -> str:
-        """Return one value, or a dash where it is not known."""
-        return NO_VALUE if value is None else self.text(value)
-
-
-def format_response(value: float) -> str:
-    """Return milliseconds in at most eight columns: `8.2 ms`, `120 ms`, `2.5 s`."""
-    if value >= 99_950:
-        return f"{min(value / 1000, 99_999):.0f} s"
-    return (
-        f"{value / 1000:.1f} s"
-        if value >= 999.5
-        else f"{value:.0f} ms"
-        if value >= 9.95
-        else f"{value:.1f} ms"
-    )
-
-
-METRICS = (
-    Metric("errors", measure_error_rate, format_percent),
-    Metric("response", measure_response, format_response),
-)
 
 
 def plot(values: Sequence[float | None], top: float, rows: int) -> list[str]:

@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from backends.text import counted, format_clock, format_duration, format_local_time
+from console.report.verdict_chart import make_charts
 from console.terminal.history import (
     no_end_facts,
     no_end_text,
@@ -30,6 +31,7 @@ from console.terminal.history_entries import STANDING_KINDS, EntrySummary, findi
 from console.terminal.output import clean, shorten
 from console.terminal.rollout_text import reason_text
 from console.terminal.timeline import GLYPHS, entries_by_node, reply_lines, sent_commands
+from console.terminal.verdict import VERDICT_KINDS, last_verdict_text
 from orchestrator.events import events
 from orchestrator.events.events import Record
 from orchestrator.events.steps import STEPS
@@ -109,7 +111,7 @@ class Gantt:
         """Yield the lines of the grid with their times, at most eleven."""
         step_s = next((tick for tick in _TICKS_S if self._seconds / tick <= 10), self._seconds / 10)
         for number in range(int(self._seconds / step_s) + 1):
-            x = self._x(self._began + number * step_s)
+            x = self.x(self._began + number * step_s)
             yield Label(x, self.top - 12, format_clock(number * step_s))
 
     def names(self) -> Iterator[Label]:
@@ -152,16 +154,17 @@ class Gantt:
                 if (event.subject, record.at) not in failed:
                     yield self._mark("asked", event.subject, record.at, event.text)
 
-    def _x(self, at: float) -> float:
+    def x(self, at: float) -> float:
+        """Return the position of a time, in seconds since 1970."""
         share = min(1.0, max(0.0, (at - self._began) / self._seconds))
         return round(self.names_width + share * (self.width - self.names_width - _RIGHT_MARGIN), 2)
 
     def _bar(self, kind: str, began: float, ended: float, y: int, title: str, *, idle: bool = False) -> Bar:
-        x = self._x(began)
-        return Bar(kind, x, y, round(max(MIN_BAR_WIDTH, self._x(ended) - x), 2), title, idle)
+        x = self.x(began)
+        return Bar(kind, x, y, round(max(MIN_BAR_WIDTH, self.x(ended) - x), 2), title, idle)
 
     def _mark(self, kind: Literal["failed", "asked"], node: str, at: float, title: str) -> Mark:
-        return Mark(kind, self._x(at), self._rows[node] + self.bar_height / 2, title)
+        return Mark(kind, self.x(at), self._rows[node] + self.bar_height / 2, title)
 
 
 _MOMENT_CLASSES = {
@@ -178,6 +181,8 @@ def render_report(summary: EntrySummary, records: Sequence[Record]) -> str:
         records: all events of the entry.
     """
     timeline = Timeline.of(records)
+    gantt = Gantt(timeline) if timeline.spans else None
+    state = timeline.state
     entry, ended = summary.entry, timeline.state.ended
     has_no_end = ended is None and entry.kind not in ("change", UNKNOWN)
     text = (
@@ -194,7 +199,10 @@ def render_report(summary: EntrySummary, records: Sequence[Record]) -> str:
             mixed=describe_mixed_versions(ended.versions) if ended is not None else "",
             no_end_text=no_end_text(summary) if has_no_end else "",
             no_end=no_end_facts(summary, timeline),
-            gantt=Gantt(timeline) if timeline.spans else None,
+            gantt=gantt,
+            verdict=state.verdict,
+            verdict_text=last_verdict_text(state),
+            charts=make_charts(state.comparison, gantt.x, state.version) if gantt is not None else [],
             columns=node_columns(),
             numbers=number_columns(),
             rows=list(step_rows(timeline)),
@@ -242,6 +250,7 @@ def _environment() -> Environment:
         "MOMENT_CLASSES": _MOMENT_CLASSES,
         "WAY_ON_LABELS": WAY_ON_LABELS,
         "STEPS": STEPS,
+        "VERDICT_KINDS": VERDICT_KINDS,
         "reply_lines": reply_lines,
         "list_way_lines": list_way_lines,
         "describe_intention": describe_intention,

@@ -5,7 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.events.judgement import VerdictChanged
+from orchestrator.events.verdict_text import format_percent
 
+NO_VALUE = "\N{EN DASH}"
 _TOLERANCE = 1e-6  # of a column, for the errors of floats
 MAX_POINTS = 240  # of a comparison; with more, neighbors are merged, so that a rollout of days has its curve
 
@@ -147,6 +149,39 @@ def find_top(points: Sequence[ComparisonPoint], measure: Measure) -> float:
     """Return the largest value of both versions, for a scale that they share; 0 when there is none."""
     values = (measure(sample) for point in points for sample in (point.new, point.old))
     return max((value for value in values if value is not None), default=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """What a chart shows of both versions; `text` formats one value."""
+
+    title: str  # where there is little room
+    name: str
+    measure: Measure
+    text: Callable[[float], str]
+
+    def format(self, value: float | None) -> str:
+        """Return one value, or a dash where it is not known."""
+        return NO_VALUE if value is None else self.text(value)
+
+
+def format_response(value: float) -> str:
+    """Return milliseconds in at most eight columns: `8.2 ms`, `120 ms`, `2.5 s`."""
+    if value >= 99_950:
+        return f"{min(value / 1000, 99_999):.0f} s"
+    return (
+        f"{value / 1000:.1f} s"
+        if value >= 999.5
+        else f"{value:.0f} ms"
+        if value >= 9.95
+        else f"{value:.1f} ms"
+    )
+
+
+METRICS = (
+    Metric("errors", "error rate", measure_error_rate, format_percent),
+    Metric("response", "response time", measure_response, format_response),
+)
 
 
 def _difference(requests: int, errors: int) -> GroupSample | None:

@@ -59,23 +59,23 @@ def _good_sentences(verdict: VerdictChanged, counts: str) -> list[str]:
 
 
 def _why_bad(verdict: VerdictChanged) -> str:
-    """Return the reason, with the counts of both versions where it has them not."""
+    """Return why, with what the evidence says, or else with the counts of both versions."""
+    chance = _chance(verdict)
     if not verdict.reason:
-        return f"{verdict.version} fails {_compare(verdict)}"
-    if f"{verdict.errors:,} of {verdict.requests:,}" in verdict.reason:
-        return verdict.reason
+        own = f"{verdict.version} fails {_share(verdict.errors, verdict.requests)}"
+        others = _share(verdict.other_errors, verdict.other_requests)
+        return f"{own}{f', the others {others} at the same time' if verdict.other_requests else ''}{chance}"
+    if chance or f"{verdict.errors:,} of {verdict.requests:,}" in verdict.reason:
+        return f"{verdict.reason}{chance}"
     return f"{verdict.reason} · {_failed(verdict.errors, verdict.requests)}{_others(verdict)}"
 
 
-def _compare(verdict: VerdictChanged) -> str:
-    """Return `18 of 92 (19.6 %), the others 1 of 277 (0.4 %) at the same time: 50×, chance 1 in 2,000`."""
-    text = _share(verdict.errors, verdict.requests)
-    if verdict.other_requests:
-        text += f", the others {_share(verdict.other_errors, verdict.other_requests)} at the same time"
-    facts = [format_ratio(verdict.ratio)] if verdict.ratio is not None else []
-    if verdict.evidence >= MIN_CHANCE:
-        facts.append(f"chance 1 in {_round_down(min(verdict.evidence, MAX_CHANCE)):,} or less")
-    return text + (f": {', '.join(facts)}" if facts else "")
+def _chance(verdict: VerdictChanged) -> str:
+    """Return `: 50×, chance 1 in 2,000 or less` of errors that are evidence; otherwise nothing."""
+    if verdict.evidence < MIN_CHANCE:
+        return ""
+    ratio = f"{format_ratio(verdict.ratio)}, " if verdict.ratio is not None else ""
+    return f": {ratio}chance 1 in {_round_down(min(verdict.evidence, MAX_CHANCE)):,} or less"
 
 
 def _failed(errors: int, requests: int) -> str:

@@ -6,11 +6,12 @@ from hypothesis import strategies as some
 from msgspec import structs
 from rich.cells import cell_len
 
+from orchestrator.events.comparison import format_response
 from orchestrator.events.events import Record, RolloutStarted
 from orchestrator.events.state import RolloutState
 from tests.support.console_values import HOSTILE, harmless
 from tests.support.verdicts import GOOD, verdicts
-from widgets.rollout_chart import build_large_chart, build_small_chart, format_response, plot
+from widgets.rollout_chart import build_large_chart, build_small_chart, plot
 
 
 def test_zero_has_a_bar_what_is_not_zero_a_higher_one_and_the_unknown_none() -> None:

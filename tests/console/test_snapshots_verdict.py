@@ -35,6 +35,7 @@ BAD = structs.replace(
     LAST,
     state="bad",
     node="web2",
+    reason="1.5.0 fails 328 of 9,620 (3.4 %), the others 288 of 28,800 (1.0 %) at the same time",
     requests=LAST.requests + 20,
     errors=LAST.errors + 4,
     ratio=3.4,
@@ -60,7 +61,7 @@ def test_good_so_far(matches_snapshot: SnapshotCheck) -> None:
 
 
 def test_blind(matches_snapshot: SnapshotCheck) -> None:
-    assert matches_snapshot(lambda: judged(BLIND).console(), sees("blind: 1.5.0 got 12 requests"))
+    assert matches_snapshot(lambda: judged(BLIND).console(), sees("blind: 1.5.0 got only 12 of the 50"))
 
 
 def test_hold_asks(matches_snapshot: SnapshotCheck) -> None:
@@ -71,7 +72,7 @@ def test_bad(matches_snapshot: SnapshotCheck) -> None:
     def make() -> FrozenConsole:
         story = FrozenRollout(halfway("maint")).upgraded("web1").batch("web2").step("web2", "verify")
         story.judged(*FAILING, BAD)
-        return story.failed("web2", "verify", "1.5.0 fails 328 of 9,620 requests").console()
+        return story.failed("web2", "verify", BAD.reason).console()
 
     assert matches_snapshot(make, sees("bad (web2)"))
 

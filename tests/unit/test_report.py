@@ -10,12 +10,16 @@ from pathlib import Path
 
 import pytest
 from hatchling.builders.wheel import WheelBuilder
+from msgspec import structs
 
 from console.report.report import render_report
 from console.terminal.history_entries import EntrySummary
+from orchestrator.events.events import Record
+from orchestrator.events.judgement import VerdictChanged
 from orchestrator.events.steps import STEPS
 from orchestrator.journal.store import Journal
 from tests.support.console_values import harmless
+from tests.support.verdicts import BAD, BLIND, verdicts
 from tests.unit import journals
 from tests.unit.test_history import Rolldeck, path, rolldeck
 from tests.unit.test_history_hostile import NASTY, write_hostile
@@ -214,3 +218,45 @@ import console.report.report
 assert "jinja2" in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def judged(*found: VerdictChanged) -> list[Record]:
+    """A rollout with verdicts that come every ten seconds from its start."""
+    *rest, last = journals.healthy()
+    told = [(record.at, record.event) for record in rest]
+    told += [(rest[0].at + 10 * number, verdict) for number, verdict in enumerate(found, 1)]
+    told.sort(key=lambda pair: pair[0])
+    at = max(told[-1][0], last.at)
+    return [Record(number, at, event) for number, (at, event) in enumerate([*told, (at, last.event)], 1)]
+
+
+def test_the_verdict_has_both_counts_and_curves_of_both_versions(path: Path) -> None:
+    found = [verdict for _, verdict in verdicts(9, bad_from=6)]
+    source = report(path, journals.write(path, judged(*found, BAD)))
+    text = " ".join(" ".join(Reader(source).texts).split())
+    assert "Verdict on 1.5.0" in text
+    assert "bad (web1): 1.5.0 fails 18 of 92 (19.6 %), the others 1 of 277 (0.4 %)" in text
+    assert "others, at the same time 277 1" in text
+    curves = re.findall(r'<path class="curve (\w+)" d="([^"]+)"><title>([^<]+)</title>', source)
+    assert [kind for kind, _, _ in curves] == ["old", "new"] * 2
+    assert all(re.fullmatch(r"(\s?[ML]-?[\d.]+ -?[\d.]+)+", path) for _, path, _ in curves)
+    assert "2.0: error rate 20.0 % at the end" in [title for _, _, title in curves]
+
+
+def test_a_blind_verdict_says_that_nothing_could_be_judged_and_has_no_curve(path: Path) -> None:
+    source = report(path, journals.write(path, judged(BLIND)))
+    assert "blind, it could not be judged: 1.5.0 got only 12 of the 50" in " ".join(Reader(source).texts)
+    assert 'class="curve' not in source
+
+
+def test_without_a_verdict_there_is_no_section(path: Path) -> None:
+    assert "Verdict" not in report(path, journals.write(path, journals.healthy()))
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_a_verdict_becomes_no_markup(path: Path, text: str) -> None:
+    nasty = structs.replace(BAD, version=text, reason=text, node=text)
+    found = [structs.replace(verdict, version=text) for _, verdict in verdicts(4)]
+    source = report(path, journals.write(path, judged(*found, nasty)))
+    Reader(source)
+    assert harmless(source.replace("\n", ""))

@@ -44,24 +44,25 @@ from tests.support.verdicts import BAD, BLIND, GOOD, HOLD
             " chance 1 in 2,000 or less",
         ),
         (
-            structs.replace(BAD, evidence=3.0),
-            "bad (web1): 1.5.0 fails 18 of 92 (19.6 %), the others 1 of 277 (0.4 %) at the same time: 50×",
+            structs.replace(BAD, evidence=330.0, ratio=None, reason="1.5.0 fails 17 of 90 (18.9 %)"),
+            "bad (web1): 1.5.0 fails 17 of 90 (18.9 %): chance 1 in 300 or less",
         ),
         (
-            structs.replace(BAD, reason="web1 is still 6.0× slower than its peers"),
+            structs.replace(BAD, evidence=2.0, reason="web1 is still 6.0× slower than its peers"),
             "bad (web1): web1 is still 6.0× slower than its peers · 18 of 92 failed · others 1 of 277",
         ),
         (
-            structs.replace(BAD, node="", reason="half of the requests failed, 18 of 92"),
+            structs.replace(BAD, evidence=2.0, node="", reason="half of the requests failed, 18 of 92"),
             "bad: half of the requests failed, 18 of 92",
         ),
         (
             BLIND,
-            "blind: 1.5.0 got 12 requests; too few to judge it · 0 of 12 failed · others 1 of 300",
+            "blind: 1.5.0 got only 12 of the 50 requests that it takes to judge it"
+            " · 0 of 12 failed · others 1 of 300",
         ),
         (
-            structs.replace(BLIND, reason="errors are unknown in TCP mode", requests=0),
-            "blind: 1.5.0: errors are unknown in TCP mode",
+            structs.replace(BLIND, reason="HAProxy does not count errors in TCP mode", requests=0),
+            "blind: 1.5.0: HAProxy does not count errors in TCP mode",
         ),
     ],
 )
@@ -88,7 +89,7 @@ def test_shorter_sentences_keep_the_state() -> None:
         ),
         (
             BLIND,
-            "blind, it could not be judged: 1.5.0 got 12 requests; too few to judge it"
+            "blind, it could not be judged: 1.5.0 got only 12 of the 50 requests that it takes to judge it"
             " · 0 of 12 failed · others 1 of 300",
         ),
     ],
@@ -125,7 +126,9 @@ def test_no_number_breaks_a_sentence_and_only_good_reads_as_good(verdict: Verdic
 
 def test_a_verdict_is_new_only_when_its_state_reason_or_node_is() -> None:
     repeats = RepeatedEvents()
-    later = structs.replace(BLIND, requests=40, reason="1.5.0 got 40 requests; too few to judge it")
+    later = structs.replace(
+        BLIND, requests=40, reason="1.5.0 got only 40 of the 50 requests that it takes to judge it"
+    )
     stream = [BLIND, later, GOOD, structs.replace(GOOD, requests=9_000), HOLD, GOOD, BAD]
     assert [repeats.has(event) for event in stream] == [False, True, False, True, False, False, False]
     assert not repeats.has(structs.replace(BAD, node="web2"))
