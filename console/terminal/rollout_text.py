@@ -23,6 +23,7 @@ from orchestrator.planning.plan import (
     Plan,
     batch_numbers_text,
     command_groups,
+    drain_lines,
     failed_before_text,
     group_loads,
     task_text,
@@ -61,8 +62,7 @@ def plan_lines(plan: Plan) -> Iterator[str]:
             ("NODE", "NOW", "WHAT", "DRAIN"),
             [(*row, drain) for row, drain in zip(rows, drains, strict=True)],
         )
-        if basis := str(plan.drain_basis):
-            yield clean(basis)
+        yield from map(clean, drain_lines(plan))
     else:
         yield from table(("NODE", "NOW", "WHAT"), rows)
     if plan.batches:

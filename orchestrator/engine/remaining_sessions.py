@@ -1,12 +1,15 @@
 """The sessions of a node that is being drained: the wait for their end, and what is done with the others."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from backends.haproxy import commands
 from backends.model import Server, ServerRef
+from backends.text import counted
 from orchestrator.balancers.admin_state import format_path, is_same_endpoint
 from orchestrator.engine.drain_progress import DrainProgress
 from orchestrator.engine.older_processes import OlderProcesses
+from orchestrator.engine.session_pacing import PacedClosing
 from orchestrator.engine.step_context import StepContext
 from orchestrator.errors import StepFailed, StepTimeout
 
@@ -50,6 +53,7 @@ class RemainingSessions:
 
         Raises:
             StepFailed: sessions remain, and the policy says fail.
+            Aborted: an operator has aborted the rollout while they were closed one by one.
         """
         context = self.context
         older = await OlderProcesses.of_node(context)
@@ -86,6 +90,13 @@ class RemainingSessions:
                         commands.shutdown_sessions(ref)
                     )
                 context.note(f"{passed}; shut down (on_remaining_sessions)")
+            case "pace":
+                closing = PacedClosing(context, partial(read_affected, context, stopped=True))
+                await closing.run()
+                context.note(
+                    f"{passed}; closed {counted(closing.closed, 'session')},"
+                    f" {context.policy.pace_per_second} per second (on_remaining_sessions)"
+                )
             case _:
                 context.note(f"{passed}; the stop will cut them")
 

@@ -55,7 +55,8 @@ class Policy(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     balancer_unreachable_timeout: float = 30.0  # how long to retry one that does not answer during a step
     drain_timeout: float = 300.0  # how long to wait for sessions to end before maintenance
     maint_grace_period: float = 10.0  # how long to wait for the last sessions in maintenance
-    on_remaining_sessions: Literal["proceed", "fail", "shutdown"] = "proceed"  # when some remain after that
+    on_remaining_sessions: Literal["proceed", "fail", "shutdown", "pace"] = "proceed"  # if some remain then
+    pace_per_second: int = 10  # sessions that are closed each second with "pace"
     stop_timeout: float = 60.0
     install_timeout: float = 600.0
     start_timeout: float = 180.0
@@ -75,6 +76,8 @@ class Policy(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
         for size in serial:
             _check("serial", size, least=1)
         _check("min_available", self.count_floor, least=0)
+        if self.pace_per_second < 1:
+            raise ValueError(f"pace_per_second: found {self.pace_per_second}, expected at least 1")
         if self.max_unavailable is not None:
             _check("max_unavailable", self.max_unavailable, least=1)
         if not 0 <= self.max_fail_percentage <= 100:

@@ -111,6 +111,7 @@ def describe_remaining(policy: Policy) -> str:
     then = {
         "proceed": "lets the stop cut them",
         "shutdown": "cuts them all at once",
+        "pace": f"closes them, the oldest first, {policy.pace_per_second} per second",
         "fail": "ends the rollout there",
     }[policy.on_remaining_sessions]
     return f'on_remaining_sessions = "{policy.on_remaining_sessions}" {then}'

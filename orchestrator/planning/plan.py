@@ -14,7 +14,7 @@ from orchestrator.events.steps import STEPS, Step
 from orchestrator.node import Node, OriginalState
 from orchestrator.planning.application import Amount, Policy, resolve_count
 from orchestrator.planning.capacity import BackendKey, Capacity
-from orchestrator.planning.drain_outlook import DrainBasis, DrainOutlook
+from orchestrator.planning.drain_outlook import DrainBasis, DrainOutlook, describe_remaining
 from orchestrator.planning.findings import Finding, Severity
 from orchestrator.planning.load_grade import LoadForecast
 
@@ -234,6 +234,18 @@ UNSEEN_COLUMNS = 40  # of a load balancer that is not read, with the reason
 def task_text(node: PlannedNode) -> str:
     """Describe what is done with a node, and why."""
     return f"{node.reason}; put in rotation although it is out now" if node.force_ready else node.reason
+
+
+def drain_lines(plan: Plan) -> Iterator[str]:
+    """Yield what the forecasts of drains are based on, and which sessions are closed after the deadline."""
+    if all(node.drain is None for node in plan.nodes):
+        return
+    if basis := str(plan.drain_basis):
+        yield basis
+    command = {"shutdown": "shutdown sessions server BACKEND/SERVER", "pace": "shutdown session ID"}
+    if sent := command.get(plan.policy.on_remaining_sessions):
+        after_s = plan.policy.drain_timeout + plan.policy.maint_grace_period
+        yield f"sessions that remain after {after_s:g} s: {describe_remaining(plan.policy)} (`{sent}`)"
 
 
 def failed_before_text(node: PlannedNode) -> str:

@@ -11,6 +11,7 @@ from backends.protocols import LoadBalancer
 from orchestrator.balancers.group import BalancerGroup
 from orchestrator.planning.drain_forecast import Lifetimes, ResidualCurve
 from orchestrator.planning.drain_outlook import DrainBasis, DrainOutlook, judge_drain
+from orchestrator.planning.findings import Finding, Severity
 from orchestrator.planning.plan import Plan, PlannedNode
 
 AgesByServer = Mapping[ServerRef, Sequence[int]]
@@ -84,6 +85,11 @@ def add_drain_forecasts(plan: Plan, found: SessionAges, earlier_drains: Sequence
         nodes.append(replace(node, drain=outlook))
         if (finding := judge_drain(node.name, outlook, lifetimes, ages, plan.policy)) is not None:
             findings.append(finding)
+    if plan.policy.on_remaining_sessions == "pace":
+        findings += [
+            Finding(Severity.WARNING, name, f'on_remaining_sessions = "pace" needs a list of sessions: {why}')
+            for name, why in found.unread.items()
+        ]
     basis = DrainBasis(lifetimes, dict(sorted(found.unread.items())))
     return replace(plan, nodes=tuple(nodes), findings=tuple(findings), drain_basis=basis)
 

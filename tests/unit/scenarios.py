@@ -89,7 +89,7 @@ POLICY = st.fixed_dictionaries(
         "max_fail_percentage": st.sampled_from([0, 0, 50, 100]),
         "confirm": st.sampled_from(["none", "none", "node", "batch", "step"]),
         "require_haproxy_checks": st.sampled_from([True, True, False]),
-        "on_remaining_sessions": st.sampled_from(["proceed", "fail", "fail", "shutdown"]),
+        "on_remaining_sessions": st.sampled_from(["proceed", "fail", "fail", "shutdown", "pace"]),
         "bake_time": st.sampled_from([0, 3]),
         "capacity_timeout": st.just(10),
         "balancer_unreachable_timeout": st.just(5),

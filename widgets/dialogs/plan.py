@@ -15,6 +15,7 @@ from orchestrator.planning.plan import (
     PlannedCommand,
     batch_numbers_text,
     command_groups,
+    drain_lines,
     failed_before_text,
     failed_versions_text,
     group_capacities,
@@ -196,8 +197,8 @@ def list_nodes(plan: Plan) -> Iterator[Entry]:
         )
         if node.drain is not None:
             yield Entry(to_content(" " * head.cell_length), to_content(f"drain: {node.drain}", QUIET_STYLE))
-    if any(node.drain is not None for node in plan.nodes) and (basis := str(plan.drain_basis)):
-        yield Entry(to_content("· ", QUIET_STYLE), to_content(basis, QUIET_STYLE))
+    for line in drain_lines(plan):
+        yield Entry(to_content("· ", QUIET_STYLE), to_content(line, QUIET_STYLE))
 
 
 def list_commands(plan: Plan) -> Iterator[Entry]:
