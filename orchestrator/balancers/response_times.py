@@ -19,6 +19,7 @@ EXACT_RESPONSES = 512
 """Responses up to which HAProxy's sum is exact, `TIME_STATS_SAMPLES` in its source."""
 
 _DECAY = 1 - 1 / EXACT_RESPONSES
+_MAX_ERROR_MS, _MAX_ERROR_RATIO = 2.0, 0.1  # of a mean that is shown
 
 
 class TimeReading(NamedTuple):
@@ -83,3 +84,32 @@ def recover_mean(before: TimeReading, after: TimeReading) -> RecoveredMean | Non
         return None
     total_ms = after.average_ms * after.counted - average_before * before.counted
     return RecoveredMean(max(0.0, total_ms / requests), after.counted / requests, requests)
+
+
+class ResponseTime(NamedTuple):
+    """A response time to show.
+
+    Attributes:
+        ms: milliseconds.
+        is_recent: it is the mean of the requests of a few seconds; False: HAProxy's average, which follows a
+            change only after hundreds of responses.
+    """
+
+    ms: int
+    is_recent: bool
+
+
+def choose_response_time(before: TimeReading | None, now: TimeReading) -> ResponseTime | None:
+    """Return the recovered mean where rounding hides little of it, and else HAProxy's average.
+
+    Args:
+        before: some seconds ago; None: not known.
+        now: the latest.
+
+    Returns:
+        None when neither is known.
+    """
+    mean = recover_mean(before, now) if before is not None else None
+    if mean is not None and mean.error_ms <= max(_MAX_ERROR_MS, _MAX_ERROR_RATIO * mean.mean_ms):
+        return ResponseTime(round(mean.mean_ms), is_recent=True)
+    return ResponseTime(now.average_ms, is_recent=False) if now.average_ms is not None else None

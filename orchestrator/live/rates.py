@@ -1,4 +1,4 @@
-"""Rates of each server from the differences of counters: requests per second and the share of errors."""
+"""Requests per second, errors and response times of each server, from the differences of counters."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,6 +7,7 @@ from functools import cached_property
 from backends.haproxy.columns import Columns, Name
 from backends.model import RequestCounters
 from orchestrator.balancers.request_errors import Sample, Signals, compute_signals, went_back
+from orchestrator.balancers.response_times import ResponseTime, TimeReading, choose_response_time
 
 TREND_LENGTH = 8  # rates that are kept
 
@@ -29,6 +30,12 @@ class RateSample:
     at: float  # monotonic seconds
     counters: Sequence[RequestCounters | None]
     backends: Mapping[str, RequestCounters] = field(default_factory=dict)  # of the backends themselves
+    response: Sequence[int | None] = ()  # HAProxy's average response times, milliseconds
+
+    def times(self, index: int) -> TimeReading | None:
+        """Return what is known about the response times of a server; None when it was not there."""
+        counters = self.counters[index]
+        return TimeReading.of(counters, self.response[index]) if counters is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +56,7 @@ class Rates:
         kept = self.samples[-TREND_LENGTH:]
         if rows is not self.rows:
             kept = tuple(self._moved(sample, rows) for sample in kept)
-        return Rates(rows, (*kept, RateSample(at, columns.counters, backends or {})))
+        return Rates(rows, (*kept, RateSample(at, columns.counters, backends or {}, columns.response)))
 
     def rate(self, index: int) -> float | None:
         """Return requests, or sessions in TCP mode, per second between the last two samples.
@@ -79,6 +86,17 @@ class Rates:
         if whole.hard is None or earlier.hard is None:
             return latest.started, None
         return max(0, whole.started - earlier.started), max(0, whole.hard - earlier.hard)
+
+    def response_time(self, index: int) -> ResponseTime | None:
+        """Return the mean response time over all samples that are kept, or else HAProxy's average."""
+        if not self.samples or (now := self.samples[-1].times(index)) is None:
+            return None
+        for sample in self.samples[:-1]:
+            before = sample.times(index)
+            # Not where it was not there, its counters went back, or HAProxy's sum was exact only then.
+            if before is not None and before.answered <= now.answered and before.is_exact <= now.is_exact:
+                return choose_response_time(before, now)
+        return choose_response_time(None, now)
 
     def unattributed(self) -> int:
         """Return how many 5xx responses no server explains, over all samples that are kept."""
@@ -122,7 +140,8 @@ class Rates:
         """Return the counters in the new order: some servers came or went, the others keep their trend."""
         old = [self.rows.index.get(name) for name in rows.names]
         counters = [None if row is None else sample.counters[row] for row in old]
-        return RateSample(sample.at, counters, sample.backends)
+        response = [None if row is None else sample.response[row] for row in old]
+        return RateSample(sample.at, counters, sample.backends, response)
 
 
 def _requests_without_error(then: RequestCounters | None, now: RequestCounters | None) -> int | None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
+from orchestrator.balancers.response_times import ResponseTime
 from widgets.table.by_server import RowKey
 from widgets.table.model import Row, Sort
 from widgets.table.widget import ServerTable
@@ -23,7 +24,7 @@ ROW = Row(
     queue=0,
     rate=143.2,
     errors=0.0,
-    response_ms=8,
+    response=ResponseTime(8, is_recent=True),
     trend=(1.0, 2.0, 4.0, 8.0, 4.0, 2.0, 0.0, 8.0),
     since_s=190,
     glyphs="✓✓",

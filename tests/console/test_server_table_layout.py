@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from rich.cells import cell_len
 
+from orchestrator.balancers.response_times import ResponseTime
 from tests.console.table_app import HOSTILE, ROW, Listed, TableApp, lines, server, servers, shown
 from tests.support.console_values import harmless
 from widgets.table.by_server import node_key
@@ -12,7 +13,7 @@ from widgets.table.widget import ServerTable
 
 
 async def test_it_looks_like_the_sketch_at_80_columns() -> None:
-    drain = replace(server("web3"), admin="drain", kind="moving", rate=0.0, errors=None, response_ms=None)
+    drain = replace(server("web3"), admin="drain", kind="moving", rate=0.0, errors=None, response=None)
     split = replace(server("web5"), admin="maint/ready", health="‖ -", glyphs="✓✗", note="ready on lb2")
     async with TableApp().run_test(size=(80, 24), notifications=True) as pilot:
         table = await shown(pilot, [ROW, drain, split])
@@ -81,10 +82,18 @@ async def test_numbers_of_any_size_keep_their_columns() -> None:
         queue=98_765,
         rate=1_234_567.8,
         errors=1.0,
-        response_ms=123_456,
+        response=ResponseTime(123_456, is_recent=False),
         since_s=10**7,
     )
-    small = replace(big, sessions=0, queue=0, rate=0.4, errors=0.001, response_ms=0, since_s=-1)
+    small = replace(
+        big,
+        sessions=0,
+        queue=0,
+        rate=0.4,
+        errors=0.001,
+        response=ResponseTime(0, is_recent=False),
+        since_s=-1,
+    )
     for width in (80, 120, 200):
         async with TableApp().run_test(size=(width, 24), notifications=True) as pilot:
             table = await shown(pilot, [big, replace(small, key=("a", "b"))])

@@ -10,6 +10,7 @@ import pytest
 from backends.errors import Unreachable
 from backends.haproxy.columns import columns_of
 from backends.model import ServerRef
+from orchestrator.balancers.response_times import ResponseTime
 from orchestrator.live.poller import BalancerView, Poller
 from orchestrator.live.rates import Rates, RowIndex
 from tests.support.console_values import server
@@ -181,6 +182,30 @@ def test_a_counter_that_goes_back_is_unknown_for_one_poll() -> None:
 
 def test_the_trend_is_the_last_eight() -> None:
     assert rates(*((n, {"web1": (n * n, 0)}) for n in range(12))).trend(0) == tuple(range(7, 23, 2))
+
+
+def times(*polls: tuple[int, int]) -> ResponseTime | None:
+    """Of requests so far and HAProxy's average, poll by poll."""
+    result = Rates()
+    for at, (requests, average) in enumerate(polls):
+        columns = columns_of([server("web1", requests=requests, response_time=average)])
+        rows = result.rows if result.rows.names else RowIndex(columns.names)
+        result = result.with_sample(rows, at, columns)
+    return result.response_time(0)
+
+
+def test_a_response_time_is_that_of_the_last_polls_once_they_have_enough_requests() -> None:
+    # 80 requests of 305 ms move an average of 5 ms to 49; rounding hides 7 ms of them.
+    assert times((10_000, 5), (10_040, 28), (10_080, 49)) == ResponseTime(309, is_recent=True)
+    assert times((10_000, 5), (10_040, 5)) == ResponseTime(5, is_recent=False)
+    assert times((10_000, 5), (10_000, 5)) == ResponseTime(5, is_recent=False)
+    assert times((10_000, 5)) == ResponseTime(5, is_recent=False)
+    assert times(*((10_000 + 100 * poll, 5) for poll in range(9))) == ResponseTime(5, is_recent=True)
+
+
+def test_a_response_time_goes_on_after_counters_went_back_and_after_512_responses() -> None:
+    assert times((10_000, 5), (40, 70), (240, 70)) == ResponseTime(70, is_recent=True)
+    assert times((400, 5), (600, 9), (1_100, 70)) == ResponseTime(107, is_recent=True)
 
 
 def test_servers_that_come_and_go_leave_the_others_their_trend() -> None:

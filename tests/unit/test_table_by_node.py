@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from backends.model import Server
+from orchestrator.balancers.response_times import ResponseTime
 from orchestrator.live.poller import FleetView
 from tests.support.console_values import HOSTILE, server
 from tests.unit.test_table_model import DOWN, DRAIN, MAINT, RISING, instance, only, shown
@@ -69,7 +70,7 @@ def test_a_row_in_full() -> None:
         queue=2,
         rate=168,
         errors=4 / 168,
-        response_ms=30,
+        response=ResponseTime(30, is_recent=True),
         trend=(88, 168),
         since_s=2,
         glyphs="✓✓",

@@ -7,6 +7,7 @@ import pytest
 
 from backends.haproxy.columns import columns_of
 from backends.model import Admin, Info, Level, Operational, Server
+from orchestrator.balancers.response_times import ResponseTime
 from orchestrator.live.poller import BalancerView, FleetView
 from orchestrator.live.rates import Rates, RowIndex
 from tests.support.console_values import HOSTILE, server
@@ -94,7 +95,7 @@ def test_a_row_in_full() -> None:
         queue=2,
         rate=80,
         errors=0.1,
-        response_ms=8,
+        response=ResponseTime(8, is_recent=False),
         trend=(80,),
         since_s=5,
         glyphs="✓✓",

@@ -83,9 +83,11 @@ def _requests(server: Server, instance: BalancerView) -> Cell:
 
 
 def _response(server: Server, instance: BalancerView) -> Cell:
-    if server.response_time is None:
+    place = instance.rows.index.get((server.ref.backend, server.ref.server))
+    found = instance.rates.response_time(place) if place is not None else None
+    if found is None:
         return _figure(NO_VALUE)
-    return _figure(str(server.response_time), "ms")
+    return _figure(str(found.ms), "ms now" if found.is_recent else "ms, HAProxy's average")
 
 
 def _address(server: Server, instance: BalancerView) -> Cell:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from typing import Literal
 
+from orchestrator.balancers.response_times import ResponseTime
 from orchestrator.live.poller import BalancerView, FleetView
 from orchestrator.live.rates import RowIndex
 from orchestrator.planning.server_pool import find_ignored_slots
@@ -73,9 +74,9 @@ class Aggregate(ABC):
     def sessions(self, row: int) -> int:
         return sum(instance.columns.sessions[line] for instance, line in self.lines_of(row))
 
-    def response_ms(self, row: int) -> int | None:
+    def response(self, row: int) -> ResponseTime | None:
         """Return the slowest response time; None when none is known."""
-        times = (instance.columns.response[line] for instance, line in self.lines_of(row))
+        times = (instance.rates.response_time(line) for instance, line in self.lines_of(row))
         return max((time for time in times if time is not None), default=None)
 
     def rate(self, row: int) -> float | None:

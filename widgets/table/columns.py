@@ -7,6 +7,7 @@ from functools import lru_cache
 from rich.cells import cell_len, set_cell_size
 
 from backends.text import visible
+from orchestrator.balancers.response_times import ResponseTime
 from widgets.table.model import Row, Sort, TableOptions
 
 NO_VALUE = "\N{EN DASH}"
@@ -71,11 +72,17 @@ def format_errors(row: Row, width: int) -> str:
     return format_percent(row.errors) if row.errors_known else "?"
 
 
-def format_milliseconds(value: int | None, width: int) -> str:
+def format_milliseconds(value: int, width: int) -> str:
     """Return milliseconds, or seconds with an `s` where milliseconds are too long."""
-    if value is None:
-        return NO_VALUE
     return str(value) if len(str(value)) <= width else format_number(value // 1000, width - 1) + "s"
+
+
+def format_response(response: ResponseTime | None, width: int) -> str:
+    """Return a response time; one of HAProxy's average is marked with `~` where there is room for it."""
+    if response is None:
+        return NO_VALUE
+    text = format_milliseconds(response.ms, width)
+    return text if response.is_recent or len(text) == width else "~" + text
 
 
 def format_trend(values: tuple[float, ...], width: int) -> str:
@@ -123,7 +130,7 @@ COLUMNS = (
         "RT",
         3,
         5,
-        lambda row, width: format_milliseconds(row.response_ms, width),
+        lambda row, width: format_response(row.response, width),
         right=True,
         sort="response",
     ),

@@ -8,6 +8,7 @@ from operator import neg
 from typing import Literal, Protocol
 
 from backends.text import counted
+from orchestrator.balancers.response_times import ResponseTime
 from orchestrator.live.poller import BalancerView, FleetView
 from widgets.segments import Kind
 from widgets.table.by_node import ServersByNode, group_by_node
@@ -75,7 +76,7 @@ class Row:
     queue: int
     rate: float | None  # requests per second; None before the second poll, and right after a reload
     errors: float | None  # ratio of requests that ended in an error for the client; None without requests
-    response_ms: int | None
+    response: ResponseTime | None
     trend: tuple[float, ...]  # requests per second, oldest first, at most 8
     since_s: int  # since the operational state last changed
     glyphs: str  # one for each load balancer, in their order: ✓ in rotation, ✗ out, ? unknown
@@ -201,7 +202,7 @@ class TableRows:
             rate=data.rate(row),
             errors=errors,
             errors_known=errors_known,
-            response_ms=data.response_ms(row),
+            response=data.response(row),
             trend=data.trend(row),
             since_s=min((server.last_change for server in servers), default=0),
             glyphs=status.glyphs,
@@ -268,7 +269,7 @@ def _number_getter(data: ServersByName | ServersByNode, sort: str) -> Callable[[
         "sessions": data.sessions,
         "rate": lambda row: _or_missing(data.rate(row)),
         "errors": lambda row: _or_missing(data.errors(row)[0]),
-        "response": lambda row: _or_missing(data.response_ms(row)),
+        "response": lambda row: _or_missing(response.ms if (response := data.response(row)) else None),
     }
     return getters[sort]
 
