@@ -18,10 +18,12 @@ class Slowness:
     Attributes:
         state: "hold" when it is slower than its peers, "bad" when that is to end the rollout, else empty.
         reason: why, as a sentence without a full stop; empty without a state.
-        node: the slowest node, of "bad"; empty otherwise.
+        node: the slowest node, when it is slower; empty otherwise.
         slower: the response time as a multiple of that of its peers; None: not known.
-        response_ms: the mean response time of the new version now; None: not known.
-        other_response_ms: likewise of the old version.
+        response_ms: the mean response time now, of that node or else of the new version; None: not known.
+        other_response_ms: what it would be if it compared with the old version as before its upgrade.
+        e_value: the evidence; 1,000 is proof.
+        certain: it is slower, and no warm-up explains it any more.
     """
 
     state: Literal["", "hold", "bad"] = ""
@@ -30,6 +32,8 @@ class Slowness:
     slower: float | None = None
     response_ms: float | None = None
     other_response_ms: float | None = None
+    e_value: float = 1.0
+    certain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
