@@ -1,5 +1,6 @@
 """`rolldeck status`: every server on every load balancer, and what is not in rotation."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
@@ -7,12 +8,19 @@ import click
 
 from backends.consul.client import Consul
 from backends.errors import BackendError
-from backends.model import AdminState, Server, Snapshot
+from backends.model import AdminState, Server, ServerRef, Snapshot
 from console.config.config_file import Config, find_and_load
 from console.exit_codes import ExitCode
 from console.interrupts import interrupts
 from console.paths import journal_path
 from console.terminal.output import clean, paint, result, result_json, say, table
+from console.terminal.response_times import (
+    MEASURED_S,
+    find_response_times,
+    has_traffic,
+    response_fields,
+    response_text,
+)
 from console.terminal.status import (
     error_share,
     request_fields,
@@ -24,6 +32,7 @@ from console.terminal.status import (
     unattributed_text,
 )
 from orchestrator.adapters import AdapterFactory
+from orchestrator.balancers.response_times import ResponseTime
 from orchestrator.errors import JournalError
 from orchestrator.events.text import format_health
 from orchestrator.live.versions import DiskVersions
@@ -56,11 +65,14 @@ async def _status(config: Config, names: Sequence[str], as_json: bool) -> int:
                 balancers = adapters.balancers(await config.find_haproxy(name, consul))
                 journal = journal_path(config.journal.path)
                 reader = StatusReader(config, name, journal, consul, adapters, balancers, disks)
-                answers = await reader.read_balancers()
+                answers, times = await _read_twice(reader, MEASURED_S / len(names))
                 # Before empty slots are left out: a server that is gone explains some errors.
                 unattributed_errors = _find_unattributed(answers)
                 answers = await reader.without_empty_slots(answers)
-                healthy = _print_servers(name, answers) if as_json else _show_servers(name, answers, say_once)
+                if as_json:
+                    healthy = _print_servers(name, answers, times)
+                else:
+                    healthy = _show_servers(name, answers, say_once, times)
                 _show_unattributed(name, unattributed_errors, as_json=as_json)
                 healthy &= await _show_rollouts(
                     name, partial(reader.read, answers), say_once, as_json=as_json
@@ -87,6 +99,23 @@ class OncePrinter:
 
 
 Answers = Mapping[str, Snapshot | BackendError]
+
+
+Times = Mapping[ServerRef, ResponseTime]
+_NO_TIMES: Times = {}
+
+
+async def _read_twice(reader: StatusReader, wait_s: float) -> tuple[Answers, Times]:
+    """Read the load balancers, and again after `wait_s` seconds if there is traffic; return the latest."""
+    before = after = await reader.read_balancers()
+    if has_traffic(_snapshots(before)):
+        await asyncio.sleep(wait_s)
+        after = await reader.read_balancers()
+    return after, find_response_times(_snapshots(before), _snapshots(after))
+
+
+def _snapshots(answers: Answers) -> list[Snapshot]:
+    return [answer for answer in answers.values() if isinstance(answer, Snapshot)]
 
 
 async def _show_rollouts(
@@ -118,7 +147,9 @@ async def _show_rollouts(
     return not status.unfinished
 
 
-def _show_servers(app: str, answers: Answers, say_once: Callable[[str], None] = say) -> bool:
+def _show_servers(
+    app: str, answers: Answers, say_once: Callable[[str], None] = say, times: Times = _NO_TIMES
+) -> bool:
     heads = []
     for name, answer in answers.items():
         if isinstance(answer, Snapshot):
@@ -126,19 +157,20 @@ def _show_servers(app: str, answers: Answers, say_once: Callable[[str], None] = 
         else:
             heads.append(paint(f"{name} ✗", "bad"))
     result(f"{app}   " + "   ".join(heads))
-    snapshots = [answer for answer in answers.values() if isinstance(answer, Snapshot)]
+    snapshots = _snapshots(answers)
     groups: dict[tuple[str, str], list[Server]] = {}
     for snapshot in snapshots:
         for server in snapshot.servers:
             groups.setdefault((server.ref.backend, server.ref.server), []).append(server)
-    header = ("NODE", "BACKEND", "ADMIN", "HEALTH", "WEIGHT", "SESS", "Q", "ERR%", "LB")
+    header = ("NODE", "BACKEND", "ADMIN", "HEALTH", "WEIGHT", "SESS", "Q", "ERR%", "RT", "LB")
     live = len(snapshots)
     requests = [request_signals(snapshot) for snapshot in snapshots]
     shares = {key: error_share([signals[key] for signals in requests if key in signals]) for key in groups}
     rows = [
-        _row(name, backend, own, answers, shares[backend, name]) for (backend, name), own in groups.items()
+        _row(name, backend, own, answers, (shares[backend, name], response_text(own, times)))
+        for (backend, name), own in groups.items()
     ]
-    lines = table(header, rows, right=("WEIGHT", "SESS", "Q", "ERR%"))
+    lines = table(header, rows, right=("WEIGHT", "SESS", "Q", "ERR%", "RT"))
     result(lines[0])
     for line, own in zip(lines[1:], groups.values(), strict=True):
         kind = _row_kind(own, live)
@@ -186,7 +218,7 @@ def _row_kind(servers: Sequence[Server], live: int) -> str:
 
 
 def _row(
-    name: str, backend: str, servers: Sequence[Server], answers: Answers, errors: str
+    name: str, backend: str, servers: Sequence[Server], answers: Answers, figures: tuple[str, str]
 ) -> tuple[str, ...]:
     admins = {server.admin_state for server in servers}
     healths = {format_health(server) for server in servers}
@@ -204,12 +236,12 @@ def _row(
         "/".join(sorted({str(server.weight) for server in servers})),
         str(sum(server.sessions for server in servers)),
         str(sum(server.queue for server in servers)),
-        errors,
+        *figures,
         line,
     )
 
 
-def _print_servers(app: str, answers: Answers) -> bool:
+def _print_servers(app: str, answers: Answers, times: Times = _NO_TIMES) -> bool:
     healthy = True
     for name, answer in answers.items():
         head = {"application": app, "load_balancer": name}
@@ -233,5 +265,6 @@ def _print_servers(app: str, answers: Answers) -> bool:
         for server in answer.servers:
             healthy = healthy and server.in_rotation
             own = request_fields(requests[server.ref.backend, server.ref.server])
-            result_json(server_fields(app, server) | own)
+            response = response_fields(times.get(server.ref))
+            result_json(server_fields(app, server) | own | response)
     return healthy

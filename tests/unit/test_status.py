@@ -8,9 +8,10 @@ import pytest
 from click.testing import CliRunner
 
 from backends.errors import Unreachable
-from backends.model import Admin, Backend, Info, Level, Operational, RequestCounters, Server, Snapshot
+from backends.model import Admin, Backend, Info, Level, Load, Operational, RequestCounters, Server, Snapshot
 from console.command_line import cli
 from console.commands import status
+from orchestrator.balancers.response_times import ResponseTime
 from orchestrator.session.status import StatusReader
 from tests.support.console_values import TOML, server, write
 
@@ -62,7 +63,7 @@ def test_errors_are_what_clients_saw_and_unknown_in_tcp_mode(
     both: status.Answers = {"lb1": replace(seen("lb1", http, tcp), backends=(told,))}
     assert status._show_servers("shop", both)
     cells = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert [line[-2] for line in cells[1:4]] == ["ERR%", "1.0", "?"]
+    assert [line[-3] for line in cells[1:4]] == ["ERR%", "1.0", "?"]
     assert status._print_servers("shop", both)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()][1:]
     assert [(line["requests"], line["errors"]) for line in lines] == [(200, 2), (7, None)]
@@ -113,6 +114,45 @@ def test_errors_that_no_server_explains_are_in_json(monkeypatch: pytest.MonkeyPa
         if line["kind"] == "backend"
     }
     assert found == {("lb1", "shop"): 3, ("lb1", "db"): None, ("lb2", "shop"): 3, ("lb2", "db"): None}
+
+
+def test_response_times_are_those_of_now_where_there_is_traffic(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def read(slow: tuple[int, int], other: tuple[int, int]) -> status.Answers:
+        servers = [
+            server("web1", requests=slow[0], response_time=slow[1], load=Load(rate=100)),
+            server("web2", requests=other[0], response_time=other[1], load=Load(rate=2)),
+            server("web3"),
+        ]
+        return {"lb1": seen("lb1", *servers)}
+
+    reads = [read((10_000, 5), (10_000, 5)), read((10_100, 59), (10_002, 5))]
+    monkeypatch.setattr(status, "MEASURED_S", 0.0)
+    for arguments in ((), ("--json",)):
+        left = reads.copy()
+
+        async def look(_: object, left: list[status.Answers] = left) -> status.Answers:
+            return left.pop(0)
+
+        monkeypatch.setattr(StatusReader, "read_balancers", look)
+        file = write(tmp_path, f'[journal]\npath = "{tmp_path}/journal.db"\n{TOML}')
+        done = CliRunner().invoke(cli, ["--config", str(file), "status", *arguments], standalone_mode=False)
+        assert done.exception is None, done.exception
+        assert not left
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    times = [(line["response_ms"], line["response_is_recent"]) for line in lines if line["kind"] == "server"]
+    assert times == [(309, True), (5, False), (None, None)]
+
+
+def test_a_response_time_is_that_of_the_slowest_load_balancer(capsys: pytest.CaptureFixture[str]) -> None:
+    servers = [server("web1", name) for name in ("lb1", "lb2")]
+    both: status.Answers = {one.ref.instance: seen(one.ref.instance, one) for one in servers}
+    times = dict(
+        zip((one.ref for one in servers), (ResponseTime(9, True), ResponseTime(80, False)), strict=True)
+    )
+    status._show_servers("shop", both, times=times)
+    assert [line.split()[-2] for line in capsys.readouterr().out.splitlines()[1:3]] == ["RT", "~80"]
 
 
 def with_slots(up: int, empty: int) -> status.Answers:
