@@ -10,7 +10,7 @@ VERDICT_GLYPHS: dict[Verdict, str] = {"good": "✓", "hold": "!", "bad": "✗", 
 MAX_CHANCE = 2_000  # a smaller chance than 1 in so many is not claimed: burstiness is only estimated
 MIN_CHANCE = 20  # with less evidence nothing is said about chance
 MAX_RATIO = 1_000  # a larger one says no more
-MAX_DETECTION_S = 86_400.0  # what would show later than that is not shown
+MAX_DETECTION_S = 3_600.0  # it says nothing about this rollout what would show later than that
 _NUMBERS = re.compile(r"[\d.,]*\d")
 
 
@@ -101,19 +101,22 @@ def _share(errors: int, requests: int) -> str:
 
 
 def _detectable(verdict: VerdictChanged) -> str:
-    """Return how soon the smallest ratio that can be seen at all would show."""
-    soon = [found for found in verdict.detectable if 0 <= found.duration_s <= MAX_DETECTION_S]
-    if not soon:
+    """Return the smallest ratio that would have shown by now, or else the first one that soon would."""
+    found = [one for one in verdict.detectable if 0 <= one.duration_s <= MAX_DETECTION_S]
+    shown = [one for one in found if one.duration_s <= verdict.compared_s]
+    if shown:
+        least = min(shown, key=lambda one: one.ratio)
+        return f" · {least.ratio:g}× would have shown in {format_time_span(least.duration_s)}"
+    if not found:
         return ""
-    least = min(soon, key=lambda found: found.ratio)
-    shows = "would have shown in" if verdict.compared_s >= least.duration_s else "shows within"
-    return f" · {least.ratio:g}× {shows} {format_time_span(least.duration_s)}"
+    first = min(found, key=lambda one: one.duration_s)
+    return f" · {first.ratio:g}× shows within {format_time_span(first.duration_s)}"
 
 
 def _excluded(verdict: VerdictChanged) -> str:
     if verdict.excluded_rate is None or verdict.excluded_rate >= 1:
         return ""
-    return f" · more than {format_percent(verdict.excluded_rate)} is excluded"
+    return f" · an error rate over {format_percent(verdict.excluded_rate)} is excluded"
 
 
 def _round_down(number: float) -> int:
