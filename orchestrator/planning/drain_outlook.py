@@ -56,10 +56,13 @@ class DrainBasis:
     Attributes:
         lifetimes: how long sessions last.
         unread: why the ages of sessions on a load balancer are not in it, by its name.
+        young: how long load balancers have run that are younger than `drain_timeout`, in seconds; older
+            sessions are in processes that a reload has replaced.
     """
 
     lifetimes: Lifetimes = field(default_factory=Lifetimes)
     unread: Mapping[str, str] = field(default_factory=dict)
+    young: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def source(self) -> str:
@@ -69,11 +72,16 @@ class DrainBasis:
         return " and ".join([*ages, *drains])
 
     def __str__(self) -> str:
-        unread = "; ".join(f"{name}: {why}" for name, why in self.unread.items())
-        source = self.source
-        if not source:
-            return f"no forecast of drains: {unread}" if unread else ""
-        return f"drains are forecast from {source}" + (f" ({unread})" if unread else "")
+        remarks = [f"{name}: {why}" for name, why in self.unread.items()]
+        remarks += [
+            f"{name} has run for {format_duration(uptime_s)} only: older sessions are not among them"
+            for name, uptime_s in self.young.items()
+            if name not in self.unread and self.lifetimes.ages
+        ]
+        listed = "; ".join(remarks)
+        if not self.source:
+            return f"no forecast of drains: {listed}" if listed else ""
+        return f"drains are forecast from {self.source}" + (f" ({listed})" if listed else "")
 
 
 def judge_drain(

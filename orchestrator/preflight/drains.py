@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from backends.errors import BackendError
 from backends.haproxy.session_list import MAX_LISTED
-from backends.model import AdminState, ListedSession, ServerRef
+from backends.model import AdminState, ListedSession, ServerRef, Snapshot
 from backends.protocols import LoadBalancer
 from orchestrator.balancers.group import BalancerGroup
+from orchestrator.planning.application import Policy
 from orchestrator.planning.drain_forecast import Lifetimes, ResidualCurve
 from orchestrator.planning.drain_outlook import DrainBasis, DrainOutlook, judge_drain
 from orchestrator.planning.findings import Finding, Severity
@@ -64,6 +65,14 @@ class SessionAges:
         return [age for ref, ages in self.ages.items() if ref not in refs for age in ages]
 
 
+def find_young_processes(snapshots: Mapping[str, Snapshot], policy: Policy) -> DrainBasis:
+    """Return the basis of forecasts as far as it is known before any session is: which HAProxy are young."""
+    uptimes = {name: snapshot.info.uptime for name, snapshot in snapshots.items() if not snapshot.read_only}
+    return DrainBasis(
+        young={name: uptime for name, uptime in uptimes.items() if uptime < policy.drain_timeout}
+    )
+
+
 def add_drain_forecasts(plan: Plan, found: SessionAges, earlier_drains: Sequence[ResidualCurve]) -> Plan:
     """Return the plan with a forecast of each drain, and a warning where one will not end.
 
@@ -90,7 +99,7 @@ def add_drain_forecasts(plan: Plan, found: SessionAges, earlier_drains: Sequence
             Finding(Severity.WARNING, name, f'on_remaining_sessions = "pace" needs a list of sessions: {why}')
             for name, why in found.unread.items()
         ]
-    basis = DrainBasis(lifetimes, dict(sorted(found.unread.items())))
+    basis = DrainBasis(lifetimes, dict(sorted(found.unread.items())), plan.drain_basis.young)
     return replace(plan, nodes=tuple(nodes), findings=tuple(findings), drain_basis=basis)
 
 

@@ -37,6 +37,7 @@ from orchestrator.planning.removal import (
 from orchestrator.planning.server_pool import drop_empty_slots
 from orchestrator.preflight.balancers import judge_balancers, judge_servers
 from orchestrator.preflight.batches import plan_batches
+from orchestrator.preflight.drains import find_young_processes
 from orchestrator.preflight.dry_run import list_commands, list_prefetch_commands
 from orchestrator.preflight.nodes import (
     Observation,
@@ -168,6 +169,7 @@ async def preflight(
             [(node, (target_versions or {}).get(node.name, version)) for node in nodes if node.name in todo]
         ),
         findings=tuple(findings),
+        drain_basis=find_young_processes(snapshots, application.policy),
         nodes_at_plan_time=application.nodes,
         all_backups=floors.all_backups,
     )

@@ -61,6 +61,10 @@ def test_where_it_is_known_from() -> None:
     assert str(both) == "drains are forecast from session ages and 3 earlier drains (lb2: no answer)"
     assert DrainBasis(Lifetimes.estimate([], [curve])).source == "1 earlier drain"
     assert str(DrainBasis()) == ""
+    young = DrainBasis(Lifetimes.estimate([1, 2]), young={"lb1": 40})
+    assert str(young) == (
+        "drains are forecast from session ages (lb1 has run for 40 s only: older sessions are not among them)"
+    )
     assert str(DrainBasis(unread={"lb1": "denied"})) == "no forecast of drains: lb1: denied"
 
 
