@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,7 +16,7 @@ from textual.command import Provider
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.screen import Screen
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
 from backends.local_files import write_beside
 from backends.text import visible
@@ -45,9 +46,14 @@ HIGH_CONTRAST = Theme(
     dark=True,
 )
 
+# Textual's own green and orange can hardly be read on a light background.
+LIGHT = replace(
+    BUILTIN_THEMES["textual-light"], name="light", success="#146c2e", warning="#7a4d00", error="#a8201a"
+)
+
 THEMES: Mapping[str, str] = {
     "dark": "textual-dark",
-    "light": "textual-light",
+    "light": LIGHT.name,
     "ansi-dark": "ansi-dark",
     "ansi-light": "ansi-light",
     "high-contrast": HIGH_CONTRAST.name,
@@ -114,6 +120,7 @@ class Console(App[str]):
         if settings.keys:
             self.set_keymap(_check_keys(settings, file))
         self.register_theme(HIGH_CONTRAST)
+        self.register_theme(LIGHT)
         self.theme = THEMES[settings.theme]
         self.session = session
         self._poller = poller
