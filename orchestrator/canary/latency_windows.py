@@ -28,6 +28,7 @@ _ASSUMED_WINDOWS = 2  # windows that the assumption counts for
 _MIN_GUARD = 1.5
 _GUARD_SPREADS = 3.0  # standard deviations
 _MIN_DIFFERENCE_MS = 20.0
+_FEW_REQUESTS, _FEW_GUARDS = 25, 3.0  # requests that suffice, and so many times the guard that they must show
 
 
 class Comparison(NamedTuple):
@@ -134,8 +135,14 @@ class StratumTimes:
             if series.node == node:
                 series.group, series.window = "", None
 
-    def compare_now(self, server: str, least_requests: int) -> Comparison | None:
-        """Compare a new server in its current window, with all that rounding can hide in its favor."""
+    def compare_now(self, server: str, least_requests: int, guards: float = 1.0) -> Comparison | None:
+        """Compare a new server in its current window, with all that rounding can hide in its favor.
+
+        Args:
+            server: its name.
+            least_requests: requests of each server that is looked at.
+            guards: how many times the guard it must be slower than expected.
+        """
         window = self.series[server].window
         means = self._means(window, self.series, least_requests) if window is not None else {}
         if (mean := means.get(server)) is None:
@@ -143,7 +150,7 @@ class StratumTimes:
         others = {name: found for name, found in means.items() if self.series[name].group == "old"}
         hidden_ms = mean.error_ms + max((found.error_ms for found in others.values()), default=0.0)
         lowest = RecoveredMean(mean.mean_ms - hidden_ms, 0.0, mean.requests)
-        return self._compare(server, lowest, self._common(others))
+        return self._compare(server, lowest, self._common(others), guards)
 
     def _read(self, at: float, cell: Cell) -> None:
         series = self.series.setdefault(cell.server, Series())
@@ -239,20 +246,28 @@ class StratumTimes:
             series.window = self._begin(at)
             return None
         means, others = self._means_at_end(window, at, [server]), self._means_at_end(window, at, old)
-        if means is None or others is None:
+        if others is None:
             return None
+        if means is None:
+            # Least-connections hardly sends anything to a slow server: it would not be found in time.
+            few = self.compare_now(server, _FEW_REQUESTS, _FEW_GUARDS) if at - window.at >= WINDOW_S else None
+            if few is None or not few.slower:
+                return None
+            means = self._means(window, [server], _FEW_REQUESTS)
         series.window = self._begin(at)
         mean = means.get(server)
         compared = self._compare(server, mean, self._common(others)) if mean is not None else None
         return EndedWindow(window.at, at, compared) if compared is not None else None
 
-    def _compare(self, server: str, mean: RecoveredMean, common: float | None) -> Comparison | None:
+    def _compare(
+        self, server: str, mean: RecoveredMean, common: float | None, guards: float = 1.0
+    ) -> Comparison | None:
         series = self.series[server]
         if series.level is None or common is None:
             return None
         expected_ms = math.exp(series.level + common)
         slower = (
-            math.exp(_log(mean)) > self.guard(series.level_windows) * expected_ms
+            math.exp(_log(mean)) > guards * self.guard(series.level_windows) * expected_ms
             and mean.mean_ms - expected_ms > _MIN_DIFFERENCE_MS
         )
         return Comparison(mean.mean_ms, expected_ms, mean.requests, slower)

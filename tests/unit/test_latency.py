@@ -180,6 +180,16 @@ def test_few_requests_take_longer() -> None:
     assert 120 < rollout.seconds_until_held(300) <= 170
 
 
+def test_a_slow_server_that_least_connections_spares_is_found_as_soon() -> None:
+    rollout = Rollout()
+    rollout.take_out("web1")
+    rollout.run(20)
+    rollout.put_back("web1", 305)
+    rollout.fleet.servers["web1"].rps = 3.3  # one request at a time
+    assert rollout.seconds_until_held(300) <= 100
+    assert rollout.judge.slowness.slower == pytest.approx(61, rel=0.1)
+
+
 def test_nothing_is_known_without_peers_or_without_times() -> None:
     rollout = Rollout({"web1": ServerTimes()})
     rollout.replace_at_once("web1", 305)
