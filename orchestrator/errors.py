@@ -10,6 +10,7 @@ RolldeckError (backends.errors)
 ├── AlreadyRolledBack               no changes made, because the rollback was done already
 ├── StepFailed                      one step of one node failed
 │   ├── StepTimeout                 a step did not complete in time
+│   ├── BadVersion                  clients of the new version see more errors than those of the old one
 │   └── ServiceDiscoveryMaintenance the node is back in HAProxy, but maybe not in service discovery
 ├── JournalError                    the journal cannot be read or written, and nothing is done without it
 ├── Fenced                          the lock was lost meanwhile, and nothing may be sent any more
@@ -44,6 +45,10 @@ class StepFailed(RolldeckError):
 
 class StepTimeout(StepFailed):
     """A step did not complete in time; the text says what it waited for, and what was seen last."""
+
+
+class BadVersion(StepFailed):
+    """The judgement on the new version is "bad"; the text says why."""
 
 
 class ServiceDiscoveryMaintenance(StepFailed):

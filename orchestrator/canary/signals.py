@@ -221,6 +221,7 @@ class _BackendReader:
             answered=grown.answered,
             response_time=self._columns.response[server.index],
             total_answered=sample.server.answered,
+            total_informational=sample.server.informational,
         )
 
     def _head(self, server: _ServerSeries) -> Server:
@@ -257,7 +258,12 @@ def read_lifetimes(snapshot: Snapshot, nodes: Mapping[Name, str]) -> list[Lifeti
         signals = compute_all_signals(Sample(columns.counters[index], rows.get(name[0])))
         found.append(
             Lifetime(
-                snapshot.info.instance, *name, signals.started, signals.hard, float(snapshot.info.uptime)
+                snapshot.info.instance,
+                *name,
+                requests=signals.started,
+                errors=signals.hard,
+                duration_s=float(snapshot.info.uptime),
+                response_ms=columns.response[index],
             )
         )
     return found

@@ -19,6 +19,7 @@ from orchestrator.events.events import (
     Resumed,
     RolloutKind,
 )
+from orchestrator.events.judgement import Evidence
 from orchestrator.events.steps import Step
 
 CONTINUE, RETRY, SKIP, ABORT = "continue", "retry", "skip", "abort"
@@ -55,12 +56,14 @@ class RolloutContext:
         kind: an upgrade or a rollback.
         other_versions: the versions of nodes that are not in the plan, by name.
         callbacks: functions that are called before a node is touched.
+        evidence: of the judgement on the same version in the rollout that this one resumes.
     """
 
     number: int | None = None
     kind: RolloutKind = "upgrade"
     other_versions: Mapping[str, str] = field(default_factory=dict)
     callbacks: RolloutCallbacks = RolloutCallbacks()
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,14 @@ from orchestrator.balancers.group import BalancerGroup
 from orchestrator.balancers.request_errors import Totals, TrafficCount
 from orchestrator.engine.control import RolloutControl
 from orchestrator.engine.desired_state import DesiredStates
+from orchestrator.engine.version_judgement import VersionJudgement
 from orchestrator.events.actor import ROLLDECK
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeNote, Traffic
 from orchestrator.node import OriginalState
 from orchestrator.planning.server_pool import ServerPool
 
-POLL_INTERVAL_S = 1.0
+DRIFT_INTERVAL_S = 0.9  # between two comparisons with the desired states; the judgement polls more often
 LAST_READ_TIMEOUT_S = 5.0  # for the last read, which the end of a rollout awaits
 
 
@@ -35,7 +36,9 @@ class Configured:
 
 
 class DriftWatcher:
-    """Reads every load balancer once a second during a rollout.
+    """Reads every load balancer once a second during a rollout, and more often after the return of a node.
+
+    The judgement on the new version gets every snapshot.
 
     A new HAProxy process has forgotten every state that was set at run time: a node that is stopped would get
     traffic. Until all states are set again there and read back, what is read there does not count
@@ -50,8 +53,12 @@ class DriftWatcher:
         control: RolloutControl,
         clock: Clock,
         bus: EventBus,
+        judgement: VersionJudgement,
     ) -> None:
         self._balancer_group = balancer_group
+        self._judgement = judgement
+        self._comparing = asyncio.Lock()  # a pause because of a reload ends before the next one begins
+        self._compared: dict[str, float] = {}  # when, in monotonic seconds
         self._desired_states = desired_states
         self._pool = pool
         self._control = control
@@ -64,24 +71,36 @@ class DriftWatcher:
         ] = {}  # changes that were reported, until the server has its desired state again
 
     async def run(self) -> None:
-        """Run until cancelled."""
+        """Run until cancelled: each load balancer by itself, as one may not answer."""
         self._balancer_group.on_read = self._desired_states.note_read
+        try:
+            async with asyncio.TaskGroup() as group:
+                for name in self._balancer_group.balancers:
+                    group.create_task(self._watch(name), name=f"watch {name}")
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from failures
+
+    async def _watch(self, name: str) -> None:
         while True:
-            for name in self._balancer_group.balancers:
-                try:
-                    await self._poll(name)
-                except BackendError:
-                    continue  # the step that needs it reports that
-            await self._clock.sleep(POLL_INTERVAL_S)
+            with suppress(BackendError):  # the step that needs it reports that
+                await self._poll(name)
+            await self._judgement.next_poll()
 
     async def _poll(self, name: str) -> None:
         moment = self._desired_states.moment
         snapshot = await self._balancer_group.read(name)
+        at = self._clock.monotonic()
         self.traffic.add(snapshot)
         self._pool.add(snapshot)
-        if self._balancer_group.is_reloaded(snapshot):
-            await self._restore_states(name, snapshot)
-        else:
+        self._judgement.add(snapshot, at)
+        is_reloaded = self._balancer_group.is_reloaded(snapshot)
+        if not is_reloaded and at - self._compared.get(name, float("-inf")) < DRIFT_INTERVAL_S:
+            return
+        async with self._comparing:
+            self._compared[name] = at
+            if is_reloaded:
+                await self._restore_states(name, snapshot)
+                return
             ours = self._ours(snapshot)
             self._report_external_changes(ours, moment)
             self._configured |= {server.ref: Configured.of(server) for server in ours}

@@ -10,8 +10,8 @@ from orchestrator.engine.result import Progress
 from orchestrator.engine.step_context import StepContext, run_step
 from orchestrator.engine.steps.drain import still_in_maintenance
 from orchestrator.engine.steps.install import await_end
-from orchestrator.engine.steps.quarantine import quarantine, restore_untouched
-from orchestrator.errors import Aborted, ServiceDiscoveryMaintenance, Skipped, StepFailed
+from orchestrator.engine.steps.quarantine import drain_at_once, quarantine, restore_untouched
+from orchestrator.errors import Aborted, BadVersion, ServiceDiscoveryMaintenance, Skipped, StepFailed
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import (
     DecisionKind,
@@ -55,9 +55,34 @@ class NodeRollout:
         self._control = control
         self._bus = bus
         self._progress = progress
+        self.is_running = False
 
     async def run(self) -> None:
         """Run until the node is done, skipped or failed for good, or the rollout is aborted."""
+        self.is_running = True
+        try:
+            await self._run()
+        finally:
+            self.is_running = False
+
+    async def leave_at_once(self) -> None:
+        """Drain the node in the middle of whatever it does, as far as the floor allows."""
+        with self._bus.commands_of(self._name, "verify"):
+            await drain_at_once(self._context)
+
+    async def fail_afterwards(self, error: RolldeckError) -> None:
+        """Fail the node although its rollout is over, or there was nothing to do."""
+        progress = self._progress
+        for names in (progress.done, progress.unproven):
+            names[:] = [name for name in names if name != self._name]
+        self._context.step = "verify"
+        if self._name not in progress.touched:
+            self._emit_start()
+            self._context.mark_touched()
+        if await self._failed(error):
+            await self.run()
+
+    async def _run(self) -> None:
         while True:
             try:
                 await self._run_steps()
@@ -122,6 +147,11 @@ class NodeRollout:
             control.raise_if_drains_stopped()
         self._context.originals = await self._read_originals()
         self._note_external_changes()
+        self._emit_start()
+        await self._callbacks.published()
+
+    def _emit_start(self) -> None:
+        """Note the original states, and emit them."""
         self._progress.originals[self._name] = self._context.originals
         self._context.desired_states.originals |= self._context.originals
         self._bus.emit(
@@ -131,7 +161,6 @@ class NodeRollout:
                 originals=[original.to_event(ref) for ref, original in self._context.originals.items()],
             )
         )
-        await self._callbacks.published()
 
     async def _confirm_inventory_drift(self) -> None:
         """Have an operator decide once about each difference from the plan.
@@ -211,7 +240,10 @@ class NodeRollout:
             if not self._control.interactive:
                 return False
             back = "; it was put back" if self._name in self._progress.put_back else ""
-            return await self._ask_retry_skip_abort(f"{step} failed: {text}{back}")
+            is_again = await self._ask_retry_skip_abort(f"{step} failed: {text}{back}")
+            if isinstance(error, BadVersion):  # that decision was about the version too
+                self._context.judgement.forgive()
+            return is_again
 
     async def _put_back(self, failure: RolldeckError) -> bool:
         """Put the node back if its service was not stopped; return whether it is as it was before."""

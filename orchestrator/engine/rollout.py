@@ -9,6 +9,7 @@ from backends.protocols import Clock
 from orchestrator.engine.control import ABORT, CONTINUE, SKIP, RolloutContext, RolloutControl
 from orchestrator.engine.desired_state import DesiredStates
 from orchestrator.engine.drift_watcher import DriftWatcher, summarize
+from orchestrator.engine.enforcement import Enforcement
 from orchestrator.engine.final_state import read_final_state
 from orchestrator.engine.hooks import Hooks
 from orchestrator.engine.node_rollout import NodeRollout
@@ -16,6 +17,7 @@ from orchestrator.engine.out_of_rotation import add_discovery_maintenance, check
 from orchestrator.engine.result import Progress, collect_versions, find_cause, find_ways_on
 from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps.install import prefetch
+from orchestrator.engine.version_judgement import VersionJudgement
 from orchestrator.errors import Aborted, JournalError
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import EventBus
@@ -75,6 +77,8 @@ class Rollout:
             names, application.balancer_group.backends, is_rollback=context.kind == "rollback"
         )
         self._endpoints = Endpoints(plan.nodes_at_plan_time or application.nodes, application.match)
+        self._rollouts: dict[str, NodeRollout] = {}  # of the nodes that were or are worked on
+        self._judgement = VersionJudgement.of(application, plan, context, clock, bus)
         self.defect: BaseException | None = None
         self._blocked = ""  # see `RolloutEnded.blocked`
 
@@ -132,22 +136,26 @@ class Rollout:
         balancer_group = self._application.balancer_group
         balancer_group.track_reloads()
         watcher = DriftWatcher(
-            balancer_group, self._desired_states, self._pool, self._control, self._clock, self._bus
+            balancer_group,
+            self._desired_states,
+            self._pool,
+            self._control,
+            self._clock,
+            self._bus,
+            self._judgement,
         )
-        watching = asyncio.ensure_future(watcher.run())
+        enforcement = Enforcement(self._judgement, self._find_rollout, self._control, self._bus)
         unsubscribe = self._bus.subscribe(self._note_manual_change)
         began = self._clock.monotonic()
         try:
-            await self._batches()
+            async with enforcement.beside(watcher):
+                await self._batches()
         finally:
             unsubscribe()
-            watching.cancel()
-            await asyncio.wait({watching})
             await watcher.count_last()
+            self._judgement.end()
             balancer_group.stop_tracking()
             self._bus.emit(summarize(watcher.traffic.totals(), self._clock.monotonic() - began))
-        if not watching.cancelled() and (defect := watching.exception()) is not None:
-            raise defect
 
     def _note_manual_change(self, record: Record) -> None:
         if isinstance(record.event, ManualChangeStarted):
@@ -172,9 +180,16 @@ class Rollout:
 
     async def _run_node(self, name: str, peers: tuple[str, ...]) -> None:
         try:
-            await self._node_rollout(name, peers).run()
+            self._rollouts[name] = self._node_rollout(name, peers)
+            await self._rollouts[name].run()
         finally:
             self._pool.end(name)
+
+    def _find_rollout(self, name: str) -> NodeRollout | None:
+        """Return the rollout of a node that runs the target version, worked on or not."""
+        if name not in self._rollouts and any(node.name == name for node in self._plan.nodes):
+            self._rollouts[name] = self._node_rollout(name, (name,))
+        return self._rollouts.get(name)
 
     def _node_rollout(self, name: str, peers: tuple[str, ...]) -> NodeRollout:
         planned = self._plan.node(name)
@@ -195,6 +210,8 @@ class Rollout:
             inherited=frozenset(planned.inherited),
             ignored_backends=self._application.ignored_backends,
             pool=self._pool,
+            judgement=self._judgement,
+            objection=lambda: self._judgement.objection,
             endpoints=self._endpoints,
             lifetimes=self._plan.drain_basis.lifetimes,
             ramped=frozenset(planned.ramped),
@@ -206,6 +223,7 @@ class Rollout:
     def _touch(self, name: str) -> None:
         self._progress.touched.add(name)
         self._pool.begin(name)
+        self._judgement.leaves(name)
 
     async def _prefetch(self) -> None:
         """Bring the package to every node before the first one is out of rotation."""
@@ -242,7 +260,12 @@ class Rollout:
             return "degraded", str(failure)
         if failure is not None:
             return "degraded", f"internal error: {failure!r}"
-        return self._progress.judge(self._control.stop_reason, self._control.forbidden)
+        result, reason = self._progress.judge(self._control.stop_reason, self._control.forbidden)
+        failed = self._progress.failed
+        words = [
+            why for name, why in self._judgement.bad_nodes.items() if name in failed and why not in reason
+        ]
+        return result, "; ".join([reason, *(f"verdict bad: {why}" for why in words)])
 
     def _judge_cut(self) -> tuple[Result, str]:
         """Judge a rollout that was aborted or cancelled before everything was done."""
@@ -293,6 +316,6 @@ class Rollout:
             versions=versions,
             ways_on=[] if result == "healthy" else find_ways_on(plan, progress),
             blocked=self._blocked,
-            unproven=list(progress.unproven),
+            unproven=list(self._progress.unproven),
             put_back=list(progress.put_back),
         )

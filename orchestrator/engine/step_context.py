@@ -14,6 +14,7 @@ from orchestrator.balancers.group import BalancerGroup, Build
 from orchestrator.balancers.request_errors import Sample
 from orchestrator.engine.control import RolloutControl
 from orchestrator.engine.desired_state import DesiredState, DesiredStates
+from orchestrator.engine.no_judgement import NoJudgement
 from orchestrator.errors import StepFailed, StepTimeout
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import Baked, NodeNote, Waiting
@@ -61,13 +62,14 @@ class StepContext:
     discovery_maintenance_set: bool = False  # whether a rollout has set it, and is to end it
     desired_states: DesiredStates = field(default_factory=DesiredStates)  # of the whole rollout
     pool: ServerPool = field(default_factory=ServerPool)  # likewise
+    objection: Callable[[], str] = lambda: ""  # why the judgement forbids more traffic; empty: it does not
+    judgement: NoJudgement = field(default_factory=NoJudgement)  # on the target version, likewise
     endpoints: Endpoints = field(default_factory=Endpoints)  # of all nodes of the application
     followers: frozenset[ServerRef] = frozenset()  # servers that leave with it by `track`, as read last
     inherited: frozenset[ServerRef] = frozenset()  # its own servers that were out before with one they follow
     lifetimes: Lifetimes = field(default_factory=Lifetimes)  # of the sessions, as known when it was planned
     ignored_backends: tuple[str, ...] = ()  # backends where the node stays in, see `Application`
     ramped: frozenset[ServerRef] = frozenset()  # its own servers that get their weight back in stages
-    objection: Callable[[], str] = lambda: ""  # why the judgement forbids more traffic; empty: it does not
 
     def set_desired(self, state: DesiredState, refs: Sequence[ServerRef] | None = None) -> None:
         """Record the state that is about to be set, by default for all servers of the node."""

@@ -12,8 +12,9 @@ from orchestrator.events.ways_back import OriginalStateRecord, OutOfRotation, Wa
 
 Result = Literal["healthy", "degraded", "aborted"]
 RolloutKind = Literal["upgrade", "rollback"]
-# Before a batch, a node or a step; of a node that has failed; of an inventory that has changed.
-DecisionKind = Literal["batch", "node", "step", "failure", "change"]
+# Before a batch, a node or a step; of a node that has failed; of an inventory that has changed; of a verdict
+# "hold" on the new version.
+DecisionKind = Literal["batch", "node", "step", "failure", "change", "verdict"]
 
 
 class RolloutStarted(ByActor, frozen=True, kw_only=True, tag="rollout_started"):

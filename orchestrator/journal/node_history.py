@@ -176,6 +176,7 @@ class FleetHistory:
                     updates[name] = NodeUpdate(entry, version, had, tuple(node.healthy))
                 case events.NodeFailed(node=name) as failed if name in updates:
                     updates[name].failure = failed
+                    updates[name].done = updates[name].done and not failed.touched
                 case events.NodeDone(node=name) if name in updates:
                     updates[name].done = True
                 case _:

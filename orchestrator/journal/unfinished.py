@@ -166,12 +166,15 @@ def decided_since(journal: Journal, application: str, at: float) -> set[str]:
 def find_unfinished_originals(records: Iterable[Record]) -> dict[str, dict[ServerRef, OriginalState]]:
     """Return the original state of the servers of each node whose update was not completed."""
     found: dict[str, dict[ServerRef, OriginalState]] = {}
+    done: dict[str, dict[ServerRef, OriginalState]] = {}
     for record in records:
         match record.event:
             case events.NodeStarted(node=node, originals=originals):
                 found.setdefault(node, dict(OriginalState.from_event(original) for original in originals))
             case events.NodeDone(node=node) | events.NodePutBack(node=node):
-                found.pop(node, None)
+                done[node] = found.pop(node, {})
+            case events.NodeFailed(node=node, touched=True) if done.get(node):
+                found[node] = done.pop(node)  # after it was done: its version was bad
     return found
 
 
@@ -225,6 +228,7 @@ class _Updates:
                 self.held.add(node)
             case events.NodeFailed(node=node, error=error):
                 self.failed[node] = error
+                self.done.discard(node)  # a version may turn out to be bad after its node was done
             case events.NodeDone(node=node) | events.NodePutBack(node=node):
                 self.done.add(node)
             case _:

@@ -67,7 +67,9 @@ class Policy(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     bake_time: float = 5.0  # how long to watch a node that is back before going on
     ramp: list[int] = []  # stages of a node's return, in per cent of its weight; empty: it returns at once
     ramp_hold: Literal["verdict"] | float = "verdict"  # how long a stage lasts
-    max_5xx: int = 0  # errors that clients may see because of a node, from `ready` to the end of its bake
+    # Errors that clients may see because of a node, from `ready` to the end of its bake. None: the judgement
+    # decides, and where it cannot, 0.
+    max_5xx: int | None = None
 
     def __post_init__(self) -> None:
         serial = self.serial if isinstance(self.serial, list) else [self.serial]

@@ -308,6 +308,7 @@ class Session:
         names = {node.name for node in plan.nodes}
         places = {name: where for name, where in self.inventory.endpoints().items() if name in names}
         other_versions = await self._other_versions(plan)
+        evidence = self.work_log.evidence(proposal.follows, plan.version) if proposal.resumes else None
         async with self.work_log.begin(
             kind,
             f"{kind} to {plan.version}",
@@ -330,7 +331,7 @@ class Session:
                 self.clock,
                 self.bus,
                 self.actor,
-                RolloutContext(entry, kind, other_versions, callbacks),
+                RolloutContext(entry, kind, other_versions, callbacks, evidence),
             )
             ended = await rollout.run()
         self.defect = rollout.defect

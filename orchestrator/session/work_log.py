@@ -13,9 +13,11 @@ from orchestrator.engine.control import Published, RolloutControl, already_publi
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import LockTaken, NodeNote, Record
+from orchestrator.events.judgement import Evidence
 from orchestrator.journal.drain_history import read_earlier_drains
 from orchestrator.journal.entries import Entry, EntryHeader, Kind
 from orchestrator.journal.entry_status import unfinished_rollout
+from orchestrator.journal.evidence import last_evidence
 from orchestrator.journal.node_history import FleetHistory
 from orchestrator.journal.store import Journal, recording
 from orchestrator.journal.unfinished import (
@@ -118,6 +120,11 @@ class WorkLog:
             history = FleetHistory.read(journal, self._application)
             drains = read_earlier_drains(journal, self._application)
             return EarlierRollouts(unfinished, unread, history, drains)
+
+    def evidence(self, entry: int | None, version: str) -> Evidence | None:
+        """Return what a rollout that is resumed knows about its version. Raises JournalError."""
+        with Journal(self._path, read_only=True) as journal:
+            return last_evidence(journal, entry, version)
 
     def known_versions(self) -> dict[str, str]:
         """Return the last known version of each node in the journal. Raises JournalError."""

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from backends.model import AdminState
 from orchestrator.balancers.group import BalancerGroup
+from orchestrator.canary.settings import CanarySettings
 from orchestrator.engine.control import RolloutControl
 from orchestrator.engine.rollout import Rollout
 from orchestrator.engine.step_context import StepContext
@@ -35,7 +36,13 @@ class World:
     """
 
     def __init__(
-        self, nodes: int = 3, instances: int = 2, *, interactive: bool = False, **policy: object
+        self,
+        nodes: int = 3,
+        instances: int = 2,
+        *,
+        interactive: bool = False,
+        verdict: Literal["stop", "watch", "off"] = "stop",
+        **policy: object,
     ) -> None:
         self.policy = msgspec.convert({"min_available": 1, **policy}, Policy)
         self.nodes = {f"web{n}": FakeNode(f"web{n}") for n in range(1, nodes + 1)}
@@ -52,7 +59,11 @@ class World:
             balancer.begin()
         self.balancer_group = BalancerGroup(tuple(self.balancers.values()), (BACKEND,))
         self.application = Application(
-            "shop", tuple(_node(node) for node in self.nodes.values()), self.balancer_group, self.policy
+            "shop",
+            tuple(_node(node) for node in self.nodes.values()),
+            self.balancer_group,
+            self.policy,
+            canary=CanarySettings(verdict=verdict),
         )
         self.rollout: Rollout | None = None
 

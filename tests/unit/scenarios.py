@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
@@ -54,7 +54,7 @@ class Scenario:
 
     nodes: int
     instances: int
-    policy: dict[str, object]
+    policy: dict[str, Any]
     interactive: bool
     states: list[str]  # of each node: ready, maint, drain, mixed
     weights: list[int]

@@ -62,7 +62,7 @@ OUT: dict[str, Callable[[FakeServer], object]] = {
     "down": lambda server: setattr(server, "up", False),
     "backup": lambda server: setattr(server, "backup", True),
     "weight 0": lambda server: setattr(server, "weight", 0),
-    "slow start": lambda server: (setattr(server, "slow_start", 60), setattr(server, "ramp_ends", 60)),
+    "slow start": lambda server: vars(server).update(slow_start=60, ramp_ends=60),
 }
 
 

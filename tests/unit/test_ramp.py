@@ -11,7 +11,7 @@ from orchestrator.engine.steps.quarantine import quarantine
 from orchestrator.engine.steps.verify import verify
 from orchestrator.errors import StepTimeout
 from orchestrator.events.actor import Actor
-from orchestrator.events.events import NodeNote, RolloutEnded, StepDone, Waiting
+from orchestrator.events.events import NodeFailed, NodeNote, RolloutEnded, StepDone, Waiting
 from orchestrator.events.state import NodeState, RolloutState
 from orchestrator.planning.findings import PreflightFailed, Severity
 from orchestrator.planning.removal import measure_removal
@@ -103,7 +103,7 @@ async def test_a_drain_waits_for_a_node_on_its_ramp() -> None:
 
 @pytest.mark.virtual_time
 async def test_errors_at_a_stage_take_the_node_out_with_its_weight_restored() -> None:
-    world = ramp_world(3)
+    world = ramp_world(3, max_5xx=0)
 
     async def fail() -> None:
         await reach(world, percent=10)
@@ -178,7 +178,10 @@ async def test_a_lowered_weight_is_somebodys_decision_and_a_raised_one_is_kept(
     ended = await world.during(act())
     assert ended.result == result
     assert weights_sent(world, "web1") == [10, 100]
-    assert any(f"weight {set_to}; this rollout wants it" in note.text for note in world.events(NodeNote))
+    noted = [note.text for note in world.events(NodeNote)] + [
+        event.error for event in world.events(NodeFailed)
+    ]
+    assert any(f"weight {set_to}" in text for text in noted)
 
 
 @pytest.mark.virtual_time

@@ -8,8 +8,17 @@ from orchestrator.balancers.admin_state import inherits_only
 from orchestrator.balancers.request_errors import MIN_REQUESTS, RequestTally, Sample, Signals, TrafficCount
 from orchestrator.engine.health_gate import ConsecutiveChecks
 from orchestrator.engine.step_context import StepContext
-from orchestrator.errors import StepFailed
+from orchestrator.errors import BadVersion, StepFailed
 from orchestrator.events.events import Baked
+
+
+def raise_if_bad(context: StepContext, error: StepFailed | None = None) -> None:
+    """Raise BadVersion when the judgement on the new version wants this node out of rotation."""
+    if reason := context.judgement.failure(context.node.name):
+        raise BadVersion(reason) from error
+
+
+UNDECIDED_S = 30.0  # for which a bake goes on while errors are not explained yet
 
 
 class ClientErrors:
@@ -60,9 +69,28 @@ class ClientErrors:
         for ref, sample in (await context.balancer_group.requests(self.refs, self.traffic.add)).items():
             self._tallies[ref].add(sample)
         found = self.signals
-        if found.known > context.policy.max_5xx:
-            raise StepFailed(_format_errors(found, context.policy.max_5xx))
+        if not self._is_judged:
+            self._limit(context.policy.max_5xx or 0)
         return found
+
+    @property
+    def _is_judged(self) -> bool:
+        """Whether the judgement on the version decides, and no number of errors."""
+        return self._context.policy.max_5xx is None and self._context.judgement.acts
+
+    def settle(self) -> None:
+        """Judge a bake that is over: where there was too little to judge the version by, no error is allowed.
+
+        Raises:
+            StepFailed: clients saw errors.
+        """
+        if self._is_judged and self._context.judgement.is_blind:
+            self._limit(0)
+
+    def _limit(self, allowed: int) -> None:
+        found = self.signals
+        if found.known > allowed:
+            raise StepFailed(_format_errors(found, allowed))
 
 
 async def describe_missing(context: StepContext, refs: list[ServerRef]) -> str | None:
@@ -110,15 +138,20 @@ async def bake(context: StepContext, checks: ConsecutiveChecks, errors: ClientEr
     health = HealthUnderTraffic(context, checks)
 
     async def probe() -> str | None:
+        raise_if_bad(context)
         missing = await find_missing(context, errors.refs)
         lost_check = await health.check(missing)
         await errors.read()
         # A bad check does not end it either: the node gets the time to recover, or to fail.
-        return lost_check or (
-            "baking" if context.control.elapsed_excluding_pauses() < end or checks.bad else None
-        )
+        now = context.control.elapsed_excluding_pauses()
+        if reason := lost_check or ("baking" if now < end or checks.bad else ""):
+            return reason
+        if now < end + UNDECIDED_S and (undecided := context.judgement.undecided):
+            return f"baking longer: {undecided}"
+        errors.settle()
+        return None
 
-    timeout = context.policy.bake_time + context.policy.balancer_unreachable_timeout
+    timeout = context.policy.bake_time + UNDECIDED_S + context.policy.balancer_unreachable_timeout
     try:
         await context.wait_for(probe, timeout=timeout, what="end of bake", at=end, baking=True)
     finally:

@@ -20,8 +20,9 @@ from orchestrator.engine.step_context import (
     refuse_misplaced,
 )
 from orchestrator.engine.steps import discovery
+from orchestrator.engine.steps.hold import await_evidence, confirm_hold
 from orchestrator.engine.steps.stop import cannot_stop
-from orchestrator.errors import StepFailed
+from orchestrator.errors import StepFailed, StepTimeout
 from orchestrator.planning import capacity
 from orchestrator.planning.capacity import CapacityViolation
 from orchestrator.planning.findings import Severity
@@ -73,6 +74,7 @@ async def drain(context: StepContext) -> str | None:
         left = await RemainingSessions.begin(context, learns=False).settle()
         return f"{counted(left, 'session')} left" if left else None
     await discovery.check_reachable(context)
+    await await_evidence(context)
     await _drain_when_allowed(context)
     sessions = RemainingSessions.begin(context)
     await discovery.enter_maintenance(context)
@@ -126,6 +128,8 @@ async def _drain_when_allowed(context: StepContext) -> None:
     async def attempt() -> str | None:
         # Capacity may come back while the rollout is paused, or while a failed node waits for a decision.
         await control.wait_until(lambda: not control.paused and not control.has_open_failure)
+        if reason := await confirm_hold(context):
+            return reason
         await check_reachable(context)  # after the wait, which may have taken an hour
         async with context.balancer_group.lock:
             try:
@@ -138,6 +142,8 @@ async def _drain_when_allowed(context: StepContext) -> None:
                     capacity.raise_if_violated(removal.capacities)
             except CapacityViolation as refusal:
                 return str(refusal)
+            if reason := context.judgement.hold:
+                return reason  # it came meanwhile
             control.raise_if_drains_stopped()  # as late as possible: another node may have failed meanwhile
             context.mark_touched()
             context.followers = removal.followers
@@ -146,9 +152,15 @@ async def _drain_when_allowed(context: StepContext) -> None:
             await context.balancer_group.ensure(context.refs, commands.drain, is_out)
             return None
 
-    await context.wait_for(
-        attempt, timeout=context.policy.capacity_timeout, what="capacity to take it out", free=True
-    )
+    try:
+        await context.wait_for(
+            attempt, timeout=context.policy.capacity_timeout, what="capacity to take it out", free=True
+        )
+    except StepTimeout:
+        if hold := context.judgement.hold:
+            control.stop_new_drains(f"verdict hold: {hold}")
+            control.raise_if_drains_stopped()
+        raise
 
 
 async def _measure_removal(context: StepContext, *, whole: bool) -> Removal:

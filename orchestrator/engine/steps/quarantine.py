@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from backends.errors import RolldeckError
 from backends.haproxy import commands
-from backends.model import AdminState
+from backends.model import AdminState, ServerRef
 from orchestrator.balancers.admin_state import (
     find_followers,
     find_track_targets,
@@ -14,7 +14,7 @@ from orchestrator.engine.desired_state import DesiredState
 from orchestrator.engine.health_gate import ConsecutiveChecks
 from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps import discovery
-from orchestrator.engine.steps.drain import in_maintenance, is_drained, silence_agents
+from orchestrator.engine.steps.drain import in_maintenance, is_drained, is_out, silence_agents
 from orchestrator.engine.steps.verify import prove, restore_originals
 from orchestrator.planning import capacity
 from orchestrator.planning.capacity import CapacityViolation
@@ -44,25 +44,59 @@ async def quarantine(context: StepContext) -> None:
         await discovery.enter_maintenance(context)
 
 
-async def _quarantine_on(context: StepContext, instance: str) -> None:
+async def drain_at_once(context: StepContext) -> None:
+    """Drain a node that fails its clients, without a retry, on each load balancer whose floor allows that.
+
+    It is brought to maintenance after that, as any node that has failed, and only then it is said where it is
+    left in rotation.
+    """
+    instances = sorted({ref.instance for ref in context.refs})
+    async with context.balancer_group.lock:
+        results = await asyncio.gather(
+            *(_drain_on(context, instance) for instance in instances), return_exceptions=True
+        )
+    for result in results:
+        if result is not None and not isinstance(result, RolldeckError):
+            raise result
+
+
+async def _drain_on(context: StepContext, instance: str) -> None:
+    refs = await _select_allowed(context, instance)
+    context.set_desired(DesiredState.DRAIN, refs)
+    await silence_agents(context, refs)
+    await context.balancer_group.ensure(refs, commands.drain, is_out)
+
+
+async def _select_allowed(context: StepContext, instance: str) -> list[ServerRef]:
+    """Return the node's servers on one load balancer, if the floor there allows to take them out now.
+
+    Raises:
+        CapacityViolation: it does not.
+    """
     balancer_group = context.balancer_group
     refs = [ref for ref in context.refs if ref.instance == instance]
+    # Its followers may be in any backend.
+    snapshots = context.pool.filled({instance: await balancer_group.read(instance, ())})
+    carried = find_followers(find_track_targets(snapshots.values()), refs)
+    # Others that are not proven yet, as after a reload, are better than one that is known to fail.
+    capacity.check_capacity(
+        snapshots,
+        refs,
+        context.policy,
+        counts=capacity.RECEIVES_TRAFFIC,
+        ignored_backends=context.ignored_backends,
+        all_backups=await read_all_backups(balancer_group.balancers, snapshots, carried.union(refs)),
+    )
+    context.followers |= carried
+    return refs
+
+
+async def _quarantine_on(context: StepContext, instance: str) -> None:
+    balancer_group = context.balancer_group
 
     async def attempt() -> None:
         # The capacity guard decides again at each attempt: capacity may have been lost meanwhile.
-        # Its followers may be in any backend.
-        snapshots = context.pool.filled({instance: await balancer_group.read(instance, ())})
-        # Others that are not proven yet, as after a reload, are better than one that is known to fail.
-        carried = find_followers(find_track_targets(snapshots.values()), refs)
-        capacity.check_capacity(
-            snapshots,
-            refs,
-            context.policy,
-            counts=capacity.RECEIVES_TRAFFIC,
-            ignored_backends=context.ignored_backends,
-            all_backups=await read_all_backups(balancer_group.balancers, snapshots, carried.union(refs)),
-        )
-        context.followers |= carried
+        refs = await _select_allowed(context, instance)
         context.set_desired(DesiredState.MAINT, refs)
         await silence_agents(context, refs)
         await balancer_group.ensure(refs, commands.maint, in_maintenance)

@@ -6,7 +6,7 @@ from backends.haproxy import commands
 from backends.model import AdminState, Server, ServerRef
 from orchestrator.engine.health_gate import ConsecutiveChecks
 from orchestrator.engine.step_context import Command, DryRunContext, StepContext
-from orchestrator.engine.steps.bake import ClientErrors, HealthUnderTraffic, describe_server
+from orchestrator.engine.steps.bake import ClientErrors, HealthUnderTraffic, describe_server, raise_if_bad
 from orchestrator.engine.steps.drain import silence_agents
 from orchestrator.errors import StepFailed
 from orchestrator.planning.ramp import (
@@ -36,6 +36,7 @@ async def climb(context: StepContext, checks: ConsecutiveChecks, errors: ClientE
     if not refs:
         return
     await context.retry_until_reachable(lambda: silence_agents(context, refs))
+    context.judgement.returns(context.node.name, context.wanted)
     for percent in context.policy.ramp:
         weights = await _find_weights(context, refs, percent)
         await _set_stage(context, weights)
@@ -100,6 +101,7 @@ async def _hold(
     health = HealthUnderTraffic(context, checks)
 
     async def probe() -> str | None:
+        raise_if_bad(context)
         servers = await context.balancer_group.servers(refs)
         lost = await health.check([server for server in servers.values() if not _serves(server)])
         for ref, server in servers.items():

@@ -11,9 +11,9 @@ from orchestrator.engine.desired_state import RESTORE, DesiredState
 from orchestrator.engine.health_gate import ConsecutiveChecks, Liveness
 from orchestrator.engine.step_context import Command, DryRunContext, StepContext, refuse_misplaced
 from orchestrator.engine.steps import discovery
-from orchestrator.engine.steps.bake import ClientErrors, bake, describe_missing, describe_server
+from orchestrator.engine.steps.bake import ClientErrors, bake, describe_missing, describe_server, raise_if_bad
 from orchestrator.engine.steps.ramp import climb, climb_commands
-from orchestrator.errors import StepFailed
+from orchestrator.errors import BadVersion, StepFailed
 from orchestrator.node import OriginalState
 
 
@@ -29,15 +29,27 @@ async def verify(context: StepContext) -> str | None:
         StepFailed: the node is unhealthy, runs a wrong version, is not in rotation in time, or has errors
             while it bakes.
     """
+    try:
+        return await _prove_and_return(context)
+    except StepFailed as error:
+        raise_if_bad(context, error)  # what was seen of the drain that follows a verdict is no reason
+        raise
+
+
+async def _prove_and_return(context: StepContext) -> str:
     checks = ConsecutiveChecks(context)
     await prove(context, checks)
+    if reason := context.judgement.refusal:
+        raise BadVersion(f"was not put into rotation: {reason}")
     back = context.servers_originally(AdminState.READY)
     errors = await ClientErrors.begin(context, back)
     await climb(context, checks, errors)
     await restore_originals(context)
     if back and context.policy.bake_time:
         await bake(context, checks, errors)
+    raise_if_bad(context)
     await discovery.exit_maintenance(context)  # last: until then no other client finds it
+    raise_if_bad(context)
     if back and not any(context.originals[ref].weight for ref in back):
         return "healthy; left at weight 0 as it was before"
     return "in rotation" if back else "healthy; left out of rotation as it was before"
@@ -140,6 +152,7 @@ async def restore_originals(context: StepContext) -> None:
     originals = context.originals
     refuse_misplaced(context, (await context.retry_until_reachable(context.servers)).values())
     context.set_desired(DesiredState.ORIGINAL)
+    context.judgement.returns(context.node.name, context.wanted)
     await context.ensure(
         context.refs,
         lambda ref: commands.weight(ref, str(originals[ref].weight)),
@@ -155,6 +168,7 @@ async def restore_originals(context: StepContext) -> None:
     back = context.servers_originally(AdminState.READY)
 
     async def probe() -> str | None:
+        raise_if_bad(context)
         return await describe_missing(context, back) or await _describe_missing_follower(context, back)
 
     await context.wait_for(probe, timeout=context.policy.verify_timeout, what="in rotation with full health")

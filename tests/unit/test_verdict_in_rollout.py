@@ -1,0 +1,310 @@
+"""What a rollout does because of a verdict, whatever the evidence: the judge says what the test wants."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import pytest
+
+from backends.model import AdminState
+from orchestrator.canary.judgement import HoldCause, Judgement
+from orchestrator.canary.poll import Poll
+from orchestrator.engine import version_judgement
+from orchestrator.events.actor import Actor
+from orchestrator.events.events import (
+    DecisionRequested,
+    NodeFailed,
+    NodeNote,
+    Record,
+    RolloutEnded,
+    StepStarted,
+    Waiting,
+)
+from orchestrator.events.judgement import Evidence, Measured, Verdict, VerdictChanged
+from tests.support.fake_fleet import World, answer, steps
+from tests.unit.world_events import act_once, until_baking
+
+REASON = "2.0 fails 18 of 92 (19.6 %), the others 1 of 277 (0.4 %)"
+
+
+class ScriptedJudge:
+    """Says what `verdict` is, until somebody makes another one."""
+
+    verdict = Judgement("good")
+    suspected = ""
+    made: Sequence["ScriptedJudge"] = ()
+
+    def __init__(self, settings: object, background: object, evidence: Evidence | None = None) -> None:
+        self.evidence_before, self.polls = evidence, list[Poll]()
+        ScriptedJudge.made = [*ScriptedJudge.made, self]
+
+    def add(self, poll: Poll) -> None:
+        self.polls.append(poll)
+
+    def leave(self, node: str) -> None: ...
+
+    def suspicion(self, at: float) -> str:
+        return ScriptedJudge.suspected
+
+    def judge(self, at: float, *, stale: Sequence[str] = ()) -> Judgement:
+        if stale:
+            return Judgement("hold", reason=f"nothing is known of {', '.join(stale)}", cause="stale")
+        return ScriptedJudge.verdict
+
+    @property
+    def evidence(self) -> Evidence:
+        return Evidence(sums={"polls": len(self.polls)})
+
+
+@pytest.fixture(autouse=True)
+def _scripted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(version_judgement, "JointJudge", ScriptedJudge)
+    ScriptedJudge.verdict, ScriptedJudge.made, ScriptedJudge.suspected = Judgement("good"), (), ""
+
+
+def say(state: Verdict, node: str = "", cause: HoldCause = "") -> None:
+    ScriptedJudge.verdict = Judgement(state, reason=REASON, node=node, cause=cause)
+
+
+def once_baking(world: World, node: str, action: Callable[[], object]) -> None:
+    """Do something when this node begins to bake."""
+
+    def found(record: Record) -> bool:
+        event = record.event
+        return isinstance(event, Waiting) and event.baking and event.node == node
+
+    act_once(world, found, action)
+
+
+def once_installing(world: World, node: str, action: Callable[[], object]) -> None:
+    """Do something when the installation on this node begins."""
+
+    def found(record: Record) -> bool:
+        event = record.event
+        return isinstance(event, StepStarted) and (event.node, event.step) == (node, "install")
+
+    act_once(world, found, action)
+
+
+async def bad_while_it_bakes(world: World) -> list[float]:
+    """Say that web1 is bad while it bakes; returns when that was."""
+    await until_baking(world)
+    await asyncio.sleep(1.1)
+    say("bad", "web1")
+    began = asyncio.get_running_loop().time()
+    await world.until(lambda: world.admin("web1") == [AdminState.DRAIN] * 2, step=0.001)
+    return [began, asyncio.get_running_loop().time()]
+
+
+@pytest.mark.virtual_time
+async def test_a_node_that_bakes_leaves_at_once_and_nothing_else_is_drained() -> None:
+    world = World(bake_time=60)
+    beside = asyncio.create_task(bad_while_it_bakes(world))
+    ended = await world.upgrade()
+    began, drained = await beside
+    assert drained - began <= 0.25
+    assert (ended.result, ended.failed, ended.pending) == ("degraded", ["web1"], ["web2", "web3"])
+    assert ended.reason == f"failed: web1; verdict bad: {REASON}"
+    [failed] = world.events(NodeFailed)
+    assert (failed.node, failed.step, failed.error) == ("web1", "verify", REASON)
+    assert [entry.node for entry in ended.out_of_rotation] == ["web1"]
+    assert ended.out_of_rotation[0].commands
+    assert world.admin("web1") == [AdminState.MAINT] * 2
+    assert not world.sent("web2")
+    assert not world.sent("web3")
+
+
+@pytest.mark.virtual_time
+async def test_a_node_that_was_done_leaves_and_the_next_one_is_not_put_into_rotation() -> None:
+    world = World(bake_time=0)
+    once_installing(world, "web2", lambda: say("bad", "web1"))
+    ended = await world.upgrade()
+    assert (ended.result, ended.failed, ended.upgraded) == ("degraded", ["web1", "web2"], [])
+    assert (ended.pending, ended.skipped) == (["web3"], [])
+    errors = {event.node: event.error for event in world.events(NodeFailed)}
+    assert errors == {"web1": REASON, "web2": f"was not put into rotation: {REASON}"}
+    assert not world.sent("web3")
+    assert {entry.node for entry in ended.out_of_rotation} >= {"web2"}
+
+
+@pytest.mark.virtual_time
+async def test_where_the_floor_needs_it_a_bad_node_stays_and_that_is_said() -> None:
+    world = World(nodes=2, bake_time=0, min_available=1)
+    once_installing(world, "web2", lambda: say("bad", "web1"))
+    ended = await world.upgrade()
+    assert ended.result == "degraded"
+    assert world.admin("web1") == [AdminState.READY] * 2
+    assert any("because of the floor" in event.text for event in world.events(NodeNote))
+
+
+@pytest.mark.virtual_time
+async def test_an_operator_who_retries_a_bad_version_is_judged_anew() -> None:
+    world = World(bake_time=10, interactive=True)
+
+    async def decide() -> None:
+        await bad_while_it_bakes(world)
+        question = await world.question("web1")
+        assert REASON in world.control.questions[0].text
+        say("good")
+        world.control.answer(question, "retry", Actor("ann"))
+
+    ended = await world.during(decide())
+    assert ended.result == "healthy"
+    assert len(ScriptedJudge.made) == 2
+    assert steps(world, "web1").count("verify") == 2
+
+
+@pytest.mark.virtual_time
+async def test_a_hold_stops_new_drains_when_no_operator_is_there() -> None:
+    world = World(bake_time=2, capacity_timeout=5)
+    once_baking(world, "web1", lambda: say("hold", cause="old version"))
+    ended = await world.upgrade()
+    assert (ended.result, ended.upgraded, ended.pending) == ("degraded", ["web1"], ["web2", "web3"])
+    assert ended.reason == f"verdict hold: {REASON}"
+    assert not world.sent("web2")
+    assert ended.out_of_rotation == []
+
+
+@pytest.mark.virtual_time
+async def test_a_hold_that_ends_by_itself_stops_nothing() -> None:
+    world = World(bake_time=2, capacity_timeout=30)
+
+    def hold() -> None:
+        say("hold", cause="slow")
+        world.at(10, lambda: say("good"))
+
+    once_baking(world, "web1", hold)
+    ended = await world.upgrade()
+    assert ended.result == "healthy"
+
+
+@pytest.mark.virtual_time
+async def test_a_suspicion_is_waited_for() -> None:
+    world = World(bake_time=2, capacity_timeout=5)
+
+    def suspect() -> None:
+        ScriptedJudge.suspected = "web1 looks slower: 2.3× its peers"
+        world.at(100, lambda: setattr(ScriptedJudge, "suspected", ""))
+
+    once_baking(world, "web1", suspect)
+    ended = await world.upgrade()
+    assert ended.result == "healthy"
+    assert asyncio.get_running_loop().time() > 100
+    assert any(event.reason == "web1 looks slower: 2.3× its peers" for event in world.events(Waiting))
+
+
+@pytest.mark.virtual_time
+async def test_an_operator_is_asked_once_about_each_cause_of_a_hold() -> None:
+    world = World(bake_time=2, interactive=True)
+    once_baking(world, "web1", lambda: say("hold", cause="slow"))
+    once_baking(world, "web2", lambda: say("hold", cause="old version"))
+    async with asyncio.TaskGroup() as group:
+        rollout = group.create_task(world.upgrade())
+        group.create_task(answer(world, "continue", "verdict", times=2))
+    assert rollout.result().result == "healthy"
+    asked = world.events(DecisionRequested)
+    assert [(event.kind, event.choices) for event in asked] == [("verdict", ["continue", "abort"])] * 2
+    assert REASON in asked[0].text
+
+
+@pytest.mark.virtual_time
+async def test_an_operator_may_end_a_rollout_that_is_held() -> None:
+    world = World(bake_time=2, interactive=True)
+    once_baking(world, "web1", lambda: say("hold", cause="slow"))
+    ended = await world.during(answer(world, "abort", "verdict"))
+    assert (ended.result, ended.upgraded) == ("aborted", ["web1"])
+
+
+@pytest.mark.virtual_time
+async def test_a_load_balancer_of_which_nothing_is_known_holds() -> None:
+    world = World(bake_time=2, capacity_timeout=5)
+    once_baking(world, "web1", lambda: setattr(world.balancers["lb2"], "down", True))
+    ended = await world.upgrade()
+    assert ended.result == "degraded"
+    assert any(event.state == "hold" and "lb2" in event.reason for event in world.events(VerdictChanged))
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize(("verdict", "is_shown"), [("watch", True), ("off", False)])
+async def test_a_verdict_that_is_only_watched_stops_nothing(
+    verdict: Literal["watch", "off"], is_shown: bool
+) -> None:
+    world = World(bake_time=2, verdict=verdict)
+    once_baking(world, "web1", lambda: say("bad", "web1"))
+    ended = await world.upgrade()
+    assert (ended.result, ended.reason) == ("healthy", "")
+    assert any(event.state == "bad" for event in world.events(VerdictChanged)) is is_shown
+    assert bool(world.events(Measured)) is is_shown
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize(
+    ("verdict", "state", "fails"),
+    [("stop", "good", False), ("stop", "blind", True), ("watch", "good", True), ("off", "good", True)],
+)
+async def test_errors_are_limited_where_no_verdict_decides(
+    verdict: Literal["stop", "watch", "off"], state: Verdict, fails: bool
+) -> None:
+    world = World(bake_time=3, verdict=verdict)
+    say(state)
+
+    async def fail() -> None:
+        await until_baking(world)
+        await asyncio.sleep(0.5)
+        world.server("web1").errors_5xx += 1
+
+    ended = await world.during(fail())
+    assert bool(ended.failed) is fails
+    if fails:
+        assert "clients saw 1 error" in world.events(NodeFailed)[0].error
+
+
+@pytest.mark.virtual_time
+async def test_a_number_of_errors_that_is_set_counts_beside_a_verdict() -> None:
+    world = World(bake_time=3, max_5xx=0)
+
+    async def fail() -> None:
+        await until_baking(world)
+        await asyncio.sleep(0.5)
+        world.server("web1").errors_5xx += 1
+
+    assert (await world.during(fail())).failed == ["web1"]
+
+
+@pytest.mark.virtual_time
+async def test_a_version_that_could_not_be_judged_is_never_called_good() -> None:
+    world = World(bake_time=2)
+    say("blind")
+    ended = await world.upgrade()
+    assert (ended.result, ended.unproven) == ("healthy", ["web1", "web2", "web3"])  # as their bakes say
+    assert {event.state for event in world.events(VerdictChanged)} == {"blind"}
+
+
+@pytest.mark.virtual_time
+async def test_events_come_at_each_change_and_at_intervals_and_polls_are_frequent_after_a_return() -> None:
+    world = World(nodes=1, bake_time=100, min_available=0)
+    ended = await world.upgrade()
+    assert ended.result == "healthy"
+    at = [record.at for record in world.records if isinstance(record.event, VerdictChanged)]
+    assert 9 <= len(at) <= 12
+    assert 2 <= len(world.events(Measured)) <= 4
+    assert all(event.evidence is not None for event in world.events(Measured))
+    [judge] = ScriptedJudge.made
+    polls = [poll.at for poll in judge.polls if poll.balancer == "lb1"]
+    begin = at[0] - world.records[0].at + polls[0]
+    assert 110 <= len([poll for poll in polls if begin <= poll < begin + 30]) <= 125
+    assert 25 <= len([poll for poll in polls if begin + 40 <= poll < begin + 70]) <= 32
+
+
+@pytest.mark.virtual_time
+async def test_an_error_of_the_judge_ends_the_rollout_as_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> Judgement:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(ScriptedJudge, "judge", fail)
+    world = World(bake_time=2)
+    ended = await world.upgrade()
+    assert isinstance(ended, RolloutEnded)
+    assert ended.result == "degraded"
+    assert world.rollout is not None
+    assert isinstance(world.rollout.defect, ZeroDivisionError)
