@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from orchestrator.canary.account import Account
-from orchestrator.canary.bursts import BlatantFailure, Cap
+from orchestrator.canary.bursts import BlatantFailure, Cap, Magnet
 from orchestrator.canary.detectability import Rates, detect_ratios
 from orchestrator.canary.history import UNLEARNED_M, Dispersion, OwnRates, Place, choose_m
 from orchestrator.canary.judgement import Judgement, Slowness
@@ -62,6 +62,7 @@ class Judge:
         self._account.normal_rate = self._rates.typical_base
         self._cap = Cap(resumed=evidence is not None)
         self._blatant = BlatantFailure()
+        self._magnet = Magnet()
         self._failure = ""  # why the verdict is "bad", with the counts of that moment
 
     def add(self, poll: Poll) -> None:
@@ -172,12 +173,16 @@ class Judge:
         account.normality.add(poll, new, old, base, m)
 
     def _find_blatant(self, place: Place, poll: Poll, rows: Sequence[Row]) -> str:
-        """Return a node that fails blatantly; empty if there is none."""
+        """Return a node that fails blatantly, or draws requests by failing; empty if there is none."""
         _, old = add_up_groups(rows)
         found = ""
         for row in rows:
             own, others = (row.requests, row.errors), (old.requests, old.errors)
-            if row.group == "new" and self._blatant.add((place, row.server), poll, own, others):
+            if row.group != "new":
+                continue
+            key = (place, row.server)
+            draws = self._magnet.add(key, poll, row, rows, self.m)
+            if self._blatant.add(key, poll, own, others) or draws:
                 found = row.node
         return found
 

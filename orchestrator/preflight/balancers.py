@@ -63,6 +63,14 @@ def _judge_balancer(snapshot: Snapshot) -> Iterable[Finding]:
                 f"static algorithm ({backend.algorithm}): every drain moves clients between nodes,"
                 " and weights can only be 0 % or 100 %",
             )
+        if backend.algorithm == "leastconn":
+            yield Finding(
+                Severity.INFO,
+                where,
+                "leastconn sends most requests to a server that fails them fast, since it has the"
+                " fewest connections:"
+                " a version that fails at once gets more than its share until the verdict takes it out",
+            )
 
 
 def judge_servers(servers: Sequence[Server], force_ready: bool) -> Iterable[Finding]:

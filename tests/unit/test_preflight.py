@@ -103,6 +103,7 @@ async def test_what_is_special_is_said() -> None:
     world = World(nodes=4)
     lb1 = world.balancers["lb1"]
     lb1.cookie, lb1.algorithm = "SRV", "source"
+    world.balancers["lb2"].algorithm = "leastconn"
     lb1.config = FakeFacts(False, frozenset({"shop"}), "")
     world.take_out("web1")
     world.server("web2").has_checks = False
@@ -113,6 +114,7 @@ async def test_what_is_special_is_said() -> None:
     for expected in (
         'shop on lb1: cookie persistence ("SRV"): its clients reach a draining node until',
         "shop on lb1: static algorithm (source)",
+        "shop on lb2: leastconn sends most requests to a server that fails them fast",
         "lb1: no state file",
         "shop on lb1: on-marked-down shutdown-sessions",
         "shop/web1 on lb1: is in maint now, and is left out",
