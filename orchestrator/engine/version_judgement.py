@@ -100,6 +100,7 @@ class VersionJudgement(NoJudgement):
         self._judge: JointJudge | None = None
         self._last_return = -FAST_PHASE_S
         self._verdict: Judgement | None = None
+        self._emitted: Judgement | None = None
         self._emitted_at = float("-inf")
         self._failures: dict[str, str] = {}
         self.bad_nodes: dict[str, str] = {}  # why, also after an operator has decided to go on
@@ -266,35 +267,28 @@ class VersionJudgement(NoJudgement):
             self._failures[verdict.node] = self.bad_nodes[verdict.node] = verdict.reason
             self.found_bad.put_nowait((verdict.node, verdict.reason))
         if changed or at - self._emitted_at >= VERDICT_INTERVAL_S:
-            self._emitted_at = at
-            self._bus.emit(_make_event(self._version, verdict))
+            self._emit(verdict, at)
         if self._measurements.are_due(at) or changed:
             self._bus.emit(self._measurements.take(at, self._stamped(judge)))
+
+    def _emit(self, verdict: Judgement, at: float) -> None:
+        self._emitted, self._emitted_at = verdict, at
+        self._bus.emit(_make_event(self._version, verdict))
 
     def _stamped(self, judge: JointJudge) -> Evidence:
         return msgspec.structs.replace(judge.evidence, at=self._clock.time())
 
     def end(self) -> None:
-        """Emit what was measured last."""
+        """Emit the last verdict, unless it was emitted, and what was measured last."""
         if self._judge is not None and self._groups.has_new:
-            self._bus.emit(self._measurements.take(self._clock.monotonic(), self._stamped(self._judge)))
+            at = self._clock.monotonic()
+            if self._verdict is not None and self._verdict != self._emitted:
+                self._emit(self._verdict, at)
+            self._bus.emit(self._measurements.take(at, self._stamped(self._judge)))
 
 
 def _make_event(version: str, verdict: Judgement) -> VerdictChanged:
-    return VerdictChanged(
-        version=version,
-        state=verdict.state,
-        reason=verdict.reason,
-        node=verdict.node,
-        errors=verdict.errors,
-        requests=verdict.requests,
-        other_errors=verdict.other_errors,
-        other_requests=verdict.other_requests,
-        ratio=verdict.ratio,
-        evidence=verdict.evidence,
-        excluded_rate=verdict.excluded_rate,
-        slower=verdict.slower,
-        response_ms=verdict.response_ms,
-        other_response_ms=verdict.other_response_ms,
-        detectable=list(verdict.detectable),
-    )
+    """Return the event of a judgement, whose attributes have the names of the event's fields."""
+    names = set(VerdictChanged.__struct_fields__) - {"version", "detectable"}
+    fields = {name: getattr(verdict, name) for name in names}
+    return VerdictChanged(version=version, detectable=list(verdict.detectable), **fields)

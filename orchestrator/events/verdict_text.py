@@ -116,7 +116,7 @@ def _detectable(verdict: VerdictChanged) -> str:
 def _excluded(verdict: VerdictChanged) -> str:
     if verdict.excluded_rate is None or verdict.excluded_rate >= 1:
         return ""
-    return f" · an error rate over {format_percent(verdict.excluded_rate)} is excluded"
+    return f" · over {format_percent(verdict.excluded_rate)} is excluded"
 
 
 def _round_down(number: float) -> int:

@@ -297,6 +297,16 @@ async def test_events_come_at_each_change_and_at_intervals_and_polls_are_frequen
 
 
 @pytest.mark.virtual_time
+async def test_a_rollout_ends_with_the_counts_of_its_last_moment() -> None:
+    world = World(nodes=1, bake_time=5, min_available=0)
+    last = Judgement("good", requests=77, compared_s=4.0)
+    once_baking(world, "web1", lambda: setattr(ScriptedJudge, "verdict", last))
+    await world.upgrade()
+    found = world.events(VerdictChanged)
+    assert [(event.requests, event.compared_s) for event in found] == [(0, 0.0), (77, 4.0)]
+
+
+@pytest.mark.virtual_time
 async def test_an_error_of_the_judge_ends_the_rollout_as_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> Judgement:
         raise ZeroDivisionError

@@ -35,8 +35,7 @@ from tests.support.verdicts import BAD, BLIND, GOOD, HOLD
         ),
         (
             structs.replace(GOOD, detectable=[DetectableRatio(ratio=2, duration_s=1e6)]),
-            "1.5.0: 0 of 3,120 failed · others 2 of 9,480 · an error rate over 0.2 % is excluded"
-            " · good so far",
+            "1.5.0: 0 of 3,120 failed · others 2 of 9,480 · over 0.2 % is excluded · good so far",
         ),
         (
             structs.replace(GOOD, other_errors=0, other_requests=0, detectable=[], excluded_rate=None),
