@@ -9,6 +9,7 @@ RolldeckError (backends.errors)
 │   └── Unauthenticated             published data are not verified, and no operator has said to trust them
 ├── AlreadyRolledBack               no changes made, because the rollback was done already
 ├── StepFailed                      one step of one node failed
+│   ├── Overloaded                  the others cannot carry the load of a node that was drained
 │   ├── StepTimeout                 a step did not complete in time
 │   ├── BadVersion                  clients of the new version see more errors than those of the old one
 │   └── ServiceDiscoveryMaintenance the node is back in HAProxy, but maybe not in service discovery
@@ -41,6 +42,10 @@ class AlreadyRolledBack(RolldeckError):
 
 class StepFailed(RolldeckError):
     """A step of a node could not be completed; the node stays as it is now."""
+
+
+class Overloaded(StepFailed):
+    """The others cannot carry the load of a node that was drained; the text has the numbers."""
 
 
 class StepTimeout(StepFailed):

@@ -61,6 +61,7 @@ stop_timeout = 15
 start_timeout = 30
 verify_timeout = 30
 bake_time = 1
+trial = 2  # seconds; HAProxy has just started, so nobody knows yet what the nodes can carry
 """
 
 

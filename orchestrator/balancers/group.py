@@ -28,6 +28,7 @@ class BalancerGroup:
         self.lock = asyncio.Lock()  # a guard and the drain that it allows are one action
         self.reloads = 0  # reloads of HAProxy whose lost states were set again
         self.on_read: Callable[[Collection[Server]], None] = _ignore  # is called with what `servers` has read
+        self.on_snapshot: Callable[[Snapshot], None] = _ignore  # is called with every snapshot that is read
         self._processes: dict[str, tuple[int, int]] | None = None  # pid and uptime; None: not tracked
         self._infos: dict[str, Info] = {}  # as they were read last
 
@@ -40,7 +41,7 @@ class BalancerGroup:
     def stop_tracking(self) -> None:
         """Stop tracking reloads."""
         self._processes = None
-        self.on_read = _ignore
+        self.on_read = self.on_snapshot = _ignore
 
     def acknowledge(self, snapshot: Snapshot) -> None:
         """Accept this HAProxy process as current."""
@@ -106,6 +107,7 @@ class BalancerGroup:
                 name, f"an old worker answered, which is stopping (pid {snapshot.info.pid})"
             )
         self._infos[name] = snapshot.info
+        self.on_snapshot(snapshot)
         return snapshot
 
     async def older_sessions(self, refs: Collection[ServerRef]) -> dict[str, int]:
@@ -252,7 +254,7 @@ class BalancerGroup:
                 raise Refused(name, unreached[name])
 
 
-def _ignore(_: Collection[Server]) -> None:
+def _ignore(_: object) -> None:
     """Do nothing: it is used where nobody needs what was read."""
 
 

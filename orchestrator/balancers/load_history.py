@@ -75,6 +75,7 @@ class LoadHistory:
         self._group_of = group_of
         self._min_interval_s = min_interval_s
         self._samples: dict[str, deque[_Sample]] = {}
+        self._serving: dict[str, tuple[frozenset[Name], float]] = {}  # which servers take traffic, since when
         self._carried: dict[tuple[str, str, str], _Carried] = {}
 
     def add(self, snapshot: Snapshot, at: float) -> bool:
@@ -100,7 +101,13 @@ class LoadHistory:
         samples.append(_Sample(at, totals, sessions, count_queues(snapshot)))
         while at - samples[0].at > WINDOW_S:
             samples.popleft()
-        self._note_carried(snapshot, columns)
+        heads = {first: snapshot.servers[first] for first in set(columns.alike)}
+        taking = {first for first, server in heads.items() if server.receives_traffic}
+        alike = zip(columns.names, columns.alike, strict=True)
+        serving = frozenset(name for name, first in alike if first in taking)
+        if self._serving.get(instance, (None, 0.0))[0] != serving:
+            self._serving[instance] = serving, at
+        self._note_carried(instance, columns, heads)
         return True
 
     def measure(self, server: Server) -> MeasuredLoad:
@@ -108,6 +115,10 @@ class LoadHistory:
         ref = server.ref
         name = ref.backend, ref.server
         samples = [one for one in self._samples.get(ref.instance, ()) if name in one.totals]
+        since = self._serving.get(ref.instance, (None, 0.0))[1]
+        recent = [one for one in samples if one.at >= since]
+        if recent and recent[-1].at - recent[0].at >= MIN_RATE_WINDOW_S:
+            samples = recent  # since the last change of what is in rotation
         found = self._carried.get(self._key(ref), _Carried())
         carried, carried_sessions = (server.effective_weight * amount for amount in found)
         if not samples:
@@ -127,14 +138,12 @@ class LoadHistory:
     def _key(self, ref: ServerRef) -> tuple[str, str, str]:
         return ref.instance, ref.backend, self._group_of(ref)
 
-    def _note_carried(self, snapshot: Snapshot, columns: Columns) -> None:
+    def _note_carried(self, instance: str, columns: Columns, heads: Mapping[int, Server]) -> None:
         """Note what servers of each group carry in this window, unless something queued meanwhile."""
-        instance = snapshot.info.instance
         samples = self._samples[instance]
         duration_s = samples[-1].at - samples[0].at
         if duration_s < WINDOW_S / 2:
             return
-        heads = {first: snapshot.servers[first] for first in set(columns.alike)}
         sums: dict[tuple[str, str, str], list[float]] = {}
         for name, first in zip(columns.names, columns.alike, strict=True):
             if heads[first].in_rotation and not heads[first].backup and name in samples[0].totals:

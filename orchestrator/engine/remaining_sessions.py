@@ -35,16 +35,23 @@ class RemainingSessions:
         return cls(context, context.control.elapsed_excluding_pauses(), progress)
 
     async def wait(self) -> bool:
-        """Wait for sessions to end; return whether the deadline passed. Clients with a cookie may stay."""
+        """Wait for sessions to end; return whether the deadline passed. Clients with a cookie may stay.
+
+        Raises:
+            Overloaded: the others cannot carry what the node had.
+        """
         context = self.context
         try:
-            await context.wait_for(
-                self._describe, timeout=context.policy.drain_timeout, what="sessions to end"
-            )
+            await context.wait_for(self._watch, timeout=context.policy.drain_timeout, what="sessions to end")
         except StepTimeout as passed:
             context.note(f"{passed}; continuing with maintenance")
             return True
         return False
+
+    async def _watch(self) -> str | None:
+        """Return what is left. Raises Overloaded when the others cannot carry what the node had."""
+        self.context.load_guard.raise_if_overloaded(self.context.node.name)
+        return await self._describe()
 
     async def settle(self) -> int:
         """Wait a little for the last sessions, as maintenance lets no new one in; return how many remain.

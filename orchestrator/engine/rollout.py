@@ -12,6 +12,7 @@ from orchestrator.engine.drift_watcher import DriftWatcher, summarize
 from orchestrator.engine.enforcement import Enforcement
 from orchestrator.engine.final_state import read_final_state
 from orchestrator.engine.hooks import Hooks
+from orchestrator.engine.load_guard import LoadGuard
 from orchestrator.engine.node_rollout import NodeRollout
 from orchestrator.engine.out_of_rotation import add_discovery_maintenance, check_commands
 from orchestrator.engine.result import Progress, collect_versions, find_cause, find_ways_on
@@ -76,6 +77,13 @@ class Rollout:
         self._pool = ServerPool(
             names, application.balancer_group.backends, is_rollback=context.kind == "rollback"
         )
+        done = self._progress.done  # what these serve with is another version
+        self._load_guard = LoadGuard(
+            None if context.kind == "rollback" else clock,  # a repair must not wait for less traffic
+            plan.policy,
+            application.balancer_group.balancers,
+            lambda ref: "upgraded" if names.get(ref) in done else "",
+        )
         self._endpoints = Endpoints(plan.nodes_at_plan_time or application.nodes, application.match)
         self._rollouts: dict[str, NodeRollout] = {}  # of the nodes that were or are worked on
         self._judgement = VersionJudgement.of(application, plan, context, clock, bus)
@@ -135,6 +143,7 @@ class Rollout:
             return
         balancer_group = self._application.balancer_group
         balancer_group.track_reloads()
+        balancer_group.on_snapshot = self._load_guard.note
         watcher = DriftWatcher(
             balancer_group,
             self._desired_states,
@@ -184,6 +193,7 @@ class Rollout:
             await self._rollouts[name].run()
         finally:
             self._pool.end(name)
+            self._load_guard.release(name)
 
     def _find_rollout(self, name: str) -> NodeRollout | None:
         """Return the rollout of a node that runs the target version, worked on or not."""
@@ -209,6 +219,8 @@ class Rollout:
             followers=frozenset(planned.followers),
             inherited=frozenset(planned.inherited),
             ignored_backends=self._application.ignored_backends,
+            load_guard=self._load_guard,
+            resumes_drain=planned.only_drained,
             pool=self._pool,
             judgement=self._judgement,
             objection=lambda: self._judgement.objection,

@@ -14,6 +14,7 @@ from orchestrator.balancers.group import BalancerGroup, Build
 from orchestrator.balancers.request_errors import Sample
 from orchestrator.engine.control import RolloutControl
 from orchestrator.engine.desired_state import DesiredState, DesiredStates
+from orchestrator.engine.load_guard import LoadGuard
 from orchestrator.engine.no_judgement import NoJudgement
 from orchestrator.errors import StepFailed, StepTimeout
 from orchestrator.events.event_bus import EventBus
@@ -68,6 +69,8 @@ class StepContext:
     followers: frozenset[ServerRef] = frozenset()  # servers that leave with it by `track`, as read last
     inherited: frozenset[ServerRef] = frozenset()  # its own servers that were out before with one they follow
     lifetimes: Lifetimes = field(default_factory=Lifetimes)  # of the sessions, as known when it was planned
+    load_guard: LoadGuard = field(default_factory=LoadGuard)  # of the whole rollout
+    resumes_drain: bool = False  # an earlier rollout has drained it, and done nothing else
     ignored_backends: tuple[str, ...] = ()  # backends where the node stays in, see `Application`
     ramped: frozenset[ServerRef] = frozenset()  # its own servers that get their weight back in stages
 

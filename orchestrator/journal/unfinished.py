@@ -68,6 +68,7 @@ class UnfinishedNode:
             self.text,
             self.command,
             self.target_version,
+            only_drained=self.step in (None, "drain"),
         )
 
 

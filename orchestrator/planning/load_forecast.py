@@ -133,16 +133,15 @@ def _spread(
         sum(load.rate for load in loads.values()),
         sum(load.sessions for load in loads.values()),
     )
-    is_pooled = _is_even(backend) and all(load.duration_s < MIN_RATE_WINDOW_S for load in loads.values())
+    is_even = _is_even(backend)
     found = []
     for server, share in _find_shares(staying, loads, backend):
         load = loads[server.ref]
-        if is_pooled:  # of one moment, the sum says more than each
-            found.append((server, rate * share, sessions * share))
-            continue
-        rate_then, sessions_then = load.rate + gone_rate * share, load.sessions + gone_sessions * share
+        # The sum of all says more than the rate of each, which varies by chance and with what was out.
+        rate_then = rate * share if is_even else load.rate + gone_rate * share
+        sessions_then = sessions * share if is_even else load.sessions + gone_sessions * share
         if load.duration_s >= MIN_RATE_WINDOW_S and load.rate * load.duration_s >= MIN_SESSIONS_FOR_RATIO:
-            sessions_then = max(sessions_then, load.sessions * rate_then / load.rate)
+            sessions_then = load.sessions * rate_then / load.rate
         found.append((server, rate_then, sessions_then))
     return found
 

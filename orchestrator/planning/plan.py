@@ -43,6 +43,7 @@ class PlannedNode:
     unfinished_rollout: int = (
         0  # an earlier rollout that did not finish it: the originals are those from before that
     )
+    only_drained: bool = False  # by that rollout, which has not stopped its service
     running_command: CommandStarted | None = (
         None  # of that rollout, and may still run: nothing is done beside it
     )
@@ -177,6 +178,7 @@ class Unfinished:
     text: str  # who left it, when, and how far it had come
     command: CommandStarted | None = None  # that may still run there
     target_version: str = ""  # of that rollout
+    only_drained: bool = False  # its service was not stopped
 
 
 def _availability(found: Availability | None) -> dict[str, Any] | None:

@@ -276,6 +276,7 @@ def _plan_node(
         reason=why,
         force_ready=force_ready,
         unfinished_rollout=unfinished.entry if unfinished is not None and not force_ready else 0,
+        only_drained=unfinished is not None and unfinished.only_drained and not force_ready,
         running_command=unfinished.command if unfinished is not None else None,
         target_version=version if version is not None and version != plan_version else "",
         unproven=unproven and "stop" not in steps,

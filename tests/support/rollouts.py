@@ -53,6 +53,7 @@ async def world(place: Path, *, port_check_from: str = "console", **options: Any
             start_timeout=10,
             verify_timeout=10,
             capacity_timeout=2,
+            trial=0,
         )
         yield stack
 

@@ -31,7 +31,7 @@ def healthy() -> Sequence[Record]:
     """Three nodes, one after the other, with sessions to wait for and a bake."""
 
     async def scenario() -> list[Record]:
-        world = World(nodes=3, bake_time=5, verdict="off")  # tests add verdicts of their own
+        world = World(nodes=3, bake_time=5, verdict="off", trial=0)  # tests add verdicts of their own
         for server in world.servers("web1"):
             server.leaving = [3.0, 7.0]
         await world.upgrade()
@@ -45,7 +45,9 @@ def troubled() -> Sequence[Record]:
     """Two at a time: one is sick and is skipped, after a pause; the last one is left alone."""
 
     async def scenario() -> list[Record]:
-        world = World(nodes=3, interactive=True, verdict="off", serial=2, bake_time=5, verify_timeout=20)
+        world = World(
+            nodes=3, interactive=True, verdict="off", serial=2, bake_time=5, verify_timeout=20, trial=0
+        )
         world.nodes["web2"].sick = frozenset({"2.0"})
         for server in world.servers("web1"):
             server.leaving = [3.0, 7.0, 9.0]

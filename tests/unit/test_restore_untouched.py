@@ -106,7 +106,7 @@ async def test_a_stop_that_was_refused_may_have_been_received(error: Refused) ->
 
 @pytest.mark.virtual_time
 async def test_sessions_that_do_not_end_let_their_node_go_back() -> None:
-    world = World(on_remaining_sessions="fail", drain_timeout=6, maint_grace_period=3)
+    world = World(on_remaining_sessions="fail", drain_timeout=6, maint_grace_period=3, trial=0)
     for server in world.servers("web1"):
         server.leaving = [asyncio.get_running_loop().time() + 15] * 2
     put_back(world, await world.upgrade())

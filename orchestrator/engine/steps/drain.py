@@ -7,7 +7,7 @@ from dataclasses import replace
 from backends.errors import Refused
 from backends.haproxy import commands
 from backends.haproxy.columns import names_of
-from backends.model import Admin, AdminState, Server, ServerRef, Snapshot
+from backends.model import Admin, AdminState, Server, Snapshot
 from backends.text import counted
 from orchestrator.balancers.group import find_servers
 from orchestrator.engine.desired_state import DesiredState
@@ -19,13 +19,15 @@ from orchestrator.engine.step_context import (
     gather_both,
     refuse_misplaced,
 )
-from orchestrator.engine.steps import discovery
+from orchestrator.engine.steps import discovery, trial
+from orchestrator.engine.steps.agents import silence_agents
 from orchestrator.engine.steps.hold import await_evidence, confirm_hold
 from orchestrator.engine.steps.stop import cannot_stop
 from orchestrator.errors import StepFailed, StepTimeout
 from orchestrator.planning import capacity
 from orchestrator.planning.capacity import CapacityViolation
 from orchestrator.planning.findings import Severity
+from orchestrator.planning.load_grade import LoadForecast
 from orchestrator.planning.removal import (
     Removal,
     SharedEndpoints,
@@ -78,7 +80,7 @@ async def drain(context: StepContext) -> str | None:
     await _drain_when_allowed(context)
     sessions = RemainingSessions.begin(context)
     await discovery.enter_maintenance(context)
-    forced = await sessions.wait()
+    forced = await trial.wait_for_sessions(context, sessions)
     context.set_desired(DesiredState.MAINT)
     await context.ensure(context.refs, commands.maint, in_maintenance)
     left = await sessions.settle()
@@ -115,12 +117,6 @@ async def still_in_maintenance(context: StepContext) -> None:
             )
 
 
-async def silence_agents(context: StepContext, refs: Sequence[ServerRef]) -> None:
-    """Disable agent checks: one that replies "ready" would put the server back in rotation."""
-    agents = [ref for ref in refs if context.originals[ref].agent]
-    await context.balancer_group.ensure(agents, commands.agent_off, lambda server: not server.agent)
-
-
 async def _drain_when_allowed(context: StepContext) -> None:
     """Drain as soon as the capacity guard allows; the lock makes the check and the drain one action."""
     control = context.control
@@ -131,6 +127,7 @@ async def _drain_when_allowed(context: StepContext) -> None:
         if reason := await confirm_hold(context):
             return reason
         await check_reachable(context)  # after the wait, which may have taken an hour
+        await context.clock.sleep(context.load_guard.spacing_left_s(context.node.name))
         async with context.balancer_group.lock:
             try:
                 # First without the backends of others: while capacity is waited for, nothing else is read.
@@ -144,10 +141,14 @@ async def _drain_when_allowed(context: StepContext) -> None:
                 return str(refusal)
             if reason := context.judgement.hold:
                 return reason  # it came meanwhile
+            forecasts, reason = _forecast_loads(context, removal)
+            if reason:
+                return reason
             control.raise_if_drains_stopped()  # as late as possible: another node may have failed meanwhile
             context.mark_touched()
             context.followers = removal.followers
             context.set_desired(DesiredState.DRAIN)
+            _begin_trial(context, removal, forecasts)
             await silence_agents(context, context.refs)
             await context.balancer_group.ensure(context.refs, commands.drain, is_out)
             return None
@@ -161,6 +162,26 @@ async def _drain_when_allowed(context: StepContext) -> None:
             control.stop_new_drains(f"verdict hold: {hold}")
             control.raise_if_drains_stopped()
         raise
+
+
+def _forecast_loads(context: StepContext, removal: Removal) -> tuple[tuple[LoadForecast, ...], str]:
+    """Forecast what the others will carry; also return why that forbids the drain now, or empty.
+
+    If an earlier rollout has drained the node, the others carry it already: what follows is a trial of that.
+    """
+    guard, leaving = context.load_guard, removal.followers.union(context.refs)
+    own = find_servers(context.refs, removal.snapshots.values()).values()
+    have_left = context.resumes_drain and not any(server.receives_traffic for server in own)
+    forecasts = guard.forecast(removal.snapshots, leaving, have_left=have_left)
+    if left_s := guard.spacing_left_s(context.node.name):
+        return forecasts, f"another drain is on trial: {left_s:.1f} s apart"
+    return forecasts, "" if have_left else guard.find_refusal(forecasts)
+
+
+def _begin_trial(context: StepContext, removal: Removal, forecasts: tuple[LoadForecast, ...]) -> None:
+    context.load_guard.begin(context.node.name, forecasts, removal.snapshots)
+    if text := context.load_guard.trial_text(context.node.name):
+        context.note(f"drains on trial for {context.policy.trial:g} s: {text}")
 
 
 async def _measure_removal(context: StepContext, *, whole: bool) -> Removal:

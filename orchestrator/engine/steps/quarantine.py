@@ -14,7 +14,8 @@ from orchestrator.engine.desired_state import DesiredState
 from orchestrator.engine.health_gate import ConsecutiveChecks
 from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps import discovery
-from orchestrator.engine.steps.drain import in_maintenance, is_drained, is_out, silence_agents
+from orchestrator.engine.steps.agents import silence_agents
+from orchestrator.engine.steps.drain import in_maintenance, is_drained, is_out
 from orchestrator.engine.steps.verify import prove, restore_originals
 from orchestrator.planning import capacity
 from orchestrator.planning.capacity import CapacityViolation
@@ -115,13 +116,14 @@ async def _quarantine_on(context: StepContext, instance: str) -> None:
 async def restore_untouched(context: StepContext, planned: PlannedNode) -> bool:
     """Put a node back whose service was not stopped: prove its old version, and restore its servers.
 
-    Nothing is done for a node that an earlier rollout has left out, or that is put in rotation on request: it
-    was not serving before. Neither for one that is not healthy at the first check.
+    Nothing is done for a node that an earlier rollout has left out after more than a drain, or that is put in
+    rotation on request: it was not serving before. Neither for one that is not healthy at the first check.
 
     Returns:
         Whether it is back as it was; after a failed attempt, the node is in maintenance.
     """
-    if context.stop_sent or planned.unfinished_rollout or planned.force_ready or "drain" not in planned.steps:
+    left_out = planned.force_ready or (planned.unfinished_rollout and not planned.only_drained)
+    if context.stop_sent or left_out or "drain" not in planned.steps:
         return False
     own = replace(context, wanted=planned.running)
     try:

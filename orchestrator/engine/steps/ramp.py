@@ -6,8 +6,8 @@ from backends.haproxy import commands
 from backends.model import AdminState, Server, ServerRef
 from orchestrator.engine.health_gate import ConsecutiveChecks
 from orchestrator.engine.step_context import Command, DryRunContext, StepContext
+from orchestrator.engine.steps.agents import silence_agents
 from orchestrator.engine.steps.bake import ClientErrors, HealthUnderTraffic, describe_server, raise_if_bad
-from orchestrator.engine.steps.drain import silence_agents
 from orchestrator.errors import StepFailed
 from orchestrator.planning.ramp import (
     STAGE_DURATION_S,
