@@ -216,9 +216,9 @@ def _impact_lines(change: Change, impact: Impact) -> Iterator[str]:
 
 def _show_event(record: Record) -> None:
     match record.event:
-        case events.Waiting(node=name, reason=reason, remaining_s=left_s, baking=baking):
+        case events.Waiting(node=name, words=words, remaining_s=left_s, baking=baking):
             left = describe_remaining_time(format_duration(left_s), baking=baking)
-            say(f"{paint('◐', 'working')} {name}: {clean(reason)} ({left})")
+            say(f"{paint('◐', 'working')} {name}: {clean(words)} ({left})")
         case events.NodeNote(node=name, text=text):
             say(f"{paint('!', 'warn')} {name}: {clean(text)}")
 

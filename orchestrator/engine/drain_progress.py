@@ -41,9 +41,9 @@ class DrainProgress:
     _expected_s: float | None = None
     _oldest_s: int | None = None
     _listed_at: float | None = None
-    _hint: str = ""
-    _hint_at: float | None = None
-    _hint_for: int = 0
+    _outlook: str = ""
+    _outlook_at: float | None = None
+    _outlook_for: int = 0
 
     @classmethod
     def begin(cls, context: StepContext, *, learns: bool = True) -> "DrainProgress":
@@ -87,24 +87,24 @@ class DrainProgress:
         deadline_s = self.context.policy.drain_timeout
         return round(lifetimes.forecast(count, deadline_s=deadline_s).median_s, 1)
 
-    async def hint(self, servers: Collection[Server]) -> str:
-        """Return the forecast as `; oldest 40 s, usually 6 s more`; empty as long as the drain is young.
+    async def outlook(self, servers: Collection[Server]) -> str:
+        """Return the forecast as `oldest 40 s, usually 6 s more`; empty as long as the drain is young.
 
         It only changes with the number of sessions and every `REFRESH_S`, because each change is shown.
         """
         if self.elapsed_s < QUIET_S or not self.left:
             return ""
         now, count = self.context.clock.monotonic(), self.left[-1]
-        if self._hint_at is None or count != self._hint_for or now - self._hint_at >= REFRESH_S:
+        if self._outlook_at is None or count != self._outlook_for or now - self._outlook_at >= REFRESH_S:
             if self._listed_at is None or now - self._listed_at >= REFRESH_S:
                 self._listed_at = now
                 self._oldest_s = await self._read_oldest([server.ref for server in servers])
-            self._hint, self._hint_at, self._hint_for = self._describe(count), now, count
-        return self._hint
+            self._outlook, self._outlook_at, self._outlook_for = self._describe(count), now, count
+        return self._outlook
 
     def _describe(self, count: int) -> str:
         if self.arrived:
-            return f"; {self.arrived:,} came since the drain began, as their clients stay with the server"
+            return f"{self.arrived:,} came since the drain began, as their clients stay with the server"
         parts = [f"oldest {format_duration(self._oldest_s)}"] if self._oldest_s is not None else []
         if self.context.lifetimes.known and count:
             remaining_s = max(0.0, self.deadline - self.context.control.elapsed_excluding_pauses())
@@ -112,7 +112,7 @@ class DrainProgress:
                 count, deadline_s=remaining_s, elapsed_s=self.elapsed_s
             )
             parts.append(describe_rest(forecast))
-        return f"; {', '.join(parts)}" if parts else ""
+        return ", ".join(parts)
 
     async def _read_oldest(self, refs: Collection[ServerRef]) -> int | None:
         """Read the age of the oldest session; None where no load balancer shows it, which stops nothing."""

@@ -46,6 +46,8 @@ class RemainingSessions:
         except StepTimeout as passed:
             context.note(f"{passed}; continuing with maintenance")
             return True
+        finally:
+            context.outlook = ""
         return False
 
     async def _watch(self) -> str | None:
@@ -75,12 +77,14 @@ class RemainingSessions:
         try:
             await context.wait_for(probe, timeout=timeout, what="last sessions to end")
         except StepTimeout as passed:
+            context.outlook = ""
             await self._end(passed)
             servers = await read_affected(context, stopped=True)
             current = sum(server.sessions + server.queue for server in servers.values())
             replaced = sum((await context.balancer_group.older_sessions(servers)).values())
             return current + replaced or await older.connections()
         finally:
+            context.outlook = ""
             if (drained := self.progress.event()) is not None:
                 context.bus.emit(drained)
         return 0
@@ -125,7 +129,8 @@ class RemainingSessions:
         ]
         if not busy:
             return None
-        return f"sessions: {', '.join(busy)}{await self.progress.hint(servers.values())}"
+        context.outlook = await self.progress.outlook(servers.values())
+        return f"sessions: {', '.join(busy)}"
 
 
 async def read_affected(context: StepContext, *, stopped: bool) -> dict[ServerRef, Server]:

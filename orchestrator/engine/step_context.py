@@ -59,6 +59,7 @@ class StepContext:
     is_manual: bool = False  # whether this is a manual change, not a rollout
     baked: Baked | None = None  # the result of its bake, once there was one
     self_checked: bool | None = None  # whether its service manager checks its health; None: unknown yet
+    outlook: str = ""  # of what it waits for now, see `Waiting`
     stop_sent: bool = False  # the service was asked to stop, or may have been
     discovery_maintenance_set: bool = False  # whether a rollout has set it, and is to end it
     desired_states: DesiredStates = field(default_factory=DesiredStates)  # of the whole rollout
@@ -179,6 +180,7 @@ class StepContext:
                         remaining_s=round(soonest, 1),
                         baking=baking,
                         weight_percent=weight_percent,
+                        outlook=self.outlook,
                     )
                 )
             waited = self.clock.monotonic() - began  # paused or not: no hurry after an hour

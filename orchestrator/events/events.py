@@ -75,6 +75,12 @@ class Waiting(OfStep, frozen=True, kw_only=True, tag="waiting"):
     remaining_s: float  # to the deadline, or to the end of a bake
     baking: bool = False  # nothing is to be done: the node is watched in rotation
     weight_percent: int = 0  # the part of its weight that it has meanwhile, on a ramp; 0: it is on none
+    outlook: str = ""  # how long it will probably take; empty where nothing is known
+
+    @property
+    def words(self) -> str:
+        """The reason and, if there is one, the outlook."""
+        return f"{self.reason}; {self.outlook}" if self.outlook else self.reason
 
 
 class NodeNote(Event, frozen=True, kw_only=True, tag="node_note"):

@@ -235,8 +235,8 @@ class RolloutState:
                 node.reason, node.deadline, node.log = "", None, ()
                 if (span := self._spans.open_span(node.name)) is not None:
                     node.steps[step] = span
-            case events.Waiting(reason=reason, remaining_s=left, baking=baking, weight_percent=percent):
-                node.reason, node.deadline = reason, at + left
+            case events.Waiting(words=words, remaining_s=left, baking=baking, weight_percent=percent):
+                node.reason, node.deadline = words, at + left
                 if baking:
                     node.state = NodeState.RAMPING if percent else NodeState.BAKING
             case events.StepDone(step=step):

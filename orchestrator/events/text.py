@@ -21,7 +21,7 @@ _SENTENCES: dict[type[Event], str] = {
     events.BatchStarted: "batch {number}: {nodes}",
     events.NodeStarted: "target version {version}",
     events.StepStarted: "started",
-    events.Waiting: "waiting, {remaining}: {reason}",
+    events.Waiting: "waiting, {remaining}: {words}",
     events.NodeNote: "note: {text}",
     events.CommandStarted: "running on {target}, pid {pid}",
     events.StepDone: "done in {duration_s}: {detail}",
@@ -78,6 +78,8 @@ def _describe_fields(event: AnyEvent) -> str:
             return traffic_text(event)
         case Baked():
             return describe_bake(event)
+        case Waiting(words=words):
+            return words
         case Drained():
             return describe_drained(event)
         case VerdictChanged():
@@ -202,7 +204,7 @@ def describe_mixed_versions(versions: Mapping[str, str]) -> str:
 
 
 class RepeatedEvents:
-    """Detects an event that only repeats what was said: a `Waiting` its reason, a verdict its state."""
+    """Detects an event that only repeats what was said: a `Waiting` its words, a verdict its state."""
 
     def __init__(self) -> None:
         self._reasons: dict[tuple[str, str], str] = {}
@@ -212,9 +214,9 @@ class RepeatedEvents:
         """Return whether this event is a repetition; it must be called with every event, in order."""
         if isinstance(event, Waiting):
             key = (event.node, event.step)
-            if self._reasons.get(key) == event.reason:
+            if self._reasons.get(key) == event.words:
                 return True
-            self._reasons[key] = event.reason
+            self._reasons[key] = event.words
         elif isinstance(event, StepStarted):
             self._reasons.pop((event.node, event.step), None)
         elif isinstance(event, events.RolloutStarted):

@@ -19,7 +19,7 @@ def now() -> float:
 
 
 def reasons(world: World) -> list[str]:
-    return list(dict.fromkeys(wait.reason for wait in world.events(Waiting)))
+    return list(dict.fromkeys(wait.words for wait in world.events(Waiting)))
 
 
 @pytest.mark.virtual_time
@@ -65,6 +65,10 @@ async def test_a_long_drain_says_how_old_they_are_and_how_long_it_usually_takes(
     said = [reason for reason in reasons(world) if "oldest" in reason]
     assert said[0].startswith("sessions: 2 on lb1, 2 on lb2; oldest 1:02, usually ")
     assert said[0].endswith(" more")
+    assert {wait.reason for wait in world.events(Waiting)} == {
+        "sessions: 2 on lb1, 2 on lb2",
+        "sessions: 1 on lb1, 1 on lb2",
+    }
     assert 5 <= len(said) <= 15, "it is said again every 10 s, and not at each look"
 
 
