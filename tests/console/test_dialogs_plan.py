@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from orchestrator.planning.drain_forecast import DrainForecast, Lifetimes
+from orchestrator.planning.drain_outlook import DrainBasis, DrainOutlook
 from orchestrator.planning.findings import Finding, Severity
 from tests.console.dialog_values import (
     HOSTILE,
@@ -34,6 +36,19 @@ async def test_the_plan_says_who_and_what_stays(size: tuple[int, int]) -> None:
         assert "1/2  web1, web2" in text
         assert "✓ 4 → 2, floor 2  ██░░  shop on lb1, lb2" in text
         assert "→ web3  1.4.2  1.4.2 → 1.5.0" in text
+        assert cut_off(app, size) == []
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_the_plan_says_how_long_each_drain_takes(size: tuple[int, int]) -> None:
+    drain = DrainOutlook(7, 40, 300, DrainForecast(9, 12, 20, 8, 0.01))
+    made = plan(count=1)
+    nodes = tuple(replace(node, drain=drain) for node in made.nodes)
+    basis = DrainBasis(Lifetimes.estimate([1, 2]))
+    async with open_dialog(PlanScreen(replace(made, nodes=nodes, drain_basis=basis)), size) as (app, _):
+        text = "\n".join(shown(app))
+        assert "drain: usually 12 s (9\u201320), 7 sessions now, oldest 40 s" in text
+        assert "· drains are forecast from session ages" in text
         assert cut_off(app, size) == []
 
 

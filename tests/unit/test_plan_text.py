@@ -1,6 +1,7 @@
 """A plan as text: who, in which order, what stays, every command, and what preflight found."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import click
 import pytest
@@ -9,6 +10,8 @@ from backends.model import ServerRef
 from console.terminal import rollout_text
 from orchestrator.planning.application import Policy
 from orchestrator.planning.capacity import Capacity
+from orchestrator.planning.drain_forecast import DrainForecast, Lifetimes
+from orchestrator.planning.drain_outlook import DrainBasis, DrainOutlook
 from orchestrator.planning.findings import Finding, Severity
 from orchestrator.planning.plan import Plan, PlannedCommand, PlannedNode, encode_plan
 from tests.support.console_values import HOSTILE, harmless
@@ -38,6 +41,26 @@ def plan(*nodes: PlannedNode, findings: Iterable[Finding] = ()) -> Plan:
 
 def lines(*parts: Iterable[str]) -> list[str]:
     return [click.unstyle(line) for part in parts for line in part]
+
+
+def test_how_long_each_drain_takes() -> None:
+    soon = DrainOutlook(7, 40, 300, DrainForecast(9, 12, 20, 8, 0.01))
+    done = node("web2", running="1.5.0", steps=(), reason="has 1.5.0 and is in rotation")
+    made = replace(
+        plan(node("web1", drain=soon), done),
+        drain_basis=DrainBasis(Lifetimes.estimate([1, 2])),
+        policy=Policy(on_remaining_sessions="pace"),
+    )
+    assert lines(rollout_text.plan_lines(made))[1:5] == [
+        "NODE  NOW    WHAT                          DRAIN",
+        "web1  1.4.2  1.4.2 → 1.5.0                 usually 12 s (9\u201320), 7 sessions now, oldest 40 s",
+        "web2  1.5.0  has 1.5.0 and is in rotation",
+        "drains are forecast from session ages",
+    ]
+    assert lines(rollout_text.plan_lines(made))[5] == (
+        'sessions that remain after 310 s: on_remaining_sessions = "pace" closes them, the oldest first,'
+        " 10 per second (`shutdown session ID`)"
+    )
 
 
 def test_summary() -> None:
