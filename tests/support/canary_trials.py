@@ -189,7 +189,7 @@ async def try_out(place: Path, trial: Trial) -> dict[str, Any]:
             "slowest_s": round(max(report.slowest.values(), default=0.0), 2),
             "problems": dict(Counter(problem for _, problem in failures)),
             **_describe_first(rotation, [at for at, _ in failures], began),
-            "others_drained": _others_drained(rotation, run),
+            "others_drained": _others_drained(rotation),
             "out_at_end": rotation.out,
             "versions": dict(await versions(stack)),
             **_describe_run(run),
@@ -251,11 +251,9 @@ def _describe_first(rotation: Rotation, failures: Sequence[float], began: float)
     }
 
 
-def _others_drained(rotation: Rotation, run: Run) -> list[str]:
-    """Return the nodes but the first that left rotation, or that were to."""
-    left = {name for _, name, is_in in rotation.changes if not is_in}
-    drained = {event["node"] for event in run.events if event["event"] == "step_started"}
-    return sorted((left | drained) - {FIRST})
+def _others_drained(rotation: Rotation) -> list[str]:
+    """Return the nodes but the first that left rotation."""
+    return sorted({name for _, name, is_in in rotation.changes if not is_in} - {FIRST})
 
 
 def _describe_run(run: Run) -> dict[str, Any]:
