@@ -41,9 +41,8 @@ class Account:
         self.checks = Comparison.load("checks", logs, sums)
         self.nodes = NodeEvidence(logs, sums)
         self.normality = Normality(logs)
-        self.spread = Spread(
-            *(sums.get(f"new {name}", -1.0 if name == "second" else 0.0) for name in Spread.__slots__)
-        )
+        own = {name: sums[f"new {name}"] for name in Spread.__slots__ if f"new {name}" in sums}
+        self.spread = Spread(**own)
         self.errors = self.requests = self.judged_requests = self.unknown_requests = 0
         self.old_requests = self.old_errors = 0
         for name in _SUMS:

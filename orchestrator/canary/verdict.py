@@ -127,9 +127,10 @@ def _find_doubts(account: Account, settings: CanarySettings, version: str) -> It
 
 
 def _fails_alone(account: Account, settings: CanarySettings) -> bool:
-    """Return whether the new version fails far more than was normal, and nothing else can be compared."""
+    """Return whether the new version fails far more than was normal, and most of it cannot be compared."""
     enough = account.errors >= settings.least_errors and account.spread.enough
-    alone = account.hard.requests < settings.min_requests
+    compared = account.hard.requests
+    alone = compared < settings.min_requests and compared < account.requests / 2
     return enough and alone and account.normality.new.log_value >= log(2 / settings.alpha)
 
 

@@ -15,7 +15,7 @@ from orchestrator.canary.settings import CanarySettings
 from orchestrator.events.judgement import Evidence
 from tests.support.canary_worlds import World, simulate
 
-LIFETIMES = [Lifetime("lb1", "shop", f"web{number}", 144_000, 144, 3600) for number in range(1, 5)]
+LIFETIMES = [Lifetime("lb1", "shop", f"web{number}", 144_000, 144, 3600) for number in range(1, 4)]
 """One of a thousand requests failed."""
 
 
@@ -158,6 +158,13 @@ def test_without_an_old_version_a_long_history_is_what_remains() -> None:
     assert failing.reason.startswith("1.5.0 fails 960 of 4,800 (20.0 %), normally 0.1 % fail")
 
 
+def test_a_comparison_that_has_just_begun_is_one() -> None:
+    spotless = [lifetime._replace(errors=0) for lifetime in LIFETIMES]
+    polls = [_poll(1 + at / 2, (16, 5), (16, 0), (16, 0), (16, 0), duration_s=0.5) for at in range(3)]
+    states = [_judge(polls[:number], lifetimes=spotless).state for number in range(1, 4)]
+    assert states == ["blind"] * 3
+
+
 def test_the_last_node_is_compared_with_the_others_of_the_new_version() -> None:
     before = _seconds(60, (40, 0), (40, 0), (40, 0), (40, 0), new=3)
     after = _seconds(20, (40, 0), (40, 0), (40, 0), (40, 8), new=4, start=60)
@@ -253,6 +260,14 @@ def test_a_resumed_judge_says_the_same_or_says_it_later(
             assert (one.state, one.node) == ("bad", other.node)
         if other.state in ("good", "blind") and one.state in ("good", "blind"):
             assert other.state == one.state
+
+
+def test_a_resumed_judge_has_all_evidence() -> None:
+    judge = Judge(CanarySettings(), LIFETIMES)
+    for poll in _seconds(20, (40, 1), (40, 1), (40, 0), (40, 1), start=1000):
+        judge.add(poll)
+    evidence = judge.evidence
+    assert Judge(CanarySettings(), LIFETIMES, evidence=evidence).evidence == evidence
 
 
 def test_a_judge_that_found_it_bad_is_resumed_with_that() -> None:
