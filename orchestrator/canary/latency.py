@@ -126,7 +126,7 @@ class LatencyJudge:
                 continue
             times, server = self._times(*key[:2]), key[2]
             compared = watch.recent[-1] if watch.recent else times.compare_now(server, _EARLY_REQUESTS)
-            if compared is not None and compared.slower:
+            if compared is not None and (compared.slower or math.exp(watch.log_e) >= PROOF):
                 return _describe(_compare(watch.node, [compared]), "looks slower")
         return ""
 

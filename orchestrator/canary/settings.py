@@ -15,7 +15,8 @@ class CanarySettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
         least_errors: with fewer errors of the new version the verdict is never "bad".
         ratio: below this ratio of the error rates the verdict is never "bad".
         min_requests: with fewer requests to the new version the verdict is "blind".
-        on_slow: what follows when it is still slower than its peers after five minutes.
+        on_slow: what follows when it is still slower than its peers after five minutes: no further node is
+            drained ("hold"), an operator is asked ("ask"), it is "bad" ("fail"), or nothing ("note").
         warm_up: seconds after a return in which slowness does not count; None: learned from earlier nodes.
     """
 

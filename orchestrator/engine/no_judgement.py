@@ -56,6 +56,11 @@ class NoJudgement:
         """What the hold comes from: an operator decides once about each."""
         return ""
 
+    @property
+    def asks(self) -> bool:
+        """Whether an operator may continue in spite of the hold."""
+        return True
+
     def accept_hold(self, cause: str) -> None:
         """Note that an operator continues in spite of a hold."""
 

@@ -52,6 +52,7 @@ class VersionJudgement(NoJudgement):
     """Judges the target version of one rollout, by all snapshots of the load balancers.
 
     Attributes:
+        waits: whether a suspicion is waited for, which is not so in a rollback.
         found_bad: gets the node and the reason of each verdict "bad", for whoever takes the node out; also an
             error of the judgement itself, which has ended then.
     """
@@ -83,6 +84,7 @@ class VersionJudgement(NoJudgement):
         super().__init__()
         self.settings = settings
         self.acts = settings.verdict == "stop"
+        self.waits = True
         self.found_bad: asyncio.Queue[tuple[str, str] | Exception] = asyncio.Queue()
         self._runs = settings.verdict != "off"
         self._returned = asyncio.Event()  # replaced at each return
@@ -113,7 +115,7 @@ class VersionJudgement(NoJudgement):
     ) -> "VersionJudgement":
         """Return the judgement on the target version of a plan."""
         nodes = plan.nodes_at_plan_time or application.nodes
-        return cls(
+        judgement = cls(
             application.canary,
             NodeGroups(plan, context.other_versions),
             lambda snapshot: map_servers(nodes, snapshot.servers, application.match),
@@ -123,6 +125,8 @@ class VersionJudgement(NoJudgement):
             balancers=tuple(application.balancer_group.balancers),
             evidence=context.evidence,
         )
+        judgement.waits = context.kind != "rollback"
+        return judgement
 
     # -- for steps ----------------------------------------------------------------------------
 
@@ -178,13 +182,18 @@ class VersionJudgement(NoJudgement):
 
     @property
     def suspicion(self) -> str:
-        if not self.acts or self._judge is None:
+        known = "slow" in self._accepted  # to the operator, who has continued
+        if not (self.acts and self.waits) or self._judge is None or known:
             return ""
         return self._judge.suspicion(self._clock.monotonic())
 
     @property
     def hold_cause(self) -> str:
         return self._verdict.cause if self._verdict is not None else ""
+
+    @property
+    def asks(self) -> bool:
+        return self.hold_cause != "slow" or self.settings.on_slow != "hold"
 
     def accept_hold(self, cause: str) -> None:
         self._accepted.add(cause)

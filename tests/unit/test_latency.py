@@ -81,6 +81,19 @@ def test_a_node_that_looks_slow_is_suspected_within_seconds(polls: float) -> Non
     assert not rollout.suspicion
 
 
+def test_one_window_that_is_not_slow_does_not_end_what_is_proven() -> None:
+    rollout = Rollout()
+    rollout.replace_at_once("web1", 305)
+    rollout.run(125)
+    rollout.fleet.servers["web1"].ms = 5
+    rollout.run(12)
+    assert rollout.judge.slowness.state == "hold"
+    assert rollout.suspicion
+    rollout.run(20)
+    assert not rollout.judge.slowness.state
+    assert not rollout.suspicion
+
+
 def test_a_version_that_is_as_fast_is_neither_held_nor_suspected() -> None:
     rollout = Rollout()
     for node in ("web1", "web2", "web3"):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -9,7 +10,10 @@ import pytest
 from backends.model import AdminState
 from orchestrator.canary.judgement import HoldCause, Judgement
 from orchestrator.canary.poll import Poll
+from orchestrator.canary.settings import CanarySettings
 from orchestrator.engine import version_judgement
+from orchestrator.engine.control import RolloutContext
+from orchestrator.engine.rollout import Rollout
 from orchestrator.events.actor import Actor
 from orchestrator.events.events import (
     DecisionRequested,
@@ -194,6 +198,24 @@ async def test_a_suspicion_is_waited_for() -> None:
 
 
 @pytest.mark.virtual_time
+async def test_a_rollback_waits_for_no_suspicion() -> None:
+    world = World(bake_time=2)
+    ScriptedJudge.suspected = "web1 looks slower: 2.3× its peers"
+    context = RolloutContext(kind="rollback")
+    rollout = Rollout(
+        world.application,
+        await world.plan("1.0"),
+        world.control,
+        world.clock,
+        world.bus,
+        Actor("ann"),
+        context,
+    )
+    assert (await rollout.run()).result == "healthy"
+    assert asyncio.get_running_loop().time() < 100
+
+
+@pytest.mark.virtual_time
 async def test_an_operator_is_asked_once_about_each_cause_of_a_hold() -> None:
     world = World(bake_time=2, interactive=True)
     once_baking(world, "web1", lambda: say("hold", cause="slow"))
@@ -205,6 +227,29 @@ async def test_an_operator_is_asked_once_about_each_cause_of_a_hold() -> None:
     asked = world.events(DecisionRequested)
     assert [(event.kind, event.choices) for event in asked] == [("verdict", ["continue", "abort"])] * 2
     assert REASON in asked[0].text
+
+
+@pytest.mark.virtual_time
+async def test_an_operator_who_accepts_slowness_does_not_wait_for_its_next_suspicion() -> None:
+    world = World(bake_time=2, interactive=True)
+
+    once_baking(world, "web1", lambda: say("hold", cause="slow"))
+    once_baking(world, "web2", lambda: setattr(ScriptedJudge, "suspected", "web2 looks slower"))
+    async with asyncio.TaskGroup() as group:
+        rollout = group.create_task(world.upgrade())
+        group.create_task(answer(world, "continue", "verdict"))
+    assert rollout.result().result == "healthy"
+    assert asyncio.get_running_loop().time() < 100
+
+
+@pytest.mark.virtual_time
+async def test_nobody_is_asked_about_slowness_that_is_to_hold() -> None:
+    world = World(bake_time=2, capacity_timeout=5, interactive=True)
+    world.application = replace(world.application, canary=CanarySettings(on_slow="hold"))
+    once_baking(world, "web1", lambda: say("hold", cause="slow"))
+    ended = await world.upgrade()
+    assert (ended.result, ended.upgraded, ended.pending) == ("degraded", ["web1"], ["web2", "web3"])
+    assert not world.events(DecisionRequested)
 
 
 @pytest.mark.virtual_time

@@ -10,8 +10,8 @@ SUSPICION_TIMEOUT_S = 330.0  # a suspicion ends by itself five minutes after the
 async def confirm_hold(context: StepContext) -> str:
     """Have an operator decide about a hold, once about each cause.
 
-    A hold may end by itself, and then nobody is asked. A version that is bad is not asked about here: its
-    node has failed, and the decision is made there.
+    A hold may end by itself, and then nobody is asked, nor where the configuration says so. A version that is
+    bad is not asked about here: its node has failed, and the decision is made there.
 
     Returns:
         Why the node cannot be drained yet; empty when nothing holds it, or an operator continues.
@@ -20,7 +20,7 @@ async def confirm_hold(context: StepContext) -> str:
         Aborted: the operator has ended the rollout.
     """
     judgement, control = context.judgement, context.control
-    if not judgement.hold or judgement.refusal or not control.interactive:
+    if not judgement.hold or judgement.refusal or not (control.interactive and judgement.asks):
         return judgement.hold
     async with judgement.deciding:  # nodes of one batch come at the same time
         if not (reason := judgement.hold):
