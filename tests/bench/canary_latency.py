@@ -9,13 +9,18 @@ import math
 import random
 import statistics
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from console.terminal.output import result
 from orchestrator.canary.judgement import Slowness
 from orchestrator.canary.latency import LatencyJudge
 from orchestrator.canary.poll import Cell, Lifetime, Poll, Stratum
 from orchestrator.canary.settings import CanarySettings
+
+BEGIN = "<!-- The table of response times begins here. -->"
+END = "<!-- The table of response times ends here. -->"
 
 DECAY = 1 - 1 / 512
 HISTORY = 5_000  # responses that HAProxy has counted before
@@ -133,6 +138,10 @@ def note(found: Found, slowness: Slowness, passed_s: float) -> None:
 
 
 _NOISY = 0.3
+_HEAD = (
+    "| response times | held % | certain at 300 s % | seconds p50 / p90 | design: held, certain % |",
+    "| --- | --- | --- | --- | --- |",
+)
 
 NULL = (
     World("as fast, 5 requests/s", rps=5, design="0, 0", most_held=0.1),
@@ -165,16 +174,17 @@ SLOW = (
 )
 
 
-def measure(runs: int = 3000, seed: int = 3) -> bool:
+def measure(runs: int = 3000, page: Path | None = None, seed: int = 3) -> bool:
     """Simulate all worlds and print a table; return whether the shares held are as wanted.
 
     Args:
         runs: of each world in which the version is as fast; a quarter of it of the others, at least 200.
+        page: the page in which the table is replaced.
         seed: of the dice.
     """
-    result("| response times | held % | certain at 300 s % | seconds p50 / p90 | design: held, certain % |")
-    result("| --- | --- | --- | --- | --- |")
     good = True
+    lines = list(_HEAD)
+    result("\n".join(lines))
     for world in (*NULL, *SLOW):
         count = runs if world in NULL else max(200, runs // 4)
         dice = random.Random(f"{seed} {world.name}")  # noqa: S311 - no secret
@@ -182,11 +192,23 @@ def measure(runs: int = 3000, seed: int = 3) -> bool:
         held = sorted(one.hold_s for one in found if one.hold_s is not None)
         share, certain = 100 * len(held) / count, 100 * sum(one.certain for one in found) / count
         times = f"{statistics.median(held):.0f} / {held[int(0.9 * len(held))]:.0f}" if held else "-"
-        result(f"| {world.name} | {share:.2f} | {certain:.2f} | {times} | {world.design} |")
+        lines.append(f"| {world.name} | {share:.2f} | {certain:.2f} | {times} | {world.design} |")
+        result(lines[-1])
         # One wrong hold more than wanted is chance when there are few runs.
         good &= world.least_held <= share <= world.most_held + 100 / count
+    if page is not None:
+        _write(page, [f"({runs:,} rollouts each, of slow versions a quarter)", "", *lines])
     return good
 
 
+def _write(page: Path, lines: Sequence[str]) -> None:
+    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"{page}: expected the lines {BEGIN} and {END}")
+    page.write_text("\n".join([before + begin, "", *lines, "", end + after]), encoding="utf-8")
+
+
 if __name__ == "__main__":
-    sys.exit(0 if measure(int(sys.argv[1]) if len(sys.argv) > 1 else 3000) else 1)
+    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 3000
+    sys.exit(0 if measure(runs, Path(sys.argv[2]) if len(sys.argv) > 2 else None) else 1)

@@ -1,6 +1,8 @@
 """Response times that are recovered from a real HAProxy's averages, against those of its log."""
 
 import asyncio
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -88,3 +90,37 @@ async def test_which_responses_are_in_the_average(binary: Path, tmp_path: Path) 
             # Later ones count a little more: beside rounding, the times themselves may differ.
             spread = max(times) - min(times)
             assert mean.mean_ms == pytest.approx(sum(times) / BATCH, abs=mean.error_ms + spread / 10), path
+
+
+FRONTEND = """
+    bind 127.0.0.1:{www}
+    default_backend shop
+backend shop
+    server web1 127.0.0.1:{node}
+"""
+DOCUMENTATION = Path(__file__).parents[2] / "docs" / "canary.md"
+
+
+def _pipe(pipeline: str, text: str) -> str:
+    return subprocess.run(
+        ["sh", "-c", pipeline], input=text, capture_output=True, text=True, check=True
+    ).stdout
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("binary", haproxy_binaries())
+async def test_percentiles_are_read_as_documented(binary: Path, tmp_path: Path) -> None:
+    _, _, section = DOCUMENTATION.read_text().partition("## Percentiles\n")
+    configuration, command = re.findall(r"```(?:sh)?\n(.*?)```", section, re.DOTALL)[:2]
+    www, node = free_port(), free_port()
+    sections = configuration + FRONTEND.format(www=www, node=node)
+    async with faulty_server(node), running_haproxy(tmp_path / "h", binary, sections) as haproxy:
+        for path, number in (("/ok", 90), ("/slow", 8), ("/stream", 2), ("/reset", 3)):
+            await asyncio.gather(*(is_error(www, path) for _ in range(number)))
+        events = await haproxy.ask("show events rolldeck")
+    _, _, pipeline = command.partition("admin.sock |\n")
+    out = await asyncio.to_thread(_pipe, pipeline, events)
+    found = re.fullmatch(r"shop/web1: 100 requests, 50 % (\d+) ms, 95 % (\d+) ms, 99 % (\d+) ms\n", out)
+    assert found, out
+    median, p95, p99 = map(int, found.groups())
+    assert median < 300 <= p95 <= p99
