@@ -20,7 +20,7 @@ TEST_NEEDS := $(DEMO_NEEDS) monit:/usr/bin/monit openssh-server:/usr/sbin/sshd o
 	dnf:/usr/bin/dnf rpm:/usr/bin/rpmbuild createrepo-c:/usr/bin/createrepo_c ansible-core:/usr/bin/ansible-playbook \
 	systemd:/lib/systemd/systemd supervisor:/usr/bin/supervisord
 
-.PHONY: help demo test test-matrix lint bench fuzz faults pictures clean
+.PHONY: help demo test test-matrix lint bench bench-canary fuzz faults pictures clean
 help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -59,6 +59,9 @@ lint: .venv/installed ## Check style, types and the direction of imports
 bench: .venv/installed ## Measure the time that Rolldeck adds to an upgrade, and the cost of the console
 	@$(call install_missing,$(TEST_NEEDS))
 	$(BIN)/python -m tests.bench
+
+bench-canary: .venv/installed ## Simulate rollouts of good and bad versions (RUNS=1000 of each); writes tables into docs/canary.md
+	$(BIN)/python -m tests.bench canary --runs $(or $(RUNS),1000) --page docs/canary.md
 
 fuzz: .venv/installed ## Feed generated text to every parser for SECONDS (600), looking for tracebacks and slow parsing
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),600)

@@ -9,7 +9,6 @@ inequality), and makes m errors speak like one. `docs/canary.md` explains the me
 """
 
 from collections.abc import Iterable
-from itertools import starmap
 from math import exp, log
 
 RATIOS = (2.0, 3.0, 5.0, 10.0, 30.0, 100.0, 1000.0)
@@ -18,6 +17,7 @@ RATIOS = (2.0, 3.0, 5.0, 10.0, 30.0, 100.0, 1000.0)
 PRIOR = (0.25, 0.2, 0.15, 0.15, 0.1, 0.1, 0.05)
 """The share of the mixture that each alternative has at the beginning."""
 
+_LOG_PRIOR = tuple(map(log, PRIOR))
 _LARGEST_LOG = 690.0  # its exponential is still a finite float
 
 
@@ -68,7 +68,7 @@ class EProcess:
     @property
     def log_value(self) -> float:
         """The natural logarithm of the e-value."""
-        terms = list(starmap(_add_prior, zip(self.logs, PRIOR, strict=True)))
+        terms = [value + share for value, share in zip(self.logs, _LOG_PRIOR, strict=True)]
         largest = max(terms)
         return largest + log(sum(exp(term - largest) for term in terms))
 
@@ -91,7 +91,3 @@ def average(processes: Iterable[EProcess], count: int) -> float:
     largest = max(*logs, 0.0)
     idle = max(0, count - len(logs)) * exp(-largest)
     return largest + log((sum(exp(value - largest) for value in logs) + idle) / max(count, len(logs)))
-
-
-def _add_prior(value: float, share: float) -> float:
-    return value + log(share)

@@ -69,7 +69,7 @@ class Judge:
         """Add the next poll of a load balancer. Polls of one load balancer come in order."""
         self._cap.begin(poll)
         account = self._account
-        blatant = ""
+        blatant, suspicious = "", False
         for stratum in poll.strata:
             place = (poll.balancer, stratum.backend)
             cells = [cell for cell in stratum.cells if cell.requests > 0]
@@ -79,7 +79,8 @@ class Judge:
             if rows:
                 self._add_errors(place, poll, rows)
                 blatant = self._find_blatant(place, poll, rows) or blatant
-        if not account.bad_node:
+                suspicious |= any(row.errors and row.group == "new" for row in rows)
+        if suspicious and not account.bad_node:
             account.bad_node = blatant or find_bad_node(account, self._settings)
             if account.bad_node:
                 self._failure = describe_failure(account, self._settings, self._version)

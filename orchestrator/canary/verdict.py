@@ -20,7 +20,8 @@ _SUSPICION = log(20)
 def find_bad_node(account: Account, settings: CanarySettings) -> str:
     """Return the node of the new version that is to leave rotation; empty: none is proven to be bad.
 
-    Half of alpha is spent on the old version at the same time, half on the time before.
+    Half of alpha is spent on the old version at the same time, half on the time before, and a tenth on single
+    nodes.
     """
     hard, normality, nodes = account.hard, account.normality, account.nodes
     node, node_value = nodes.find_suspect(new=True)
@@ -29,7 +30,7 @@ def find_bad_node(account: Account, settings: CanarySettings) -> str:
         worse_than_before = normality.new.log_value >= proof and normality.others_as_always
         if value >= proof or (value >= _SUSPICION and worse_than_before):
             return node
-    if node_value >= log(1 / settings.alpha) and _is_clear(nodes.of(node, new=True), settings):
+    if node_value >= log(10 / settings.alpha) and _is_clear(nodes.of(node, new=True), settings):
         return node
     return ""
 

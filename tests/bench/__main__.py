@@ -2,9 +2,10 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from console.demo.stack import Transport
-from tests.bench import console, consul, consul_sharing, overhead, startup, upgrades
+from tests.bench import canary, console, consul, consul_sharing, overhead, startup, upgrades
 
 TRANSPORTS: tuple[Transport, ...] = ("unix", "tcp", "ssh")
 ALL = ("startup", "overhead", "console", "consul", "sharing")
@@ -12,14 +13,21 @@ ALL = ("startup", "overhead", "console", "consul", "sharing")
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=(*ALL, "upgrades"))
-    parser.add_argument("--runs", type=int, default=10, help="of `upgrades`, for each transport")
+    parser.add_argument("what", nargs="?", choices=(*ALL, "upgrades", "canary"))
+    parser.add_argument(
+        "--runs",
+        type=int,
+        help="of `upgrades`, for each transport (10); of `canary`, rollouts of each case (1,000)",
+    )
     parser.add_argument("--transport", choices=TRANSPORTS, help="of `upgrades`: only this one")
     parser.add_argument("--minutes", type=float, default=2.0, help="of `console`: how long memory is watched")
+    parser.add_argument("--page", type=Path, help="of `canary`: the page in which to replace the tables")
     given = parser.parse_args()
+    if given.what == "canary":
+        return 0 if canary.measure(given.runs or 1000, given.page) else 1
     if given.what == "upgrades":
         chosen = tuple(transport for transport in TRANSPORTS if given.transport in (None, transport))
-        return 0 if upgrades.measure(given.runs, chosen) else 1
+        return 0 if upgrades.measure(given.runs or 10, chosen) else 1
     good = [
         measure()
         for name, measure in (

@@ -26,7 +26,7 @@ class World:
         bad_ratio: how many times the error rate of the old version the new one has.
         sigma: how much nodes differ (standard deviation of the logarithm of their error rates).
         clump: mean size of the bursts in which errors come (geometric); 1: they come alone.
-        smear: polls over which a burst is spread.
+        smear_s: time over which a burst is spread.
         burst: how bursty the traffic of all nodes is (variance of its factor in each poll).
         incident: probability of an incident that makes all nodes fail 30 times as often, for a minute.
         history_s: how long HAProxy has counted before.
@@ -44,7 +44,7 @@ class World:
     bad_ratio: float = 1.0
     sigma: float = 0.0
     clump: float = 1.0
-    smear: int = 1
+    smear_s: float = 0.0
     burst: float = 0.0
     incident: float = 0.0
     history_s: float = 3600.0
@@ -73,7 +73,7 @@ class Outcome:
 
 
 def simulate(
-    world: World, seed: int, settings: CanarySettings | None = None, *, holds: bool = False
+    world: World, seed: int | str, settings: CanarySettings | None = None, *, holds: bool = False
 ) -> Outcome:
     """Simulate a rollout, and return what the judge makes of it.
 
@@ -117,7 +117,7 @@ class _Fleet:
     def __post_init__(self) -> None:
         world = self.world
         self.rates = [world.base * exp(self.random.gauss(0, world.sigma)) for _ in range(world.nodes)]
-        self.later = [deque([0] * world.smear) for _ in range(world.nodes)]
+        self.later = [deque() for _ in range(world.nodes)]
 
     def lifetimes(self) -> list[Lifetime]:
         world = self.world
@@ -160,22 +160,22 @@ class _Fleet:
             mine = rate * factor
             if node < new:
                 mine = mine * world.bad_ratio + world.bad_share
-            errors = self.errors(node, requests, min(1.0, mine))
+            errors = self.errors(node, requests, min(1.0, mine), round(world.smear_s / poll_s))
             failed += errors if node < new else 0
             cells.append(Cell(f"web{node}", f"web{node}", "new" if node < new else "old", requests, errors))
         return Poll("lb1", at, poll_s, [Stratum("shop", cells)]), failed
 
-    def errors(self, node: int, requests: int, rate: float) -> int:
+    def errors(self, node: int, requests: int, rate: float, smear: int) -> int:
+        """Return how many requests fail; bursts are spread over some polls."""
         if self.world.clump <= 1:
             return self.binomial(requests, rate)
         found = self.clumped(requests * rate)
-        smear = self.world.smear
-        if smear > 1:
-            later = self.later[node]
+        later = self.later[node]
+        if smear > 1 or later:
+            later.extend([0] * (smear - len(later)))
             for _ in range(found):
-                later[self.random.randrange(smear)] += 1
+                later[self.random.randrange(max(1, smear))] += 1
             found = later.popleft()
-            later.append(0)
         return min(requests, found)
 
     def clumped(self, mean: float) -> int:
