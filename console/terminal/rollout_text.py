@@ -65,6 +65,8 @@ def plan_lines(plan: Plan) -> Iterator[str]:
         yield from map(clean, drain_lines(plan))
     else:
         yield from table(("NODE", "NOW", "WHAT"), rows)
+    if plan.verdict is not None and plan.batches:
+        yield clean(str(plan.verdict))
     if plan.batches:
         yield ""
         yield from table(("BATCH", "NODES", "STAYS IN ROTATION"), list(_batch_rows(plan)), right=("BATCH",))

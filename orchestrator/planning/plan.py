@@ -17,6 +17,7 @@ from orchestrator.planning.capacity import BackendKey, Capacity
 from orchestrator.planning.drain_outlook import DrainBasis, DrainOutlook, describe_remaining
 from orchestrator.planning.findings import Finding, Severity
 from orchestrator.planning.load_grade import LoadForecast
+from orchestrator.planning.verdict_outlook import VerdictOutlook
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,7 @@ class Plan:
     drain_basis: DrainBasis = field(default_factory=DrainBasis)
     all_backups: frozenset[BackendKey] = frozenset()  # backends in which all backup servers serve together
     loads: tuple[tuple[LoadForecast, ...], ...] = ()  # what stays in rotation then carries, for each batch
+    verdict: VerdictOutlook | None = None  # what the judgement will find; None: there is none
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -224,6 +226,7 @@ def encode_plan(plan: Plan) -> dict[str, Any]:
         ],
         "capacities": [[_capacity(capacity) for capacity in batch] for batch in plan.capacities],
         "loads": [[msgspec.to_builtins(load) for load in batch] for batch in plan.loads],
+        "verdict": None if plan.verdict is None else msgspec.to_builtins(plan.verdict),
         "prefetch": [msgspec.to_builtins(command) for command in plan.prefetch],
         "findings": [msgspec.to_builtins(finding) for finding in plan.findings],
         "policy": msgspec.to_builtins(plan.policy),

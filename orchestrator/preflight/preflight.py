@@ -35,6 +35,7 @@ from orchestrator.planning.removal import (
     read_shared_endpoints,
 )
 from orchestrator.planning.server_pool import drop_empty_slots
+from orchestrator.planning.verdict_outlook import forecast_verdict
 from orchestrator.preflight.balancers import judge_balancers, judge_servers
 from orchestrator.preflight.batches import plan_batches
 from orchestrator.preflight.drains import find_young_processes
@@ -172,6 +173,13 @@ async def preflight(
         drain_basis=find_young_processes(snapshots, application.policy),
         nodes_at_plan_time=application.nodes,
         all_backups=floors.all_backups,
+        verdict=forecast_verdict(
+            application.canary,
+            snapshots,
+            {node.name: node.refs for node in planned},
+            batches.names[0] if batches.names else (),
+            sticky=any(node.persistent for node in planned),
+        ),
     )
 
 

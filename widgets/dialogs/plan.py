@@ -197,7 +197,8 @@ def list_nodes(plan: Plan) -> Iterator[Entry]:
         )
         if node.drain is not None:
             yield Entry(to_content(" " * head.cell_length), to_content(f"drain: {node.drain}", QUIET_STYLE))
-    for line in drain_lines(plan):
+    lines = [*drain_lines(plan), *([str(plan.verdict)] if plan.verdict is not None else [])]
+    for line in lines:
         yield Entry(to_content("· ", QUIET_STYLE), to_content(line, QUIET_STYLE))
 
 
