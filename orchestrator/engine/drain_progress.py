@@ -1,5 +1,7 @@
 """A drain as it goes on: how many sessions are left, and for how much longer they usually last."""
 
+import asyncio
+import math
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
@@ -11,6 +13,7 @@ from orchestrator.events.drains import MAX_POINTS, Drained
 from orchestrator.planning.drain_forecast import DrainForecast
 
 QUIET_S = 2.0  # a drain that takes longer is worth a forecast
+LIST_TIMEOUT_S = 1.0  # for the ages of sessions; a drain must not become longer by looking at them
 REFRESH_S = 10.0  # between two looks at the ages of sessions, and between two forecasts of as many sessions
 UNLIKELY = 0.5  # from this probability on that sessions remain at the deadline, that is said instead
 
@@ -115,14 +118,19 @@ class DrainProgress:
         return ", ".join(parts)
 
     async def _read_oldest(self, refs: Collection[ServerRef]) -> int | None:
-        """Read the age of the oldest session; None where no load balancer shows it, which stops nothing."""
+        """Read the age of the oldest session; None when it is not shown, or not soon: then never again."""
+        try:
+            async with asyncio.timeout(LIST_TIMEOUT_S):
+                return await self._list_ages(refs)
+        except (BackendError, TimeoutError):
+            self._listed_at = math.inf
+            return None
+
+    async def _list_ages(self, refs: Collection[ServerRef]) -> int | None:
         ages: list[int] = []
         for name, balancer in self.context.balancer_group.balancers.items():
             own = [(ref.backend, ref.server) for ref in refs if ref.instance == name]
-            try:
-                found = await balancer.list_sessions(own) if own else None
-            except BackendError:
-                continue
+            found = await balancer.list_sessions(own) if own else None
             ages += [session.age for session in found.sessions if session.age is not None] if found else []
         return max(ages, default=None)
 

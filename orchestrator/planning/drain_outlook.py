@@ -131,5 +131,5 @@ def _format_interval(forecast: DrainForecast, deadline_s: float) -> str:
     over = "over " if forecast.high_s > deadline_s else ""
     if max(median, high) >= 59.5:
         return f"{format_duration(median)} ({format_duration(low)}{_DASH}{over}{format_duration(high)})"
-    form = ".1f" if median < _SECONDS else ".0f"
+    form = ".1f" if max(median, high) < _SECONDS else ".0f"
     return f"{format_duration(median)} ({low:{form}}{_DASH}{over}{high:{form}})"

@@ -33,6 +33,10 @@ SOON = DrainForecast(9, 12, 20, 8, 0.01)
             "usually 0.4 s (0.1\u20130.9), 1 session now",
         ),
         (
+            DrainOutlook(2, 1, 300, DrainForecast(1.5, 6.2, 14.1, 4, 0)),
+            "usually 6.2 s (2\u201314), 2 sessions now, oldest 1.0 s",
+        ),
+        (
             DrainOutlook(7, 400, 300, DrainForecast(90, 125, 500, 300, 0.2)),
             "usually 2:05 (1:30\u2013over 5:00), 7 sessions now, oldest 6:40",
         ),

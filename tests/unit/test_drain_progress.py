@@ -95,6 +95,16 @@ async def test_without_an_answer_only_the_number_is_said() -> None:
 
 
 @pytest.mark.virtual_time
+async def test_a_slow_answer_does_not_make_the_drain_longer() -> None:
+    world = World()
+    world.server("web1").leaving = [now() + 60]
+    world.balancers["lb1"].faults.always["list"] = Fault(None, seconds=5)
+    await drain(world.context())
+    assert reasons(world) == ["sessions: 1 on lb1"]
+    assert now() == pytest.approx(60, abs=2)
+
+
+@pytest.mark.virtual_time
 async def test_clients_that_keep_coming_make_a_forecast_void() -> None:
     world = World(drain_timeout=20)
     server = world.server("web1")
