@@ -59,7 +59,7 @@ CASES = {
         Trial(name="dies", new={"exit_at_request": 50}),
         Trial(name="all-fail", new={"error_share": 1.0}),
         Trial(name="few-errors", new=FEW, rollout=LONG),
-        Trial(name="slow", new={"answer_s": 0.302}, rollout={"bake_time": 150}),
+        Trial(name="slow", new={"answer_s": 0.302}, timeout_s=600.0),
         Trial(name="no-traffic", rps=0.02),
         Trial(name="reload", new=FEW, intervene=reload_all, rollout=LONG),
         Trial(name="clear", new=FEW, intervene=clear_counters, rollout=LONG),

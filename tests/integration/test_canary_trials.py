@@ -1,0 +1,61 @@
+"""Upgrades under load to good and bad versions, on real nodes: bad ones are stopped at a small price."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.support.canary_cases import CASES
+from tests.support.canary_trials import FIRST, try_out
+
+MOST_FAILED = 50
+LONG = pytest.mark.long
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        "errors",
+        *(pytest.param(case, marks=LONG) for case in ("resets", "silence", "dies", "all-fail", "few-errors")),
+        *(pytest.param(case, marks=LONG) for case in ("reload", "clear", "kill")),
+    ],
+)
+async def test_a_bad_version_is_stopped_at_its_first_node(tmp_path: Path, case: str) -> None:
+    done = await try_out(tmp_path / "s", replace(CASES[case], warm_up_s=2.0))
+    assert done["code"] == 1, done
+    assert done["failed_since"] <= MOST_FAILED, done
+    assert (done["others_drained"], done["out_at_end"]) == ([], [FIRST])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("case", ["good-dirty", "good-reload", "good-clear", "good-kill"])
+async def test_a_good_version_is_rolled_out(tmp_path: Path, case: str) -> None:
+    done = await try_out(tmp_path / "s", CASES[case])
+    assert (done["code"], done["out_at_end"]) == (0, []), done
+    assert set(done["versions"].values()) == {"1.6.0"}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("case", ["incident", "incident-all"])
+async def test_errors_of_all_nodes_are_not_blamed_on_the_new_version(tmp_path: Path, case: str) -> None:
+    done = await try_out(tmp_path / "s", CASES[case])
+    states = [verdict["state"] for verdict in done["verdicts"]]
+    assert done["code"] == 1, done
+    assert "hold" in states
+    assert "bad" not in states
+    assert (done["others_drained"], done["out_at_end"]) == ([], [])
+
+
+@pytest.mark.long
+async def test_a_slow_version_is_held(tmp_path: Path) -> None:
+    done = await try_out(tmp_path / "s", CASES["slow"])
+    hold = next(verdict for verdict in done["verdicts"] if verdict["state"] == "hold")
+    assert hold["slower"] > 10, hold
+    assert hold["after_s"] - done["back_s"] <= 120, hold
+    assert (done["code"], done["others_drained"], done["out_at_end"]) == (1, [], [])
+
+
+@pytest.mark.long
+async def test_without_traffic_no_version_is_good(tmp_path: Path) -> None:
+    done = await try_out(tmp_path / "s", CASES["no-traffic"])
+    assert {verdict["state"] for verdict in done["verdicts"]} == {"blind"}, done
