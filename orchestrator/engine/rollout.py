@@ -223,7 +223,6 @@ class Rollout:
             resumes_drain=planned.only_drained,
             pool=self._pool,
             judgement=self._judgement,
-            objection=lambda: self._judgement.objection,
             endpoints=self._endpoints,
             lifetimes=self._plan.drain_basis.lifetimes,
             ramped=frozenset(planned.ramped),

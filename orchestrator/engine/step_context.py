@@ -64,7 +64,6 @@ class StepContext:
     discovery_maintenance_set: bool = False  # whether a rollout has set it, and is to end it
     desired_states: DesiredStates = field(default_factory=DesiredStates)  # of the whole rollout
     pool: ServerPool = field(default_factory=ServerPool)  # likewise
-    objection: Callable[[], str] = lambda: ""  # why the judgement forbids more traffic; empty: it does not
     judgement: NoJudgement = field(default_factory=NoJudgement)  # on the target version, likewise
     endpoints: Endpoints = field(default_factory=Endpoints)  # of all nodes of the application
     followers: frozenset[ServerRef] = frozenset()  # servers that leave with it by `track`, as read last

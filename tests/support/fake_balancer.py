@@ -261,4 +261,8 @@ class FakeBalancer:
         return await self.faults.around("facts", lambda: self.config)
 
     def in_rotation(self) -> int:
-        return sum(server.seen().in_rotation for server in self.servers.values())
+        """Count the servers in rotation, without those that have a part of their weight, as on a ramp."""
+        return sum(
+            server.seen().in_rotation and server.weight >= 0.9 * server.initial_weight
+            for server in self.servers.values()
+        )

@@ -208,7 +208,8 @@ def _set_the_stage(world: World, scenario: Scenario) -> None:
         world.nodes, scenario.states, scenario.weights, scenario.agents, strict=True
     ):
         for number, server in enumerate(world.servers(name)):
-            server.weight, server.agent, server.agent_configured = weight, agent, agent
+            server.weight = server.initial_weight = weight
+            server.agent, server.agent_configured = agent, agent
             if state == "mixed":
                 if number == 0:
                     server.set_state("maint")

@@ -1,8 +1,11 @@
 """The promises that hold for every combination of fleet, faults and operators."""
 
+from collections import Counter
 from dataclasses import replace
 
+import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
+from hypothesis import strategies as st
 
 from backends.model import AdminState
 from orchestrator.events.events import CommandSending, DecisionMade, NodeFailed
@@ -55,6 +58,30 @@ def test_the_promises_hold_whatever_happens() -> None:
     check()
     # A promise about an end that no scenario comes to would hold by itself.
     assert reached == {"refused", "healthy", "degraded", "aborted", *ENDS}
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_the_promises_hold_on_a_ramp() -> None:
+    ended: Counter[str] = Counter()
+
+    @settings(
+        max_examples=200,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+    @given(scenarios(), st.sampled_from([2, 10, "verdict"]))
+    def check(scenario: Scenario, hold: object) -> None:
+        ramp = {"ramp": [10, 50, 100], "ramp_hold": hold}
+        weights = [100 * bool(weight) for weight in scenario.weights]
+        outcome = run(play_and_judge(replace(scenario, policy=scenario.policy | ramp, weights=weights)))
+        ended[outcome.ended.result if outcome.ended is not None else "refused"] += 1
+
+    check()
+    assert min(ended[result] for result in ("refused", "healthy", "degraded", "aborted")) > 5, ended
 
 
 async def play_and_judge(scenario: Scenario) -> Outcome:

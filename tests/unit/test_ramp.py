@@ -1,11 +1,14 @@
 """A node gets its weight back in stages; whatever happens meanwhile, its weight is exact in the end."""
 
+import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from backends.errors import Unreachable
 from backends.model import ServerRef
+from orchestrator.engine.no_judgement import NoJudgement
 from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps.quarantine import quarantine
 from orchestrator.engine.steps.verify import verify
@@ -19,7 +22,7 @@ from tests.support.fake_fleet import World
 from tests.unit.world_events import act_at_step
 
 
-def ramp_world(nodes: int = 3, instances: int = 1, *, ramp_hold: object = 20, **policy: Any) -> World:
+def ramp_world(nodes: int = 3, instances: int = 1, *, ramp_hold: object = 6, **policy: Any) -> World:
     world = World(nodes, instances, ramp=[10, 50, 100], ramp_hold=ramp_hold, **policy)
     for balancer in world.balancers.values():
         for server in balancer.servers.values():
@@ -209,14 +212,57 @@ async def test_agent_checks_are_on_again_only_after_the_last_stage() -> None:
 async def test_a_stage_is_held_while_the_judgement_forbids_more_traffic() -> None:
     world = ramp_world(2, ramp_hold=1, verify_timeout=30)
     context = await proven(world, "web1")
-    context.objection = lambda: "1.5.0 fails more often" if world.clock.monotonic() < 25 else ""
+    context.judgement = Doubtful(lambda: world.clock.monotonic() < 25)
     assert await verify(context) == "in rotation"
     waits = [event.reason for event in world.events(Waiting) if event.weight_percent == 10]
     assert waits[-1] == "at 10 % of its weight: 1.5.0 fails more often"
-    context.objection = lambda: "1.5.0 fails more often"
+    context.judgement = Doubtful(lambda: True)
     await quarantine(context)
     with pytest.raises(StepTimeout, match=r"not within 31 s; last seen: at 10 % .* 1.5.0 fails more often"):
         await verify(context)
+
+
+class Doubtful(NoJudgement):
+    """It has evidence against the new version, which is no proof."""
+
+    def __init__(self, doubts: Callable[[], bool]) -> None:
+        super().__init__()
+        self._doubts = doubts
+
+    @property
+    def objection(self) -> str:
+        return "1.5.0 fails more often" if self._doubts() else ""
+
+
+class Holding(NoJudgement):
+    """It holds, until an operator continues."""
+
+    accepted = False
+
+    @property
+    def hold(self) -> str:
+        return "" if self.accepted else "the old ones fail too"
+
+    def accept_hold(self, cause: str) -> None:
+        self.accepted = True
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("interactive", [True, False])
+async def test_a_hold_holds_the_stage_and_an_operator_is_asked(interactive: bool) -> None:
+    world = ramp_world(2, ramp_hold=1, verify_timeout=30, interactive=interactive)
+    context = await proven(world, "web1")
+    context.judgement = Holding()
+    if not interactive:
+        with pytest.raises(StepTimeout, match="the old ones fail too"):
+            await verify(context)
+        return
+    verifying = asyncio.create_task(verify(context))
+    question = await world.question("verdict")
+    assert world.control.questions[0].text == "the old ones fail too: give it more traffic all the same?"
+    world.control.answer(question, "continue", Actor("ann"))
+    assert await verifying == "in rotation"
+    assert world.server("web1").weight == 100
 
 
 async def proven(world: World, name: str) -> StepContext:

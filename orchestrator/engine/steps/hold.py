@@ -7,14 +7,18 @@ from orchestrator.errors import StepTimeout
 SUSPICION_TIMEOUT_S = 330.0  # a suspicion ends by itself five minutes after the return of its node
 
 
-async def confirm_hold(context: StepContext) -> str:
+async def confirm_hold(context: StepContext, action: str) -> str:
     """Have an operator decide about a hold, once about each cause.
 
     A hold may end by itself, and then nobody is asked, nor where the configuration says so. A version that is
     bad is not asked about here: its node has failed, and the decision is made there.
 
+    Args:
+        context: the step context of the node.
+        action: what is held, such as "drain the next node".
+
     Returns:
-        Why the node cannot be drained yet; empty when nothing holds it, or an operator continues.
+        Why that cannot be done yet; empty when nothing holds it, or an operator continues.
 
     Raises:
         Aborted: the operator has ended the rollout.
@@ -26,7 +30,7 @@ async def confirm_hold(context: StepContext) -> str:
         if not (reason := judgement.hold):
             return ""
         cause = judgement.hold_cause
-        question = f"{reason}: drain the next node all the same?"
+        question = f"{reason}: {action} all the same?"
         await control.request_decision("verdict", question, (CONTINUE, ABORT), "verdict")
         judgement.accept_hold(cause)
     return judgement.hold

@@ -8,6 +8,7 @@ from orchestrator.engine.health_gate import ConsecutiveChecks
 from orchestrator.engine.step_context import Command, DryRunContext, StepContext
 from orchestrator.engine.steps.agents import silence_agents
 from orchestrator.engine.steps.bake import ClientErrors, HealthUnderTraffic, describe_server, raise_if_bad
+from orchestrator.engine.steps.hold import confirm_hold
 from orchestrator.errors import StepFailed
 from orchestrator.planning.ramp import (
     STAGE_DURATION_S,
@@ -30,15 +31,16 @@ async def climb(context: StepContext, checks: ConsecutiveChecks, errors: ClientE
     Raises:
         StepFailed: it left the rotation, its own health failed, clients saw too many errors, or the judgement
             on the new version was against it for too long.
+        Aborted: an operator was asked about a hold, and has ended the rollout.
     """
     originals = context.originals
     refs = [ref for ref in errors.refs if ref in context.ramped and not explain_weight(originals[ref].weight)]
     if not refs:
         return
     await context.retry_until_reachable(lambda: silence_agents(context, refs))
-    context.judgement.returns(context.node.name, context.wanted)
     for percent in context.policy.ramp:
         weights = await _find_weights(context, refs, percent)
+        context.judgement.returns(context.node.name, context.wanted)  # it watches more closely for a while
         await _set_stage(context, weights)
         if any(weights[ref] < originals[ref].weight for ref in refs):
             await _hold(context, checks, errors, weights, percent)
@@ -116,7 +118,7 @@ async def _hold(
         if control.paused or (not enough and control.elapsed_excluding_pauses() < end):
             of = f" of {STAGE_REQUESTS}" if by_verdict else ""
             return f"{stage}, {requests}{of} requests"
-        objection = context.objection()
+        objection = context.judgement.objection or await confirm_hold(context, "give it more traffic")
         return f"{stage}: {objection}" if objection else None
 
     await context.wait_for(
