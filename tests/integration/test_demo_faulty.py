@@ -16,7 +16,7 @@ ENDS = {
     "1.6.0-unhealthy": ("verify", "503"),
     "1.6.0-crash": ("verify", ""),  # out of rotation, own health or failed requests: what is seen first
     "1.6.0-errors": ("verify", "fails"),
-    "1.6.0-slow": ("", ""),  # nobody judges how fast answers are
+    "1.6.0-slow": ("", ""),  # only the drain of another node waits for it
     "1.6.0-wrong-version": ("verify", "1.5.0 runs, expected 1.6.0-wrong-version"),
     "1.6.0-hanging-stop": ("", ""),
 }
