@@ -91,6 +91,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of the first run; the next ones count up")
     parser.add_argument("--warm-up", type=float, help="seconds of load before each rollout")
     parser.add_argument("--age", type=int, help="seconds that HAProxy seems older than it is; 0: no history")
+    parser.add_argument("--haproxy", default="haproxy", help="its executable")
     parser.add_argument("--rollout", nargs="*", default=(), metavar="KEY=VALUE", help="of its rollout")
     parser.add_argument("--canary", nargs="*", default=(), metavar="KEY=VALUE", help="of its canary")
     parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()) / "canary-rollouts.jsonl")
@@ -101,7 +102,7 @@ def main() -> None:
         return
     trials = []
     for seed, name in product(range(given.seed, given.seed + given.runs), given.cases):
-        trial = replace(CASES[name], seed=seed)
+        trial = replace(CASES[name], seed=seed, haproxy=given.haproxy)
         if given.age is not None:
             trial = replace(trial, age_s=given.age)
         if given.warm_up is not None:

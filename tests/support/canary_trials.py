@@ -54,6 +54,7 @@ class Trial:
         seed: of load and failures.
         nodes: how many.
         instances: of HAProxy.
+        haproxy: its executable.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Trial:
     seed: int = 0
     nodes: int = 4
     instances: int = 1
+    haproxy: str = "haproxy"
 
 
 @dataclass(slots=True)
@@ -129,6 +131,7 @@ class TrialStack(TunedStack):
             directory,
             nodes=trial.nodes,
             instances=trial.instances,
+            haproxy=trial.haproxy,
             backend_lines=["timeout server 1s"],
             start_delay=0.1,
             checks=Checks(inter=0.2),
