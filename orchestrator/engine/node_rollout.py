@@ -110,7 +110,8 @@ class NodeRollout:
             with self._bus.commands_of(self._name, step):
                 await self._run_step(step)
         self._progress.done.append(self._name)
-        if self._context.baked is not None and not self._context.baked.proven:
+        baked = self._context.baked
+        if baked is not None and (not baked.proven or self._context.judgement.undecided):
             self._progress.unproven.append(self._name)
         seconds = round(self._control.elapsed_excluding_pauses() - start, 3)
         done = NodeRolledBack if self._progress.kind == "rollback" else NodeUpgraded

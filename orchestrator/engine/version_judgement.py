@@ -33,7 +33,7 @@ FAST_INTERVAL_S, FAST_PHASE_S = 0.25, 30.0  # between two polls, and for how lon
 SLOW_INTERVAL_S = 1.0
 STALE_AFTER_S = 5.0  # without a poll, nothing is known of a load balancer
 OBJECTION_EVIDENCE = 20.0  # with so much, a node on a ramp does not get more traffic
-UNDECIDED_EVIDENCE = 3.0  # as good a version as the old one hardly ever has so much at the end of a bake
+UNDECIDED_EVIDENCE = 1.5  # as good a version as the old one hardly ever has so much at the end of a bake
 VERDICT_INTERVAL_S = 10.0  # between two events of the same verdict
 FIRST_READ_TIMEOUT_S = 5.0  # for each load balancer to be read once, so that its history counts
 
