@@ -189,8 +189,9 @@ class Rollout:
 
     async def _run_node(self, name: str, peers: tuple[str, ...]) -> None:
         try:
-            self._rollouts[name] = self._node_rollout(name, peers)
-            await self._rollouts[name].run()
+            if name not in self._rollouts:  # else its version turned out to be bad before it began
+                self._rollouts[name] = self._node_rollout(name, peers)
+                await self._rollouts[name].run()
         finally:
             self._pool.end(name)
             self._load_guard.release(name)

@@ -24,6 +24,7 @@ from orchestrator.engine.measurements import Measurements
 from orchestrator.engine.no_judgement import NoJudgement
 from orchestrator.engine.node_groups import NodeGroups
 from orchestrator.events.event_bus import EventBus
+from orchestrator.events.events import NodeNote
 from orchestrator.events.judgement import Evidence, VerdictChanged
 from orchestrator.planning.application import Application
 from orchestrator.planning.mapping import map_servers
@@ -256,10 +257,23 @@ class VersionJudgement(NoJudgement):
         if unread and poll.at - start.at < FIRST_READ_TIMEOUT_S:
             return
         self._background = Background(self._version, tuple(start.lifetimes), start.is_sticky)
-        self._judge = JointJudge(self.settings, self._background, self._evidence)
+        self._judge = self._continue()
         for earlier in start.polls:
             self._judge.add(earlier)
         self._start = None
+
+    def _continue(self) -> JointJudge:
+        """Return a judge that continues from earlier evidence, if that can be understood."""
+        try:
+            judge = JointJudge(self.settings, self._background, self._evidence)
+            judge.judge(self._clock.monotonic())
+        except (LookupError, TypeError, ValueError, ArithmeticError):
+            if self._evidence is None:
+                raise
+            text = "what the rollout before knew about its version cannot be understood: it is judged anew"
+            self._bus.emit(NodeNote(node="", text=text))
+            judge = JointJudge(self.settings, self._background)
+        return judge
 
     def _decide(self, judge: JointJudge, at: float) -> None:
         """Judge, emit what is due, and note what follows from it."""

@@ -11,6 +11,7 @@ import pytest
 
 from console.demo.load import Load
 from console.demo.stack import Stack
+from tests.support.aged_balancer import aged
 from tests.support.rollouts import (
     MAINT,
     NEW,
@@ -36,11 +37,21 @@ FAULTY = "1.6.0-errors"
 @asynccontextmanager
 async def loaded(place: Path, *, nodes: int = 4, rate: float = RATE, **policy: Any) -> AsyncIterator[Stack]:
     """A stack under load, with the faulty versions."""
-    async with world(place / "s", nodes=nodes, instances=1) as stack:
+    async with world(place / "s", nodes=nodes, instances=1) as stack, _aged(stack):
         stack.add_faulty_releases()
         tune(stack, "apps.shop.rollout", **{"bake_time": 30, "verify_timeout": 10, **policy})
         async with Load(rate, stack.frontends, slow_share=0):
             yield stack
+
+
+@asynccontextmanager
+async def _aged(stack: Stack) -> AsyncIterator[None]:
+    """Let HAProxy seem an hour old, so that its counters are a history."""
+    [instance] = stack.instances.values()
+    place = stack.directory / "aged.sock"
+    stack.config_path.write_text(stack.config_path.read_text().replace(str(instance.socket), str(place)))
+    async with aged(instance.socket, place, 3600):
+        yield
 
 
 def of_kind(run: Run, kind: str) -> list[dict[str, Any]]:
@@ -60,7 +71,7 @@ async def test_a_bad_version_leaves_at_once_and_no_other_node_is_drained(tmp_pat
         [failed] = of_kind(run, "node_failed")
         assert failed["error"].startswith(f"{FAULTY} fails ")
         assert failed["error"] in run.ended["reason"]
-        [bad] = [event for event in of_kind(run, "verdict") if event["state"] == "bad"]
+        bad = next(event for event in of_kind(run, "verdict") if event["state"] == "bad")
         sent = [event for event in of_kind(run, "command_sending") if event["command"].endswith("drain")]
         assert [event["command"].split("/")[-1] for event in sent] == ["web1 state drain"] * 2
         assert 0 <= seconds_of(sent[-1]) - seconds_of(bad) < 0.5
@@ -124,7 +135,8 @@ async def test_errors_of_all_nodes_hold_the_rollout(tmp_path: Path) -> None:
             incident.write_text("0.5")
             run = await running.end()
         assert run.code == 1, run.text
-        assert not [event for event in of_kind(run, "verdict") if event["state"] == "bad"]
+        verdicts = of_kind(run, "verdict")
+        assert not [event for event in verdicts if event["state"] == "bad"], verdicts
         assert run.ended["reason"].startswith("verdict hold: "), run.ended
         assert run.ended["upgraded"] == ["web1"]
         assert set((await admin(stack)).values()) == {0}

@@ -8,6 +8,7 @@ from typing import Literal
 import pytest
 
 from backends.model import AdminState
+from orchestrator.canary.joint_judge import JointJudge
 from orchestrator.canary.judgement import HoldCause, Judgement
 from orchestrator.canary.poll import Poll
 from orchestrator.canary.settings import CanarySettings
@@ -365,3 +366,39 @@ async def test_an_error_of_the_judge_ends_the_rollout_as_a_defect(monkeypatch: p
     assert ended.result == "degraded"
     assert world.rollout is not None
     assert isinstance(world.rollout.defect, ZeroDivisionError)
+
+
+@pytest.mark.virtual_time
+async def test_a_bad_node_outside_the_plan_stops_new_drains_and_is_left_alone() -> None:
+    world = World(bake_time=2)
+    once_baking(world, "web1", lambda: say("bad", "web3"))
+    ended = await world.carry_out(await world.plan(limit=["web1", "web2"]))
+    assert (ended.result, ended.pending) == ("degraded", ["web2"])
+    assert ended.reason == f"verdict bad: {REASON}"
+    assert world.admin("web3") == [AdminState.READY] * 2
+    assert any("not part of this rollout" in event.text for event in world.events(NodeNote))
+
+
+@pytest.mark.virtual_time
+async def test_evidence_that_cannot_be_understood_is_left_out_and_that_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(version_judgement, "JointJudge", JointJudge)
+    world = World(bake_time=2)
+    context = RolloutContext(evidence=Evidence(logs={"hard": [1.0], "latency:x": []}, sums={"chi": -1.0}))
+    plan = await world.plan()
+    world.rollout = Rollout(
+        world.application, plan, world.control, world.clock, world.bus, Actor("ann"), context
+    )
+    assert (await world.rollout.run()).result == "healthy"
+    assert any("cannot be understood" in event.text for event in world.events(NodeNote))
+
+
+@pytest.mark.virtual_time
+async def test_evidence_of_before_is_what_the_judge_begins_with() -> None:
+    world = World(nodes=1, min_available=0, bake_time=1)
+    context = RolloutContext(evidence=Evidence(sums={"requests": 7.0}))
+    plan = await world.plan()
+    await Rollout(world.application, plan, world.control, world.clock, world.bus, Actor("ann"), context).run()
+    [judge] = ScriptedJudge.made
+    assert judge.evidence_before == context.evidence

@@ -3,6 +3,8 @@
 From the moment of the drain the others carry everything. Nothing is stopped before the trial has ended.
 """
 
+from dataclasses import replace
+
 from backends.errors import RolldeckError
 from orchestrator.engine.remaining_sessions import RemainingSessions
 from orchestrator.engine.step_context import StepContext
@@ -52,7 +54,7 @@ async def _put_back(context: StepContext) -> None:
     if not context.control.interactive:
         context.control.stop_new_drains(f"{context.node.name}: {context.load_guard.overload}")
     try:
-        await restore_originals(context)
+        await restore_originals(replace(context, wanted=None))  # its old version still runs
         await discovery.exit_maintenance(context)
     except RolldeckError as error:
         context.note(f"could not be put back at once: {error.beside(context.node.name)}")
