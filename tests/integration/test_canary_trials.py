@@ -17,7 +17,7 @@ LONG = pytest.mark.long
     [
         "errors",
         *(pytest.param(case, marks=LONG) for case in ("resets", "silence", "dies", "all-fail", "few-errors")),
-        *(pytest.param(case, marks=LONG) for case in ("reload", "clear", "kill")),
+        *(pytest.param(case, marks=LONG) for case in ("reload", "clear", "kill", "ramp")),
     ],
 )
 async def test_a_bad_version_is_stopped_at_its_first_node(tmp_path: Path, case: str) -> None:
@@ -25,6 +25,14 @@ async def test_a_bad_version_is_stopped_at_its_first_node(tmp_path: Path, case: 
     assert done["code"] == 1, done
     assert done["failed_since"] <= MOST_FAILED, done
     assert (done["others_drained"], done["out_at_end"]) == ([], [FIRST])
+
+
+@pytest.mark.long
+async def test_a_version_that_draws_requests_by_failing_them_is_stopped_in_time(tmp_path: Path) -> None:
+    done = await try_out(tmp_path / "s", CASES["magnet"])
+    (bad,) = [verdict for verdict in done["verdicts"] if verdict["state"] == "bad"]
+    assert bad["errors"] < 130, done  # more than 150 without the rule for that
+    assert (done["code"], done["others_drained"], done["out_at_end"]) == (1, [], [FIRST])
 
 
 @pytest.mark.long

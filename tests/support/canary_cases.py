@@ -69,6 +69,21 @@ CASES = {
         Trial(name="good-kill", new=DIRTY | OTHER, old=DIRTY, intervene=kill_it, rollout=LONG),
         Trial(name="incident", new=INCIDENT, old=INCIDENT, intervene=break_database, rollout=LONG),
         Trial(name="incident-all", new=INCIDENT, old=INCIDENT, intervene=stop_database, rollout=LONG),
+        Trial(
+            name="ramp",
+            new={"error_share": 0.2},
+            rps=200,
+            nodes=2,
+            backend_lines=["default-server weight 100"],
+            rollout={"ramp": [10, 50, 100]},
+        ),
+        Trial(name="ramp-none", new={"error_share": 0.2}, rps=200, nodes=2),
+        Trial(
+            name="magnet",
+            old={"answer_s": 0.05},
+            new={"error_share": 1.0},
+            backend_lines=["balance leastconn"],
+        ),
         Trial(name="good"),
         Trial(name="good-dirty", new=DIRTY | OTHER, old=DIRTY, bursty=True),
     )

@@ -55,6 +55,7 @@ class Trial:
         nodes: how many.
         instances: of HAProxy.
         haproxy: its executable.
+        backend_lines: further lines of the backend in its configuration.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Trial:
     nodes: int = 4
     instances: int = 1
     haproxy: str = "haproxy"
+    backend_lines: Sequence[str] = ()
 
 
 @dataclass(slots=True)
@@ -132,7 +134,7 @@ class TrialStack(TunedStack):
             nodes=trial.nodes,
             instances=trial.instances,
             haproxy=trial.haproxy,
-            backend_lines=["timeout server 1s"],
+            backend_lines=["timeout server 1s", *trial.backend_lines],
             start_delay=0.1,
             checks=Checks(inter=0.2),
         )
