@@ -53,7 +53,7 @@ class VersionJudgement(NoJudgement):
     """Judges the target version of one rollout, by all snapshots of the load balancers.
 
     Attributes:
-        waits: whether a suspicion is waited for, which is not so in a rollback.
+        waits: whether a hold or a suspicion keeps nodes from being drained, which is not so in a rollback.
         found_bad: gets the node and the reason of each verdict "bad", for whoever takes the node out; also an
             error of the judgement itself, which has ended then.
     """
@@ -158,7 +158,7 @@ class VersionJudgement(NoJudgement):
         verdict = self._verdict
         if not self.acts or verdict is None:
             return ""
-        if self._bad:
+        if self._bad or not self.waits:
             return self._bad
         return verdict.reason if verdict.state == "hold" and self.hold_cause not in self._accepted else ""
 

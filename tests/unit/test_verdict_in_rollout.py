@@ -402,3 +402,13 @@ async def test_evidence_of_before_is_what_the_judge_begins_with() -> None:
     await Rollout(world.application, plan, world.control, world.clock, world.bus, Actor("ann"), context).run()
     [judge] = ScriptedJudge.made
     assert judge.evidence_before == context.evidence
+
+
+@pytest.mark.virtual_time
+async def test_a_rollback_is_not_held_up() -> None:
+    world = World(bake_time=1)
+    say("hold", cause="old version")
+    context = RolloutContext(kind="rollback")
+    plan = await world.plan()
+    rollout = Rollout(world.application, plan, world.control, world.clock, world.bus, Actor("ann"), context)
+    assert (await rollout.run()).result == "healthy"
