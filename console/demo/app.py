@@ -8,6 +8,7 @@ On SIGTERM it behaves like a good service: it closes the port, finishes the requ
 port is therefore closed BEFORE the process is gone, which misleads tools that only check the port.
 """
 
+import contextlib
 import itertools
 import json
 import os
@@ -76,6 +77,7 @@ class App:
         self._release = release
         self._version = release["reports_version"] or release["version"]
         self._errors = Errors(release, node)
+        self._workers = threading.Semaphore(release["workers"]) if release["workers"] else None
         self._stopping = False
         self._in_flight = 0
         self._requests = itertools.count(1)  # for `/` and `/slow`
@@ -171,7 +173,8 @@ class App:
         number = next(self._requests)
         if number == self._release["exit_at_request"]:
             os._exit(1)
-        time.sleep(seconds)
+        with self._workers or contextlib.nullcontext():
+            time.sleep(seconds)
         body = {"node": self._node, "version": self._version}
         if failure := self._errors.find(number):
             return failure, {"error": "this release is faulty", **body}

@@ -66,6 +66,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     ignore_sigterm: bool = False
     reports_version: str | None = None  # what /version says instead of the truth
     answer_s: float = QUICK_S  # seconds that an answer to `/` takes
+    workers: int | None = None  # how many of these answers are worked on at once; the others wait
     error_every: int | None = None  # every so many requests for `/` and `/slow`, one is answered with 500
     exit_at_request: int | None = None  # dies with status 1 at this request, counted in the same way
     error_share: float = 0.0  # 0 to 1: part of these requests that fails

@@ -36,10 +36,11 @@ async def world(place: Path, *, port_check_from: str = "console", **options: Any
         place: a short folder.
         port_check_from: who looks at the applications' ports; the default of users is "node", which
             starts a program for each look, and two cores have a thousand upgrades to carry.
-        options: of the stack.
+        options: of the stack; `stack_class` is its class.
     """
+    stack_class: type[TunedStack] = options.pop("stack_class", TunedStack)
     settings: dict[str, Any] = {"start_delay": 0.1, "checks": Checks(inter=0.1), **options}
-    async with TunedStack(place, **settings) as stack:
+    async with stack_class(place, **settings) as stack:
         tune(stack, "apps.shop.access", port_check_from=port_check_from)
         tune(stack, "apps.shop.health", successes=2, interval=0.05)
         tune(

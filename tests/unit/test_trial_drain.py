@@ -30,7 +30,7 @@ READY = AdminState.READY
 def carrying(sessions: int, rate: float = 200.0, limit: int | None = None, **policy: Any) -> World:
     """Four nodes behind one young HAProxy, with this traffic."""
     options: dict[str, Any] = {"bake_time": 1, "min_healthy": 1, "capacity_timeout": 5, **policy}
-    world = World(nodes=4, instances=1, **options)
+    world = World(nodes=4, instances=1, verdict="off", **options)
     world.balancers["lb1"].carry(sessions, rate, limit)
     return world
 
