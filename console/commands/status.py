@@ -25,6 +25,8 @@ from console.terminal.status import (
     error_share,
     request_fields,
     request_signals,
+    saturation_fields,
+    saturation_lines,
     server_fields,
     status_fields,
     status_lines,
@@ -33,6 +35,7 @@ from console.terminal.status import (
 )
 from orchestrator.adapters import AdapterFactory
 from orchestrator.balancers.response_times import ResponseTime
+from orchestrator.balancers.saturation import find_saturation
 from orchestrator.errors import JournalError
 from orchestrator.events.text import format_health
 from orchestrator.live.versions import DiskVersions
@@ -74,6 +77,7 @@ async def _status(config: Config, names: Sequence[str], as_json: bool) -> int:
                 else:
                     healthy = _show_servers(name, answers, say_once, times)
                 _show_unattributed(name, unattributed_errors, as_json=as_json)
+                _show_saturation(name, answers, as_json=as_json)
                 healthy &= await _show_rollouts(
                     name, partial(reader.read, answers), say_once, as_json=as_json
                 )
@@ -202,6 +206,16 @@ def _show_unattributed(app: str, found: Mapping[str, Mapping[str, int | None]], 
     for instance, backends in found.items():
         for backend, count in backends.items():
             result_json(head | {"load_balancer": instance, "backend": backend, "unattributed": count})
+
+
+def _show_saturation(app: str, answers: Answers, *, as_json: bool) -> None:
+    found = [saturation for snapshot in _snapshots(answers) for saturation in find_saturation(snapshot)]
+    if as_json:
+        for saturation in found:
+            result_json(saturation_fields(app, saturation))
+        return
+    for line in saturation_lines(found):
+        result(line)
 
 
 def _is_out(servers: Sequence[Server], live: int) -> bool:

@@ -1,7 +1,7 @@
 """The state of an application for `rolldeck status` and the manual changes, as text and as JSON."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -10,6 +10,7 @@ from backends.text import counted
 from console.terminal.output import clean, paint
 from console.terminal.verdict import verdict_text
 from orchestrator.balancers.request_errors import Sample, Signals, compute_all_signals
+from orchestrator.balancers.saturation import Saturation
 from orchestrator.events.text import describe_mixed_versions
 from orchestrator.events.ways_back import WAY_ON_LABELS, describe_others, format_since
 from orchestrator.journal.entry_status import RolloutStatus, at_work
@@ -170,6 +171,10 @@ def server_fields(app: str, server: Server) -> dict[str, object]:
         "effective_weight": server.effective_weight,
         "sessions": server.sessions,
         "queue": server.queue,
+        "session_limit": server.load.session_limit,
+        "sessions_max": server.load.sessions_max,
+        "rate": server.load.rate,
+        "rate_max": server.load.rate_max,
         "last_change": server.last_change,
     }
 
@@ -216,6 +221,28 @@ def unattributed_text(found: Mapping[str, Mapping[str, int | None]]) -> str:
         return ""
     listed = ", ".join(f"{place}: {count:,}" for place, count in places.items())
     return f"{counted(sum(places.values()), 'error')} not attributable to a server ({listed})"
+
+
+def saturation_lines(found: Iterable[Saturation]) -> Iterator[str]:
+    """Yield a line for each backend that is at its limit."""
+    for saturation in found:
+        text = f"{saturation.backend} on {saturation.instance} is at its limit: {saturation.text}"
+        yield f"{paint('!', 'warn')} {clean(text)}"
+
+
+def saturation_fields(app: str, saturation: Saturation) -> dict[str, object]:
+    """Return the fields of the JSON object of a backend that is at its limit."""
+    return {
+        "kind": "saturation",
+        "application": app,
+        "load_balancer": saturation.instance,
+        "backend": saturation.backend,
+        "queue": saturation.queue,
+        "servers": [
+            {"server": name, "sessions": sessions, "session_limit": limit}
+            for name, sessions, limit in saturation.servers
+        ],
+    }
 
 
 def request_fields(signals: Signals) -> dict[str, object]:
