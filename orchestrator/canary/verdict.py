@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from orchestrator.events.judgement import Verdict
 
 _SUSPICION = log(20)
+_SIGN = log(3)  # as good a version as the old one hardly ever has so much against it
 
 
 def find_bad_node(account: Account, settings: CanarySettings) -> str:
@@ -73,6 +74,8 @@ def judge_account(
         state, reason = "hold", "; ".join(reason for _, reason in doubts)
     elif blindness := _find_blindness(account, settings, version):
         state, reason = "blind", blindness
+    elif account.hard.process.log_value >= _SIGN and _is_clear(account.hard, settings):
+        state, reason = "blind", words.describe_undecided(version, account.hard)
     hard = account.hard
     return Judgement(
         state,

@@ -24,6 +24,11 @@ def describe_errors(subject: str, comparison: Comparison, others: str) -> str:
     return f"{subject} fails {own}, {others} {rest} at the same time"
 
 
+def describe_undecided(version: str, comparison: Comparison) -> str:
+    """Return why nothing is certain yet: errors that are a sign, and no proof."""
+    return f"{describe_errors(version, comparison, 'the others')}, which is a sign and no proof"
+
+
 def describe_incident(minute: Minute) -> str:
     """Return why the old version's errors are a reason to wait."""
     failed = format_count(minute.other_errors, minute.other_requests)

@@ -147,7 +147,10 @@ class VersionJudgement(NoJudgement):
 
     @property
     def is_blind(self) -> bool:
-        return self._verdict is None or self._verdict.state == "blind"
+        found = self._verdict
+        if found is None or found.state != "blind":
+            return found is None
+        return not (self.undecided and found.requests >= self.settings.min_requests)
 
     @property
     def refusal(self) -> str:

@@ -12,7 +12,7 @@ Verdict = Literal["good", "hold", "bad", "blind"]
 good: no sign that it is worse, with enough requests to have seen one;
 hold: no further node is to be drained until an operator has decided;
 bad: it fails clients, and its node leaves rotation;
-blind: too little is known to judge; never to be read as "good".
+blind: too little is known to judge, or errors are a sign and no proof; never to be read as "good".
 """
 
 Group = Literal["new", "old", ""]

@@ -53,6 +53,13 @@ def test_a_version_that_fails_as_often_as_the_old_one_is_good() -> None:
     assert [found.ratio for found in judgement.detectable] == [2, 3, 5]
 
 
+def test_errors_that_prove_nothing_yet_are_a_sign() -> None:
+    judgement = _judge(_seconds(3, (40, 4), (40, 0), (40, 0), (40, 0)), lifetimes=[])
+    assert judgement.state == "blind"
+    counts = "1.5.0 fails 12 of 120 (10.0 %), the others 0 of 360 (0 %) at the same time"
+    assert judgement.reason == f"{counts}, which is a sign and no proof"
+
+
 def test_a_version_that_fails_more_often_is_bad_with_both_counts() -> None:
     polls = _seconds(4, (40, 8), (40, 0), (40, 0), (40, 0))
     judgement = _judge(polls)
