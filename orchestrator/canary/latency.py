@@ -8,7 +8,7 @@ return that ends by itself is a warm-up; what an earlier node needed is not held
 """
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from orchestrator.canary.judgement import Slowness
@@ -24,6 +24,9 @@ _EARLY_REQUESTS = 50  # of a first look at a node that is just back
 
 # Names in the state that is journaled. No name of a backend or server has a slash.
 _WATCH, _LEVEL, _SPREAD, _WARM_UP = "latency:", "latency level:", "latency spread:", "latency warm-up"
+
+# Nothing larger is read from a state.
+_MAX_SQUARES, _MAX_LEVEL, _MAX_WINDOWS, _MAX_WARM_UP_S = 1e6, 25.0, 1e6, 1e6
 
 _Key = tuple[str, str, str]
 """Load balancer, backend, server."""
@@ -41,11 +44,14 @@ class LatencyJudge:
             settings: what slowness leads to, and how long a warm-up lasts.
             lifetimes: what the servers did before the rollout.
             evidence: the state of a judge before, which this one continues; it outweighs `lifetimes`.
+
+        Raises:
+            ValueError: the evidence is not what `evidence` has returned.
         """
         self._settings = settings
         self._strata: dict[tuple[str, str], StratumTimes] = {}
         self._watches: dict[_Key, LatencyWatch] = {}
-        self._saved: dict[_Key, list[float]] = {}  # of servers that were not seen again yet
+        self._saved: dict[_Key, LatencyWatch] = {}  # of servers that were not seen again yet
         self._left: set[str] = set()  # nodes that were worked on since
         self._learned_s = 0.0
         for lifetime in lifetimes:
@@ -136,7 +142,7 @@ class LatencyJudge:
     def evidence(self) -> Evidence:
         """The state, for the journal; `at` is to be set by who writes it."""
         logs = {_WATCH + "/".join(key): watch.save() for key, watch in self._watches.items()}
-        logs |= {_WATCH + "/".join(key): numbers for key, numbers in self._saved.items()}
+        logs |= {_WATCH + "/".join(key): watch.save() for key, watch in self._saved.items()}
         for place, times in self._strata.items():
             logs[_SPREAD + "/".join(place)] = [round(times.squares, 4), times.windows]
             for server, series in times.series.items():
@@ -146,23 +152,24 @@ class LatencyJudge:
         return Evidence(logs=logs, sums={_WARM_UP: round(self._learned_s, 3)})
 
     def _load(self, evidence: Evidence) -> None:
-        self._learned_s = evidence.sums.get(_WARM_UP, 0.0)
+        learned_s = evidence.sums.get(_WARM_UP, 0.0)
+        if not 0 <= learned_s <= _MAX_WARM_UP_S:
+            raise ValueError(f"found a warm-up of {learned_s} s")
+        self._learned_s = learned_s
         for name, numbers in evidence.logs.items():
             if name.startswith(_SPREAD):
                 balancer, backend = name.removeprefix(_SPREAD).rsplit("/", 1)
                 times = self._times(balancer, backend)
-                times.squares, times.windows = numbers[0], int(numbers[1])
+                times.squares, times.windows = _read(numbers, _MAX_SQUARES)
             elif name.startswith(_LEVEL):
                 series = self._series(_read_key(name.removeprefix(_LEVEL)))
-                series.level, series.level_windows = numbers[0], int(numbers[1])
+                series.level, series.level_windows = _read(numbers, _MAX_LEVEL, least=1)
             elif name.startswith(_WATCH):
-                self._saved[_read_key(name.removeprefix(_WATCH))] = list(numbers)
+                self._saved[_read_key(name.removeprefix(_WATCH))] = LatencyWatch.load(numbers)
 
     def _begin(self, key: _Key, node: str, at: float) -> LatencyWatch:
         saved = self._saved.pop(key, None)
-        if saved is None or node in self._left:
-            return LatencyWatch(node, at)
-        return LatencyWatch.load(node, at, saved)
+        return saved.resume(node, at) if saved and node not in self._left else LatencyWatch(node, at)
 
     def _times(self, balancer: str, backend: str) -> StratumTimes:
         return self._strata.setdefault((balancer, backend), StratumTimes())
@@ -174,6 +181,14 @@ class LatencyJudge:
 def _read_key(text: str) -> _Key:
     balancer, backend, server = text.rsplit("/", 2)
     return balancer, backend, server
+
+
+def _read(numbers: Sequence[float], most: float, least: int = 0) -> tuple[float, int]:
+    """Read a value and how many windows it comes from. Raises ValueError when they are out of range."""
+    value, windows = numbers
+    if not (0 <= value <= most and least <= windows <= _MAX_WINDOWS):
+        raise ValueError(f"found {value} from {windows} windows")
+    return value, int(windows)
 
 
 def _compare(node: str, compared: Collection[Comparison]) -> Slowness:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from orchestrator.canary.latency_windows import Comparison, EndedWindow
 
@@ -64,19 +64,23 @@ class LatencyWatch:
         numbers += [float(value) for compared in self.recent for value in compared]
         return [round(number, 4) for number in numbers]
 
-    @classmethod
-    def load(cls, node: str, at: float, numbers: Sequence[float]) -> "LatencyWatch":
-        """Continue from what was saved.
+    def resume(self, node: str, at: float) -> "LatencyWatch":
+        """Return it as it goes on at this monotonic second, for a server of this node."""
+        return replace(self, node=node, returned_at=at - self.lasted_s)
 
-        Args:
-            node: the node behind the server.
-            at: now, in monotonic seconds.
-            numbers: as `save` returned them.
-        """
+    @classmethod
+    def load(cls, numbers: Sequence[float]) -> "LatencyWatch":
+        """Read what `save` has returned. Raises ValueError for anything else."""
         log_e, lasted_s, slow_until_s, warm_up_s, *rest = numbers
         windows = zip(*[iter(rest)] * 4, strict=True)
         recent = [
             Comparison(mean_ms, expected_ms, int(requests), bool(slower))
             for mean_ms, expected_ms, requests, slower in windows
         ]
-        return cls(node, at - lasted_s, log_e, lasted_s, slow_until_s, warm_up_s, recent)
+        if not (math.log(_LEAST) - 1 <= log_e <= math.log(_MOST) + 1 and min(numbers[1:]) >= 0):
+            raise ValueError(f"the evidence on a server is out of range: {log_e}")
+        if not all(math.isfinite(number) for number in numbers) or not all(
+            compared.expected_ms for compared in recent
+        ):
+            raise ValueError("response times that are no numbers")
+        return cls("", 0.0, log_e, lasted_s, slow_until_s, warm_up_s, recent)

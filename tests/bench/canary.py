@@ -25,8 +25,6 @@ from tests.bench.canary_cases import (
 )
 from tests.support.canary_worlds import Outcome, simulate
 
-BEGIN = "<!-- simulations -->"
-END = "<!-- /simulations -->"
 SEED = 20261129
 CHUNK = 25  # rollouts that a process simulates at a time
 Z = 2.58  # standard errors in which 99 % are
@@ -171,15 +169,15 @@ def _mark(good: bool) -> str:
     return "✓" if good else "✗"
 
 
-def write_page(page: Path, lines: Sequence[str]) -> None:
-    """Replace what is between the two markers of a page.
+def write_page(page: Path, lines: Sequence[str], name: str = "simulations") -> None:
+    """Replace what is between the two markers of this name in a page.
 
     Raises:
         ValueError: the page has no markers.
     """
-    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = page.read_text(encoding="utf-8").partition(f"<!-- {name} -->")
+    _, end, after = rest.partition(f"<!-- /{name} -->")
     if not (begin and end):
-        raise ValueError(f"{page}: expected the lines {BEGIN} and {END}")
+        raise ValueError(f"{page}: expected the lines <!-- {name} --> and <!-- /{name} -->")
     body = "\n".join(["", "", *lines])
     page.write_text(before + begin + body + end + after, encoding="utf-8")

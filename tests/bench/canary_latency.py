@@ -9,7 +9,6 @@ import math
 import random
 import statistics
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +17,9 @@ from orchestrator.canary.judgement import Slowness
 from orchestrator.canary.latency import LatencyJudge
 from orchestrator.canary.poll import Cell, Lifetime, Poll, Stratum
 from orchestrator.canary.settings import CanarySettings
+from tests.bench.canary import write_page
 
-BEGIN = "<!-- The table of response times begins here. -->"
-END = "<!-- The table of response times ends here. -->"
+PAGE_MARK = "response times"
 
 DECAY = 1 - 1 / 512
 HISTORY = 5_000  # responses that HAProxy has counted before
@@ -197,16 +196,9 @@ def measure(runs: int = 3000, page: Path | None = None, seed: int = 3) -> bool:
         # One wrong hold more than wanted is chance when there are few runs.
         good &= world.least_held <= share <= world.most_held + 100 / count
     if page is not None:
-        _write(page, [f"({runs:,} rollouts each, of slow versions a quarter)", "", *lines])
+        title = f"({runs:,} rollouts each, of slow versions a quarter)"
+        write_page(page, [title, "", *lines, ""], PAGE_MARK)
     return good
-
-
-def _write(page: Path, lines: Sequence[str]) -> None:
-    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"{page}: expected the lines {BEGIN} and {END}")
-    page.write_text("\n".join([before + begin, "", *lines, "", end + after]), encoding="utf-8")
 
 
 if __name__ == "__main__":

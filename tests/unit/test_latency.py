@@ -237,6 +237,25 @@ def test_the_evidence_goes_on_in_another_process(interrupted_s: int) -> None:
     assert before <= 1
 
 
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [
+        ("latency:lb1/shop/web1", [1.0]),
+        ("latency:lb1/shop/web1", [1e9, 0.0, 0.0, 0.0]),
+        ("latency:lb1/shop/web1", [1.0, float("nan"), 0.0, 0.0]),
+        ("latency:lb1/shop/web1", [1.0, 40.0, 0.0, 0.0, 5.0, 0.0, 400.0, 1.0]),
+        ("latency:web1", [1.0, 40.0, 0.0, 0.0]),
+        ("latency level:lb1/shop/web1", [1e9, 1]),
+        ("latency level:lb1/shop/web1", [1.0, 0]),
+        ("latency spread:lb1/shop", [float("nan"), 3]),
+        ("latency spread:lb1/shop", []),
+    ],
+)
+def test_evidence_that_cannot_be_understood(name: str, numbers: list[float]) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011  (which of many it is does not matter)
+        LatencyJudge(SETTINGS, (), Evidence(logs={name: numbers}))
+
+
 def test_a_node_that_was_worked_on_again_begins_anew() -> None:
     rollout = Rollout()
     rollout.replace_at_once("web1", 305)
