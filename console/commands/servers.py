@@ -124,7 +124,7 @@ async def _change(config_file: str | None, request: _Request) -> int:
     async with open_session(find_and_load(config_file), request.app) as session, stop_on_signals(session):
         application = await session.load_all_nodes()
         change = _build_change(application, request)
-        impact = await manual_change.read_impact(application, change)
+        impact = await manual_change.read_impact(application, change, session.work_log.original_weights())
         for line in _impact_lines(change, impact):
             say(line)
         if impact.broken and not set(impact.nodes) <= change.override:

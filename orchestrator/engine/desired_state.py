@@ -130,7 +130,7 @@ class DesiredStates:
         """Return whether a server is in rotation, and not with part of its weight because of a rollout."""
         ref = server.ref
         return server.in_rotation and (
-            not self.expects_out(ref) or has_full_share(server, self.originals[ref])
+            not self.expects_out(ref) or has_full_share(server, self.originals[ref].weight)
         )
 
     def satisfied_by(self, server: Server) -> bool:

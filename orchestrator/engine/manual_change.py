@@ -29,6 +29,7 @@ from orchestrator.planning.application import Application
 from orchestrator.planning.capacity import Capacity, CapacityViolation
 from orchestrator.planning.findings import Finding, PreflightFailed, Severity, judge_level
 from orchestrator.planning.mapping import map_nodes
+from orchestrator.planning.ramp import has_full_share
 from orchestrator.planning.removal import Removal, measure_removal, sort_for_return
 from orchestrator.planning.server_pool import drop_empty_slots
 
@@ -89,8 +90,15 @@ def find_nodes(application: Application, names: Sequence[str]) -> tuple[Node, ..
     return tuple(known[name] for name in dict.fromkeys(names))
 
 
-async def read_impact(application: Application, change: Change) -> Impact:
+async def read_impact(
+    application: Application, change: Change, weights: Mapping[ServerRef, int] | None = None
+) -> Impact:
     """Read what a change would do; nothing is changed.
+
+    Args:
+        application: has the load balancers and the policy.
+        change: the change.
+        weights: see `apply`.
 
     Raises:
         PreflightFailed: a node cannot be found in HAProxy for certain; it cannot be put back; or HAProxy
@@ -103,7 +111,7 @@ async def read_impact(application: Application, change: Change) -> Impact:
     servers = tuple(
         server for snapshot in snapshots.values() for server in snapshot.servers if server.ref in refs
     )
-    removal = await _measure_removal(application, change, refs) if change.takes_out else None
+    removal = await _measure_removal(application, change, refs, weights or {}) if change.takes_out else None
     carried = removal.followers if removal is not None else frozenset[ServerRef]()
     if change.action == "ready":
         sort_for_return(change.nodes, mapped, {server.ref: server for server in servers})
@@ -145,7 +153,8 @@ async def apply(
         control: the controls of this work.
         clock: the time.
         bus: gets the events.
-        weights: weights that servers had before a rollout left them with less; `ready` gives them back.
+        weights: weights that servers had before a rollout left them with less, or has not yet given them
+            back: `ready` does, and until then they do not count for the floor.
 
     Returns:
         The servers as they are afterwards.
@@ -166,7 +175,7 @@ async def apply(
     else:
         async with application.balancer_group.lock:
             if change.takes_out:
-                await _check_floor(application, change, refs)
+                await _check_floor(application, change, refs, weights or {})
             await _write(application, change, refs)
         if change.action in ("drain", "maint"):
             for node in change.nodes:
@@ -194,7 +203,12 @@ async def _map_nodes(application: Application, nodes: Sequence[Node]) -> dict[st
     return mapped
 
 
-async def _measure_removal(application: Application, change: Change, refs: Collection[ServerRef]) -> Removal:
+async def _measure_removal(
+    application: Application, change: Change, refs: Collection[ServerRef], weights: Mapping[ServerRef, int]
+) -> Removal:
+    def counts(server: Server) -> bool:
+        return server.in_rotation and has_full_share(server, weights.get(server.ref, 0))
+
     return await measure_removal(
         application.balancer_group,
         refs,
@@ -202,6 +216,7 @@ async def _measure_removal(application: Application, change: Change, refs: Colle
         with_followers=change.action != "weight",  # HAProxy passes a state on, and no weight
         ignored_backends=application.ignored_backends,
         counted=partial(drop_empty_slots, kept=refs, nodes=application.nodes, match=application.match),
+        counts=counts,
     )
 
 
@@ -210,9 +225,11 @@ async def _read_followers(balancer_group: BalancerGroup, refs: Collection[Server
     return find_followers(find_track_targets(snapshots.values()), refs)
 
 
-async def _check_floor(application: Application, change: Change, refs: Collection[ServerRef]) -> None:
+async def _check_floor(
+    application: Application, change: Change, refs: Collection[ServerRef], weights: Mapping[ServerRef, int]
+) -> None:
     try:
-        capacity.raise_if_violated((await _measure_removal(application, change, refs)).capacities)
+        capacity.raise_if_violated((await _measure_removal(application, change, refs, weights)).capacities)
     except CapacityViolation:
         if not {node.name for node in change.nodes} <= change.override:
             raise

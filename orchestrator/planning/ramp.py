@@ -25,9 +25,9 @@ def compute_stage_weight(original: int, percent: int) -> int:
     return max(1, round(original * percent / 100))
 
 
-def has_full_share(server: Server, original: OriginalState) -> bool:
+def has_full_share(server: Server, weight: int) -> bool:
     """Return whether a server has its original weight, or nearly."""
-    return server.weight >= FULL_SHARE * original.weight
+    return server.weight >= FULL_SHARE * weight
 
 
 def is_lowered(server: Server, original: OriginalState) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from backends.errors import RolldeckError
-from backends.model import Server, ServerRef
+from backends.model import Server
 from backends.protocols import Clock
 from orchestrator.engine import manual_change
 from orchestrator.engine.control import RolloutControl
@@ -147,7 +147,8 @@ async def make_manual_change(
 async def _check_again(session: OpenSession, change: Change, shown: Impact, agree: AgreeToChange) -> Change:
     found: tuple[Difference, ...] = ()
     for _ in range(MAX_CHECKS):
-        now = await manual_change.read_impact(session.application, change)
+        weights = session.work_log.original_weights()
+        now = await manual_change.read_impact(session.application, change, weights)
         found = compare_impacts(shown, now)
         if not found:
             return change
@@ -175,9 +176,13 @@ async def _make(session: OpenSession, change: Change, what: str) -> tuple[Server
         after: tuple[Server, ...] = ()
         error = "interrupted"
         try:
-            weights = _find_weights(session, change) if change.action == "ready" else {}
             after = await manual_change.apply(
-                session.application, change, session.control, session.clock, session.bus, weights
+                session.application,
+                change,
+                session.control,
+                session.clock,
+                session.bus,
+                session.work_log.original_weights(),
             )
             error = ""
         except RolldeckError as failure:
@@ -187,14 +192,3 @@ async def _make(session: OpenSession, change: Change, what: str) -> tuple[Server
             read = [f"{server.ref}: {server.admin_state} {format_health(server)}" for server in after]
             session.bus.emit(ManualChangeFinished(nodes=names, servers=read, error=error))
     return after
-
-
-def _find_weights(session: OpenSession, change: Change) -> dict[ServerRef, int]:
-    """Return the weights that the servers of unfinished nodes had: a rollout may have left them lower.
-
-    Raises:
-        JournalError: the journal cannot be read.
-    """
-    unfinished = session.work_log.unfinished_nodes()
-    left = [unfinished[node.name] for node in change.nodes if node.name in unfinished]
-    return {ref: original.weight for node in left for ref, original in node.originals.items()}

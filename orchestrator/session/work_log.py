@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from backends.model import ServerRef
 from backends.protocols import Clock
 from orchestrator.engine.control import Published, RolloutControl, already_published
 from orchestrator.events.actor import Actor
@@ -104,6 +105,15 @@ class WorkLog:
         """Return the nodes that earlier rollouts did not finish. Raises JournalError."""
         with Journal(self._path, read_only=True) as journal:
             return unfinished_nodes(journal, self._application)
+
+    def original_weights(self) -> dict[ServerRef, int]:
+        """Return the weights that servers of unfinished nodes had: a rollout may have left them with less.
+
+        Raises:
+            JournalError: the journal cannot be read.
+        """
+        left = self.unfinished_nodes().values()
+        return {ref: original.weight for node in left for ref, original in node.originals.items()}
 
     def last_unfinished(self) -> Entry | None:
         """Return the last rollout if it did not end healthy. Raises JournalError."""

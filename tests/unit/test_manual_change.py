@@ -166,3 +166,20 @@ async def test_a_drain_of_what_is_in_maintenance_is_a_change_too() -> None:
     world.take_out("web1", "maint")
     after = await carry_out(world, change(world, "drain", "web1"))
     assert [server.admin_state for server in after] == [AdminState.DRAIN] * 2
+
+
+@pytest.mark.virtual_time
+async def test_a_server_with_part_of_its_weight_does_not_count_for_the_floor() -> None:
+    world = World(2, 1)
+    for server in world.servers("web2"):
+        server.weight = 50  # as a rollout has left it that was killed
+    weights = {world.server("web2").ref: 100}
+    out = change(world, "drain", "web1")
+    assert not (await read_impact(world.application, out)).broken
+    assert (await read_impact(world.application, out, weights)).broken
+    with pytest.raises(CapacityViolation):
+        await apply(world.application, out, world.control, world.clock, world.bus, weights)
+    back = change(world, "ready", "web2")
+    await apply(world.application, back, world.control, world.clock, world.bus, weights)
+    assert world.server("web2").weight == 100
+    await apply(world.application, out, world.control, world.clock, world.bus, weights)

@@ -113,7 +113,8 @@ class OperatorActions:
                 return False
             application = await self._session.load_all_nodes()
             change = Change(cast("Action", action), manual_change.find_nodes(application, names))
-            impact = await manual_change.read_impact(application, change)
+            weights = self._session.work_log.original_weights()
+            impact = await manual_change.read_impact(application, change, weights)
 
             async def ask(now: Impact, differences: Sequence[Difference] = ()) -> Change | None:
                 dialog = ChangeDialog(change.action, now, differences)
