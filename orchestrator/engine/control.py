@@ -100,6 +100,7 @@ class RolloutControl:
             forbidden: returns why no node may be taken out now, such as a lost lock; empty while one may.
         """
         self.interactive = interactive
+        self.overloaded = False  # a drain was undone because the others could not carry the load
         self._forbidden = forbidden
         self._end_reason = ""  # why the rollout was ended immediately
         self._clock = clock

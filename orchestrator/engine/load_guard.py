@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 
 from backends.model import ServerRef, Snapshot
 from backends.protocols import Clock
+from orchestrator.balancers.group import find_servers
 from orchestrator.balancers.load_history import GroupOf, LoadHistory, count_queues
-from orchestrator.balancers.request_errors import TrafficCount
+from orchestrator.balancers.request_errors import Sample, TrafficCount, compute_signals
 from orchestrator.errors import Overloaded
 from orchestrator.planning.application import Policy
 from orchestrator.planning.load_forecast import forecast_loads
@@ -57,6 +58,8 @@ class LoadGuard:
         self._readings: dict[str, Snapshot] = {}  # since the rules were applied last
         self._rules: dict[str, OverloadRule] = {}  # by backend, while a node is out
         self._out: dict[str, _Trial] = {}  # nodes, until their rollout ends
+        self._leaving: dict[str, frozenset[ServerRef]] = {}  # the servers of these nodes
+        self._before: dict[ServerRef, Sample] = {}  # their counters at the last drain
         self._description = ""
         self._last_unproven = ("", -SPACING_S)
         self.overload = ""  # why the servers that remain cannot carry the load; empty while they can
@@ -82,6 +85,7 @@ class LoadGuard:
     def _apply_rules(self) -> None:
         counts_errors = any(self._is_on_trial(name) for name in self._out)
         totals = self._traffic_since.totals()
+        errors = totals.errors + totals.unattributed - self._count_own_errors() if counts_errors else 0
         reasons, descriptions = [], []
         for backend, rule in self._rules.items():
             queues = [count_queues(snapshot) for snapshot in self._readings.values()]
@@ -89,7 +93,7 @@ class LoadGuard:
                 _count_sessions(self._readings.values(), backend),
                 sum(queue.get(backend, 0) for queue in queues),
                 totals.requests if counts_errors else 0,
-                totals.errors + totals.unattributed if counts_errors else 0,
+                max(0, errors),
             )
             reasons.append(rule.add(reading))
             descriptions.append(rule.describe(reading))
@@ -131,19 +135,24 @@ class LoadGuard:
     # -- after it -------------------------------------------------------------------------------
 
     def begin(
-        self, node: str, forecasts: tuple[LoadForecast, ...], snapshots: Mapping[str, Snapshot]
+        self,
+        node: str,
+        leaving: Collection[ServerRef],
+        forecasts: tuple[LoadForecast, ...],
+        snapshots: Mapping[str, Snapshot],
     ) -> None:
         """Watch from now on whether the others carry what was forecast for the drain of this node.
 
         Args:
             node: is about to be drained.
+            leaving: its servers, with their followers.
             forecasts: what the others will carry.
             snapshots: what was read last.
         """
         if self._clock is None:
             return
         now = self._clock.monotonic()
-        self._out[node] = _Trial(now, forecasts)
+        self._out[node], self._leaving[node] = _Trial(now, forecasts), frozenset(leaving)
         if self._is_on_trial(node):
             self._last_unproven = node, now
         expectations = build_expectations(forecasts, self._error_share(snapshots))
@@ -157,6 +166,26 @@ class LoadGuard:
         self._traffic_since = TrafficCount(set(expectations))
         for snapshot in snapshots.values():
             self._traffic_since.add(snapshot)
+        self._before = self._read_samples(snapshots.values())
+
+    def _read_samples(self, snapshots: Collection[Snapshot]) -> dict[ServerRef, Sample]:
+        """Return the counters of the servers that have left."""
+        refs = frozenset[ServerRef]().union(*self._leaving.values())
+        rows = {
+            (snapshot.info.instance, backend.name): backend.counters
+            for snapshot in snapshots
+            for backend in snapshot.backends
+        }
+        return {
+            ref: Sample(server.counters, rows.get((ref.instance, ref.backend)))
+            for ref, server in find_servers(refs, snapshots).items()
+        }
+
+    def _count_own_errors(self) -> int:
+        """Count the errors of what has left since the last drain: the others have no part in them."""
+        now = self._read_samples(self._readings.values())
+        found = (compute_signals(self._before[ref], now[ref]) for ref in self._before.keys() & now.keys())
+        return sum(signals.known for signals in found if signals is not None)
 
     def _error_share(self, snapshots: Mapping[str, Snapshot]) -> float:
         """Return the share of errors that is usual: since HAProxy began to count, or in this rollout."""
@@ -170,6 +199,7 @@ class LoadGuard:
     def release(self, node: str) -> None:
         """Note that the rollout of a node has ended, or that it was put back."""
         self._out.pop(node, None)
+        self._leaving.pop(node, None)
         if not self._out:
             self._rules, self._readings, self._description, self.overload = {}, {}, "", ""
 

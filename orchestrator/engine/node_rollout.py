@@ -27,7 +27,7 @@ from orchestrator.events.events import (
 )
 from orchestrator.events.steps import STEPS, Step
 from orchestrator.node import OriginalState
-from orchestrator.planning.plan import Plan, PlannedNode
+from orchestrator.planning.plan import Plan, PlannedNode, describe_load
 
 LOG_TIMEOUT_S = 5.0  # for its service manager to return its last output
 
@@ -144,7 +144,8 @@ class NodeRollout:
         control.raise_if_drains_stopped()
         await self._confirm_inventory_drift()
         if self._plan.policy.confirm == "node":
-            await self._confirm(f"take it out of rotation? {self._planned.reason}")
+            parts = filter(None, [self._planned.reason, describe_load(self._plan, self._name)])
+            await self._confirm(f"take it out of rotation? {'; '.join(parts)}")
             control.raise_if_drains_stopped()
         self._context.originals = await self._read_originals()
         self._note_external_changes()

@@ -306,6 +306,12 @@ def describe_batch(plan: Plan, number: int) -> str:
     )
 
 
+def describe_load(plan: Plan, node: str) -> str:
+    """Describe what stays in rotation would carry while the batch of a node is out; empty for nothing."""
+    loads = next((loads for names, loads in zip(plan.batches, plan.loads, strict=False) if node in names), ())
+    return "; ".join(str(load) for load in loads if load.is_notable)
+
+
 def group_loads(plan: Plan) -> list[tuple[LoadForecast, list[int]]]:
     """Group the loads that are worth telling and alike, each with the numbers of its batches, from 1."""
     groups: dict[str, tuple[LoadForecast, list[int]]] = {}

@@ -342,6 +342,8 @@ class Session:
         """Carry out `on_failure` if it failed and no operator has decided; returns the combined result."""
         how = proposal.plan.policy.on_failure
         may_repair = not self.control.forbidden and not self.defect and proposal.kind == "upgrade"
+        if self.control.overloaded and not (ended.failed or ended.interrupted):
+            return ended  # a rollback would drain nodes that the others cannot do without
         if ended.result != "degraded" or how == "stop" or not may_repair:
             return ended
         return await self._roll_back_after(self, ended, entry, how)

@@ -167,3 +167,19 @@ async def test_resume_puts_a_node_back_that_the_others_cannot_do_without(place: 
     assert run.code == 1, run.text
     assert "web1" in run.ended["put_back"]
     assert report.total_served
+
+
+@pytest.mark.long
+async def test_an_overload_rolls_nothing_back(place: Path) -> None:
+    """The first node is upgraded; the next two would be too much, and a rollback of the first no help."""
+    policy = {"on_overload": "warn", "on_failure": "rollback-all", "serial": [1, 2], "trial": 5}
+    async with loaded(place, 0.65, **policy) as (stack, load):
+        run = await upgrade(stack)
+        report = await stop_load(load)
+        assert await states(stack) == AS_BEFORE
+        assert await versions(stack) == {**dict.fromkeys(stack.nodes, OLD), "web1": NEW}
+    assert run.code == 1, run.text
+    assert run.ended["upgraded"] == ["web1"]
+    assert run.ended["put_back"]
+    assert not [event for event in run.events if event["event"] == "rollback_started"]
+    assert_nothing_failed(report)

@@ -1,6 +1,9 @@
 """What is read of every real HAProxy that is there: its configuration, its tables, its statistics page."""
 
+import asyncio
 import os
+import socket
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -52,6 +55,35 @@ async def test_words_of_its_configuration_are_read_as_haproxy_reads_them(
     async with running_haproxy(tmp_path / "h", binary, sections, global_lines=lines) as haproxy:
         for number, (_, read) in enumerate(WORDS):
             assert await haproxy.ask(f"show env WORD{number}") == f"WORD{number}={read}\n\n"
+
+
+async def test_load_and_queue_of_servers_that_are_full(tmp_path: Path, binary: Path) -> None:
+    """What finds every server full waits in the queue of the backend, which no server's row has."""
+    front = free_port()
+    with socket.socket() as silent:  # connections are made, and nobody answers
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(16)
+        port = silent.getsockname()[1]
+        sections = (
+            f"frontend www\n    bind 127.0.0.1:{front}\n    default_backend shop\n"
+            "backend shop\n    timeout queue 30s\n"
+            f"    server web1 127.0.0.1:{port} maxconn 2\n    server web2 127.0.0.1:{port} maxconn 2\n"
+        )
+        async with running_haproxy(tmp_path / "h", binary, sections) as haproxy, AsyncExitStack() as clients:
+            lb = runtime(haproxy.socket)
+            for _ in range(7):
+                _, writer = await asyncio.open_connection("127.0.0.1", front)
+                clients.callback(writer.close)
+                writer.write(b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n")
+
+            async def is_full() -> bool:
+                return (await lb.snapshot(["shop"])).backends[0].queue == 3
+
+            await until(is_full)
+            servers = (await lb.snapshot(["shop"])).servers
+            assert [(server.sessions, server.queue) for server in servers] == [(2, 0), (2, 0)]
+            assert [(found.load.session_limit, found.load.sessions_max) for found in servers] == [(2, 2)] * 2
+            assert sum(server.load.rate_max for server in servers) >= 2
 
 
 async def test_backends_with_confusing_names(haproxy: RunningHaproxy) -> None:

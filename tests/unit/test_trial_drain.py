@@ -268,3 +268,27 @@ async def test_a_node_that_was_left_on_trial_is_on_trial_again(overloaded: bool)
     else:
         assert ended.result == "healthy"
         assert round(drain_times(world)["web1"]) == 15
+
+
+@pytest.mark.virtual_time
+async def test_errors_of_the_node_itself_say_nothing_about_the_others() -> None:
+    world = carrying(12)
+    at_drain(world, "web1", lambda: setattr(world.server("web1"), "resets", 40))
+    for server in world.balancers["lb1"].servers.values():
+        server.requests = 1000
+    ended = await world.upgrade()
+    assert ended.upgraded[:1] == ["web1"]
+    assert not ended.put_back
+
+
+@pytest.mark.virtual_time
+async def test_the_question_about_a_node_has_the_load() -> None:
+    world = carrying(12, confirm="node", interactive=True)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(world.upgrade())
+        await answer(world, "abort", "web1")
+    (asked,) = world.events(DecisionRequested)
+    assert asked.text == (
+        "take it out of rotation? 1.0 → 2.0; lb1 shop: 50 → 67 rps per server (+33 %; HAProxy has counted for"
+        " 0 min only: unproven)"
+    )

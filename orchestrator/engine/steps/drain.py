@@ -179,7 +179,8 @@ def _forecast_loads(context: StepContext, removal: Removal) -> tuple[tuple[LoadF
 
 
 def _begin_trial(context: StepContext, removal: Removal, forecasts: tuple[LoadForecast, ...]) -> None:
-    context.load_guard.begin(context.node.name, forecasts, removal.snapshots)
+    leaving = removal.followers.union(context.refs)
+    context.load_guard.begin(context.node.name, leaving, forecasts, removal.snapshots)
     if text := context.load_guard.trial_text(context.node.name):
         context.note(f"drains on trial for {context.policy.trial:g} s: {text}")
 

@@ -51,6 +51,7 @@ async def _wait_for_end(context: StepContext, begun: float) -> None:
 
 async def _put_back(context: StepContext) -> None:
     """Give a drained node its original state and weight again, everywhere."""
+    context.control.overloaded = True
     if not context.control.interactive:
         context.control.stop_new_drains(f"{context.node.name}: {context.load_guard.overload}")
     try:
