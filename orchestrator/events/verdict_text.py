@@ -32,8 +32,7 @@ def verdict_sentences(verdict: VerdictChanged) -> list[str]:
             why, short = _why_bad(verdict), _failed_shares(verdict)
             bad = f"bad{f' ({verdict.node})' if verdict.node else ''}: "
             return [f"{bad}{why}", f"{bad}{verdict.version}: {short}", f"{bad}{verdict.version}: {counts}"]
-    subject = "" if verdict.version in verdict.reason else f"{verdict.version}: "
-    state = f"{verdict.state}: {subject}{verdict.reason}".removesuffix(": ")
+    state = f"{verdict.state}: {verdict.reason or verdict.version}"
     if not verdict.requests:
         return [state]
     fewer = f"{verdict.errors:,} of {verdict.requests:,}{_others(verdict).replace(' · ', ', ')}"

@@ -110,9 +110,11 @@ class FrozenRollout:
         self._tell(NodeFailed(node=name, step=step, error=error))
         return self
 
-    def asks(self, subject: str, text: str, *choices: str, step: Step | None = None) -> "FrozenRollout":
+    def asks(
+        self, subject: str, text: str, *choices: str, step: Step | None = None, kind: DecisionKind = "node"
+    ) -> "FrozenRollout":
         """It will wait for an answer as soon as the console is there."""
-        self._questions.append((subject, text, choices, "step" if step else "node", step))
+        self._questions.append((subject, text, choices, "step" if step else kind, step))
         return self
 
     def ends(self, how: RolloutEnded) -> "FrozenRollout":

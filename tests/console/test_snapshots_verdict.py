@@ -29,7 +29,11 @@ WATCHED = waves()
 FAILING = waves(bad_from=22)
 LAST = FAILING[-1]
 HELD = structs.replace(
-    WATCHED[-1], state="hold", reason="1.5.0 is slower: 2.3× its peers", response_ms=20.7, detectable=[]
+    WATCHED[-1],
+    state="hold",
+    reason="web1 is slower: 2.3× its peers (21 ms where 9 ms were expected)",
+    response_ms=20.7,
+    detectable=[],
 )
 BAD = structs.replace(
     LAST,
@@ -51,9 +55,10 @@ def judged(*found: VerdictChanged) -> FrozenRollout:
     return story.waits("web3", "drain", "sessions: 4 on lb1, 3 on lb2", left=282.0, after=18.0)
 
 
-def asked(*found: VerdictChanged) -> FrozenConsole:
-    story = FrozenRollout(halfway()).upgraded("web1", "web2").judged(*found)
-    return story.asks("web3", f"continue? {found[-1].reason}", CONTINUE, ABORT).console()
+def held() -> FrozenConsole:
+    story = FrozenRollout(halfway()).upgraded("web1", "web2").judged(*WATCHED, HELD).batch("web3")
+    text = f"{HELD.reason}: drain the next node all the same?"
+    return story.step("web3", "drain").asks("verdict", text, CONTINUE, ABORT, kind="verdict").console()
 
 
 def test_good_so_far(matches_snapshot: SnapshotCheck) -> None:
@@ -65,7 +70,7 @@ def test_blind(matches_snapshot: SnapshotCheck) -> None:
 
 
 def test_hold_asks(matches_snapshot: SnapshotCheck) -> None:
-    assert matches_snapshot(lambda: asked(*WATCHED, HELD), sees("hold: 1.5.0 is slower", "continue?"))
+    assert matches_snapshot(held, sees("hold: web1 is slower", "all the same?", "6 → 5"))
 
 
 def test_bad(matches_snapshot: SnapshotCheck) -> None:

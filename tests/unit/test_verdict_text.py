@@ -66,7 +66,7 @@ from tests.support.verdicts import BAD, BLIND, GOOD, HOLD
         ),
         (
             structs.replace(BLIND, reason="HAProxy does not count errors in TCP mode", requests=0),
-            "blind: 1.5.0: HAProxy does not count errors in TCP mode",
+            "blind: HAProxy does not count errors in TCP mode",
         ),
     ],
 )

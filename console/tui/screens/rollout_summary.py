@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from backends.model import AdminState, ServerRef
 from backends.text import counted
 from orchestrator.balancers.admin_state import inherits_only
+from orchestrator.events.events import DecisionRequested
 from orchestrator.events.state import DONE, NodeState, NodeStatus, RolloutState
 from orchestrator.events.steps import STEPS
 from orchestrator.events.text import format_health
@@ -56,7 +57,7 @@ class RolloutSummary:
         question = next(iter(self.state.questions.values()), None)
         if question is None:
             return []
-        subjects = [question.subject] if question.subject in self.state.nodes else self._batch()
+        subjects = self._subjects(question)
         refs = [ref for name in subjects for ref in self.plan.node(name).refs]
         if len(subjects) == 1 and self.state.nodes[subjects[0]].state in (NodeState.FAILED, NodeState.HELD):
             return [f"now: {_current_state_text(self.view, refs)}"]
@@ -84,6 +85,14 @@ class RolloutSummary:
 
     def _refs(self) -> set[ServerRef]:
         return {ref for node in self.plan.nodes for ref in node.refs}
+
+    def _subjects(self, question: DecisionRequested) -> Sequence[str]:
+        """Return the nodes that a question is about; of a verdict, those whose drain it holds."""
+        if question.subject in self.state.nodes:
+            return [question.subject]
+        if question.kind == "verdict":
+            return [node.name for node in self.state.nodes.values() if node.at_work and node.step == "drain"]
+        return self._batch()
 
     def _batch(self) -> Sequence[str]:
         """Return the batch that the question is about: the one after the last that started."""
