@@ -105,6 +105,7 @@ The key `c` shows error rate and response time of both versions over the rollout
         self._now = self._shown_at = 0.0
         self._top_row = 0
         self._held = False  # the operator has scrolled, so that the rows stay where they are
+        self._laid_out = self._parts
         self._drawn = Text()
         self._chart_drawn: tuple[object, list[list[Segment]]] = (None, [])
 
@@ -123,12 +124,13 @@ The key `c` shows error rate and response time of both versions over the rollout
             capacities: "4 in rotation, floor 2"; stays at the end of the sentence.
             actual: the actual states of nodes, where they differ from the desired ones.
         """
-        before = self._parts
         self._held = self._held and state is self._rollout
         self._rollout, self._now, self._capacities = state, now, visible(capacities)
         self._actual = actual or {}
         self._shown_at = monotonic()
-        self._repaint(before != self._parts)
+        # The state is the same object each time, so that it cannot tell how it was before.
+        grown, self._laid_out = self._parts != self._laid_out, self._parts
+        self._repaint(grown)
 
     def on_mount(self) -> None:
         self.set_interval(1.0, self._tick)

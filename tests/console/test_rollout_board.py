@@ -314,6 +314,23 @@ async def test_a_tall_screen_has_the_chart_below_the_nodes(size: tuple[int, int]
         )
 
 
+async def test_the_board_grows_with_the_state_that_it_shows() -> None:
+    app = Shell()
+    async with app.run_test(size=(80, 40)) as pilot:
+        board = app.query_one(RolloutBoard)
+        board.styles.max_height = 20
+        state = folded(started())
+        board.show(state, START)
+        await pilot.pause()
+        heights = [board.size.height]
+        for number, (_, verdict) in enumerate(verdicts(3), 10):
+            state.apply(Record(number, START + 10 * number, verdict))
+            board.show(state, START)
+            await pilot.pause()
+            heights.append(board.size.height)
+        assert heights == [6, 7, 11, 11]
+
+
 async def test_nodes_go_before_the_chart() -> None:
     app = Shell()
     async with app.run_test(size=(120, 40)) as pilot:
