@@ -58,6 +58,8 @@ class RolloutSummary:
         if question is None:
             return []
         subjects = self._subjects(question)
+        if question.kind == "verdict" and not subjects:
+            return []  # it holds a stage of a ramp: nothing leaves rotation
         refs = [ref for name in subjects for ref in self.plan.node(name).refs]
         if len(subjects) == 1 and self.state.nodes[subjects[0]].state in (NodeState.FAILED, NodeState.HELD):
             return [f"now: {_current_state_text(self.view, refs)}"]
