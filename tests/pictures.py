@@ -4,6 +4,7 @@ import asyncio
 import getpass
 import socket
 import tempfile
+from collections.abc import Awaitable, Callable
 from itertools import cycle
 from pathlib import Path
 
@@ -23,12 +24,22 @@ RATE = 160  # requests per second, over all load balancers
 MORE = (40, 110, 260, 170, 330, 210, 80)  # on top of that, one after the other: nothing real is steady
 WAVE = 1.3  # seconds of each
 SIZE = (100, 24)
+TALL = (100, 34)  # there the charts of both versions are below the nodes
+LEVELS = 40  # seconds until it is known how fast the old version is
+SLOW_VERSION = "1.6.0"
 TREND = 9  # seconds until there are as many rates as a row shows
 
 
-async def take(folder: Path) -> None:
-    """An upgrade as `rolldeck demo` has it, with a camera."""
+async def take(folder: Path, visit: Callable[[Driver], Awaitable[None]], slow_share: float = 0.02) -> None:
+    """An upgrade as `rolldeck demo` has it, with a camera.
+
+    Args:
+        folder: for the demo's world.
+        visit: works the console and takes the pictures.
+        slow_share: part of all requests that takes two seconds.
+    """
     async with Stack(folder / "demo") as stack:
+        stack.add_release(SLOW_VERSION, answer_s=0.3)
         config = load_config(stack.config_path)
         async with open_session(config, next(iter(config.apps))) as session:
             watch = Poller(
@@ -38,16 +49,16 @@ async def take(folder: Path) -> None:
             await session.versions.read(session.application.nodes)
             app = Console(session, watch)
             async with asyncio.TaskGroup() as group:
-                beside = [group.create_task(work) for work in (watch.run(), _traffic(stack))]
+                beside = [group.create_task(work) for work in (watch.run(), _traffic(stack, slow_share))]
                 async with app.run_test(size=SIZE, notifications=True) as pilot:
-                    await _visit(Driver(app, pilot, console_stack))
+                    await visit(Driver(app, pilot, console_stack))
                 for task in beside:
                     task.cancel()
 
 
-async def _traffic(stack: Stack) -> None:
+async def _traffic(stack: Stack, slow_share: float) -> None:
     """Until cancelled: a steady load, and others that come and go over it. Says then how it was served."""
-    steady = Load(RATE, stack.frontends)
+    steady = Load(RATE, stack.frontends, slow_share=slow_share)
     steady.start()
     reports = []
     try:
@@ -97,6 +108,28 @@ async def _visit(at: Driver) -> None:
     await at.result("healthy")
 
 
+async def _judge(at: Driver) -> None:
+    """A version that is too slow, until that is proven."""
+    await at.sees("web4", "up 4")
+    await asyncio.sleep(LEVELS)
+    await at.pilot.resize_terminal(*TALL)
+    await at.press("u")
+    await at.sees("Upgrade shop")
+    await at.type(SLOW_VERSION)
+    await at.press("tab", "tab", "tab", "down", "tab", "tab", "enter")
+    await at.sees("In rotation, batch by batch", "Start")
+    await at.press("right", "enter")
+    await at.asked("web1", "out of rotation?")
+    await at.press("space")
+    await at.asked("web2", "out of rotation?")
+    await at.until(lambda: "hold: web1 is slower" in at.text, 180)
+    await _picture(at, "verdict")
+    await at.press("a")
+    await at.sees("Abort the rollout?")
+    await at.press("right", "enter")
+    await at.result("aborted")
+
+
 async def _picture(at: Driver, name: str) -> None:
     await at.pilot.pause(0.3)
     svg = lean(at.app.export_screenshot(simplify=True))
@@ -110,4 +143,5 @@ async def _picture(at: Driver, name: str) -> None:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory(prefix="rolldeck-") as temporary:
         HERE.mkdir(parents=True, exist_ok=True)
-        asyncio.run(take(Path(temporary)))
+        asyncio.run(take(Path(temporary) / "upgrade", _visit))
+        asyncio.run(take(Path(temporary) / "verdict", _judge, slow_share=0))
