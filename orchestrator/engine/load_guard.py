@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from backends.haproxy.columns import columns_of
 from backends.model import ServerRef, Snapshot
 from backends.protocols import Clock
 from orchestrator.balancers.group import find_servers
@@ -83,17 +84,15 @@ class LoadGuard:
                 self._apply_rules()
 
     def _apply_rules(self) -> None:
-        counts_errors = any(self._is_on_trial(name) for name in self._out)
-        totals = self._traffic_since.totals()
-        errors = totals.errors + totals.unattributed - self._count_own_errors() if counts_errors else 0
+        requests, errors = self._count_errors() if any(map(self._is_on_trial, self._out)) else (0, 0)
         reasons, descriptions = [], []
         for backend, rule in self._rules.items():
             queues = [count_queues(snapshot) for snapshot in self._readings.values()]
             reading = Reading(
                 _count_sessions(self._readings.values(), backend),
                 sum(queue.get(backend, 0) for queue in queues),
-                totals.requests if counts_errors else 0,
-                max(0, errors),
+                requests,
+                errors,
             )
             reasons.append(rule.add(reading))
             descriptions.append(rule.describe(reading))
@@ -181,11 +180,13 @@ class LoadGuard:
             for ref, server in find_servers(refs, snapshots).items()
         }
 
-    def _count_own_errors(self) -> int:
-        """Count the errors of what has left since the last drain: the others have no part in them."""
+    def _count_errors(self) -> tuple[int, int]:
+        """Return requests and errors since the last drain, without the errors of what has left."""
+        totals = self._traffic_since.totals()
         now = self._read_samples(self._readings.values())
         found = (compute_signals(self._before[ref], now[ref]) for ref in self._before.keys() & now.keys())
-        return sum(signals.known for signals in found if signals is not None)
+        own = sum(signals.known for signals in found if signals is not None)
+        return totals.requests, max(0, totals.errors + totals.unattributed - own)
 
     def _error_share(self, snapshots: Mapping[str, Snapshot]) -> float:
         """Return the share of errors that is usual: since HAProxy began to count, or in this rollout."""
@@ -233,10 +234,12 @@ class LoadGuard:
 
 
 def _count_sessions(snapshots: Collection[Snapshot], backend: str) -> int:
-    """Count the sessions in flight on the servers of a backend that take traffic."""
-    return sum(
-        server.sessions
-        for snapshot in snapshots
-        for server in snapshot.servers
-        if server.ref.backend == backend and server.receives_traffic and not server.backup
-    )
+    """Count the sessions in flight on the servers of a backend that take traffic; few servers are built."""
+    count = 0
+    for snapshot in snapshots:
+        columns = columns_of(snapshot.servers)
+        heads = {first: snapshot.servers[first] for first in set(columns.alike)}
+        taking = {first for first, server in heads.items() if server.receives_traffic and not server.backup}
+        alike = zip(columns.names, columns.alike, columns.sessions, strict=True)
+        count += sum(sessions for name, first, sessions in alike if name[0] == backend and first in taking)
+    return count
