@@ -13,6 +13,7 @@ from console.demo.haproxy import HAProxy
 from console.demo.load import Load
 from console.demo.stack import Stack
 from tests.support.rollouts import (
+    MAINT,
     NEW,
     State,
     assert_nothing_failed,
@@ -26,6 +27,7 @@ from tests.support.rollouts import (
 )
 from tests.support.servers.haproxy import haproxy_binaries, haproxy_paths, series
 from tests.support.stacks import reload_haproxy
+from tests.support.wait import until
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -45,9 +47,14 @@ def one_haproxy() -> list[object]:
 
 @asynccontextmanager
 async def ramping_world(
-    place: Path, haproxy: Path, *, nodes: int = 2, instances: int = 1, hold_s: float = 2.0
+    place: Path,
+    haproxy: Path,
+    *further_lines: str,
+    nodes: int = 2,
+    instances: int = 1,
+    hold_s: float = 2.0,
 ) -> AsyncIterator[Stack]:
-    lines = ["default-server weight 100"]
+    lines = ["default-server weight 100", *further_lines]
     async with world(
         place, nodes=nodes, instances=instances, haproxy=str(haproxy), backend_lines=lines
     ) as stack:
@@ -138,3 +145,61 @@ async def test_a_reload_at_the_second_stage_restores_it(place: Path, haproxy: Pa
             WHOLE
         }
     assert "this rollout wants it" not in run.text
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("haproxy", haproxy_binaries())
+async def test_a_version_that_fails_at_a_stage_leaves_its_node_with_its_weight(
+    place: Path, haproxy: Path
+) -> None:
+    async with ramping_world(place, haproxy, instances=2, hold_s=20.0) as stack:
+        stack.add_release("1.6.0", error_share=0.3)
+        async with Load(100, stack.frontends, slow_share=0) as load:
+            run = await upgrade(stack, "1.6.0")
+            await load.stop()
+        assert run.code == 1, run.text
+        after = [servers["web1"] for servers in (await states(stack)).values()]
+        assert after == [State(MAINT, 100)] * 2, run.text
+    assert [command for _, command in run.sent if "weight 50" in command] == []
+    (out,) = run.ended["out_of_rotation"]
+    assert out["node"] == "web1"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("haproxy", haproxy_binaries())
+async def test_slow_start_goes_on_beside_the_stages(place: Path, haproxy: Path) -> None:
+    async with ramping_world(place, haproxy, "default-server slowstart 5s", hold_s=0.5) as stack:
+
+        async def settled() -> bool:  # from 3.0 on, slow start applies to the start of HAProxy too
+            reply = await stack.instances["lb1"].ask("show stat shop 4 -1")
+            rows = csv.DictReader(reply.lstrip("# ").splitlines())
+            return all(row["weight"] == "100" for row in rows)
+
+        await until(settled)
+        run = await upgrade(stack, NEW, "--limit", "web1")
+        assert run.code == 0, run.text
+        assert (await states(stack))["lb1"]["web1"] == WHOLE
+    assert any("slow start" in event.get("reason", "") for event in run.events), run.text
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("haproxy", haproxy_binaries())
+@pytest.mark.parametrize(
+    ("lines", "refusal"),
+    [
+        (["balance random"], ""),
+        (["balance uri", "hash-type consistent"], ""),
+        (["balance source"], "source only accepts 0 % and 100 %"),
+        (["balance leastconn"], "an idle server gets every next request"),
+        (["default-server weight 9"], "its weight is 9"),
+    ],
+)
+async def test_a_ramp_is_refused_where_it_would_limit_nothing(
+    place: Path, haproxy: Path, lines: list[str], refusal: str
+) -> None:
+    async with ramping_world(place, haproxy, *lines) as stack:
+        run = await rolldeck(stack, "plan", "shop", NEW)
+        assert (run.code == 0) is not bool(refusal), run.text
+        assert refusal in run.text
+        if not refusal:
+            assert "set server shop/web1 weight 10" in run.text
