@@ -31,7 +31,7 @@ class Account:
         compared_s: for how many seconds both versions have been compared.
         compared_until: the end of these, in the monotonic seconds of polls.
         normal_rate: the error rate of before; None when it is not known.
-        bad_node: the node for which the verdict is "bad"; empty: it is not.
+        bad_nodes: the nodes for which the verdict is "bad", the latest one last; none: it is not.
     """
 
     def __init__(self, logs: Mapping[str, list[float]], sums: Mapping[str, float]) -> None:
@@ -51,7 +51,8 @@ class Account:
         self.compared_s = sums.get("compared_s", 0.0)
         self.compared_until = float("-inf")
         self.normal_rate: float | None = None
-        self.bad_node = next((name.removeprefix("bad ") for name in sums if name.startswith("bad ")), "")
+        found = {name.removeprefix("bad "): order for name, order in sums.items() if name.startswith("bad ")}
+        self.bad_nodes = sorted(found, key=lambda node: found[node])
 
     def add_time(self, poll: Poll) -> None:
         """Add the time of a poll in which both versions got requests; polls of load balancers overlap."""
@@ -72,5 +73,5 @@ class Account:
         sums["compared_s"] = self.compared_s
         if self.m is not None:
             sums["m"] = self.m
-        if self.bad_node:
-            sums[f"bad {self.bad_node}"] = 1.0
+        for order, node in enumerate(self.bad_nodes, 1):
+            sums[f"bad {node}"] = float(order)

@@ -80,13 +80,16 @@ class Judge:
                 self._add_errors(place, poll, rows)
                 blatant = self._find_blatant(place, poll, rows) or blatant
                 suspicious |= any(row.errors and row.group == "new" for row in rows)
-        if suspicious and not account.bad_node:
-            account.bad_node = blatant or find_bad_node(account, self._settings)
-            if account.bad_node:
+        if suspicious:
+            node = blatant or find_bad_node(account, self._settings)
+            if node and node not in account.bad_nodes:
+                account.bad_nodes.append(node)
                 self._failure = describe_failure(account, self._settings, self._version)
 
     def judge(self, at: float, *, slowness: Slowness | None = None, stale: Sequence[str] = ()) -> Judgement:
         """Return what the polls until now mean. A verdict of "bad" because of errors is final.
+
+        Its node may be another one later, when several run the new version.
 
         Args:
             at: now, in the same monotonic seconds as polls.
@@ -95,15 +98,15 @@ class Judge:
         """
         account = self._account
         found = judge_account(account, self._settings, self._version, slowness or Slowness(), stale)
-        if account.bad_node:
+        if account.bad_nodes:
             reason = self._failure or describe_failure(account, self._settings, self._version)
-            found = replace(found, state="bad", reason=reason, node=account.bad_node)
+            found = replace(found, state="bad", reason=reason, node=account.bad_nodes[-1])
         return replace(found, detectable=self._detect())
 
     @property
     def is_bad(self) -> bool:
         """Whether errors have proven that the new version is worse."""
-        return bool(self._account.bad_node)
+        return bool(self._account.bad_nodes)
 
     @property
     def m(self) -> float:

@@ -17,15 +17,15 @@ class NodeEvidence:
     """
 
     def __init__(self, logs: Mapping[str, list[float]], sums: Mapping[str, float]) -> None:
-        self._new: dict[str, Comparison] = {}
+        self.new: dict[str, Comparison] = {}  # the nodes of the new version
         self._old: dict[str, Comparison] = {}
-        for found, prefix in ((self._new, "node new "), (self._old, "node old ")):
+        for found, prefix in ((self.new, "node new "), (self._old, "node old ")):
             for name in logs:
                 if name.startswith(prefix):
                     found[name.removeprefix(prefix)] = Comparison.load(name, logs, sums)
 
     def save(self, logs: MutableMapping[str, list[float]], sums: MutableMapping[str, float]) -> None:
-        for found, prefix in ((self._new, "node new "), (self._old, "node old ")):
+        for found, prefix in ((self.new, "node new "), (self._old, "node old ")):
             for node, comparison in found.items():
                 comparison.save(prefix + node, logs, sums)
 
@@ -50,7 +50,7 @@ class NodeEvidence:
                 continue
             if new:
                 self._old.pop(node, None)
-            comparison = (self._new if new else self._old).setdefault(node, Comparison())
+            comparison = (self.new if new else self._old).setdefault(node, Comparison())
             comparison.add(own, others, poll, null_ratio, m)
 
     def find_suspect(self, *, new: bool) -> tuple[str, float]:
@@ -62,12 +62,12 @@ class NodeEvidence:
         Returns:
             An empty name and 0 when none can be compared.
         """
-        nodes = self._new if new else self._old
+        nodes = self.new if new else self._old
         if not nodes:
             return "", 0.0
-        value = average((node.process for node in nodes.values()), len(self._new.keys() | self._old.keys()))
+        value = average((node.process for node in nodes.values()), len(self.new.keys() | self._old.keys()))
         return max(nodes, key=lambda node: (nodes[node].process.log_value, node)), value
 
     def of(self, node: str, *, new: bool) -> Comparison:
         """Return the comparison of a node; an empty one if it could not be compared."""
-        return (self._new if new else self._old).get(node) or Comparison()
+        return (self.new if new else self._old).get(node) or Comparison()

@@ -24,6 +24,8 @@ def find_bad_node(account: Account, settings: CanarySettings) -> str:
     Half of alpha is spent on the old version at the same time, half on the time before, and a tenth on single
     nodes.
     """
+    if account.bad_nodes:
+        return _find_another(account, settings)
     hard, normality, nodes = account.hard, account.normality, account.nodes
     node, node_value = nodes.find_suspect(new=True)
     if _is_clear(hard, settings):
@@ -36,6 +38,21 @@ def find_bad_node(account: Account, settings: CanarySettings) -> str:
     return ""
 
 
+def _find_another(account: Account, settings: CanarySettings) -> str:
+    """Return one more node of a version that is proven to be bad, which fails about as much as all."""
+    hard = account.hard
+    if not (hard.requests and hard.exceeds(settings.ratio)):
+        return ""  # a single machine was the bad one
+    least_rate = max(
+        0.5 * hard.errors / hard.requests, settings.ratio * (hard.other_errors + 0.5) / hard.other_requests
+    )
+    for node, comparison in account.nodes.new.items():
+        many = comparison.errors >= settings.least_errors and comparison.spread.enough
+        if node not in account.bad_nodes and many and comparison.errors >= least_rate * comparison.requests:
+            return node
+    return ""
+
+
 def _is_clear(comparison: Comparison, settings: CanarySettings) -> bool:
     """Return whether there are enough errors, well spread, and clearly more often than elsewhere."""
     enough = comparison.errors >= settings.least_errors and comparison.spread.enough
@@ -44,9 +61,10 @@ def _is_clear(comparison: Comparison, settings: CanarySettings) -> bool:
 
 def describe_failure(account: Account, settings: CanarySettings, version: str) -> str:
     """Return why the new version is "bad"."""
+    node = account.bad_nodes[-1]
     if account.hard.exceeds(settings.ratio):
         return words.describe_errors(version, account.hard, "the others")
-    return words.describe_errors(account.bad_node, account.nodes.of(account.bad_node, new=True), "all others")
+    return words.describe_errors(node, account.nodes.of(node, new=True), "all others")
 
 
 def judge_account(

@@ -288,8 +288,8 @@ class VersionJudgement(NoJudgement):
         verdict = judge.judge(at, stale=stale)
         before, self._verdict = self._verdict, verdict
         changed = before is None or (before.state, before.node) != (verdict.state, verdict.node)
-        if verdict.state == "bad" and self.acts and not self._bad:
-            self._bad = verdict.reason
+        if verdict.state == "bad" and self.acts and verdict.node not in self._failures:
+            self._bad = self._bad or verdict.reason
             self._failures[verdict.node] = self.bad_nodes[verdict.node] = verdict.reason
             self.found_bad.put_nowait((verdict.node, verdict.reason))
         if changed or at - self._emitted_at >= VERDICT_INTERVAL_S:

@@ -186,6 +186,17 @@ def test_the_node_is_named_whose_errors_speak_most() -> None:
     assert _judge(polls).node == "web2"
 
 
+def test_each_node_of_a_bad_version_is_named() -> None:
+    judge = Judge(CanarySettings(), LIFETIMES, version="1.5.0")
+    found = []
+    for poll in _seconds(20, (40, 8), (40, 7), (40, 0), (40, 0), new=3):
+        judge.add(poll)
+        found.append(judge.judge(poll.at).node)
+    assert set(found) == {"", "web1", "web2"}
+    resumed = Judge(CanarySettings(), LIFETIMES, version="1.5.0", evidence=judge.evidence)
+    assert resumed.judge(20.0).node == found[-1]
+
+
 def test_a_machine_that_fails_with_the_old_version_is_no_fault_of_the_new_one() -> None:
     judgement = _judge(_seconds(60, (40, 0), (40, 8), (40, 0), (40, 0)))
     assert (judgement.state, judgement.cause) == ("hold", "old version")
