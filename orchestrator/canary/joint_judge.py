@@ -19,11 +19,13 @@ class Background:
         version: the version that is judged.
         lifetimes: what the servers did before the rollout.
         is_sticky: clients are tied to servers.
+        calibrated_m: the size of bursts of errors that `rolldeck calibrate` has learned.
     """
 
     version: str
     lifetimes: Sequence[Lifetime] = field(default=())
     is_sticky: bool = False
+    calibrated_m: float | None = None
 
 
 class JointJudge:
@@ -39,6 +41,7 @@ class JointJudge:
             lifetimes,
             version=background.version,
             sticky=background.is_sticky,
+            calibrated_m=background.calibrated_m,
             evidence=evidence,
         )
         self._latency = LatencyJudge(settings, lifetimes, evidence)

@@ -100,6 +100,7 @@ class VersionJudgement(NoJudgement):
         self._read: dict[str, float | None] = dict.fromkeys(balancers)
         self._start: _Start | None = None
         self._background = Background(version)
+        self._calibrated_m: float | None = None
         self._judge: JointJudge | None = None
         self._last_return = -FAST_PHASE_S
         self._verdict: Judgement | None = None
@@ -126,6 +127,7 @@ class VersionJudgement(NoJudgement):
             balancers=tuple(application.balancer_group.balancers),
             evidence=context.evidence,
         )
+        judgement._calibrated_m = application.calibrated_m
         judgement.waits = context.kind != "rollback"
         return judgement
 
@@ -259,7 +261,9 @@ class VersionJudgement(NoJudgement):
         unread = [name for name, at in self._read.items() if at is None and name != poll.balancer]
         if unread and poll.at - start.at < FIRST_READ_TIMEOUT_S:
             return
-        self._background = Background(self._version, tuple(start.lifetimes), start.is_sticky)
+        self._background = Background(
+            self._version, tuple(start.lifetimes), start.is_sticky, self._calibrated_m
+        )
         self._judge = self._continue()
         for earlier in start.polls:
             self._judge.add(earlier)

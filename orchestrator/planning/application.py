@@ -277,4 +277,5 @@ class Application:
     hooks: tuple[Hook, ...] = ()
     freezes: tuple[Freeze, ...] = ()
     canary: CanarySettings = field(default_factory=CanarySettings)
+    calibrated_m: float | None = None  # the size of bursts of errors that `rolldeck calibrate` has learned
     has_health_check: bool = True  # without one, Rolldeck only checks that the port is open

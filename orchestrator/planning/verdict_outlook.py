@@ -115,6 +115,7 @@ def forecast_verdict(
     first_batch: Collection[str],
     *,
     sticky: bool,
+    calibrated_m: float | None = None,
 ) -> VerdictOutlook | None:
     """Return what the judgement will be able to find; None when there will be none.
 
@@ -124,6 +125,7 @@ def forecast_verdict(
         refs: the servers of each node of the rollout.
         first_batch: the nodes that get the new version first.
         sticky: whether clients are tied to servers.
+        calibrated_m: the size of bursts of errors that `rolldeck calibrate` has learned.
     """
     if settings.verdict == "off" or not first_batch:
         return None
@@ -138,7 +140,7 @@ def forecast_verdict(
     base = (traffic.errors + 0.5) / (traffic.requests + 1) if traffic.requests else None
     share = traffic.first / traffic.servers
     nodes = len(refs)
-    m = settings.m or predict_m(traffic.rate, base or 0.0, nodes, sticky=sticky)
+    m = settings.m or calibrated_m or predict_m(traffic.rate, base or 0.0, nodes, sticky=sticky)
     rates = Rates(
         new=traffic.rate * share,
         old=traffic.rate * (1 - share),

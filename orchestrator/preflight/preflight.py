@@ -179,6 +179,7 @@ async def preflight(
             {node.name: node.refs for node in planned},
             batches.names[0] if batches.names else (),
             sticky=any(node.persistent for node in planned),
+            calibrated_m=application.calibrated_m,
         ),
     )
 

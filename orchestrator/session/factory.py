@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from orchestrator.locks.file import FileLock
 from orchestrator.node import Node
 from orchestrator.planning.application import Application
 from orchestrator.remote.rollout import RemoteRollout
+from orchestrator.session.calibration import calibration_path, read_m
 from orchestrator.session.consul import ConsulMonitor, ConsulSharing
 from orchestrator.session.recovery import roll_back_after
 from orchestrator.session.session import ConsulView, Session
@@ -78,7 +80,10 @@ async def open_session(
             named, balancer_group, build, settings.file, settings.nodes_key(app), own.port
         )
         closing.push_async_callback(resolver.close)
-        application = _make_application(settings, app, await resolver.first_known(), balancer_group)
+        application = replace(
+            _make_application(settings, app, await resolver.first_known(), balancer_group),
+            calibrated_m=read_m(calibration_path(journal, app), clock.time()),
+        )
         locks = journal.parent / "locks"
         work_log = WorkLog(
             journal,
