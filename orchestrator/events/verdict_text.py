@@ -9,6 +9,9 @@ from orchestrator.events.judgement import Verdict, VerdictChanged
 VERDICT_GLYPHS: dict[Verdict, str] = {"good": "✓", "hold": "!", "bad": "✗", "blind": "?"}
 MAX_CHANCE = 2_000  # a smaller chance than 1 in so many is not claimed: burstiness is only estimated
 MIN_CHANCE = 20  # with less evidence nothing is said about chance
+MIN_SIGN = (
+    3.0  # with so much evidence against a version it is not called good, even if a single burst explains it
+)
 MAX_RATIO = 1_000  # a larger one says no more
 MAX_DETECTION_S = 3_600.0  # it says nothing about this rollout what would show later than that
 _NUMBERS = re.compile(r"[\d.,]*\d")
@@ -33,7 +36,7 @@ def verdict_sentences(verdict: VerdictChanged) -> list[str]:
             bad = f"bad{f' ({verdict.node})' if verdict.node else ''}: "
             return [f"{bad}{why}", f"{bad}{verdict.version}: {short}", f"{bad}{verdict.version}: {counts}"]
     state = f"{verdict.state}: {verdict.reason or verdict.version}"
-    if not verdict.requests:
+    if not verdict.requests or _has_counts(verdict):
         return [state]
     fewer = f"{verdict.errors:,} of {verdict.requests:,}{_others(verdict).replace(' · ', ', ')}"
     return [f"{state} · {counts}", f"{state} · {fewer}", state]
@@ -44,8 +47,8 @@ def describe_final_verdict(verdict: VerdictChanged) -> str:
     counts = f"{_failed(verdict.errors, verdict.requests)}{_others(verdict)}"
     match verdict.state:
         case "good":
-            return f"good: {counts}"
-        case "blind":
+            return f"{'not clearly good' if verdict.evidence >= MIN_SIGN else 'good'}: {counts}"
+        case "blind" if not _has_counts(verdict):
             counts = f" · {counts}" if verdict.requests else ""
             return f"blind, it could not be judged: {verdict.reason or 'too little is known'}{counts}"
     return verdict_sentences(verdict)[0]
@@ -54,7 +57,8 @@ def describe_final_verdict(verdict: VerdictChanged) -> str:
 def _good_sentences(verdict: VerdictChanged, counts: str) -> list[str]:
     seen = _detectable(verdict) or _excluded(verdict)
     few = _failed(verdict.errors, verdict.requests)
-    return [f"{verdict.version}: {text} · good so far" for text in (f"{counts}{seen}", counts, few)]
+    judged = "not clearly good" if verdict.evidence >= MIN_SIGN else "good so far"
+    return [f"{verdict.version}: {text} · {judged}" for text in (f"{counts}{seen}", counts, few)]
 
 
 def _why_bad(verdict: VerdictChanged) -> str:
@@ -64,9 +68,14 @@ def _why_bad(verdict: VerdictChanged) -> str:
         own = f"{verdict.version} fails {_share(verdict.errors, verdict.requests)}"
         others = _share(verdict.other_errors, verdict.other_requests)
         return f"{own}{f', the others {others} at the same time' if verdict.other_requests else ''}{chance}"
-    if chance or f"{verdict.errors:,} of {verdict.requests:,}" in verdict.reason:
+    if chance or _has_counts(verdict):
         return f"{verdict.reason}{chance}"
     return f"{verdict.reason} · {_failed(verdict.errors, verdict.requests)}{_others(verdict)}"
+
+
+def _has_counts(verdict: VerdictChanged) -> bool:
+    """Return whether the reason has the counts already."""
+    return f"{verdict.errors:,} of {verdict.requests:,}" in verdict.reason
 
 
 def _chance(verdict: VerdictChanged) -> str:

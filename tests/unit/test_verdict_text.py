@@ -85,6 +85,11 @@ def test_shorter_sentences_keep_the_state() -> None:
     ("verdict", "text"),
     [
         (GOOD, "good: 0 of 3,120 failed · others 2 of 9,480"),
+        (structs.replace(GOOD, evidence=4.3), "not clearly good: 0 of 3,120 failed · others 2 of 9,480"),
+        (
+            structs.replace(BLIND, reason="1.5.0 fails 0 of 12, the others 1 of 300, which is a sign"),
+            "blind: 1.5.0 fails 0 of 12, the others 1 of 300, which is a sign",
+        ),
         (HOLD, "hold: 1.5.0 is slower: 2.3× its peers · 0 of 3,120 failed · others 2 of 9,480"),
         (
             BAD,
