@@ -151,12 +151,12 @@ async def preflight(
         if application.policy.two_way == "check" and not is_repair:
             findings += await check_ways_back(measured, planned)
 
-    findings += ramps.findings(application.name)
     findings += judge_own_health(serving, is_repair=is_repair)
     batches = await plan_batches(
         planned, application.policy, application.balancer_group, floors, shared, is_repair=is_repair
     )
     findings += batches.findings
+    findings += ramps.findings(application.name, batches)
     todo = {name for names in batches.names for name in names}
     return Plan(
         application=application.name,

@@ -18,6 +18,7 @@ from orchestrator.planning.ramp import (
     find_servers_on_return,
     format_stages,
 )
+from orchestrator.preflight.batches import Batches
 
 
 class RampPlanner:
@@ -62,17 +63,26 @@ class RampPlanner:
                 self._findings[Finding(Severity.ERROR, subject, f"`ramp` limits nothing: {reason}")] = None
         return replace(node, ramped=ramped)
 
-    def findings(self, application: str) -> Iterator[Finding]:
-        """Yield what was found about all nodes so far, and what the ramp does."""
-        if self._policy.ramp:
-            stages, hold = format_stages(self._policy.ramp), self._policy.ramp_hold
-            lasts = (
-                f"{STAGE_REQUESTS} requests or {STAGE_DURATION_S:g} s, longer while the verdict is against it"
-                if isinstance(hold, str)
-                else f"{hold:g} s"
-            )
-            text = f"each node gets its weight back in stages of {stages} (`ramp`); a stage takes {lasts}"
-            yield Finding(Severity.INFO, application, text)
+    def findings(self, application: str, batches: Batches) -> Iterator[Finding]:
+        """Yield what was found about all nodes, what the ramp does, and which batches it does not limit."""
+        if not self._policy.ramp:
+            return
+        for names, capacities in zip(batches.names, batches.capacities, strict=True):
+            for found in capacities:
+                if not found.after and found.traffic_servers_removed:
+                    text = (
+                        f"`ramp` limits nothing for this batch: no other server of {found.backend} on"
+                        f" {found.instance} is in rotation then, and it gets all requests with any weight"
+                    )
+                    yield Finding(Severity.WARNING, ", ".join(names), text)
+        stages, hold = format_stages(self._policy.ramp), self._policy.ramp_hold
+        lasts = (
+            f"{STAGE_REQUESTS} requests or {STAGE_DURATION_S:g} s, longer while the verdict is against it"
+            if isinstance(hold, str)
+            else f"{hold:g} s"
+        )
+        text = f"each node gets its weight back in stages of {stages} (`ramp`); a stage takes {lasts}"
+        yield Finding(Severity.INFO, application, text)
         yield from self._findings
 
     def _explain(self, server: Server, original: OriginalState) -> tuple[str, str]:

@@ -16,8 +16,10 @@ from orchestrator.errors import StepTimeout
 from orchestrator.events.actor import Actor
 from orchestrator.events.events import NodeFailed, NodeNote, RolloutEnded, StepDone, Waiting
 from orchestrator.events.state import NodeState, RolloutState
+from orchestrator.planning.application import Policy
 from orchestrator.planning.findings import PreflightFailed, Severity
 from orchestrator.planning.removal import measure_removal
+from orchestrator.session.recovery import list_rollback_changes
 from tests.support.fake_fleet import World
 from tests.unit.world_events import act_at_step
 
@@ -343,3 +345,14 @@ async def test_where_a_ramp_limits_nothing_the_node_returns_with_its_last_stage(
     }
     full = at["lb1", "set server shop/web1 weight 100"]
     assert at["lb2", "set server shop/web1 state ready"] >= full
+
+
+@pytest.mark.virtual_time
+async def test_a_batch_of_all_servers_is_not_limited() -> None:
+    world = ramp_world(2, serial=2, min_available=0)
+    (found,) = [finding for finding in (await world.plan()).findings if "for this batch" in finding.text]
+    assert (found.severity, found.subject) == (Severity.WARNING, "web1, web2")
+
+
+def test_a_rollback_has_no_ramp() -> None:
+    assert list_rollback_changes(Policy(ramp=[10, 100]))["ramp"] == []
