@@ -70,9 +70,9 @@ async def _calibrate(config: Config, app: str, duration_s: float, *, as_json: bo
         nodes = counted(len(application.nodes), "node")
         takes = format_time_span(expected_duration(len(application.nodes)))
         sham = f"a sham rollout of {nodes} takes {takes}"
-        say(f"for {format_time_span(duration_s)}; {sham}; Ctrl-C ends it")
         calibrator = Calibrator(application, SystemClock(), SystemRandom())
-        interrupted = await _run(calibrator, duration_s)
+        begin = f"for {format_time_span(duration_s)}; {sham}; Ctrl-C ends it"
+        interrupted = await _run(calibrator, duration_s, begin)
     found = calibrator.calibration
     path = calibration_path(journal_path(config.journal.path), app)
     kept, why_not = _keep(path, found)
@@ -92,13 +92,14 @@ async def _calibrate(config: Config, app: str, duration_s: float, *, as_json: bo
     return ExitCode.DEGRADED if why_not else ExitCode.HEALTHY
 
 
-async def _run(calibrator: Calibrator, duration_s: float) -> bool:
+async def _run(calibrator: Calibrator, duration_s: float, begin: str) -> bool:
     """Run for so many seconds or until a signal; return whether a signal came. Raises what has ended it."""
     signaled = asyncio.Event()
     running = asyncio.ensure_future(calibrator.run(_say_progress))
     waiting = asyncio.ensure_future(signaled.wait())
     try:
         with listen_on(asyncio.get_running_loop(), lambda _: signaled.set()):
+            say(begin)
             await asyncio.wait({running, waiting}, timeout=duration_s, return_when=asyncio.FIRST_COMPLETED)
     finally:
         waiting.cancel()
