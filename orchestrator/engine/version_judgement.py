@@ -54,6 +54,7 @@ class VersionJudgement(NoJudgement):
 
     Attributes:
         waits: whether a hold or a suspicion keeps nodes from being drained, which is not so in a rollback.
+        is_sticky: whether anything ties clients to their servers, as far as the plan knows.
         found_bad: gets the node and the reason of each verdict "bad", for whoever takes the node out; also an
             error of the judgement itself, which has ended then.
     """
@@ -86,6 +87,7 @@ class VersionJudgement(NoJudgement):
         self.settings = settings
         self.acts = settings.verdict == "stop"
         self.waits = True
+        self.is_sticky = False
         self.found_bad: asyncio.Queue[tuple[str, str] | Exception] = asyncio.Queue()
         self._runs = settings.verdict != "off"
         self._returned = asyncio.Event()  # replaced at each return
@@ -129,6 +131,7 @@ class VersionJudgement(NoJudgement):
         )
         judgement._calibrated_m = application.calibrated_m
         judgement.waits = context.kind != "rollback"
+        judgement.is_sticky = any(node.persistent for node in plan.nodes)
         return judgement
 
     # -- for steps ----------------------------------------------------------------------------
@@ -261,8 +264,9 @@ class VersionJudgement(NoJudgement):
         unread = [name for name, at in self._read.items() if at is None and name != poll.balancer]
         if unread and poll.at - start.at < FIRST_READ_TIMEOUT_S:
             return
+        self.is_sticky |= start.is_sticky
         self._background = Background(
-            self._version, tuple(start.lifetimes), start.is_sticky, self._calibrated_m
+            self._version, tuple(start.lifetimes), self.is_sticky, self._calibrated_m
         )
         self._judge = self._continue()
         for earlier in start.polls:

@@ -7,8 +7,8 @@ from typing import Literal
 
 import pytest
 
-from backends.model import AdminState
-from orchestrator.canary.joint_judge import JointJudge
+from backends.model import AdminState, Persistence
+from orchestrator.canary.joint_judge import Background, JointJudge
 from orchestrator.canary.judgement import HoldCause, Judgement
 from orchestrator.canary.poll import Poll
 from orchestrator.canary.settings import CanarySettings
@@ -26,6 +26,7 @@ from orchestrator.events.events import (
     Waiting,
 )
 from orchestrator.events.judgement import Evidence, Measured, Verdict, VerdictChanged
+from tests.support.fake_balancer import FakeFacts
 from tests.support.fake_fleet import World, answer, steps
 from tests.unit.world_events import act_once, until_baking
 
@@ -39,8 +40,8 @@ class ScriptedJudge:
     suspected = ""
     made: Sequence["ScriptedJudge"] = ()
 
-    def __init__(self, settings: object, background: object, evidence: Evidence | None = None) -> None:
-        self.evidence_before, self.polls = evidence, list[Poll]()
+    def __init__(self, settings: object, background: Background, evidence: Evidence | None = None) -> None:
+        self.background, self.evidence_before, self.polls = background, evidence, list[Poll]()
         ScriptedJudge.made = [*ScriptedJudge.made, self]
 
     def add(self, poll: Poll) -> None:
@@ -412,3 +413,18 @@ async def test_a_rollback_is_not_held_up() -> None:
     plan = await world.plan()
     rollout = Rollout(world.application, plan, world.control, world.clock, world.bus, Actor("ann"), context)
     assert (await rollout.run()).result == "healthy"
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("by", ["cookie", "algorithm", "stick table", ""])
+async def test_the_judge_knows_whether_clients_are_tied_to_servers(by: str) -> None:
+    world = World(nodes=1, min_available=0, bake_time=1)
+    balancer = world.balancers["lb2"]
+    balancer.cookie = "SRV" if by == "cookie" else ""
+    balancer.algorithm = "source" if by == "algorithm" else "roundrobin"
+    if by == "stick table":
+        balancer.config = FakeFacts(persistence={"shop": Persistence((by,))})
+    assert (await world.upgrade()).result == "healthy"
+    [judge] = ScriptedJudge.made
+    assert judge.background.is_sticky is bool(by)
+    assert len(judge.background.lifetimes) == 2
