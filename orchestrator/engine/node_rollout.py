@@ -243,12 +243,15 @@ class NodeRollout:
                 return False
             back = "; it was put back" if self._name in self._progress.put_back else ""
             is_again = await self._ask_retry_skip_abort(f"{step} failed: {text}{back}")
-            if isinstance(error, BadVersion):  # that decision was about the version too
+            if isinstance(error, BadVersion) and not self._control.aborting:
+                # That decision was about the version too.
                 self._context.judgement.forgive()
             return is_again
 
     async def _put_back(self, failure: RolldeckError) -> bool:
         """Put the node back if its service was not stopped; return whether it is as it was before."""
+        if isinstance(failure, BadVersion):
+            return False  # its new version runs
         step = self._context.step
         try:
             with self._bus.commands_of(self._name, step):

@@ -273,10 +273,9 @@ class Rollout:
         if failure is not None:
             return "degraded", f"internal error: {failure!r}"
         result, reason = self._progress.judge(self._control.stop_reason, self._control.forbidden)
-        failed = self._progress.failed
-        words = [
-            why for name, why in self._judgement.bad_nodes.items() if name in failed and why not in reason
-        ]
+        failed, refusal = self._progress.failed, self._judgement.refusal
+        bad = [why for name, why in self._judgement.bad_nodes.items() if name in failed or why == refusal]
+        words = [why for why in dict.fromkeys(bad) if why not in reason]
         return result, "; ".join([reason, *(f"verdict bad: {why}" for why in words)])
 
     def _judge_cut(self) -> tuple[Result, str]:

@@ -428,3 +428,32 @@ async def test_the_judge_knows_whether_clients_are_tied_to_servers(by: str) -> N
     [judge] = ScriptedJudge.made
     assert judge.background.is_sticky is bool(by)
     assert len(judge.background.lifetimes) == 2
+
+
+@pytest.mark.virtual_time
+async def test_nodes_of_a_batch_are_named_one_after_the_other() -> None:
+    world = World(nodes=4, serial=2, bake_time=20)
+
+    def name_both() -> None:
+        world.at(2, lambda: say("bad", "web1"))
+        world.at(3, lambda: say("bad", "web2"))
+
+    once_baking(world, "web2", name_both)
+    ended = await world.upgrade()
+    assert (ended.failed, ended.upgraded, ended.pending) == (["web1", "web2"], [], ["web3", "web4"])
+    assert {event.error for event in world.events(NodeFailed)} == {REASON}
+    assert not world.sent("web3")
+
+
+@pytest.mark.virtual_time
+async def test_after_an_abort_the_verdict_is_still_bad() -> None:
+    world = World(bake_time=10, interactive=True)
+
+    async def decide() -> None:
+        await bad_while_it_bakes(world)
+        await answer(world, "abort", "web1")
+
+    ended = await world.during(decide())
+    assert (ended.result, ended.failed) == ("aborted", ["web1"])
+    assert world.events(VerdictChanged)[-1].state == "bad"
+    assert len(ScriptedJudge.made) == 1
