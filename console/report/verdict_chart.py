@@ -40,7 +40,7 @@ class VerdictChart:
         self._x = x
         self._scale = find_top(comparison.points, metric.measure)
         self.name = metric.name
-        self.most = metric.format(self._scale)
+        self.most = metric.format(self._scale) if self._scale else ""
         self.curves = [self._curve("old", "others", old=True), self._curve("new", version, old=False)]
 
     def _curve(self, kind: str, name: str, *, old: bool) -> Curve:

@@ -117,7 +117,8 @@ def ending_lines(ended: RolloutEnded, verdict: VerdictChanged | None = None) -> 
     if ended.blocked:
         yield f"{paint('no rolldeck command works now', 'bad')}: {clean(ended.blocked)}"
     if ended.unproven:
-        why_not = f"too few requests while {'it' if len(ended.unproven) == 1 else 'they'} baked"
+        subject = "it" if len(ended.unproven) == 1 else "they"
+        why_not = f"too few requests, or errors that were not decided, while {subject} baked"
         yield f"  {'unproven':<12}{clean(', '.join(ended.unproven))}: {why_not}"
     yield from verdict_lines(verdict)
     for out in ended.out_of_rotation:
