@@ -32,7 +32,11 @@ async def judge_balancers(
 ) -> list[Finding]:
     """Judge each load balancer, its processes and its configuration."""
     group, policy = application.balancer_group, application.policy
-    findings = [finding for snapshot in snapshots.values() for finding in _judge_balancer(snapshot)]
+    findings = [
+        finding
+        for name, snapshot in snapshots.items()
+        for finding in _judge_balancer(snapshot, facts.get(name))
+    ]
     findings += (
         Finding(Severity.ERROR, name, problem)
         for name, problem in find_unreached_processes(
@@ -45,9 +49,11 @@ async def judge_balancers(
     return findings
 
 
-def _judge_balancer(snapshot: Snapshot) -> Iterable[Finding]:
+def _judge_balancer(snapshot: Snapshot, facts: Facts | None) -> Iterable[Finding]:
     """Judge level, liveness and algorithm of one load balancer."""
     name = snapshot.info.instance
+    known = None if facts is None or isinstance(facts, BackendError) else facts.consistent_hashes
+    consistent = known or ()
     yield from judge_level(snapshot)
     for saturation in find_saturation(snapshot):
         text = f"is at its limit: {saturation.text}"
@@ -56,7 +62,7 @@ def _judge_balancer(snapshot: Snapshot) -> Iterable[Finding]:
         yield Finding(Severity.ERROR, name, "is stopping: an old worker answers")
     for backend in snapshot.backends:
         where = f"{backend.name} on {name}"
-        if backend.algorithm.split("(")[0] in STATIC_ALGORITHMS:
+        if backend.algorithm.split("(")[0] in STATIC_ALGORITHMS and backend.name not in consistent:
             yield Finding(
                 Severity.WARNING,
                 where,

@@ -274,3 +274,13 @@ async def test_an_unproven_node_that_the_floor_needs_is_verified_where_it_is() -
     plan = await preflight(world.application, "2.0", limit=["web1"], unfinished=left)
     assert plan.node("web1").steps == ("verify",)
     assert not plan.errors
+
+
+@pytest.mark.virtual_time
+async def test_a_consistent_hash_is_no_static_algorithm() -> None:
+    world = World()
+    for balancer in world.balancers.values():
+        balancer.algorithm = "uri"
+    world.balancers["lb1"].config = FakeFacts(consistent_hashes=frozenset({"shop"}))
+    found = texts((await world.plan()).findings, Severity.WARNING)
+    assert [text.partition(":")[0] for text in found if "static algorithm" in text] == ["shop on lb2"]
