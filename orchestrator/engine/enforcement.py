@@ -85,8 +85,11 @@ class Enforcement:
 
     async def _enforce(self, node: str, reason: str) -> None:
         rollout = self._find_rollout(node)
-        if not self._control.interactive or rollout is None:
+        has_old_version = self._judgement.has_old_version(node)  # the verdict is that of a rollout before
+        if not self._control.interactive or rollout is None or has_old_version:
             self._control.stop_new_drains(f"verdict bad: {reason}")
+        if has_old_version:
+            return
         if rollout is None:
             text = "is not part of this rollout, and was left in rotation with the version that is bad"
             self._bus.emit(NodeNote(node=node, text=text))

@@ -214,6 +214,10 @@ class VersionJudgement(NoJudgement):
             self._verdict = None
             self._judge = JointJudge(self.settings, self._background)
 
+    def has_old_version(self, node: str) -> bool:
+        """Return whether a node is known not to run the target version, such as one that was put back."""
+        return self._groups.group_of(node) == "old"
+
     # -- for the watcher ----------------------------------------------------------------------
 
     async def next_poll(self) -> None:
@@ -288,7 +292,7 @@ class VersionJudgement(NoJudgement):
 
     def _decide(self, judge: JointJudge, at: float) -> None:
         """Judge, emit what is due, and note what follows from it."""
-        if not self._groups.has_new:
+        if not self._groups.has_new and self._evidence is None:
             return
         stale = [
             name for name, read_at in self._read.items() if at - (read_at or float("-inf")) > STALE_AFTER_S

@@ -156,7 +156,7 @@ async def test_a_reload_and_cleared_counters_only_delay_the_verdict(tmp_path: Pa
     async with loaded(tmp_path, rate=100) as stack:
         [instance] = stack.instances.values()
         async with started(stack, "upgrade", "shop", FAULTY, "--yes", "--json") as running:
-            await running.event("verdict", state="good")
+            await running.event("verdict", state="hold")
             await instance.ask("clear counters all")
             await asyncio.sleep(0.5)
             await reload_haproxy(instance)
@@ -171,7 +171,7 @@ async def test_a_reload_and_cleared_counters_only_delay_the_verdict(tmp_path: Pa
 async def test_a_killed_rollout_continues_from_its_evidence(tmp_path: Path) -> None:
     async with loaded(tmp_path, rate=120) as stack:
         async with started(stack, "upgrade", "shop", FAULTY, "--yes", "--json") as running:
-            await running.event("verdict", state="good")  # which comes with what was measured
+            await running.event("verdict", state="hold")  # a sign, and no proof yet
             running.signal(signal.SIGKILL)
             await running.end()
         [*_, last] = [event for event in journalled(stack) if event["event"] == "measured"]

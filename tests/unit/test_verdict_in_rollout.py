@@ -457,3 +457,30 @@ async def test_after_an_abort_the_verdict_is_still_bad() -> None:
     assert (ended.result, ended.failed) == ("aborted", ["web1"])
     assert world.events(VerdictChanged)[-1].state == "bad"
     assert len(ScriptedJudge.made) == 1
+
+
+@pytest.mark.virtual_time
+async def test_a_version_that_was_bad_before_a_kill_is_not_put_into_rotation_again() -> None:
+    world = World(bake_time=1)
+    world.nodes["web1"].installed = world.nodes["web1"].running = "2.0"
+    say("bad", "web1")
+    context = RolloutContext(evidence=Evidence(sums={"bad web1": 1.0}))
+    plan = await world.plan()
+    rollout = Rollout(world.application, plan, world.control, world.clock, world.bus, Actor("ann"), context)
+    ended = await rollout.run()
+    assert (ended.result, ended.failed, ended.upgraded) == ("degraded", ["web1"], [])
+    assert world.admin("web1") == [AdminState.MAINT] * 2
+    assert not world.sent("web2")
+
+
+@pytest.mark.virtual_time
+async def test_a_node_that_went_back_since_a_bad_verdict_is_left_alone() -> None:
+    world = World(bake_time=1)
+    say("bad", "web1")
+    context = RolloutContext(evidence=Evidence(sums={"bad web1": 1.0}))
+    plan = await world.plan()
+    rollout = Rollout(world.application, plan, world.control, world.clock, world.bus, Actor("ann"), context)
+    ended = await rollout.run()
+    assert (ended.result, ended.reason) == ("degraded", f"verdict bad: {REASON}")
+    assert world.admin("web1") == [AdminState.READY] * 2
+    assert not world.touched()
