@@ -74,7 +74,7 @@ def _why_bad(verdict: VerdictChanged) -> str:
 
 
 def _has_counts(verdict: VerdictChanged) -> bool:
-    """Return whether the reason has the counts already."""
+    """Return whether the reason has the counts of the new version, which are not repeated then."""
     return f"{verdict.errors:,} of {verdict.requests:,}" in verdict.reason
 
 

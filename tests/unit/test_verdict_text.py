@@ -65,6 +65,17 @@ from tests.support.verdicts import BAD, BLIND, GOOD, HOLD
             " · 0 of 12 failed · others 1 of 300",
         ),
         (
+            structs.replace(
+                BAD,
+                state="blind",
+                reason=f"{BAD.reason}, which is a sign and no proof",
+                node="",
+                evidence=8.0,
+            ),
+            "blind: 1.5.0 fails 18 of 92 (19.6 %), the others 1 of 277 (0.4 %) at the same time,"
+            " which is a sign and no proof",
+        ),
+        (
             structs.replace(BLIND, reason="HAProxy does not count errors in TCP mode", requests=0),
             "blind: HAProxy does not count errors in TCP mode",
         ),
