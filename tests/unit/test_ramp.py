@@ -14,14 +14,22 @@ from orchestrator.engine.steps.quarantine import quarantine
 from orchestrator.engine.steps.verify import verify
 from orchestrator.errors import StepTimeout
 from orchestrator.events.actor import Actor
-from orchestrator.events.events import NodeFailed, NodeNote, RolloutEnded, StepDone, Waiting
+from orchestrator.events.events import (
+    CommandSending,
+    NodeFailed,
+    NodeNote,
+    Record,
+    RolloutEnded,
+    StepDone,
+    Waiting,
+)
 from orchestrator.events.state import NodeState, RolloutState
 from orchestrator.planning.application import Policy
 from orchestrator.planning.findings import PreflightFailed, Severity
 from orchestrator.planning.removal import measure_removal
 from orchestrator.session.recovery import list_rollback_changes
 from tests.support.fake_fleet import World
-from tests.unit.world_events import act_at_step
+from tests.unit.world_events import act_at_step, act_once
 
 
 def ramp_world(nodes: int = 3, instances: int = 1, *, ramp_hold: object = 6, **policy: Any) -> World:
@@ -187,6 +195,20 @@ async def test_a_lowered_weight_is_somebodys_decision_and_a_raised_one_is_kept(
         event.error for event in world.events(NodeFailed)
     ]
     assert any(f"weight {set_to}" in text for text in noted)
+
+
+@pytest.mark.virtual_time
+async def test_a_node_that_somebody_drains_between_two_stages_is_not_put_back() -> None:
+    world = ramp_world(2)
+    line = "set server shop/web1 weight 50"
+
+    def sending(record: Record) -> bool:
+        return isinstance(record.event, CommandSending) and record.event.command == line
+
+    act_once(world, sending, lambda: world.take_out("web1", "drain"))
+    ended = await world.upgrade()
+    assert ended.failed == ["web1"]
+    assert world.sent("web1").count("set server shop/web1 state ready") == 1
 
 
 @pytest.mark.virtual_time

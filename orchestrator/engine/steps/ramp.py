@@ -41,7 +41,7 @@ async def climb(context: StepContext, checks: ConsecutiveChecks, errors: ClientE
     for percent in context.policy.ramp:
         weights = await _find_weights(context, refs, percent)
         context.judgement.returns(context.node.name, context.wanted)  # it watches more closely for a while
-        await _set_stage(context, weights)
+        await _set_stage(context, weights, is_first=percent == context.policy.ramp[0])
         if any(weights[ref] < originals[ref].weight for ref in refs):
             await _hold(context, checks, errors, weights, percent)
 
@@ -53,24 +53,31 @@ async def _find_weights(context: StepContext, refs: list[ServerRef], percent: in
     for ref, server in servers.items():
         original = context.originals[ref].weight
         weight = compute_stage_weight(original, percent)
-        serves = server.own_admin_state is AdminState.READY
-        found[ref] = min(original, max(weight, server.weight)) if serves else weight
+        found[ref] = min(original, max(weight, server.weight)) if _is_ready(server) else weight
     return found
 
 
-async def _set_stage(context: StepContext, weights: Mapping[ServerRef, int]) -> None:
-    """Set the weights of a stage, and wait until they are the effective ones, but for slow start."""
+async def _set_stage(context: StepContext, weights: Mapping[ServerRef, int], *, is_first: bool) -> None:
+    """Set the weights of a stage, and wait until they are the effective ones, but for slow start.
+
+    Only the first stage makes servers ready: whoever takes one out after that has a reason.
+    """
     refs = list(weights)
+    raise_if_bad(context)
     context.desired_states.set_stage(weights)
     await context.ensure(
         refs,
         lambda ref: commands.weight(ref, str(weights[ref])),
         lambda server: server.weight == weights[server.ref],
     )
-    await context.ensure(refs, commands.ready, lambda server: server.own_admin_state is AdminState.READY)
+    if is_first:
+        await context.ensure(refs, commands.ready, _is_ready)
 
     async def probe() -> str | None:
+        raise_if_bad(context)
         servers = (await context.balancer_group.servers(refs)).values()
+        if (server := next((server for server in servers if not _is_ready(server)), None)) is not None:
+            raise StepFailed(f"{server.ref} was set to {server.own_admin_state} by somebody else")
         if (server := next((server for server in servers if not _serves(server)), None)) is not None:
             return describe_server(server)
         return next(filter(None, (_describe_effect(server, weights[server.ref]) for server in servers)), None)
@@ -129,6 +136,10 @@ async def _hold(
         baking=True,
         weight_percent=percent,
     )
+
+
+def _is_ready(server: Server) -> bool:
+    return server.own_admin_state is AdminState.READY
 
 
 def _serves(server: Server) -> bool:
