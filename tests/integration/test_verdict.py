@@ -63,6 +63,15 @@ async def admin(stack: Stack) -> dict[str, int]:
     return {name: server.admin for name, server in servers.items()}
 
 
+async def until_judged(stack: Stack) -> None:
+    """Wait for the first verdict of rollout 1 that is not "blind"; with it comes what was measured."""
+
+    async def judged() -> bool:
+        return any(event["event"] == "verdict" and event["state"] != "blind" for event in journalled(stack))
+
+    await until(judged)
+
+
 async def test_a_bad_version_leaves_at_once_and_no_other_node_is_drained(tmp_path: Path) -> None:
     async with loaded(tmp_path) as stack:
         run = await upgrade(stack, FAULTY)
@@ -153,10 +162,11 @@ async def test_a_verdict_that_is_watched_stops_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.long
 async def test_a_reload_and_cleared_counters_only_delay_the_verdict(tmp_path: Path) -> None:
-    async with loaded(tmp_path, rate=100) as stack:
+    async with loaded(tmp_path, rate=120) as stack:
+        stack.add_release("2.0.0", error_share=0.06)
         [instance] = stack.instances.values()
-        async with started(stack, "upgrade", "shop", FAULTY, "--yes", "--json") as running:
-            await running.event("verdict", state="hold")
+        async with started(stack, "upgrade", "shop", "2.0.0", "--yes", "--json") as running:
+            await until_judged(stack)
             await instance.ask("clear counters all")
             await asyncio.sleep(0.5)
             await reload_haproxy(instance)
@@ -170,8 +180,9 @@ async def test_a_reload_and_cleared_counters_only_delay_the_verdict(tmp_path: Pa
 @pytest.mark.long
 async def test_a_killed_rollout_continues_from_its_evidence(tmp_path: Path) -> None:
     async with loaded(tmp_path, rate=120) as stack:
-        async with started(stack, "upgrade", "shop", FAULTY, "--yes", "--json") as running:
-            await running.event("verdict", state="hold")  # a sign, and no proof yet
+        stack.add_release("2.0.0", error_share=0.06)
+        async with started(stack, "upgrade", "shop", "2.0.0", "--yes", "--json") as running:
+            await until_judged(stack)
             running.signal(signal.SIGKILL)
             await running.end()
         [*_, last] = [event for event in journalled(stack) if event["event"] == "measured"]
