@@ -217,6 +217,8 @@ def _describe(group: Group) -> LoadForecast:
     survivors, count = group.survivors, len(group.survivors)
     limits = [row.server.load.session_limit for row in survivors]
     known = [max(row.now.carried, row.peak) for row in survivors]
+    if all(known):  # what they carry now, they have carried too
+        known = [max(rate, row.now.rate) for rate, row in zip(known, survivors, strict=True)]
     return LoadForecast(
         instance=group.instance,
         backend=group.name,
