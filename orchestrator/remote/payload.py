@@ -80,7 +80,11 @@ def pack(
     """
     packed = b""
     current = _drop_replaced(records)
-    for spare in ((), _DROPPABLE_EVENTS, (*_DROPPABLE_EVENTS, events.StepDone, events.BatchStarted)):
+    for spare in (
+        (),
+        _DROPPABLE_EVENTS,
+        (*_DROPPABLE_EVENTS, events.StepDone, events.BatchStarted, Measured),
+    ):
         kept = [
             record
             for record in (_drop_repeated_verdicts(current) if spare else current)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from backends.model import AdminState, ServerRef
@@ -10,17 +11,20 @@ from orchestrator.events.events import (
     NodeFailed,
     NodeStarted,
     NodeUpgraded,
+    Record,
     RolloutEnded,
     StepStarted,
 )
-from orchestrator.events.judgement import Evidence, Measured, Verdict, VerdictChanged
+from orchestrator.events.judgement import Evidence, Measured, ServerMeasured, Verdict, VerdictChanged
 from orchestrator.events.ways_back import OriginalStateRecord
 from orchestrator.journal.evidence import last_evidence
 from orchestrator.journal.node_history import FleetHistory
 from orchestrator.journal.store import Journal
 from orchestrator.journal.unfinished import find_unfinished_originals, unfinished_nodes
 from orchestrator.node import OriginalState
-from tests.unit import journals
+from orchestrator.remote.payload import pack, unpack
+from orchestrator.remote.takeover import import_rollout
+from tests.unit import journals, published
 
 REF = ServerRef("lb1", "shop", "web1")
 ORIGINAL = OriginalStateRecord(
@@ -113,3 +117,18 @@ def test_a_bad_version_stays_bad_after_a_kill_and_is_judged_anew_after_an_end(
 ) -> None:
     events: list[AnyEvent] = [measured(10), verdict("bad"), measured(20)]
     assert (known(path, (events + [ended()] * has_ended, {})) == 20) is goes_on
+
+
+def test_a_rollout_that_is_taken_over_brings_its_evidence(path: Path) -> None:
+    records = published.records()[:50]
+    servers = [
+        ServerMeasured(balancer="lb1", backend="shop", server="web1", group="new", requests=7, errors=0)
+    ]
+    event = msgspec.structs.replace(measured(30), servers=servers)
+    records.append(Record(records[-1].seq + 1, records[-1].at, event))
+    header, received = unpack(pack(published.HEAD, records))
+    with Journal(path) as journal:
+        assert import_rollout(journal, header, received)
+        [entry] = journal.entries("shop")
+        found = last_evidence(journal, entry.id, header.version)
+    assert found == event.evidence
