@@ -21,8 +21,8 @@ _SIGN = log(3)  # as good a version as the old one hardly ever has so much again
 def find_bad_node(account: Account, settings: CanarySettings) -> str:
     """Return the node of the new version that is to leave rotation; empty: none is proven to be bad.
 
-    Half of alpha is spent on the old version at the same time, half on the time before, and a tenth on single
-    nodes.
+    Half of alpha is spent on the old version at the same time, half on the time before, and a hundredth on
+    single nodes: each of them begins anew, with errors that may come in larger bursts than was learned.
     """
     if account.bad_nodes:
         return _find_another(account, settings)
@@ -33,7 +33,7 @@ def find_bad_node(account: Account, settings: CanarySettings) -> str:
         worse_than_before = normality.new.log_value >= proof and normality.others_as_always
         if value >= proof or (value >= _SUSPICION and worse_than_before):
             return node
-    if node_value >= log(10 / settings.alpha) and _is_clear(nodes.of(node, new=True), settings):
+    if node_value >= log(100 / settings.alpha) and _is_clear(nodes.of(node, new=True), settings):
         return node
     return ""
 
