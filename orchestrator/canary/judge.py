@@ -1,7 +1,8 @@
 """The judge of a new version: it is fed with polls, and says at any time what they mean. Pure."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from orchestrator.canary.account import Account
 from orchestrator.canary.bursts import BlatantFailure, Cap, Magnet

@@ -1,10 +1,9 @@
 """The judgement on a new version, and what is known about its response times. Values."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from orchestrator.events.judgement import DetectableRatio, Verdict
+from orchestrator.events.judgement import VerdictFields
 
 HoldCause = Literal["", "old version", "no comparison", "retries", "checks", "slow", "stale"]
 """What a "hold" comes from: errors of the old version, errors that cannot be compared with those of an old
@@ -36,29 +35,11 @@ class Slowness:
     certain: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """The judgement on a new version at one moment.
-
-    Its attributes have the names and meanings of `orchestrator.events.judgement.VerdictChanged`.
+class Judgement(VerdictFields, frozen=True, kw_only=True):
+    """The judgement on a new version at one moment, without the version.
 
     Attributes:
         cause: what a "hold" comes from; an operator decides once about each.
     """
 
-    state: Verdict
-    reason: str = ""
-    node: str = ""
-    errors: int = 0
-    requests: int = 0
-    other_errors: int = 0
-    other_requests: int = 0
-    ratio: float | None = None
-    evidence: float = 1.0
-    excluded_rate: float | None = None
-    slower: float | None = None
-    response_ms: float | None = None
-    other_response_ms: float | None = None
-    detectable: Sequence[DetectableRatio] = ()
-    compared_s: float = 0.0
     cause: HoldCause = ""

@@ -96,9 +96,9 @@ def judge_account(
         state, reason = "blind", words.describe_undecided(version, account.hard)
     hard = account.hard
     return Judgement(
-        state,
-        reason,
-        node,
+        state=state,
+        reason=reason,
+        node=node,
         errors=account.errors,
         requests=account.requests,
         other_errors=hard.other_errors,

@@ -25,7 +25,7 @@ from orchestrator.engine.no_judgement import NoJudgement
 from orchestrator.engine.node_groups import NodeGroups
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeNote
-from orchestrator.events.judgement import Evidence, VerdictChanged
+from orchestrator.events.judgement import Evidence, VerdictChanged, VerdictFields
 from orchestrator.planning.application import Application
 from orchestrator.planning.mapping import map_servers
 from orchestrator.planning.plan import Plan
@@ -326,7 +326,5 @@ class VersionJudgement(NoJudgement):
 
 
 def _make_event(version: str, verdict: Judgement) -> VerdictChanged:
-    """Return the event of a judgement, whose attributes have the names of the event's fields."""
-    names = set(VerdictChanged.__struct_fields__) - {"version", "detectable"}
-    fields = {name: getattr(verdict, name) for name in names}
-    return VerdictChanged(version=version, detectable=list(verdict.detectable), **fields)
+    fields = {name: getattr(verdict, name) for name in VerdictFields.__struct_fields__}
+    return VerdictChanged(version=version, **fields)

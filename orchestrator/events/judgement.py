@@ -63,11 +63,10 @@ class DetectableRatio(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: float  # in nine of ten cases
 
 
-class VerdictChanged(Event, frozen=True, kw_only=True, tag="verdict"):
-    """The judgement on the new version; when it changes, and every ten seconds.
+class VerdictFields(Event, frozen=True, kw_only=True):
+    """Base of a judgement on the new version at one moment.
 
     Attributes:
-        version: the version that is judged.
         state: the judgement.
         reason: why, as a sentence without a full stop; empty for "good".
         node: the node that is concerned, of "bad"; empty otherwise.
@@ -85,7 +84,6 @@ class VerdictChanged(Event, frozen=True, kw_only=True, tag="verdict"):
         compared_s: for how many seconds both versions have been compared so far.
     """
 
-    version: str
     state: Verdict
     reason: str = ""
     node: str = ""
@@ -101,3 +99,9 @@ class VerdictChanged(Event, frozen=True, kw_only=True, tag="verdict"):
     other_response_ms: float | None = None
     detectable: list[DetectableRatio] = []
     compared_s: float = 0.0
+
+
+class VerdictChanged(VerdictFields, frozen=True, kw_only=True, tag="verdict"):
+    """The judgement on the new version; when it changes, and every ten seconds."""
+
+    version: str  # that is judged

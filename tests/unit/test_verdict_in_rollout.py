@@ -36,7 +36,7 @@ REASON = "2.0 fails 18 of 92 (19.6 %), the others 1 of 277 (0.4 %)"
 class ScriptedJudge:
     """Says what `verdict` is, until somebody makes another one."""
 
-    verdict = Judgement("good")
+    verdict = Judgement(state="good")
     suspected = ""
     made: Sequence["ScriptedJudge"] = ()
 
@@ -54,7 +54,7 @@ class ScriptedJudge:
 
     def judge(self, at: float, *, stale: Sequence[str] = ()) -> Judgement:
         if stale:
-            return Judgement("hold", reason=f"nothing is known of {', '.join(stale)}", cause="stale")
+            return Judgement(state="hold", reason=f"nothing is known of {', '.join(stale)}", cause="stale")
         return ScriptedJudge.verdict
 
     @property
@@ -65,11 +65,11 @@ class ScriptedJudge:
 @pytest.fixture(autouse=True)
 def _scripted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(version_judgement, "JointJudge", ScriptedJudge)
-    ScriptedJudge.verdict, ScriptedJudge.made, ScriptedJudge.suspected = Judgement("good"), (), ""
+    ScriptedJudge.verdict, ScriptedJudge.made, ScriptedJudge.suspected = Judgement(state="good"), (), ""
 
 
 def say(state: Verdict, node: str = "", cause: HoldCause = "") -> None:
-    ScriptedJudge.verdict = Judgement(state, reason=REASON, node=node, cause=cause)
+    ScriptedJudge.verdict = Judgement(state=state, reason=REASON, node=node, cause=cause)
 
 
 def once_baking(world: World, node: str, action: Callable[[], object]) -> None:
@@ -348,7 +348,7 @@ async def test_events_come_at_each_change_and_at_intervals_and_polls_are_frequen
 @pytest.mark.virtual_time
 async def test_a_rollout_ends_with_the_counts_of_its_last_moment() -> None:
     world = World(nodes=1, bake_time=5, min_available=0)
-    last = Judgement("good", requests=77, compared_s=4.0)
+    last = Judgement(state="good", requests=77, compared_s=4.0)
     once_baking(world, "web1", lambda: setattr(ScriptedJudge, "verdict", last))
     await world.upgrade()
     found = world.events(VerdictChanged)
