@@ -9,7 +9,7 @@ import msgspec
 from backends.model import AdminState
 from orchestrator.balancers.group import BalancerGroup
 from orchestrator.canary.settings import CanarySettings
-from orchestrator.engine.control import RolloutControl
+from orchestrator.engine.control import RolloutContext, RolloutControl
 from orchestrator.engine.rollout import Rollout
 from orchestrator.engine.step_context import StepContext
 from orchestrator.events.actor import Actor
@@ -132,8 +132,10 @@ class World:
     async def upgrade(self, version: str = "2.0", *, force_ready: Collection[str] = ()) -> RolloutEnded:
         return await self.carry_out(await self.plan(version, force_ready=force_ready))
 
-    async def carry_out(self, plan: Plan) -> RolloutEnded:
-        self.rollout = Rollout(self.application, plan, self.control, self.clock, self.bus, Actor("me@here"))
+    async def carry_out(self, plan: Plan, context: RolloutContext | None = None) -> RolloutEnded:
+        self.rollout = Rollout(
+            self.application, plan, self.control, self.clock, self.bus, Actor("me@here"), context
+        )
         return await self.rollout.run()
 
     async def during(self, coroutine: Coroutine[Any, Any, object]) -> RolloutEnded:

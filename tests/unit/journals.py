@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.events.actor import Actor
-from orchestrator.events.events import AnyEvent, Record, RolloutEnded, RolloutStarted, Traffic
+from orchestrator.events.events import AnyEvent, Record, Result, RolloutEnded, RolloutStarted, Traffic
 from orchestrator.journal.entries import EntryHeader
 from orchestrator.journal.store import Journal
 from tests.support.fake_fleet import World, answer
@@ -133,6 +133,23 @@ def started(**changes: Any) -> RolloutStarted:
         "before": {"web1": "1.0"},
     }
     return RolloutStarted(**(fields | changes))
+
+
+def ended(result: Result = "degraded", **changes: Any) -> RolloutEnded:
+    """Return the end of a rollout, in which web1 failed unless it is healthy."""
+    names = (
+        "upgraded",
+        "failed",
+        "skipped",
+        "interrupted",
+        "pending",
+        "out_of_rotation",
+        "unreachable_balancers",
+    )
+    fields: dict[str, Any] = {name: [] for name in names} | {"reason": "", "duration_s": 1.0}
+    if result != "healthy":
+        fields |= {"failed": ["web1"], "reason": "failed: web1"}
+    return RolloutEnded(result=result, **fields | changes)
 
 
 def change(path: Path, statement: str) -> None:

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import pytest
 
@@ -20,7 +19,6 @@ from orchestrator.events.events import (
     NodeRolledBack,
     NodeStarted,
     Record,
-    RolloutEnded,
 )
 from orchestrator.events.json import encode, event_fields
 from orchestrator.journal.store import Journal
@@ -183,12 +181,12 @@ def test_one_that_runs(path: Path, rolldeck: Rolldeck) -> None:
 def test_what_was_rolled_back_since_says_by_which(path: Path, rolldeck: Rolldeck) -> None:
     failed = NodeFailed(node="web1", step="verify", error="sick", touched=True)
     turn = NodeStarted(node="web1", version="2.0", originals=[])
-    journals.write(path, journals.numbered(journals.started(), turn, failed, _ended("degraded")))
+    journals.write(path, journals.numbered(journals.started(), turn, failed, journals.ended("degraded")))
     assert "rolled back" not in rolldeck("show", "1").out
     begun = journals.started(kind="rollback", version="1.0", before={"web1": "2.0"})
     turn = NodeStarted(node="web1", version="1.0", originals=[])
     back = NodeRolledBack(node="web1", duration_s=1.0, version="1.0")
-    records = journals.numbered(begun, turn, back, _ended("healthy"))
+    records = journals.numbered(begun, turn, back, journals.ended("healthy"))
     journals.write(path, records, kind="rollback", version="1.0", follows=1)
     lines = rolldeck("show", "1").out.splitlines()
     assert lines[1:3] == ["  result    degraded: failed: web1", "            rolled back by 2 (web1)"]
@@ -196,22 +194,6 @@ def test_what_was_rolled_back_since_says_by_which(path: Path, rolldeck: Rolldeck
     assert head["rolled_back_by"] == {"web1": 2}
     assert "rolled back by" not in rolldeck("show", "2").out
     assert "by entry 2 (web1)" in rolldeck("export", "1", "--output", "-").out
-
-
-def _ended(result: Literal["healthy", "degraded"]) -> RolloutEnded:
-    reason = "" if result == "healthy" else "failed: web1"
-    return RolloutEnded(
-        result=result,
-        reason=reason,
-        upgraded=[],
-        failed=[] if result == "healthy" else ["web1"],
-        skipped=[],
-        interrupted=[],
-        pending=[],
-        out_of_rotation=[],
-        unreachable_balancers=[],
-        duration_s=1.0,
-    )
 
 
 def test_what_is_not_there(path: Path, rolldeck: Rolldeck) -> None:

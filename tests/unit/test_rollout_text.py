@@ -10,6 +10,7 @@ from console.terminal.rollout_text import EXIT_CODES, RESULT_KINDS, ending_lines
 from orchestrator.events.events import Result, RolloutEnded
 from orchestrator.events.ways_back import BackCommand, OutOfRotation, WayOn
 from tests.support.console_values import HOSTILE, harmless
+from tests.unit import journals
 
 WEB2 = OutOfRotation(
     node="web2",
@@ -24,19 +25,8 @@ WEB2 = OutOfRotation(
 
 
 def ended(result: Result = "healthy", reason: str = "", **changes: object) -> RolloutEnded:
-    fields: dict[str, object] = {
-        name: []
-        for name in (
-            "failed",
-            "skipped",
-            "interrupted",
-            "pending",
-            "out_of_rotation",
-            "unreachable_balancers",
-        )
-    }
-    fields |= {"upgraded": ["web1"], "duration_s": 125.0} | changes
-    return RolloutEnded(result=result, reason=reason, **fields)  # type: ignore[arg-type]
+    changes = {"failed": [], "upgraded": ["web1"], "duration_s": 125.0} | changes
+    return journals.ended(result, reason=reason, **changes)
 
 
 def lines(end: RolloutEnded) -> list[str]:

@@ -8,8 +8,6 @@ import pytest
 
 from backends.model import Admin, Info, Level, Operational, Server, ServerRef, Snapshot
 from orchestrator.engine.control import ABORT, RolloutContext
-from orchestrator.engine.rollout import Rollout
-from orchestrator.events.actor import Actor
 from orchestrator.events.events import NodeFailed, NodeUpgraded, Record, RolloutEnded, RolloutKind, Waiting
 from orchestrator.planning.server_pool import ServerPool
 from tests.support.console_values import server
@@ -130,15 +128,7 @@ async def test_the_one_that_fell_may_be_worked_on() -> None:
 @pytest.mark.parametrize("kind", ["upgrade", "rollback"])
 async def test_a_rollback_goes_on_to_the_node_that_fell(kind: RolloutKind) -> None:
     world = World(nodes=4, min_available=1, capacity_timeout=10)
-    started = Rollout(
-        world.application,
-        await world.plan(),
-        world.control,
-        world.clock,
-        world.bus,
-        Actor("me@here"),
-        RolloutContext(kind=kind),
-    )
+    plan = await world.plan()
 
     async def strike() -> None:
         await world.until(lambda: world.nodes["web1"].asked)
@@ -147,7 +137,7 @@ async def test_a_rollback_goes_on_to_the_node_that_fell(kind: RolloutKind) -> No
 
     async with asyncio.TaskGroup() as group:
         group.create_task(strike())
-        ended = await started.run()
+        ended = await world.carry_out(plan, RolloutContext(kind=kind))
     if kind == "rollback":
         assert (ended.result, ended.rolled_back) == ("healthy", ["web1", "web2", "web3", "web4"])
     else:
@@ -203,15 +193,7 @@ def test_only_what_went_down_by_itself_has_fallen_out(changes: dict[str, Any], f
 async def test_who_is_not_in_the_plan_is_named_at_the_end() -> None:
     world = World(nodes=3, min_available=1)
     plan = await world.plan(limit=["web1"])
-    world.rollout = Rollout(
-        world.application,
-        plan,
-        world.control,
-        world.clock,
-        world.bus,
-        Actor("me@here"),
-        RolloutContext(other_versions={"web3": "1.0"}),
-    )
+    context = RolloutContext(other_versions={"web3": "1.0"})
 
     async def strike() -> None:
         await world.until(lambda: "verify" in steps(world, "web1"))
@@ -219,7 +201,7 @@ async def test_who_is_not_in_the_plan_is_named_at_the_end() -> None:
 
     async with asyncio.TaskGroup() as group:
         group.create_task(strike())
-        ended = await world.rollout.run()
+        ended = await world.carry_out(plan, context)
     assert (ended.result, ended.upgraded) == ("degraded", ["web1"])
     (out,) = ended.out_of_rotation
     assert (out.node, out.intentional) == ("web3", False)

@@ -29,6 +29,7 @@ from orchestrator.remote.takeover import (
     RolloutHeader,
 )
 from tests.support.verdicts import BAD, verdicts
+from tests.unit import journals
 
 HEAD = RolloutHeader(
     kind="upgrade",
@@ -46,18 +47,7 @@ HEAD = RolloutHeader(
     ),
     fence=3,
 )
-ENDED = RolloutEnded(
-    result="degraded",
-    reason="no",
-    upgraded=[],
-    failed=["web1"],
-    skipped=[],
-    interrupted=[],
-    pending=[],
-    out_of_rotation=[],
-    unreachable_balancers=[],
-    duration_s=1,
-)
+ENDED = journals.ended(reason="no")
 
 
 def records(*events: AnyEvent) -> list[Record]:

@@ -7,8 +7,6 @@ import pytest
 
 from backends.model import AdminState
 from orchestrator.engine.control import RolloutContext
-from orchestrator.engine.rollout import Rollout
-from orchestrator.events.actor import Actor
 from orchestrator.events.events import (
     DecisionRequested,
     NodeFailed,
@@ -237,16 +235,7 @@ async def test_overload_after_the_trial_forbids_the_next_node() -> None:
 async def test_a_rollback_is_not_held_up() -> None:
     world = carrying(40, limit=8)
     plan = await preflight(world.application, "2.0", is_repair=True)
-    rollout = Rollout(
-        world.application,
-        plan,
-        world.control,
-        world.clock,
-        world.bus,
-        Actor("me@here"),
-        RolloutContext(kind="rollback"),
-    )
-    assert (await rollout.run()).result == "healthy"
+    assert (await world.carry_out(plan, RolloutContext(kind="rollback"))).result == "healthy"
     assert max(drain_times(world).values()) < 1
 
 

@@ -12,7 +12,6 @@ from orchestrator.events.events import (
     NodeStarted,
     NodeUpgraded,
     Record,
-    RolloutEnded,
     StepStarted,
 )
 from orchestrator.events.judgement import Evidence, Measured, ServerMeasured, Verdict, VerdictChanged
@@ -71,21 +70,6 @@ def verdict(state: Verdict) -> VerdictChanged:
     return VerdictChanged(version="2.0", state=state)
 
 
-def ended() -> RolloutEnded:
-    return RolloutEnded(
-        result="degraded",
-        reason="",
-        upgraded=[],
-        failed=["web1"],
-        skipped=[],
-        interrupted=[],
-        pending=[],
-        out_of_rotation=[],
-        unreachable_balancers=[],
-        duration_s=1.0,
-    )
-
-
 def known(
     path: Path, *entries: tuple[list[AnyEvent], dict[str, object]], version: str = "2.0"
 ) -> float | None:
@@ -116,7 +100,7 @@ def test_a_bad_version_stays_bad_after_a_kill_and_is_judged_anew_after_an_end(
     path: Path, has_ended: bool, goes_on: bool
 ) -> None:
     events: list[AnyEvent] = [measured(10), verdict("bad"), measured(20)]
-    assert (known(path, (events + [ended()] * has_ended, {})) == 20) is goes_on
+    assert (known(path, (events + [journals.ended()] * has_ended, {})) == 20) is goes_on
 
 
 def test_a_rollout_that_is_taken_over_brings_its_evidence(path: Path) -> None:

@@ -14,7 +14,6 @@ from orchestrator.canary.poll import Poll
 from orchestrator.canary.settings import CanarySettings
 from orchestrator.engine import version_judgement
 from orchestrator.engine.control import RolloutContext
-from orchestrator.engine.rollout import Rollout
 from orchestrator.events.actor import Actor
 from orchestrator.events.events import (
     DecisionRequested,
@@ -206,16 +205,7 @@ async def test_a_rollback_waits_for_no_suspicion() -> None:
     world = World(bake_time=2)
     ScriptedJudge.suspected = "web1 looks slower: 2.3× its peers"
     context = RolloutContext(kind="rollback")
-    rollout = Rollout(
-        world.application,
-        await world.plan("1.0"),
-        world.control,
-        world.clock,
-        world.bus,
-        Actor("ann"),
-        context,
-    )
-    assert (await rollout.run()).result == "healthy"
+    assert (await world.carry_out(await world.plan("1.0"), context)).result == "healthy"
     assert asyncio.get_running_loop().time() < 100
 
 
@@ -388,10 +378,7 @@ async def test_evidence_that_cannot_be_understood_is_left_out_and_that_is_said(
     world = World(bake_time=2)
     context = RolloutContext(evidence=Evidence(logs={"hard": [1.0], "latency:x": []}, sums={"chi": -1.0}))
     plan = await world.plan()
-    world.rollout = Rollout(
-        world.application, plan, world.control, world.clock, world.bus, Actor("ann"), context
-    )
-    assert (await world.rollout.run()).result == "healthy"
+    assert (await world.carry_out(plan, context)).result == "healthy"
     assert any("cannot be understood" in event.text for event in world.events(NodeNote))
 
 
@@ -400,7 +387,7 @@ async def test_evidence_of_before_is_what_the_judge_begins_with() -> None:
     world = World(nodes=1, min_available=0, bake_time=1)
     context = RolloutContext(evidence=Evidence(sums={"requests": 7.0}))
     plan = await world.plan()
-    await Rollout(world.application, plan, world.control, world.clock, world.bus, Actor("ann"), context).run()
+    await world.carry_out(plan, context)
     [judge] = ScriptedJudge.made
     assert judge.evidence_before == context.evidence
 
@@ -411,8 +398,7 @@ async def test_a_rollback_is_not_held_up() -> None:
     say("hold", cause="old version")
     context = RolloutContext(kind="rollback")
     plan = await world.plan()
-    rollout = Rollout(world.application, plan, world.control, world.clock, world.bus, Actor("ann"), context)
-    assert (await rollout.run()).result == "healthy"
+    assert (await world.carry_out(plan, context)).result == "healthy"
 
 
 @pytest.mark.virtual_time
@@ -466,8 +452,7 @@ async def test_a_version_that_was_bad_before_a_kill_is_not_put_into_rotation_aga
     say("bad", "web1")
     context = RolloutContext(evidence=Evidence(sums={"bad web1": 1.0}))
     plan = await world.plan()
-    rollout = Rollout(world.application, plan, world.control, world.clock, world.bus, Actor("ann"), context)
-    ended = await rollout.run()
+    ended = await world.carry_out(plan, context)
     assert (ended.result, ended.failed, ended.upgraded) == ("degraded", ["web1"], [])
     assert world.admin("web1") == [AdminState.MAINT] * 2
     assert not world.sent("web2")
@@ -479,8 +464,7 @@ async def test_a_node_that_went_back_since_a_bad_verdict_is_left_alone() -> None
     say("bad", "web1")
     context = RolloutContext(evidence=Evidence(sums={"bad web1": 1.0}))
     plan = await world.plan()
-    rollout = Rollout(world.application, plan, world.control, world.clock, world.bus, Actor("ann"), context)
-    ended = await rollout.run()
+    ended = await world.carry_out(plan, context)
     assert (ended.result, ended.reason) == ("degraded", f"verdict bad: {REASON}")
     assert world.admin("web1") == [AdminState.READY] * 2
     assert not world.touched()
