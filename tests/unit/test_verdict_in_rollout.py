@@ -1,94 +1,31 @@
 """What a rollout does because of a verdict, whatever the evidence: the judge says what the test wants."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Literal
 
 import pytest
 
 from backends.model import AdminState, Persistence
-from orchestrator.canary.joint_judge import Background, JointJudge
-from orchestrator.canary.judgement import HoldCause, Judgement
-from orchestrator.canary.poll import Poll
-from orchestrator.canary.settings import CanarySettings
+from orchestrator.canary.joint_judge import JointJudge
+from orchestrator.canary.judgement import Judgement
 from orchestrator.engine import version_judgement
 from orchestrator.engine.control import RolloutContext
 from orchestrator.events.actor import Actor
 from orchestrator.events.events import (
-    DecisionRequested,
     NodeFailed,
     NodeNote,
-    Record,
     RolloutEnded,
-    StepStarted,
-    Waiting,
 )
 from orchestrator.events.judgement import Evidence, Measured, Verdict, VerdictChanged
 from tests.support.fake_balancer import FakeFacts
 from tests.support.fake_fleet import World, answer, steps
-from tests.unit.world_events import act_once, until_baking
-
-REASON = "2.0 fails 18 of 92 (19.6 %), the others 1 of 277 (0.4 %)"
-
-
-class ScriptedJudge:
-    """Says what `verdict` is, until somebody makes another one."""
-
-    verdict = Judgement(state="good")
-    suspected = ""
-    made: Sequence["ScriptedJudge"] = ()
-
-    def __init__(self, settings: object, background: Background, evidence: Evidence | None = None) -> None:
-        self.background, self.evidence_before, self.polls = background, evidence, list[Poll]()
-        ScriptedJudge.made = [*ScriptedJudge.made, self]
-
-    def add(self, poll: Poll) -> None:
-        self.polls.append(poll)
-
-    def leave(self, node: str) -> None: ...
-
-    def suspicion(self, at: float) -> str:
-        return ScriptedJudge.suspected
-
-    def judge(self, at: float, *, stale: Sequence[str] = ()) -> Judgement:
-        if stale:
-            return Judgement(state="hold", reason=f"nothing is known of {', '.join(stale)}", cause="stale")
-        return ScriptedJudge.verdict
-
-    @property
-    def evidence(self) -> Evidence:
-        return Evidence(sums={"polls": len(self.polls)})
+from tests.support.scripted_judge import REASON, ScriptedJudge, say
+from tests.unit.world_events import once_baking, once_installing, until_baking
 
 
 @pytest.fixture(autouse=True)
 def _scripted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(version_judgement, "JointJudge", ScriptedJudge)
-    ScriptedJudge.verdict, ScriptedJudge.made, ScriptedJudge.suspected = Judgement(state="good"), (), ""
-
-
-def say(state: Verdict, node: str = "", cause: HoldCause = "") -> None:
-    ScriptedJudge.verdict = Judgement(state=state, reason=REASON, node=node, cause=cause)
-
-
-def once_baking(world: World, node: str, action: Callable[[], object]) -> None:
-    """Do something when this node begins to bake."""
-
-    def found(record: Record) -> bool:
-        event = record.event
-        return isinstance(event, Waiting) and event.baking and event.node == node
-
-    act_once(world, found, action)
-
-
-def once_installing(world: World, node: str, action: Callable[[], object]) -> None:
-    """Do something when the installation on this node begins."""
-
-    def found(record: Record) -> bool:
-        event = record.event
-        return isinstance(event, StepStarted) and (event.node, event.step) == (node, "install")
-
-    act_once(world, found, action)
+    ScriptedJudge.install(monkeypatch)
 
 
 async def bad_while_it_bakes(world: World) -> list[float]:
@@ -157,110 +94,6 @@ async def test_an_operator_who_retries_a_bad_version_is_judged_anew() -> None:
     assert ended.result == "healthy"
     assert len(ScriptedJudge.made) == 2
     assert steps(world, "web1").count("verify") == 2
-
-
-@pytest.mark.virtual_time
-async def test_a_hold_stops_new_drains_when_no_operator_is_there() -> None:
-    world = World(bake_time=2, capacity_timeout=5)
-    once_baking(world, "web1", lambda: say("hold", cause="old version"))
-    ended = await world.upgrade()
-    assert (ended.result, ended.upgraded, ended.pending) == ("degraded", ["web1"], ["web2", "web3"])
-    assert ended.reason == f"verdict hold: {REASON}"
-    assert not world.sent("web2")
-    assert ended.out_of_rotation == []
-
-
-@pytest.mark.virtual_time
-async def test_a_hold_that_ends_by_itself_stops_nothing() -> None:
-    world = World(bake_time=2, capacity_timeout=30)
-
-    def hold() -> None:
-        say("hold", cause="slow")
-        world.at(10, lambda: say("good"))
-
-    once_baking(world, "web1", hold)
-    ended = await world.upgrade()
-    assert ended.result == "healthy"
-
-
-@pytest.mark.virtual_time
-async def test_a_suspicion_is_waited_for() -> None:
-    world = World(bake_time=2, capacity_timeout=5)
-
-    def suspect() -> None:
-        ScriptedJudge.suspected = "web1 looks slower: 2.3× its peers"
-        world.at(100, lambda: setattr(ScriptedJudge, "suspected", ""))
-
-    once_baking(world, "web1", suspect)
-    ended = await world.upgrade()
-    assert ended.result == "healthy"
-    assert asyncio.get_running_loop().time() > 100
-    assert any(event.reason == "web1 looks slower: 2.3× its peers" for event in world.events(Waiting))
-    [note] = [event.text for event in world.events(NodeNote) if "looks slower" in event.text]
-    assert note.endswith(": waiting until this is proven, or its warm-up is over")
-
-
-@pytest.mark.virtual_time
-async def test_a_rollback_waits_for_no_suspicion() -> None:
-    world = World(bake_time=2)
-    ScriptedJudge.suspected = "web1 looks slower: 2.3× its peers"
-    context = RolloutContext(kind="rollback")
-    assert (await world.carry_out(await world.plan("1.0"), context)).result == "healthy"
-    assert asyncio.get_running_loop().time() < 100
-
-
-@pytest.mark.virtual_time
-async def test_an_operator_is_asked_once_about_each_cause_of_a_hold() -> None:
-    world = World(bake_time=2, interactive=True)
-    once_baking(world, "web1", lambda: say("hold", cause="slow"))
-    once_baking(world, "web2", lambda: say("hold", cause="old version"))
-    async with asyncio.TaskGroup() as group:
-        rollout = group.create_task(world.upgrade())
-        group.create_task(answer(world, "continue", "verdict", times=2))
-    assert rollout.result().result == "healthy"
-    asked = world.events(DecisionRequested)
-    assert [(event.kind, event.choices) for event in asked] == [("verdict", ["continue", "abort"])] * 2
-    assert REASON in asked[0].text
-
-
-@pytest.mark.virtual_time
-async def test_an_operator_who_accepts_slowness_does_not_wait_for_its_next_suspicion() -> None:
-    world = World(bake_time=2, interactive=True)
-
-    once_baking(world, "web1", lambda: say("hold", cause="slow"))
-    once_baking(world, "web2", lambda: setattr(ScriptedJudge, "suspected", "web2 looks slower"))
-    async with asyncio.TaskGroup() as group:
-        rollout = group.create_task(world.upgrade())
-        group.create_task(answer(world, "continue", "verdict"))
-    assert rollout.result().result == "healthy"
-    assert asyncio.get_running_loop().time() < 100
-
-
-@pytest.mark.virtual_time
-async def test_nobody_is_asked_about_slowness_that_is_to_hold() -> None:
-    world = World(bake_time=2, capacity_timeout=5, interactive=True)
-    world.application = replace(world.application, canary=CanarySettings(on_slow="hold"))
-    once_baking(world, "web1", lambda: say("hold", cause="slow"))
-    ended = await world.upgrade()
-    assert (ended.result, ended.upgraded, ended.pending) == ("degraded", ["web1"], ["web2", "web3"])
-    assert not world.events(DecisionRequested)
-
-
-@pytest.mark.virtual_time
-async def test_an_operator_may_end_a_rollout_that_is_held() -> None:
-    world = World(bake_time=2, interactive=True)
-    once_baking(world, "web1", lambda: say("hold", cause="slow"))
-    ended = await world.during(answer(world, "abort", "verdict"))
-    assert (ended.result, ended.upgraded) == ("aborted", ["web1"])
-
-
-@pytest.mark.virtual_time
-async def test_a_load_balancer_of_which_nothing_is_known_holds() -> None:
-    world = World(bake_time=2, capacity_timeout=5)
-    once_baking(world, "web1", lambda: setattr(world.balancers["lb2"], "down", True))
-    ended = await world.upgrade()
-    assert ended.result == "degraded"
-    assert any(event.state == "hold" and "lb2" in event.reason for event in world.events(VerdictChanged))
 
 
 @pytest.mark.virtual_time
@@ -390,15 +223,6 @@ async def test_evidence_of_before_is_what_the_judge_begins_with() -> None:
     await world.carry_out(plan, context)
     [judge] = ScriptedJudge.made
     assert judge.evidence_before == context.evidence
-
-
-@pytest.mark.virtual_time
-async def test_a_rollback_is_not_held_up() -> None:
-    world = World(bake_time=1)
-    say("hold", cause="old version")
-    context = RolloutContext(kind="rollback")
-    plan = await world.plan()
-    assert (await world.carry_out(plan, context)).result == "healthy"
 
 
 @pytest.mark.virtual_time

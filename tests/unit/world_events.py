@@ -33,3 +33,23 @@ def act_at_step(
 async def until_baking(world: World) -> None:
     """Wait until a node bakes for the first time."""
     await world.until(lambda: any(event.reason == "baking" for event in world.events(Waiting)))
+
+
+def once_baking(world: World, node: str, action: Callable[[], object]) -> None:
+    """Do something when this node begins to bake."""
+
+    def found(record: Record) -> bool:
+        event = record.event
+        return isinstance(event, Waiting) and event.baking and event.node == node
+
+    act_once(world, found, action)
+
+
+def once_installing(world: World, node: str, action: Callable[[], object]) -> None:
+    """Do something when the installation on this node begins."""
+
+    def found(record: Record) -> bool:
+        event = record.event
+        return isinstance(event, StepStarted) and (event.node, event.step) == (node, "install")
+
+    act_once(world, found, action)
