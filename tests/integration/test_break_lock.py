@@ -104,7 +104,7 @@ async def test_many_that_share_a_lock_in_consul(place: Path) -> None:
 async def test_who_has_lost_the_lock_sends_nothing_more_and_names_its_node(place: Path) -> None:
     async with world(place, nodes=2) as stack, held(stack, "start") as let_go:
         async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
-            await running.event("step_started", node="web1", step="start")
+            await running.event("command_sending", node="web1", step="start")
             broken = await rolldeck(stack, "weight", "shop", "web2", "--to", "7", "--yes", "--break-lock")
             assert broken.code == 0, broken.text
             first = await running.end()
