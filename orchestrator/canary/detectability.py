@@ -65,26 +65,26 @@ def detect_ratios(rates: Rates) -> list[DetectableRatio]:
     ]
 
 
-def count_failed_requests(share: float, rates: Rates, *, has_history: bool) -> float:
+def count_failed_requests(share: float, rates: Rates, normal_rate: float) -> float:
     """Return how many requests fail until a version is out, in nine of ten cases; infinity: it is not found.
 
     Args:
         share: the share of requests that fail on it, beside what fails on the old version.
         rates: what the judgement has to work with.
-        has_history: whether counters are old enough to say what is normal.
+        normal_rate: the error rate of before or, where counters are young, an upper limit of it.
     """
     failed_per_s = (share + rates.base) * rates.new
     expected = rates.null_ratio * rates.base * rates.new
     counted = min(failed_per_s, 2 * rates.m + 3 * expected) * _POLL_S  # in a poll; a burst of m counts twice
     weights = (rates.new * _POLL_S, rates.old * _POLL_S)
-    normal = NORMAL_RATIO * max(rates.base, LEAST_RATE) * weights[0]
+    normal = NORMAL_RATIO * max(normal_rate, LEAST_RATE) * weights[0]
     proof = log(2 / rates.alpha)
     at_the_same_time, than_before = EProcess(), EProcess()
     for number in range(1, _MOST_POLLS + 1):
         at_the_same_time.compare(counted, rates.base * weights[1], weights, rates.null_ratio, rates.m)
         than_before.expect(counted, normal, rates.m)
         value = at_the_same_time.log_value
-        suspicious = has_history and value >= log(20) and than_before.log_value >= proof
+        suspicious = value >= log(20) and than_before.log_value >= proof
         if (value >= proof or suspicious) and number * _POLL_S >= _LEAST_SECONDS:
             return _FAILED_TO_90_PERCENT * failed_per_s * (number + 1) * _POLL_S
     return inf

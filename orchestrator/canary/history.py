@@ -66,6 +66,19 @@ class OwnRates:
             self._kept.get(_name("requests", place), 0.0) + 1.0
         )
 
+    def watch(self, place: Place, errors: int, requests: int) -> None:
+        """Add what the old version does during the rollout; it counts where counters are young."""
+        self._add(_name("watched errors", place), errors)
+        self._add(_name("watched requests", place), requests)
+
+    def upper_base(self, place: Place) -> float:
+        """Return an error rate that is hardly exceeded, as known from all requests so far, however few."""
+        errors, requests = (
+            self._kept.get(_name(what, place), 0.0) + self._kept.get(_name(f"watched {what}", place), 0.0)
+            for what in ("errors", "requests")
+        )
+        return limit_rate(errors, requests)
+
     @property
     def typical_base(self) -> float | None:
         """The error rate of all backends with long histories together; None: there is none."""
@@ -90,6 +103,14 @@ class OwnRates:
         errors = self._kept.get(_name("errors", place, server), 0.0)
         prior = _SHRINKAGE * m / _BURST
         return (errors + prior) / (requests * self.base(place) + prior)
+
+
+def limit_rate(errors: float, requests: float) -> float:
+    """Return an error rate that is hardly exceeded.
+
+    Three errors are added: without any in n requests, a rate of 3/n is excluded at 95 %.
+    """
+    return min(1.0, (errors + 3.0) / max(requests, 1.0))
 
 
 def _name(what: str, place: Place, server: str = "") -> str:

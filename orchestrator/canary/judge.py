@@ -162,7 +162,8 @@ class Judge:
 
     def _add_errors(self, place: Place, poll: Poll, rows: Sequence[Row]) -> None:
         account, m, null_ratio = self._account, self.m, self._null_ratio(place)
-        base = self._rates.base(place) if self._rates.is_long(place) else None
+        is_known = self._rates.is_long(place)
+        base = self._rates.base(place) if is_known else self._rates.upper_base(place)
         new, old = add_up_groups(rows)
         account.errors += new.errors
         account.requests += new.requests
@@ -170,12 +171,14 @@ class Judge:
         account.old_requests += old.requests
         if old.requests and new.requests:
             account.add_time(poll)
-        if old.requests or base is not None:
+        if old.requests or is_known:
             account.judged_requests += new.requests
         account.spread.add(new.cells, poll)
         account.hard.add(new, old, poll, null_ratio, m)
         account.nodes.add(rows, poll, null_ratio, m)
-        account.normality.add(poll, new, old, base, m)
+        account.normality.add(poll, (new, old), base, m, is_known=is_known)
+        if not is_known:
+            self._rates.watch(place, old.errors, old.requests)
 
     def _find_blatant(self, place: Place, poll: Poll, rows: Sequence[Row]) -> str:
         """Return a node that fails blatantly, or draws requests by failing; empty if there is none."""

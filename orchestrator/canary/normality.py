@@ -83,26 +83,25 @@ class Normality:
         logs["history"] = list(self.new.logs)
         logs["others"] = list(self.others.logs)
 
-    def add(self, poll: Poll, new: Side, old: Side, base: float | None, m: float) -> None:
+    def add(self, poll: Poll, sides: tuple[Side, Side], base: float, m: float, *, is_known: bool) -> None:
         """Add one backend in one poll.
 
         Args:
             poll: the poll.
-            new: the new version.
-            old: the old version.
-            base: the error rate of before; None when it is not known.
+            sides: the new version and the old one.
+            base: the error rate of before.
             m: the size of bursts.
+            is_known: whether that rate is known; otherwise it is only an upper limit of it.
         """
+        new, old = sides
         second = self._find_second(poll)
         second.requests += new.requests
         second.errors += new.errors
         second.other_requests += old.requests
         second.other_errors += old.errors
         second.cells += old.cells
-        if base is None:
-            return
         rate = max(base, LEAST_RATE)
-        second.expected += rate * old.weight
+        second.expected += rate * old.weight if is_known else 0.0
         if new.requests:
             self.new.expect(new.counted, NORMAL_RATIO * rate * new.weight, m)
         if old.requests:
@@ -131,7 +130,7 @@ class Normality:
         if self.others.log_value < _INCIDENT:
             return False
         minute = self.minute
-        far_more = minute.other_errors > NORMAL_RATIO * minute.expected
+        far_more = minute.other_errors > NORMAL_RATIO * minute.expected > 0
         failing = far_more and minute.other_errors >= _LEAST_ERRORS and minute.spread
         return failing and not minute.new_is_spared
 

@@ -141,11 +141,9 @@ def _find_doubts(account: Account, settings: CanarySettings, version: str) -> It
         yield "retries", words.describe_retries(version, account.soft)
     if account.checks.process.log_value >= doubtful and _is_clear(account.checks, settings):
         yield "checks", words.describe_checks(version, account.checks)
-    if _fails_alone(account, settings):
-        yield (
-            "no comparison",
-            words.describe_alone(version, (account.errors, account.requests), account.normal_rate or 0.0),
-        )
+    if account.normal_rate is not None and _fails_alone(account, settings):
+        failed = (account.errors, account.requests)
+        yield "no comparison", words.describe_alone(version, failed, account.normal_rate)
 
 
 def _fails_alone(account: Account, settings: CanarySettings) -> bool:

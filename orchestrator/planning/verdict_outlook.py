@@ -8,7 +8,7 @@ from backends.haproxy.columns import columns_of
 from backends.model import ServerRef, Snapshot
 from orchestrator.balancers.request_errors import Sample, compute_all_signals
 from orchestrator.canary.detectability import Rates, count_failed_requests, detect_ratios, predict_m
-from orchestrator.canary.history import LONG_S
+from orchestrator.canary.history import LONG_S, limit_rate
 from orchestrator.canary.judge import NULL_RATIO, NULL_RATIO_UNKNOWN
 from orchestrator.canary.settings import CanarySettings
 from orchestrator.events.judgement import DetectableRatio
@@ -107,6 +107,13 @@ class _Traffic:
             return self.sessions_per_s
         return min(self.mean_per_s, MIN_RATE)
 
+    @property
+    def normal_rate(self) -> float:
+        """The error rate of before; where counters are young, an upper limit of it."""
+        if self.long:
+            return (self.errors + 0.5) / (self.requests + 1)
+        return limit_rate(self.errors, self.requests)
+
 
 def forecast_verdict(
     settings: CanarySettings,
@@ -149,7 +156,7 @@ def forecast_verdict(
         null_ratio=NULL_RATIO if traffic.long else NULL_RATIO_UNKNOWN,
         alpha=settings.alpha,
     )
-    failed = count_failed_requests(BAD_SHARE, rates, has_history=traffic.long)
+    failed = count_failed_requests(BAD_SHARE, rates, traffic.normal_rate)
     return VerdictOutlook(
         requests_per_s=round(traffic.rate * share / len(first_batch), 1),
         base=base,

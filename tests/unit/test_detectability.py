@@ -45,13 +45,13 @@ def test_medians_are_as_simulated(
 )
 def test_failed_requests_are_about_as_simulated(nodes: int, rps: float, simulated: float) -> None:
     rates = Rates(rps, rps * (nodes - 1), 1e-4, 5.0)
-    assert count_failed_requests(0.2, rates, has_history=True) == pytest.approx(simulated, rel=0.42)
+    assert count_failed_requests(0.2, rates, rates.base) == pytest.approx(simulated, rel=0.42)
 
 
 def test_what_cannot_be_compared_is_never_found() -> None:
     for rates in (Rates(0, 40, 0.01, 5), Rates(40, 0, 0.01, 5), Rates(40, 40, 0, 5)):
         assert detect_ratios(rates) == []
-    assert count_failed_requests(0.2, Rates(40, 0, 0.01, 5), has_history=False) == float("inf")
+    assert count_failed_requests(0.2, Rates(40, 0, 0.01, 5), 0.01) == float("inf")
 
 
 def test_the_rate_that_is_excluded() -> None:

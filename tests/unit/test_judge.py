@@ -325,3 +325,26 @@ def test_rollouts_of_simulated_versions() -> None:
     outcomes = [simulate(bad, seed) for seed in range(20)]
     assert all(outcome.stopped for outcome in outcomes)
     assert sorted(outcome.failed for outcome in outcomes)[10] <= 30
+    young = replace(bad, history_s=10, before_s=3, out_s=5)
+    outcomes = [simulate(young, seed) for seed in range(20)]
+    assert all(outcome.stopped for outcome in outcomes)
+    assert sorted(outcome.failed for outcome in outcomes)[10] <= 30
+
+
+def test_of_young_counters_all_requests_say_what_is_normal() -> None:
+    young = [Lifetime("lb1", "shop", f"web{number}", 400, 0, 10) for number in range(1, 5)]
+    before = _seconds(10, (40, 0), (40, 0), (40, 0), (40, 0), new=0)
+    failing = _seconds(4, (40, 8), (40, 0), (40, 0), (40, 0), start=10)
+    assert _judge([*before, *failing], lifetimes=young).state == "bad"
+    # Few requests exclude no error rate, and others that fail too say that this is not far more than normal.
+    assert _judge(failing, lifetimes=[]).state == "blind"
+    dirty = [lifetime._replace(errors=20) for lifetime in young]
+    assert _judge([*before, *failing], lifetimes=dirty).state == "blind"
+
+
+def test_young_counters_hold_nothing_up() -> None:
+    young = [Lifetime("lb1", "shop", f"web{number}", 4_000, 0, 100) for number in range(1, 4)]
+    incident = _judge(_seconds(20, (40, 8), (40, 8), (40, 8), (40, 8)), lifetimes=young)
+    assert incident.state == "good"
+    alone = _judge(_seconds(20, (40, 8), (40, 8), new=2), lifetimes=young)
+    assert alone.state == "blind"
