@@ -131,6 +131,13 @@ class LoadGuard:
         other, at = self._last_unproven
         return 0.0 if other in ("", node) else max(0.0, at + SPACING_S - self._clock.monotonic())
 
+    def trial_left_s(self) -> float:
+        """Return for how long the drain that began last is still on trial."""
+        other, at = self._last_unproven
+        if self._clock is None or other not in self._out:
+            return 0.0
+        return max(0.0, at + self._policy.trial - self._clock.monotonic())
+
     # -- after it -------------------------------------------------------------------------------
 
     def begin(

@@ -188,6 +188,14 @@ async def test_nodes_of_a_batch_leave_one_by_one() -> None:
 
 
 @pytest.mark.virtual_time
+async def test_the_trial_of_a_batch_ends_with_that_of_its_last_node() -> None:
+    """Else the first one would be stopped, and miss where the drain of the second one turns out too much."""
+    world = carrying(12, serial=2)
+    assert (await world.upgrade()).result == "healthy"
+    assert drain_times(world)["web1"] == pytest.approx(15 + 2, abs=0.5)
+
+
+@pytest.mark.virtual_time
 async def test_nodes_of_a_batch_go_back_together() -> None:
     world = carrying(12, serial=2)
     at_drain(world, "web2", lambda: grow(world, 20))

@@ -32,21 +32,28 @@ async def wait_for_sessions(context: StepContext, sessions: RemainingSessions) -
 
 
 async def _wait_for_end(context: StepContext, begun: float) -> None:
-    """Wait for the end of the trial where there is one, if the load of the others can be read."""
-    guard, control, trial_s = context.load_guard, context.control, context.policy.trial
-    end = begun + trial_s
-    if not guard.trial_text(context.node.name):
+    """Wait for the end of the trial where there is one, if the load of the others can be read.
+
+    The trial of a batch is one: it ends for all of its nodes after that of the last one that was drained.
+    """
+    guard, control, name = context.load_guard, context.control, context.node.name
+    if not guard.trial_text(name):
         return
+    end = begun + context.policy.trial
 
     async def probe() -> str | None:
-        guard.raise_if_overloaded(context.node.name)
+        guard.raise_if_overloaded(name)
         if control.elapsed_excluding_pauses() < end:
             return f"on trial: {guard.describe() or 'the load of the others is being measured'}"
         return None if guard.is_current else "the load of the others cannot be read"
 
-    left_s = max(0.0, end - control.elapsed_excluding_pauses())
-    timeout_s = left_s + context.policy.balancer_unreachable_timeout
-    await context.wait_for(probe, timeout=timeout_s, what="end of the trial", at=end)
+    while True:
+        left_s = max(0.0, end - control.elapsed_excluding_pauses())
+        timeout_s = left_s + context.policy.balancer_unreachable_timeout
+        await context.wait_for(probe, timeout=timeout_s, what="end of the trial", at=end)
+        if not (left_s := guard.trial_left_s()):
+            return
+        end = control.elapsed_excluding_pauses() + left_s
 
 
 async def _put_back(context: StepContext) -> None:
