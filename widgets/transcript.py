@@ -123,7 +123,7 @@ def make_lines(record: Record, number: int) -> list[Line]:
     if isinstance(event, events.CommandSending):
         return []  # the command follows with its reply
     node = visible(getattr(event, "node", getattr(event, "subject", "")))
-    step = visible(getattr(event, "step", ""))
+    step = visible(getattr(event, "step", "") or "")
     if not isinstance(event, events.CommandFinished):
         kind = "bad" if _is_bad(event) else "event"
         return [

@@ -10,7 +10,7 @@ import msgspec
 from hypothesis import example
 from hypothesis import strategies as st
 
-from orchestrator.events.events import AnyEvent, NodeNote, Record
+from orchestrator.events.events import AnyEvent, DecisionRequested, NodeNote, Record
 from orchestrator.events.json import encode, event_fields
 from orchestrator.events.timeline import Timeline, find_unanswered
 from orchestrator.journal.entry_status import entry_status, unfinished_rollout
@@ -20,6 +20,7 @@ from tests.fuzz.harness import bounded, fuzzed
 from tests.fuzz.structs import built, damaged, plain, real, whole
 from tests.fuzz.texts import json_of, mostly, text, tree
 from tests.unit import journals
+from widgets.transcript import make_lines
 
 event = built(AnyEvent)
 records = st.lists(st.builds(Record, st.integers(0, 40), st.floats(0, 4e9), event), max_size=12)
@@ -45,6 +46,12 @@ columns = st.dictionaries(
 @fuzzed(record=st.builds(Record, st.integers(0, 40), st.floats(0, 4e9), event))
 def test_an_event_comes_back_as_it_went(record: Record) -> None:
     assert msgspec.json.decode(encode(event_fields(record)), type=AnyEvent) == record.event
+
+
+@fuzzed(record=st.builds(Record, st.integers(0, 40), st.floats(0, 4e9), event))
+@example(Record(1, 0.0, DecisionRequested(question="1", subject="web1", text="again?", choices=["abort"])))
+def test_every_event_has_its_lines_in_the_transcript(record: Record) -> None:
+    assert all(line.text.isprintable() for line in make_lines(record, 1))
 
 
 @fuzzed(records=records)
