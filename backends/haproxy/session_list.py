@@ -7,9 +7,8 @@ sessions that would be 27 MB: no more than `MAX_LIST_BYTES` is read, which is ab
 import re
 from collections.abc import Collection
 
-from backends.errors import UnreadableReply
 from backends.haproxy.columns import Name
-from backends.haproxy.sessions import parse_age, raise_if_refused
+from backends.haproxy.sessions import is_whole, parse_age, raise_if_cut, raise_if_refused
 from backends.model import ListedSession, SessionList
 
 MAX_LIST_BYTES = 8 * 1024 * 1024
@@ -30,9 +29,9 @@ def parse_session_list(instance: str, text: str, servers: Collection[Name]) -> S
         UnreadableReply: a shorter reply was cut off.
     """
     raise_if_refused(instance, text)
-    complete = text == "\n" or text.endswith("\n\n")
-    if not complete and len(text) <= MAX_LIST_BYTES // 2:  # characters, which may have more bytes
-        raise UnreadableReply(instance, f"`show sess` was cut off after {len(text)} characters")
+    if len(text) <= MAX_LIST_BYTES // 2:  # characters, which may have more bytes
+        raise_if_cut(instance, text)
+    complete = is_whole(text)
     lines = text.split("\n")
     found = []
     for line in lines if complete else lines[:-1]:

@@ -27,6 +27,17 @@ def is_complete(received: bytes | bytearray) -> bool:
     return received == b"\n" or received.endswith(b"\n\n")
 
 
+def is_whole(text: str) -> bool:
+    """Return whether this text is a whole reply, as `is_complete` does for bytes."""
+    return text == "\n" or text.endswith("\n\n")
+
+
+def raise_if_cut(instance: str, text: str) -> None:
+    """Raise UnreadableReply when a reply to `show sess` was cut off."""
+    if not is_whole(text):
+        raise UnreadableReply(instance, f"`show sess` was cut off after {len(text)} characters")
+
+
 def parse_sessions(ref: ServerRef, text: str, limit: int) -> Sessions:
     """Return the sessions of one server from the reply; before 3.2 it has those of all servers.
 
@@ -40,8 +51,7 @@ def parse_sessions(ref: ServerRef, text: str, limit: int) -> Sessions:
         UnreadableReply: the reply was cut off, or a line of this server cannot be understood.
     """
     raise_if_refused(ref.instance, text)
-    if text != "\n" and not text.endswith("\n\n"):
-        raise UnreadableReply(ref.instance, f"`show sess` was cut off after {len(text)} characters")
+    raise_if_cut(ref.instance, text)
     # A reply may be megabytes: only the lines of this server are parsed, and only the oldest in full.
     if text.count("\n") > MAX_SESSIONS:
         raise UnreadableReply(ref.instance, f"`show sess` with more than {MAX_SESSIONS:,} lines")
@@ -62,8 +72,7 @@ def raise_if_refused(instance: str, text: str) -> None:
 
 def count_sessions(instance: str, text: str) -> Counter[Name]:
     """Count all sessions of a reply to `show sess`, by backend and server name. Raises UnreadableReply."""
-    if text != "\n" and not text.endswith("\n\n"):
-        raise UnreadableReply(instance, f"`show sess` was cut off after {len(text)} characters")
+    raise_if_cut(instance, text)
     return Counter((match[1], match[2]) for match in _PLACE.finditer(text))
 
 
