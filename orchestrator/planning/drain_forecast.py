@@ -18,7 +18,7 @@ import math
 import sys
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 MIN_TAIL_S = 5.0  # scale of the exponential tail beyond the longest session that was seen, at least
@@ -217,8 +217,3 @@ def _add_curve(
         before_s, before = seconds, left
     if before:
         unseen[before_s] += before
-
-
-def share_older(ages: Iterable[int], seconds: float) -> int:
-    """Count the sessions that are older than that."""
-    return sum(age > seconds for age in ages)

@@ -15,8 +15,6 @@ from orchestrator.planning.drain_outlook import DrainBasis, DrainOutlook, judge_
 from orchestrator.planning.findings import Finding, Severity
 from orchestrator.planning.plan import Plan, PlannedNode
 
-AgesByServer = Mapping[ServerRef, Sequence[int]]
-
 
 class SessionAges:
     """The ages of the sessions on all servers of an application.
