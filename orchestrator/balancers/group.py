@@ -1,7 +1,7 @@
 """The load balancers of an application as one: commands go to all, and are read back from each."""
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from backends.errors import BackendError, Refused, UnknownOutcome, UnreadableReply
@@ -162,15 +162,7 @@ class BalancerGroup:
         if show is not None:
             for snapshot in snapshots:
                 show(snapshot)
-        backends = {
-            (snapshot.info.instance, backend.name): backend.counters
-            for snapshot in snapshots
-            for backend in snapshot.backends
-        }
-        return {
-            ref: Sample(server.counters, backends.get((ref.instance, ref.backend)))
-            for ref, server in _select_servers(refs, snapshots).items()
-        }
+        return make_samples(_select_servers(refs, snapshots), snapshots)
 
     async def _read_snapshots(
         self, refs: Collection[ServerRef], others: Collection[ServerRef] = ()
@@ -274,6 +266,21 @@ def find_servers(refs: Iterable[ServerRef], snapshots: Iterable[Snapshot]) -> di
         for snapshot in snapshots
         for index, name in enumerate(names_of(snapshot.servers))
         if (key := (snapshot.info.instance, *name)) in wanted
+    }
+
+
+def make_samples(
+    servers: Mapping[ServerRef, Server], snapshots: Collection[Snapshot]
+) -> dict[ServerRef, Sample]:
+    """Return the counters of these servers, with those of their backends, from the same snapshots."""
+    backends = {
+        (snapshot.info.instance, backend.name): backend.counters
+        for snapshot in snapshots
+        for backend in snapshot.backends
+    }
+    return {
+        ref: Sample(server.counters, backends.get((ref.instance, ref.backend)))
+        for ref, server in servers.items()
     }
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from backends.haproxy.columns import columns_of
 from backends.model import ServerRef, Snapshot
 from backends.protocols import Clock
-from orchestrator.balancers.group import find_servers
+from orchestrator.balancers.group import find_servers, make_samples
 from orchestrator.balancers.load_history import GroupOf, LoadHistory, count_queues
 from orchestrator.balancers.request_errors import Sample, TrafficCount, compute_signals
 from orchestrator.errors import Overloaded
@@ -177,15 +177,7 @@ class LoadGuard:
     def _read_samples(self, snapshots: Collection[Snapshot]) -> dict[ServerRef, Sample]:
         """Return the counters of the servers that have left."""
         refs = frozenset[ServerRef]().union(*self._leaving.values())
-        rows = {
-            (snapshot.info.instance, backend.name): backend.counters
-            for snapshot in snapshots
-            for backend in snapshot.backends
-        }
-        return {
-            ref: Sample(server.counters, rows.get((ref.instance, ref.backend)))
-            for ref, server in find_servers(refs, snapshots).items()
-        }
+        return make_samples(find_servers(refs, snapshots), snapshots)
 
     def _count_errors(self) -> tuple[int, int]:
         """Return requests and errors since the last drain, without the errors of what has left."""
