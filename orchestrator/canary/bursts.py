@@ -73,11 +73,16 @@ class Cap:
         while counted and counted[0][0] <= at - _SECOND_S:
             counted.popleft()
         seconds = max(duration_s, _SECOND_S)
-        limit = _BURSTS * m * seconds + _EXPECTED * expected * seconds / duration_s
+        limit = limit_errors(m * seconds, expected * seconds / duration_s)
         taken = min(errors, max(0.0, limit - sum(amount for _, amount in counted)))
         if taken:
             counted.append((at - duration_s / 2, taken))
         return taken
+
+
+def limit_errors(m: float, expected: float) -> float:
+    """Return how many errors of one server count within a second: two bursts, and more than is expected."""
+    return _BURSTS * m + _EXPECTED * expected
 
 
 class Spread:

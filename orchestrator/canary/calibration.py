@@ -13,12 +13,11 @@ import msgspec
 
 from orchestrator.canary.history import UNLEARNED_M, Dispersion, OwnRates
 from orchestrator.canary.judge import Judge
-from orchestrator.canary.poll import Lifetime, Poll, Stratum
+from orchestrator.canary.poll import FAST_PHASE_S, Lifetime, Poll, Stratum
 from orchestrator.canary.settings import CanarySettings
 
 BEFORE_S = 60.0  # of a sham rollout, until the first label
 WATCH_S = 60.0  # after each label
-FAST_S = 30.0  # after each label, in which polls are as frequent as after a real return
 
 
 class Calibration(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,7 +131,9 @@ class ShamRollouts:
         """Return whether a label is so young that polls are to be as frequent as after a real return."""
         sham = self._current
         return (
-            sham is not None and sham.count_labels(at) > 0 and (at - sham.began - BEFORE_S) % WATCH_S < FAST_S
+            sham is not None
+            and sham.count_labels(at) > 0
+            and (at - sham.began - BEFORE_S) % WATCH_S < FAST_PHASE_S
         )
 
     def _judge(self, sham: _Sham, poll: Poll) -> None:

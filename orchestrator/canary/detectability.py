@@ -4,22 +4,22 @@ These are approximations; `make bench-canary` compares them with simulations.
 """
 
 from dataclasses import dataclass
-from math import expm1, inf, lgamma, log, log1p, pi, sqrt
+from math import expm1, inf, lgamma, log, log1p, pi
 
+from orchestrator.canary.bursts import limit_errors
 from orchestrator.canary.evidence import PRIOR, RATIOS, EProcess
-from orchestrator.canary.history import LEAST_M, MOST_M, UNLEARNED_M, UNLEARNED_STICKY_M
+from orchestrator.canary.history import LEAST_DF, UNLEARNED_M, UNLEARNED_STICKY_M, limit_m
 from orchestrator.canary.normality import LEAST_RATE, NORMAL_RATIO
+from orchestrator.canary.poll import FAST_INTERVAL_S
 from orchestrator.events.judgement import DetectableRatio
 
 SHOWN_RATIOS = (2.0, 3.0, 5.0)
 _TO_90_PERCENT = 1.75  # of simulated medians; 1.6 to 2.1
 _EXCLUDED = 20.0  # an e-value that excludes at 95 %
 _FAILED_TO_90_PERCENT = 1.3  # likewise of failed requests
-_POLL_S = 0.25  # in the first seconds after a return
 _LEAST_SECONDS = 1.25  # errors must be in two different seconds
 _MOST_POLLS = 2400
 _LEARNING_S = 60.0  # before the first node is back
-_LEAST_DF = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +75,8 @@ def count_failed_requests(share: float, rates: Rates, normal_rate: float) -> flo
     """
     failed_per_s = (share + rates.base) * rates.new
     expected = rates.null_ratio * rates.base * rates.new
-    counted = min(failed_per_s, 2 * rates.m + 3 * expected) * _POLL_S  # in a poll; a burst of m counts twice
-    weights = (rates.new * _POLL_S, rates.old * _POLL_S)
+    counted = min(failed_per_s, limit_errors(rates.m, expected)) * FAST_INTERVAL_S  # in a poll
+    weights = (rates.new * FAST_INTERVAL_S, rates.old * FAST_INTERVAL_S)
     normal = NORMAL_RATIO * max(normal_rate, LEAST_RATE) * weights[0]
     proof = log(2 / rates.alpha)
     at_the_same_time, than_before = EProcess(), EProcess()
@@ -85,8 +85,8 @@ def count_failed_requests(share: float, rates: Rates, normal_rate: float) -> flo
         than_before.expect(counted, normal, rates.m)
         value = at_the_same_time.log_value
         suspicious = value >= log(20) and than_before.log_value >= proof
-        if (value >= proof or suspicious) and number * _POLL_S >= _LEAST_SECONDS:
-            return _FAILED_TO_90_PERCENT * failed_per_s * (number + 1) * _POLL_S
+        if (value >= proof or suspicious) and number * FAST_INTERVAL_S >= _LEAST_SECONDS:
+            return _FAILED_TO_90_PERCENT * failed_per_s * (number + 1) * FAST_INTERVAL_S
     return inf
 
 
@@ -101,9 +101,9 @@ def predict_m(requests_per_s: float, base: float, nodes: int, *, sticky: bool) -
     """
     seconds_with_errors = _LEARNING_S * -expm1(-requests_per_s * base)
     df = (nodes - 1) * seconds_with_errors
-    if df < _LEAST_DF:
+    if df < LEAST_DF:
         return UNLEARNED_STICKY_M if sticky else UNLEARNED_M
-    return min(MOST_M, max(LEAST_M, 1 + 2 * sqrt(2 / df)))
+    return limit_m(1.0, df)
 
 
 def exclude_rate(errors: int, requests: int) -> float | None:

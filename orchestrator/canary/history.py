@@ -15,7 +15,9 @@ UNLEARNED_M = 5.0
 UNLEARNED_STICKY_M = 10.0
 LEAST_M = 1.25
 MOST_M = 20.0
-_LEAST_DF = 20.0  # with less, the dispersion is not known
+LEAST_DF = 20.0
+"""With fewer degrees of freedom, the dispersion of errors is not known."""
+
 _SHRINKAGE = 5.0  # in bursts: so many count as much as what a server has done itself
 _BURST = 1.25  # the smallest m that is ever used stands for errors that come alone
 _SECOND_S = 0.9  # what counts as a second
@@ -61,9 +63,9 @@ class OwnRates:
         return self._kept.get(_name("duration", place), 0.0) >= LONG_S
 
     def base(self, place: Place) -> float:
-        """Return the error rate of a backend: half an error is added, so that it is never 0."""
-        return (self._kept.get(_name("errors", place), 0.0) + 0.5) / (
-            self._kept.get(_name("requests", place), 0.0) + 1.0
+        """Return the error rate of a backend."""
+        return estimate_rate(
+            self._kept.get(_name("errors", place), 0.0), self._kept.get(_name("requests", place), 0.0)
         )
 
     def watch(self, place: Place, errors: int, requests: int) -> None:
@@ -83,7 +85,7 @@ class OwnRates:
     def typical_base(self) -> float | None:
         """The error rate of all backends with long histories together; None: there is none."""
         requests = self._kept.get(_LONG_REQUESTS)
-        return None if requests is None else (self._kept[_LONG_ERRORS] + 0.5) / (requests + 1.0)
+        return None if requests is None else estimate_rate(self._kept[_LONG_ERRORS], requests)
 
     def relative(self, place: Place, server: str, m: float) -> float:
         """Return a server's own error rate as a multiple of its backend's, shrunk towards 1.
@@ -103,6 +105,11 @@ class OwnRates:
         errors = self._kept.get(_name("errors", place, server), 0.0)
         prior = _SHRINKAGE * m / _BURST
         return (errors + prior) / (requests * self.base(place) + prior)
+
+
+def estimate_rate(errors: float, requests: float) -> float:
+    """Return an error rate: half an error is added, so that it is never 0."""
+    return (errors + 0.5) / (requests + 1.0)
 
 
 def limit_rate(errors: float, requests: float) -> float:
@@ -160,13 +167,13 @@ class Dispersion:
     @property
     def ratio(self) -> float | None:
         """The dispersion: 1 when errors come alone; None when it is not known."""
-        return self.chi / self.df if self.df >= _LEAST_DF else None
+        return self.chi / self.df if self.df >= LEAST_DF else None
 
     @property
     def m(self) -> float | None:
         """The size of bursts to reckon with, on the safe side; None when it is not known."""
         ratio = self.ratio
-        return None if ratio is None else min(MOST_M, max(LEAST_M, ratio * (1 + 2 * sqrt(2 / self.df))))
+        return None if ratio is None else limit_m(ratio, self.df)
 
 
 class _Second:
@@ -183,6 +190,11 @@ class _Second:
         for name, (errors, weight) in servers.items():
             errors_before, weight_before = self.servers.get(name, (0, 0.0))
             self.servers[name] = (errors_before + errors, weight_before + weight)
+
+
+def limit_m(ratio: float, df: float) -> float:
+    """Return the size of bursts to reckon with: an upper limit of a dispersion, by its degrees of freedom."""
+    return min(MOST_M, max(LEAST_M, ratio * (1 + 2 * sqrt(2 / df))))
 
 
 def choose_m(own: float | None, calibrated: float | None, dispersion: Dispersion, *, sticky: bool) -> float:

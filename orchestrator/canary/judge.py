@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from orchestrator.canary.account import Account
 from orchestrator.canary.bursts import BlatantFailure, Cap, Magnet
 from orchestrator.canary.detectability import Rates, detect_ratios
-from orchestrator.canary.history import UNLEARNED_M, Dispersion, OwnRates, Place, choose_m
+from orchestrator.canary.history import UNLEARNED_M, Dispersion, OwnRates, Place, choose_m, estimate_rate
 from orchestrator.canary.judgement import Judgement, Slowness
 from orchestrator.canary.poll import Cell, Lifetime, Poll
 from orchestrator.canary.rows import Row, add_up_groups
@@ -219,7 +219,7 @@ class Judge:
         rates = Rates(
             new=minute.requests / minute.duration_s,
             old=minute.other_requests / minute.duration_s,
-            base=(account.old_errors + 0.5) / (account.old_requests + 1) if base is None else base,
+            base=estimate_rate(account.old_errors, account.old_requests) if base is None else base,
             m=self.m,
             null_ratio=NULL_RATIO_UNKNOWN if base is None else NULL_RATIO,
             alpha=self._settings.alpha,

@@ -6,6 +6,12 @@ from typing import NamedTuple
 
 from orchestrator.events.judgement import Group
 
+FAST_INTERVAL_S, SLOW_INTERVAL_S = 0.25, 1.0
+"""Seconds between two polls of a load balancer: for a while after the return of a node, and otherwise."""
+
+FAST_PHASE_S = 30.0
+"""For how long polls are frequent after a return."""
+
 
 class Cell(NamedTuple):
     """What one server got and did between two polls of its load balancer.

@@ -16,7 +16,7 @@ from backends.model import Snapshot
 from backends.protocols import Clock
 from orchestrator.canary.joint_judge import Background, JointJudge
 from orchestrator.canary.judgement import Judgement
-from orchestrator.canary.poll import Lifetime, Poll
+from orchestrator.canary.poll import FAST_INTERVAL_S, FAST_PHASE_S, SLOW_INTERVAL_S, Lifetime, Poll
 from orchestrator.canary.settings import CanarySettings
 from orchestrator.canary.signals import FindNodes, PollSeries, is_sticky, read_lifetimes
 from orchestrator.engine.control import RolloutContext
@@ -30,8 +30,6 @@ from orchestrator.planning.application import Application
 from orchestrator.planning.mapping import map_servers
 from orchestrator.planning.plan import Plan
 
-FAST_INTERVAL_S, FAST_PHASE_S = 0.25, 30.0  # between two polls, and for how long after a return
-SLOW_INTERVAL_S = 1.0
 STALE_AFTER_S = 5.0  # without a poll, nothing is known of a load balancer
 OBJECTION_EVIDENCE = 20.0  # with so much, a node on a ramp does not get more traffic
 UNDECIDED_EVIDENCE = 1.5  # as good a version as the old one hardly ever has so much at the end of a bake

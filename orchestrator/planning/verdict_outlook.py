@@ -8,7 +8,7 @@ from backends.haproxy.columns import columns_of
 from backends.model import ServerRef, Snapshot
 from orchestrator.balancers.request_errors import Sample, compute_all_signals
 from orchestrator.canary.detectability import Rates, count_failed_requests, detect_ratios, predict_m
-from orchestrator.canary.history import LONG_S, limit_rate
+from orchestrator.canary.history import LONG_S, estimate_rate, limit_rate
 from orchestrator.canary.judge import NULL_RATIO, NULL_RATIO_UNKNOWN
 from orchestrator.canary.settings import CanarySettings
 from orchestrator.events.judgement import DetectableRatio
@@ -108,10 +108,15 @@ class _Traffic:
         return min(self.mean_per_s, MIN_RATE)
 
     @property
+    def base(self) -> float:
+        """The error rate."""
+        return estimate_rate(self.errors, self.requests)
+
+    @property
     def normal_rate(self) -> float:
         """The error rate of before; where counters are young, an upper limit of it."""
         if self.long:
-            return (self.errors + 0.5) / (self.requests + 1)
+            return self.base
         return limit_rate(self.errors, self.requests)
 
 
@@ -144,7 +149,7 @@ def forecast_verdict(
     blind = _find_blindness(traffic)
     if blind:
         return VerdictOutlook(watch=settings.verdict == "watch", blind=blind)
-    base = (traffic.errors + 0.5) / (traffic.requests + 1) if traffic.requests else None
+    base = traffic.base if traffic.requests else None
     share = traffic.first / traffic.servers
     nodes = len(refs)
     m = settings.m or calibrated_m or predict_m(traffic.rate, base or 0.0, nodes, sticky=sticky)

@@ -18,11 +18,11 @@ from backends.model import Snapshot
 from backends.protocols import Clock
 from backends.untrusted import decode
 from orchestrator.canary.calibration import Calibration, ShamRollouts
+from orchestrator.canary.poll import FAST_INTERVAL_S, SLOW_INTERVAL_S
 from orchestrator.canary.signals import PollSeries, is_sticky, read_lifetimes
 from orchestrator.planning.application import Application
 from orchestrator.planning.mapping import map_servers
 
-FAST_INTERVAL_S, SLOW_INTERVAL_S = 0.25, 1.0  # as in a rollout
 MAX_AGE_S = 90 * 86_400.0  # an older calibration says nothing about the service of today
 _MAX_BYTES = 65_536
 
