@@ -192,6 +192,11 @@ class Server:
         )
 
     @property
+    def open_sessions(self) -> int:
+        """Sessions that have not ended: those in flight, and requests that wait in its queue."""
+        return self.sessions + self.queue
+
+    @property
     def in_rotation(self) -> bool:
         """Whether it receives its full share of new traffic: ready, healthy, weighted, not ramping up."""
         healthy = self.checks_passed if self.has_checks else self.operational is Operational.RUNNING
@@ -238,6 +243,10 @@ class SessionList:
 
     sessions: tuple[ListedSession, ...]
     complete: bool = True  # False: there are so many that the rest was not read
+
+
+HASH_ALGORITHMS = ("source", "uri", "url_param", "hdr", "rdp-cookie")
+"""Algorithms that choose a server by something in the request, as `show stat` calls them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from backends.haproxy.columns import Columns, Name, columns_of
-from backends.model import AdminState, RequestCounters, Server, Snapshot
+from backends.model import HASH_ALGORITHMS, AdminState, RequestCounters, Server, Snapshot
 from orchestrator.balancers.request_errors import (
     Sample,
     Signals,
@@ -25,7 +25,7 @@ GroupOf = Callable[[str], Group]
 MAX_OLD_SERVERS = 200  # of one backend on one load balancer; more of them would cost more than they tell
 CHECK_INTERVAL_S = 0.9  # between two reads of failed checks, which cost more than all counters together
 
-_STICKY_ALGORITHMS = ("source", "uri", "url_param", "hdr", "rdp-cookie", "hash")
+_STICKY_ALGORITHMS = (*HASH_ALGORITHMS, "hash")
 
 
 class _Growth(NamedTuple):

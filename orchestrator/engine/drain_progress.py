@@ -69,7 +69,7 @@ class DrainProgress:
         if refs != (self._refs or refs):
             return  # in maintenance, servers that follow the node do not count any more
         self._refs = refs
-        count = sum(server.sessions + server.queue for server in servers) + older
+        count = sum(server.open_sessions for server in servers) + older
         started = sum(
             server.counters.total - server.counters.retries - server.counters.redispatches
             for server in servers

@@ -50,7 +50,7 @@ class Impact:
     @property
     def sessions(self) -> int:
         """Sessions on these servers now."""
-        return sum(server.sessions + server.queue for server in self.servers)
+        return sum(server.open_sessions for server in self.servers)
 
     @property
     def broken(self) -> tuple[Capacity, ...]:

@@ -80,7 +80,7 @@ class RemainingSessions:
             context.outlook = ""
             await self._end(passed)
             servers = await read_affected(context, stopped=True)
-            current = sum(server.sessions + server.queue for server in servers.values())
+            current = sum(server.open_sessions for server in servers.values())
             replaced = sum((await context.balancer_group.older_sessions(servers)).values())
             return current + replaced or await older.connections()
         finally:
@@ -118,9 +118,9 @@ class RemainingSessions:
         older = await context.balancer_group.older_sessions(servers)
         self.progress.add(servers.values(), sum(older.values()))
         busy = [
-            f"{server.sessions + server.queue} on {_name_balancer(context, server.ref)}"
+            f"{server.open_sessions} on {_name_balancer(context, server.ref)}"
             for server in servers.values()
-            if server.sessions + server.queue
+            if server.open_sessions
         ]
         busy += [
             f"{count} on {name} in processes that a reload has replaced"

@@ -96,4 +96,4 @@ class PacedClosing:
 
 
 def _count(servers: Collection[Server]) -> int:
-    return sum(server.sessions + server.queue for server in servers)
+    return sum(server.open_sessions for server in servers)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-from backends.model import Backend, Server, ServerRef
+from backends.model import HASH_ALGORITHMS, Backend, Server, ServerRef
 from orchestrator.balancers.load_history import MeasuredLoad, QueueShare
 
 Grade = Literal["proven", "unproven", "impossible"]
@@ -28,9 +28,6 @@ LIMIT_SHARE = 0.8  # of `maxconn`; beyond it, nothing is proven
 ROOM_NEEDED = 1.1  # slots for each session that has to be carried
 MIN_QUEUE_SAMPLES = 3
 MIN_RATE = 0.05  # per second; less is none
-
-# Algorithms that send a request to its server even when that one is full. All others pass over full servers.
-BOUND_ALGORITHMS = ("source", "uri", "url_param", "hdr", "rdp-cookie")
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +261,8 @@ def _find_shortage(forecast: LoadForecast, group: Group) -> LoadForecast | None:
         reason = f"{format_number(sessions)} sessions, and `maxconn` allows {limit}"
         certain = limit < ROOM_NEEDED * least
         return replace(forecast, grade="impossible", reason=reason, certain=certain)
-    if algorithm_of(group.backend) not in BOUND_ALGORITHMS:
+    # They send a request to its server even when that one is full. All others pass over full servers.
+    if algorithm_of(group.backend) not in HASH_ALGORITHMS:
         return None
     for row in group.survivors:
         own_limit, name = row.server.load.session_limit, row.server.ref.server

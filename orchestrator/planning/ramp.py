@@ -8,7 +8,7 @@ stages are set as absolute weights.
 
 from collections.abc import Mapping, Sequence
 
-from backends.model import AdminState, Server, ServerRef
+from backends.model import HASH_ALGORITHMS, AdminState, Server, ServerRef
 from orchestrator.node import OriginalState
 
 MIN_WEIGHT = 10  # below it, a tenth of the weight is no weight of its own
@@ -17,7 +17,7 @@ STAGE_DURATION_S = 60.0  # after which it may be left with fewer
 FULL_SHARE = 0.9  # of its original weight, from which on a server counts for the floor
 
 _FOLLOW_WEIGHTS = ("roundrobin", "random", "unknown")
-_HASHES = ("source", "uri", "url_param", "hdr", "rdp-cookie", "hash")
+_HASHES = (*HASH_ALGORITHMS, "hash")
 
 
 def compute_stage_weight(original: int, percent: int) -> int:

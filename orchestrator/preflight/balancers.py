@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from backends.errors import BackendError
 from backends.haproxy.columns import Name
-from backends.model import AdminState, Server, ServerRef, Snapshot
+from backends.model import HASH_ALGORITHMS, AdminState, Server, ServerRef, Snapshot
 from orchestrator.balancers.group import find_unreached_processes
 from orchestrator.balancers.saturation import find_saturation
 from orchestrator.engine.older_processes import judge_older_processes
@@ -20,7 +20,7 @@ from orchestrator.planning.findings import (
 )
 from orchestrator.planning.mapping import Mapped
 
-STATIC_ALGORITHMS = ("static-rr", "source", "uri", "url_param", "hdr", "rdp-cookie")
+STATIC_ALGORITHMS = ("static-rr", *HASH_ALGORITHMS)
 
 
 async def judge_balancers(

@@ -131,7 +131,7 @@ async def preflight(
             findings += judge_followers(name, node.refs if "drain" in node.steps else (), shared)
         node = replace(
             node,
-            sessions=sum(server.sessions + server.queue for server in own),
+            sessions=sum(server.open_sessions for server in own),
             persistent=any((ref.instance, ref.backend) in persistent for ref in node.refs),
         )
         planned.append(node)

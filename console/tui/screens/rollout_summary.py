@@ -76,7 +76,7 @@ class RolloutSummary:
             kept=self._refs(),
         )
         servers = [server for ref in refs if (server := self.view.server(ref)) is not None]
-        sessions = sum(server.sessions + server.queue for server in servers)
+        sessions = sum(server.open_sessions for server in servers)
         steps = ", ".join(self.plan.node(subjects[0]).steps) if subjects else ""
         along = ", ".join(map(str, carried))
         return [
