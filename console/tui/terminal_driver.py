@@ -2,6 +2,7 @@
 
 import os
 import select
+import signal
 import sys
 import termios
 import threading
@@ -58,6 +59,7 @@ class TerminalDriver(LinuxDriver):
         self._farewell: list[str] = []  # what is written while leaving
         self._cut = False  # the terminal may have received a part of a sequence
         self._gone = False
+        self._suspending = False  # what is closed will be started again
 
     # -- frames -----------------------------------------------------------------------------------
 
@@ -166,8 +168,20 @@ class TerminalDriver(LinuxDriver):
         self._leaving = True
         super().stop_application_mode()
 
+    def suspend_application_mode(self) -> None:
+        self._suspending = True
+        try:
+            super().suspend_application_mode()
+        finally:
+            self._suspending = False
+
     def close(self) -> None:
         """Wait briefly until the terminal is restored; else discard its pending output and retry."""
+        if not self._suspending:
+            # A rollout may go on without the console, and SIGCONT would start the driver again: its threads
+            # would read what is typed for prompts, and never end.
+            for number in (signal.SIGTSTP, signal.SIGCONT):
+                signal.signal(number, signal.SIG_DFL)
         super().close()  # ends Textual's own writer, which had nothing to do
         if not self._gone and not self._all_written(0.0 if self._behind else LEAVE_TIMEOUT_S):
             self._empty()

@@ -212,6 +212,9 @@ async def test_a_defect_in_the_console_stops_no_rollout(stack: Stack, tmp_path: 
         if not reads:
             await fill(terminal)
         terminal.type(b"/")
+        if reads:  # what a shell sends with SIGHUP, and after Ctrl-Z, must not open the console again
+            await terminal.shows("a bug in Rolldeck ended the console")
+            os.kill(terminal.pid, signal.SIGCONT)
         assert (await until_ended(stack))["result"] == "healthy"
         terminal.read_on()
         assert await terminal.ends() == 70
