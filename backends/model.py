@@ -245,7 +245,7 @@ class SessionList:
     complete: bool = True  # False: there are so many that the rest was not read
 
 
-HASH_ALGORITHMS = ("source", "uri", "url_param", "hdr", "rdp-cookie")
+HASH_ALGORITHMS = ("source", "uri", "url_param", "hdr", "rdp-cookie", "hash")
 """Algorithms that choose a server by something in the request, as `show stat` calls them."""
 
 

@@ -25,8 +25,6 @@ GroupOf = Callable[[str], Group]
 MAX_OLD_SERVERS = 200  # of one backend on one load balancer; more of them would cost more than they tell
 CHECK_INTERVAL_S = 0.9  # between two reads of failed checks, which cost more than all counters together
 
-_STICKY_ALGORITHMS = (*HASH_ALGORITHMS, "hash")
-
 
 class _Growth(NamedTuple):
     """What was reported of a server so far, of what only grows. In TCP mode errors are not known."""
@@ -272,7 +270,7 @@ def read_lifetimes(snapshot: Snapshot, nodes: Mapping[Name, str]) -> list[Lifeti
 def is_sticky(snapshot: Snapshot, backends: Collection[str]) -> bool:
     """Return whether any of these backends ties clients to servers, as far as a snapshot shows that."""
     return any(
-        bool(backend.cookie) or backend.algorithm.startswith(_STICKY_ALGORITHMS)
+        bool(backend.cookie) or backend.algorithm.startswith(HASH_ALGORITHMS)
         for backend in snapshot.backends
         if backend.name in backends
     )

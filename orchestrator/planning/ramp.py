@@ -17,7 +17,6 @@ STAGE_DURATION_S = 60.0  # after which it may be left with fewer
 FULL_SHARE = 0.9  # of its original weight, from which on a server counts for the floor
 
 _FOLLOW_WEIGHTS = ("roundrobin", "random", "unknown")
-_HASHES = (*HASH_ALGORITHMS, "hash")
 
 
 def compute_stage_weight(original: int, percent: int) -> int:
@@ -52,7 +51,7 @@ def explain_algorithm(algorithm: str, *, consistent: bool | None = None) -> str:
         consistent: whether the backend has `hash-type consistent`; None: not known.
     """
     algorithm = algorithm.split("(")[0]
-    if algorithm in _FOLLOW_WEIGHTS or (consistent and algorithm in _HASHES):
+    if algorithm in _FOLLOW_WEIGHTS or (consistent and algorithm in HASH_ALGORITHMS):
         return ""
     if algorithm == "leastconn":
         return (
@@ -63,12 +62,12 @@ def explain_algorithm(algorithm: str, *, consistent: bool | None = None) -> str:
         return "`balance first` ignores weights; `balance roundrobin` makes a ramp possible"
     if algorithm == "static-rr":
         return "static-rr only accepts 0 % and 100 %; `balance roundrobin` makes a ramp possible"
-    if algorithm in _HASHES and consistent is None:
+    if algorithm in HASH_ALGORITHMS and consistent is None:
         return (
             f"{algorithm} needs `hash-type consistent` for it, and whether that is set is unknown: HAProxy's"
             " configuration file could not be read"
         )
-    if algorithm in _HASHES:
+    if algorithm in HASH_ALGORITHMS:
         return (
             f"without `hash-type consistent`, {algorithm} only accepts 0 % and 100 %;"
             " with it, a ramp is possible"

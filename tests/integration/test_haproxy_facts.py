@@ -13,11 +13,12 @@ from backends.haproxy import commands
 from backends.haproxy.address import HaproxySettings
 from backends.haproxy.runtime import Runtime
 from backends.haproxy.stats_page import StatsPage
+from backends.model import HASH_ALGORITHMS
 from tests.integration.runtime_haproxy import ref, runtime, server, wait_for_server
 from tests.support.free_ports import free_port
 from tests.support.haproxy_words import WORDS
 from tests.support.loop_time import watching_loop
-from tests.support.servers.haproxy import RunningHaproxy, haproxy_binaries, running_haproxy
+from tests.support.servers.haproxy import RunningHaproxy, haproxy_binaries, running_haproxy, series
 from tests.support.wait import until
 
 pytestmark = pytest.mark.parametrize("binary", haproxy_binaries())
@@ -130,3 +131,48 @@ async def test_the_statistics_page_of_a_real_haproxy(
     monkeypatch.setenv("ROLLDECK_TEST", "wrong")
     with pytest.raises(PermissionDenied, match="refused"):
         await StatsPage("lb1", settings).snapshot()
+
+
+async def test_algorithms_that_hash_are_called_as_we_know_them(tmp_path: Path, binary: Path) -> None:
+    """They have static weights unless the hash is consistent, and queue at a full server of their own."""
+    hashes = ["source", "uri depth 2", "url_param id", "hdr(x)"]
+    hashes += ["hash path"] if series(binary) != "2.2" else []
+    front, chosen = free_port(), [*hashes, "rdp-cookie(msts)"]
+    with socket.socket() as silent:  # connections are made, and nobody answers
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(64)
+        lines = [f"frontend www\n    bind 127.0.0.1:{front}"]
+        lines += [f"    use_backend fixed{number} if {{ path /{number} }}" for number, _ in enumerate(hashes)]
+        for number, kind in enumerate(chosen):
+            mode = "    mode tcp\n" if kind not in hashes else ""
+            servers = "".join(
+                f"    server web{web} 127.0.0.1:{silent.getsockname()[1]} weight 100 maxconn 1\n"
+                for web in (1, 2)
+            )
+            lines += [f"backend fixed{number}\n{mode}    balance {kind}\n{servers}"]
+            lines += [f"backend even{number}\n{mode}    balance {kind}\n    hash-type consistent\n{servers}"]
+        sections = "\n".join(lines) + "\n"
+        async with running_haproxy(tmp_path / "h", binary, sections) as haproxy, AsyncExitStack() as clients:
+            lb = runtime(haproxy.socket)
+            backends = (await lb.snapshot()).backends
+            assert {backend.algorithm for backend in backends} == {
+                name for name in HASH_ALGORITHMS if name != "hash" or "hash path" in chosen
+            }
+            facts = await lb.facts()
+            assert facts.consistent_hashes == frozenset(f"even{number}" for number, _ in enumerate(chosen))
+            for number, _ in enumerate(chosen):
+                with pytest.raises(Refused, match="static LB algorithm"):
+                    await lb.write(commands.weight(ref("web1", f"fixed{number}"), "50%"))
+                await lb.write(commands.weight(ref("web1", f"even{number}"), "50%"))
+            for number, _ in enumerate(hashes):
+                for _ in range(3):
+                    _, writer = await asyncio.open_connection("127.0.0.1", front)
+                    clients.callback(writer.close)
+                    writer.write(f"GET /{number}?id=1 HTTP/1.1\r\nHost: a\r\nX: 1\r\n\r\n".encode())
+
+            async def are_queued() -> bool:
+                servers = (await lb.snapshot()).servers
+                queues = {server.ref.backend: server.queue for server in servers if server.queue}
+                return queues == {f"fixed{number}": 2 for number, _ in enumerate(hashes)}
+
+            await until(are_queued)

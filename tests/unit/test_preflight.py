@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from backends.errors import BackendError, HostKeyError, Refused, Unreachable, UnreadableReply
-from backends.model import Level, Persistence, Snapshot
+from backends.model import HASH_ALGORITHMS, Level, Persistence, Snapshot
 from orchestrator.events.steps import STEPS
 from orchestrator.node import OriginalState
 from orchestrator.planning.findings import Finding, Severity
@@ -277,10 +277,11 @@ async def test_an_unproven_node_that_the_floor_needs_is_verified_where_it_is() -
 
 
 @pytest.mark.virtual_time
-async def test_a_consistent_hash_is_no_static_algorithm() -> None:
+@pytest.mark.parametrize("algorithm", HASH_ALGORITHMS)
+async def test_a_consistent_hash_is_no_static_algorithm(algorithm: str) -> None:
     world = World()
     for balancer in world.balancers.values():
-        balancer.algorithm = "uri"
+        balancer.algorithm = algorithm
     world.balancers["lb1"].config = FakeFacts(consistent_hashes=frozenset({"shop"}))
     found = texts((await world.plan()).findings, Severity.WARNING)
     assert [text.partition(":")[0] for text in found if "static algorithm" in text] == ["shop on lb2"]
