@@ -37,6 +37,10 @@ class Columnar(Sequence[Server]):
     def columns(self) -> Columns:
         """Return the columns, which cost little for all servers together."""
 
+    @abstractmethod
+    def take(self, parts: Sequence[slice]) -> "Columnar":
+        """Return some of the servers, in this order; no server is built for it."""
+
 
 def names_of(servers: Sequence[Server]) -> Sequence[Name]:
     """Return backend and name of servers; of columns no server is built for it."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain, repeat
+from operator import attrgetter
 from typing import overload
 
 from backends.haproxy.columns import (
@@ -32,6 +33,7 @@ from backends.haproxy.parse import (
     Row,
     check_size,
 )
+from backends.haproxy.slices import join_parts
 from backends.haproxy.slots import FIELDS, Line, build_line, find_empty_slots, may_be_empty
 from backends.model import Backend, Operational, Server
 
@@ -108,6 +110,25 @@ class Servers(Columnar):
 
     def columns(self) -> Columns:
         return self._columns
+
+    def take(self, parts: Sequence[slice]) -> "Servers":
+        whole, tables = self._columns, self._tables
+        first: dict[int, int] = {}
+        stat = join_parts(tables.stat, parts)
+        counters = Counters(tables.stat_header, stat)
+        columns = Columns(
+            names=join_parts(whole.names, parts),
+            alike=[first.setdefault(at, index) for index, at in enumerate(join_parts(whole.alike, parts))],
+            sessions=join_parts(whole.sessions, parts),
+            counters=Counter(counters, attrgetter("counters")),
+            response=Counter(counters, attrgetter("response")),
+        )
+        own = _Tables(tables.stat_header, stat, tables.state_header, join_parts(tables.state, parts))
+        empty = self._empty
+        if empty:
+            kept = join_parts(range(len(whole.names)), parts)
+            empty = frozenset(index for index, at in enumerate(kept) if at in empty)
+        return Servers(self._instance, own, columns, empty)
 
     def __len__(self) -> int:
         return len(self._columns.names)
@@ -233,6 +254,6 @@ def _build_columns(stat: Rows, state: Rows, empty: frozenset[int]) -> Columns | 
         names=list(zip(backends, names, strict=True)),
         alike=[first.setdefault(fields, index) for index, fields in enumerate(alike)],
         sessions=list(map(int, sessions)),
-        counters=Counter(counters, lambda counted: counted.counters),
-        response=Counter(counters, lambda counted: counted.response),
+        counters=Counter(counters, attrgetter("counters")),
+        response=Counter(counters, attrgetter("response")),
     )

@@ -13,6 +13,7 @@ from backends.haproxy.fast_parse import fast_join
 from backends.haproxy.join import join
 from backends.haproxy.session_list import MAX_LIST_BYTES, parse_session_list
 from backends.haproxy.sessions import is_complete, parse_sessions, read_older_sessions
+from backends.haproxy.slices import SnapshotSlices
 from backends.haproxy.transport import Opener, Transport, WriteReply, read_complete, write_complete
 from backends.model import NEEDS_ADMIN, Backend, Server, ServerRef, SessionList, Sessions, Snapshot
 from backends.text import absent, run_beside
@@ -92,7 +93,7 @@ class Runtime:
         # HAProxy does not say which one it missed, and `show stat NAME` shows the frontend when
         # one has the same name: check all of them.
         every = await self._snapshot(())
-        snapshot = _only(every, backends)
+        snapshot = SnapshotSlices(every).cut(backends)
         if missing := _missing(snapshot, backends):
             known = [backend.name for backend in every.backends]
             raise Refused(self._name, f"{words} {absent(missing, known)}")
@@ -109,7 +110,7 @@ class Runtime:
         snapshot = Snapshot(
             parse.parse_info(self._name, info), parse.parse_level(self._name, level), found, servers
         )
-        return _only(snapshot, backends) if backends else snapshot
+        return SnapshotSlices(snapshot).cut(backends) if backends else snapshot
 
     def _join(
         self, states: Sequence[str], stats: Sequence[str]
@@ -212,14 +213,3 @@ def _refusal(sent: Sequence[str], answers: Sequence[str], words: str) -> str:
 def _missing(snapshot: Snapshot, wanted: Sequence[str]) -> list[str]:
     found = {backend.name for backend in snapshot.backends}
     return [name for name in wanted if name not in found]
-
-
-def _only(snapshot: Snapshot, wanted: Sequence[str]) -> Snapshot:
-    if all(backend.name in wanted for backend in snapshot.backends):
-        return snapshot  # nearly always, and without checking every server
-    return Snapshot(
-        snapshot.info,
-        snapshot.level,
-        tuple(backend for backend in snapshot.backends if backend.name in wanted),
-        tuple(server for server in snapshot.servers if server.ref.backend in wanted),
-    )

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal
 
 from backends.errors import BackendError, PermissionDenied, RolldeckError
@@ -10,14 +11,10 @@ from backends.haproxy.columns import Columns, Name, columns_of
 from backends.model import Info, Level, Server, ServerRef, Sessions, Snapshot
 from backends.protocols import Clock
 from orchestrator.balancers.group import BalancerGroup
+from orchestrator.live.balancer_reader import BalancerReader
 from orchestrator.live.rates import Rates, RowIndex
 
 State = Literal["connecting", "live", "stale"]
-
-STALE_AFTER_POLLS = 2  # polls that data may be old before they are stale
-_MIN_PAUSE_RATIO = (
-    0.1  # of an interval, between two polls of a load balancer that needs longer than that to answer
-)
 
 SESSIONS_INTERVAL_S = 2.0  # seconds between the beginnings of two reads of one load balancer, at least
 MAX_SESSIONS = 50  # of the oldest, from each server
@@ -83,20 +80,17 @@ class FleetView:
         return instance.rates.rate(row) if row is not None and instance.state == "live" else None
 
 
-class Poller:
-    """Polls the load balancers while `run` runs; a failure becomes part of the view, never an exception.
+class LiveView:
+    """The latest view of some load balancers; a failure becomes part of it, never an exception.
 
     Args:
-        balancer_group: the load balancers.
+        names: of the load balancers, in the order of the configuration.
         clock: the time.
-        interval: seconds between the beginnings of two polls of one load balancer.
     """
 
-    def __init__(self, balancer_group: BalancerGroup, clock: Clock, *, interval: float = 1.0) -> None:
-        self._balancer_group = balancer_group
+    def __init__(self, names: Iterable[str], clock: Clock) -> None:
         self._clock = clock
-        self._interval = interval
-        self._view = FleetView(tuple(BalancerView(name) for name in balancer_group.balancers))
+        self._view = FleetView(tuple(BalancerView(name) for name in names))
         self._readers: list[Callable[[], object]] = []
         self._notifying = False
 
@@ -110,44 +104,8 @@ class Poller:
         self._readers.append(reader)
         return lambda: self._readers.remove(reader)
 
-    async def run(self) -> None:
-        """Poll until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for name in self._balancer_group.balancers:
-                group.create_task(self._follow(name), name=f"watch {name}")
-
-    async def _follow(self, name: str) -> None:
-        while True:
-            begun = self._clock.monotonic()
-            try:
-                self._read(name, await self._read_in_time(name, begun))
-            except BackendError as error:
-                self._failed(name, error.problem)
-            except Exception as error:  # the others must go on, whatever it is
-                self._failed(name, f"{type(error).__name__}: {error}")
-            took = self._clock.monotonic() - begun
-            await self._clock.sleep(max(self._interval - took, self._interval * _MIN_PAUSE_RATIO))
-
-    async def _read_in_time(self, name: str, begun: float) -> Snapshot:
-        """Read a load balancer; while that hangs, its last data are marked as stale once they are too old."""
-        watchdog = asyncio.create_task(self._mark_stale(name, begun), name=f"staleness of {name}")
-        try:
-            return await self._balancer_group.read(name)
-        finally:
-            watchdog.cancel()
-            await asyncio.wait([watchdog])
-
-    async def _mark_stale(self, name: str, begun: float) -> None:
-        read_at = self._view.instance(name).read_at
-        limit = (begun if read_at is None else read_at) + STALE_AFTER_POLLS * self._interval
-        await self._clock.sleep(max(0.0, limit - self._clock.monotonic()))
-        # What failed before is a better reason than that no answer comes now.
-        if not self._view.instance(name).failing:
-            self._failed(name, "no answer")
-
-    # -- what was read ------------------------------------------------------------------------
-
-    def _read(self, name: str, snapshot: Snapshot) -> None:
+    def take(self, name: str, snapshot: Snapshot) -> None:
+        """Take what was read of a load balancer into the view."""
         old, now = self._view.instance(name), self._clock.monotonic()
         reloaded = old.info is not None and _began_again(old.info, snapshot.info)
         columns = columns_of(snapshot.servers)
@@ -171,7 +129,8 @@ class Poller:
             )
         )
 
-    def _failed(self, name: str, why: str) -> None:
+    def fail(self, name: str, why: str) -> None:
+        """Note why a load balancer could not be read; what was read before stays, and is stale."""
         old = self._view.instance(name)
         since = self._clock.monotonic() if old.failing_since is None else old.failing_since
         state: State = "connecting" if old.read_at is None else "stale"
@@ -191,6 +150,35 @@ class Poller:
         self._notifying = False
         for reader in tuple(self._readers):
             reader()
+
+
+class Poller(LiveView):
+    """Polls the load balancers of one application while `run` runs.
+
+    Args:
+        balancer_group: the load balancers.
+        clock: the time.
+        interval: seconds between the beginnings of two polls of one load balancer.
+    """
+
+    def __init__(self, balancer_group: BalancerGroup, clock: Clock, *, interval: float = 1.0) -> None:
+        super().__init__(balancer_group.balancers, clock)
+        self._balancer_group = balancer_group
+        self._interval = interval
+
+    async def run(self) -> None:
+        """Poll until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for name in self._balancer_group.balancers:
+                reader = BalancerReader(
+                    name,
+                    partial(self._balancer_group.read, name),
+                    partial(self.take, name),
+                    partial(self.fail, name),
+                    self._clock,
+                    self._interval,
+                )
+                group.create_task(reader.run(), name=f"watch {name}")
 
 
 def _began_again(old: Info, new: Info) -> bool:
