@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import click
 
+from console.completion import complete_applications
 from console.exit_codes import ExitCode
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -76,7 +77,12 @@ of what is out of rotation."""
     metavar="FILE",
     help="Configuration file (default: ./config.toml, then $XDG_CONFIG_HOME/rolldeck/config.toml).",
 )
-@click.option("--app", metavar="APP", help="Application to open in the console (default: the first).")
+@click.option(
+    "--app",
+    metavar="APP",
+    shell_complete=complete_applications,
+    help="Application to open in the console (default: the first).",
+)
 @click.option("--read-only", is_flag=True, help="Open the console read-only.")
 @click.option("--debug", is_flag=True, help="Also log wire traffic (secrets redacted).")
 @click.version_option(package_name="rolldeck", prog_name="rolldeck")

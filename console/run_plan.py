@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from backends.templates import check_version
+from console.completion import complete_nodes
 from console.config.config_file import Config, find_and_load
 from console.exit_codes import ExitCode
 from console.interrupts import interrupts
@@ -51,10 +52,12 @@ def scope_options(command: F) -> F:
             "ready",
             multiple=True,
             metavar="NODE",
+            shell_complete=complete_nodes,
             help="Put this node in rotation although it is out now.",
         ),
         click.option(
             "--limit",
+            shell_complete=complete_nodes,
             multiple=True,
             metavar="PATTERN",
             help="Only these nodes, such as web1 or 'web[12]' (repeatable).",

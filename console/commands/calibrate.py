@@ -13,6 +13,7 @@ from backends.errors import ConfigError
 from backends.file_trust import Untrusted
 from backends.local_machine import SystemClock
 from backends.text import counted
+from console.completion import complete_applications
 from console.config.config_file import Config, find_and_load
 from console.exit_codes import ExitCode
 from console.interrupts import interrupts
@@ -39,7 +40,7 @@ def _parse_time_span(_: click.Context, __: click.Parameter, value: str) -> float
 
 
 @click.command()
-@click.argument("app")
+@click.argument("app", shell_complete=complete_applications)
 @click.option(
     "--for",
     "duration_s",

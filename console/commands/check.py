@@ -9,6 +9,7 @@ import msgspec
 
 from backends.errors import RolldeckError
 from backends.text import counted
+from console.completion import complete_applications, complete_versions
 from console.config.config_file import Config, find_and_load
 from console.errors import report_error
 from console.exit_codes import ExitCode
@@ -31,8 +32,8 @@ class Scope:
 
 
 @click.command()
-@click.argument("app", required=False)
-@click.argument("version", required=False)
+@click.argument("app", required=False, shell_complete=complete_applications)
+@click.argument("version", required=False, shell_complete=complete_versions)
 @scope_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each application.")
 @click.pass_obj

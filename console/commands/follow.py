@@ -9,6 +9,7 @@ import click
 
 from backends.consul.client import Consul
 from backends.errors import ConfigError
+from console.completion import complete_applications, complete_nodes
 from console.config.config_file import Config, find_and_load
 from console.exit_codes import ExitCode
 from console.interrupts import interrupts
@@ -26,7 +27,7 @@ ACCEPT_TIMEOUT_S = 10.0  # for a request to be accepted
 
 
 @click.command()
-@click.argument("app")
+@click.argument("app", shell_complete=complete_applications)
 @click.option("--json", "as_json", is_flag=True, help="Print every event as one line of JSON.")
 @click.pass_obj
 def follow(config_file: str | None, app: str, as_json: bool) -> int:
@@ -84,13 +85,14 @@ def _report_end(
 
 
 @click.command()
-@click.argument("app")
+@click.argument("app", shell_complete=complete_applications)
 @click.argument("what", type=click.Choice(get_args(ControlAction)))
 @click.option(
     "--node",
     "subject",
     default="",
     metavar="NODE",
+    shell_complete=complete_nodes,
     help="Node or batch whose question to answer (required if several are open).",
 )
 @click.pass_obj

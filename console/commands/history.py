@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 
 import click
+from click.shell_completion import CompletionItem
 
 from backends.errors import ConfigError
 from backends.local_files import write_private
 from backends.text import there_is
+from console.completion import complete_applications, complete_entries
 from console.config.config_file import find_and_load
 from console.exit_codes import ExitCode
 from console.paths import journal_path
@@ -37,6 +39,11 @@ class DefaultGroup(click.Group):
             args = [*args[:given], "list", *args[given:]]
         return super().parse_args(ctx, args)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        applications = [parameter for parameter in list_entries.params if parameter.name == "app"]
+        found = [item for app in applications for item in app.shell_complete(ctx, incomplete)]
+        return [*super().shell_complete(ctx, incomplete), *found]
+
 
 @click.group(cls=DefaultGroup, subcommand_metavar="[APP] | show ID | export ID | verify [ID]")
 @click.option("--journal", "journal", metavar="FILE", help="Use this journal instead of the configured one.")
@@ -61,7 +68,7 @@ def _open_journal(source: JournalSource) -> Journal:
 
 
 @history.command("list", short_help="List the entries, newest first (the default).")
-@click.argument("app", required=False)
+@click.argument("app", required=False, shell_complete=complete_applications)
 @click.option(
     "--limit", type=click.IntRange(1), default=20, show_default=True, help="Maximum number of entries."
 )
@@ -92,7 +99,12 @@ def _terminal_columns() -> int:
 
 
 @history.command(short_help="Show one entry in detail.")
-@click.argument("entry_id", metavar="ID", type=click.IntRange(1, 2**63 - 1))
+@click.argument(
+    "entry_id",
+    metavar="ID",
+    type=click.IntRange(1, 2**63 - 1),
+    shell_complete=complete_entries,
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the entry, then each event, as lines of JSON.")
 @click.option("--transcript", "commands", is_flag=True, help="Also print every command and its raw reply.")
 @click.pass_obj
@@ -116,7 +128,12 @@ def show(source: JournalSource, entry_id: int, as_json: bool, commands: bool) ->
 
 
 @history.command(short_help="Write one entry as a single HTML file.")
-@click.argument("entry_id", metavar="ID", type=click.IntRange(1, 2**63 - 1))
+@click.argument(
+    "entry_id",
+    metavar="ID",
+    type=click.IntRange(1, 2**63 - 1),
+    shell_complete=complete_entries,
+)
 @click.option(
     "--output", metavar="FILE", help="File to write (default: rolldeck-ID.html); `-` for standard output."
 )
@@ -144,7 +161,13 @@ def export(source: JournalSource, entry_id: int, output: str | None, force: bool
 
 
 @history.command(short_help="Verify that the journal was not changed.")
-@click.argument("entry_id", metavar="[ID]", type=click.IntRange(1, 2**63 - 1), required=False)
+@click.argument(
+    "entry_id",
+    metavar="[ID]",
+    type=click.IntRange(1, 2**63 - 1),
+    required=False,
+    shell_complete=complete_entries,
+)
 @click.option("--head", metavar="HASH", help="Head that was stored elsewhere; it must be in the journal.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object for each entry, then one for the journal."

@@ -3,6 +3,7 @@
 import click
 
 from backends.templates import check_version
+from console.completion import complete_applications, complete_versions
 from console.config.config_file import Config, find_and_load
 from console.exit_codes import ExitCode
 from console.interrupts import interrupts
@@ -17,8 +18,8 @@ from orchestrator.preflight.dry_run import find_sudo_rules
 
 
 @click.command()
-@click.argument("app")
-@click.argument("version")
+@click.argument("app", shell_complete=complete_applications)
+@click.argument("version", shell_complete=complete_versions)
 @scope_options
 @click.option("--json", "as_json", is_flag=True, help="Print the whole plan as one JSON object.")
 @click.option("--sudoers", is_flag=True, help="Print only the sudoers lines that the nodes need.")

@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from console.completion import complete_applications
 from console.run_plan import EVENTS_JSON_HELP, RunOptions, break_lock_option, run_recovery
 from console.terminal.output import clean, on_terminal, paint, result, say
 from console.terminal.progress import Prompts
@@ -14,7 +15,7 @@ from orchestrator.session.takeover import find_offer, take_over
 
 
 @click.command()
-@click.argument("app", required=False)
+@click.argument("app", required=False, shell_complete=complete_applications)
 @click.option("--yes", is_flag=True, help="Start without asking.")
 @click.option(
     "--trust-published",

@@ -5,6 +5,7 @@ import sys
 import click
 
 from backends.templates import check_version
+from console.completion import complete_applications, complete_nodes, complete_versions
 from console.run_plan import EVENTS_JSON_HELP, RunOptions, break_lock_option, run_recovery
 from console.terminal.output import clean, on_terminal, result
 from orchestrator.errors import AlreadyRolledBack
@@ -14,8 +15,8 @@ from orchestrator.session.session import Session
 
 
 @click.command()
-@click.argument("app", required=False)
-@click.argument("version", required=False)
+@click.argument("app", required=False, shell_complete=complete_applications)
+@click.argument("version", required=False, shell_complete=complete_versions)
 @click.option(
     "--rollout",
     "entry",
@@ -23,7 +24,14 @@ from orchestrator.session.session import Session
     metavar="ID",
     help="Entry of `rolldeck history` to undo (default: the last one that is not itself a rollback).",
 )
-@click.option("--node", "nodes", multiple=True, metavar="NODE", help="Only this node (repeatable).")
+@click.option(
+    "--node",
+    "nodes",
+    multiple=True,
+    metavar="NODE",
+    shell_complete=complete_nodes,
+    help="Only this node (repeatable).",
+)
 @click.option("--yes", is_flag=True, help="Start without asking.")
 @break_lock_option
 @click.option("--json", "as_json", is_flag=True, help=EVENTS_JSON_HELP)

@@ -12,6 +12,7 @@ import click
 from backends.errors import BackendError, RolldeckError
 from backends.model import Server
 from backends.text import counted, format_duration, there_is
+from console.completion import complete_applications, complete_nodes
 from console.config.config_file import find_and_load
 from console.exit_codes import ExitCode
 from console.interrupts import interrupts
@@ -45,8 +46,8 @@ def node_arguments(command: F) -> F:
         ),
         click.option("--yes", is_flag=True, help="Apply without asking."),
         break_lock_option,
-        click.argument("node", nargs=-1, required=True),
-        click.argument("app"),
+        click.argument("node", nargs=-1, required=True, shell_complete=complete_nodes),
+        click.argument("app", shell_complete=complete_applications),
         click.pass_obj,
     )
     return functools.reduce(lambda wrapped, option: option(wrapped), options, command)
@@ -55,7 +56,9 @@ def node_arguments(command: F) -> F:
 def override_option(command: F) -> F:
     """Add `--override`, for commands that may take a node out of rotation."""
     text = "Override the capacity floor for this node (repeatable)."
-    return click.option("--override", multiple=True, metavar="NODE", help=text)(command)
+    return click.option(
+        "--override", multiple=True, metavar="NODE", shell_complete=complete_nodes, help=text
+    )(command)
 
 
 @click.command()

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from backends.templates import check_version
+from console.completion import complete_applications, complete_versions
 from console.config.config_file import find_and_load
 from console.exit_codes import ExitCode
 from console.interrupts import interrupts
@@ -39,8 +40,8 @@ class _Options:
 
 
 @click.command()
-@click.argument("app")
-@click.argument("version")
+@click.argument("app", shell_complete=complete_applications)
+@click.argument("version", shell_complete=complete_versions)
 @scope_options
 @click.option(
     "--confirm",
