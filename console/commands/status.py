@@ -1,88 +1,126 @@
 """`rolldeck status`: every server on every load balancer, and what is not in rotation."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 
 import click
 
 from backends.consul.client import Consul
-from backends.errors import BackendError
-from backends.model import AdminState, Server, ServerRef, Snapshot
+from backends.errors import BackendError, RolldeckError
+from console.completion import complete_applications
 from console.config.config_file import Config, find_and_load
 from console.exit_codes import ExitCode
 from console.interrupts import interrupts
 from console.paths import journal_path
-from console.terminal.output import clean, paint, result, result_json, say, table
+from console.terminal.output import (
+    clean,
+    collect_lines,
+    on_terminal,
+    paint,
+    repaint,
+    result,
+    result_json,
+)
+from console.terminal.overview import Overview, overview_lines
 from console.terminal.response_times import (
     MEASURED_S,
     find_response_times,
     has_traffic,
-    response_fields,
-    response_text,
+)
+from console.terminal.server_table import (
+    Answers,
+    OncePrinter,
+    Times,
+    find_unattributed,
+    print_servers,
+    show_saturation,
+    show_servers,
+    show_unattributed,
+    snapshots_of,
 )
 from console.terminal.status import (
-    error_share,
-    request_fields,
-    request_signals,
-    saturation_fields,
-    saturation_lines,
-    server_fields,
     status_fields,
     status_lines,
-    unattributed,
-    unattributed_text,
 )
 from orchestrator.adapters import AdapterFactory
-from orchestrator.balancers.response_times import ResponseTime
-from orchestrator.balancers.saturation import find_saturation
 from orchestrator.errors import JournalError
-from orchestrator.events.text import format_health
 from orchestrator.live.versions import DiskVersions
 from orchestrator.session.status import ApplicationStatus, StatusReader
 
+MAX_CONCURRENT_APPLICATIONS = 8  # that are read at the same time for their lines
+
 
 @click.command()
-@click.argument("app", required=False)
+@click.argument("app", required=False, shell_complete=complete_applications)
+@click.option(
+    "--watch",
+    "interval_s",
+    type=click.FloatRange(0.5, 3600),
+    is_flag=False,
+    flag_value=2.0,
+    metavar="[SECONDS]",
+    help="Repeat every 2 (or SECONDS) seconds, until Ctrl-C.",
+)
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object for each server and load balancer."
 )
 @click.pass_obj
-def status(config_file: str | None, app: str | None, as_json: bool) -> int:
+def status(config_file: str | None, app: str | None, interval_s: float | None, as_json: bool) -> int:
     """Show every server on every load balancer, versions, and running or unfinished rollouts.
 
-    Exits 0 if all servers are in rotation and no rollout was left unfinished.
+    Of several applications, show one line each. Exits 0 if all servers are in rotation and no rollout was
+    left unfinished.
     """
     config = find_and_load(config_file)
     names = [app] if app else list(config.apps)
-    return interrupts.run(_status(config, names, as_json))
+    for name in names:
+        config.app(name)  # raises before anything is asked
+    if interval_s is None:
+        return interrupts.run(_status(config, names, as_json))
+    return interrupts.run(_watch(config, names, interval_s, as_json))
+
+
+async def _watch(config: Config, names: Sequence[str], interval_s: float, as_json: bool) -> int:
+    """Show the status again and again; on a terminal, over the one before."""
+    repaints = on_terminal(sys.stdout) and not as_json
+    while True:
+        began, now = time.monotonic(), time.strftime("%H:%M:%S")
+        if repaints:
+            with collect_lines() as lines:
+                await _status(config, names, as_json)
+            repaint([f"{now}, every {interval_s:g} s; Ctrl-C ends it", "", *lines])
+        else:
+            if not as_json:
+                result(f"--- {now}")
+            await _status(config, names, as_json)
+        await asyncio.sleep(max(0.0, interval_s - (time.monotonic() - began)))
 
 
 async def _status(config: Config, names: Sequence[str], as_json: bool) -> int:
     worst, say_once, disks = ExitCode.HEALTHY, OncePrinter(), DiskVersions()
     consul = Consul(config.consul) if config.consul is not None else None
     try:
+        if len(names) > 1 and not as_json:
+            return await _show_overview(config, names, consul, disks)
         for name in names:
-            adapters = AdapterFactory(config.ssh, lambda _: None, config.file)
-            try:
-                balancers = adapters.balancers(await config.find_haproxy(name, consul))
-                journal = journal_path(config.journal.path)
-                reader = StatusReader(config, name, journal, consul, adapters, balancers, disks)
+            async with _open_reader(config, name, consul, disks) as reader:
                 answers, times = await _read_twice(reader, MEASURED_S / len(names))
                 # Before empty slots are left out: a server that is gone explains some errors.
-                unattributed_errors = _find_unattributed(answers)
+                unattributed_errors = find_unattributed(answers)
                 answers = await reader.without_empty_slots(answers)
                 if as_json:
-                    healthy = _print_servers(name, answers, times)
+                    healthy = print_servers(name, answers, times)
                 else:
-                    healthy = _show_servers(name, answers, say_once, times)
-                _show_unattributed(name, unattributed_errors, as_json=as_json)
-                _show_saturation(name, answers, as_json=as_json)
+                    healthy = show_servers(name, answers, say_once, times)
+                show_unattributed(name, unattributed_errors, as_json=as_json)
+                show_saturation(name, answers, as_json=as_json)
                 healthy &= await _show_rollouts(
                     name, partial(reader.read, answers), say_once, as_json=as_json
                 )
-            finally:
-                await adapters.close()
             worst = worst if healthy else ExitCode.DEGRADED
         return worst
     finally:
@@ -90,36 +128,55 @@ async def _status(config: Config, names: Sequence[str], as_json: bool) -> int:
             await consul.close()
 
 
-class OncePrinter:
-    """Prints a line to standard error only the first time: 40 applications may share one broken socket."""
-
-    def __init__(self) -> None:
-        self._said: set[str] = set()
-
-    def __call__(self, line: str) -> None:
-        if line not in self._said:
-            self._said.add(line)
-            say(line)
-
-
-Answers = Mapping[str, Snapshot | BackendError]
+@asynccontextmanager
+async def _open_reader(
+    config: Config, name: str, consul: Consul | None, disks: DiskVersions
+) -> AsyncIterator[StatusReader]:
+    adapters = AdapterFactory(config.ssh, lambda _: None, config.file)
+    try:
+        balancers = adapters.balancers(await config.find_haproxy(name, consul))
+        journal = journal_path(config.journal.path)
+        yield StatusReader(config, name, journal, consul, adapters, balancers, disks)
+    finally:
+        await adapters.close()
 
 
-Times = Mapping[ServerRef, ResponseTime]
-_NO_TIMES: Times = {}
+async def _show_overview(
+    config: Config, names: Sequence[str], consul: Consul | None, disks: DiskVersions
+) -> int:
+    """Show one line for each application; what is wrong with one does not hide the others."""
+    limit = asyncio.Semaphore(MAX_CONCURRENT_APPLICATIONS)
+
+    async def read(name: str) -> Overview:
+        async with limit:
+            answers: Answers = {}
+            try:
+                async with _open_reader(config, name, consul, disks) as reader:
+                    answers = await reader.without_empty_slots(await reader.read_balancers())
+                    return Overview(name, answers, await reader.read(answers))
+            except RolldeckError as error:
+                return Overview(name, answers, None, str(error))
+
+    overviews = await asyncio.gather(*map(read, names))
+    for line in overview_lines(overviews):
+        result(line)
+    say_once = OncePrinter()
+    for overview in overviews:
+        unreachable = [answer for answer in overview.answers.values() if isinstance(answer, BackendError)]
+        for error in unreachable:
+            say_once(f"{paint('✗', 'bad')} {clean(str(error))}")
+        for problem in overview.status.problems if overview.status is not None else ():
+            say_once(f"{paint('!', 'warn')} {clean(problem)}")
+    return ExitCode.HEALTHY if all(overview.healthy for overview in overviews) else ExitCode.DEGRADED
 
 
 async def _read_twice(reader: StatusReader, wait_s: float) -> tuple[Answers, Times]:
     """Read the load balancers, and again after `wait_s` seconds if there is traffic; return the latest."""
     before = after = await reader.read_balancers()
-    if has_traffic(_snapshots(before)):
+    if has_traffic(snapshots_of(before)):
         await asyncio.sleep(wait_s)
         after = await reader.read_balancers()
-    return after, find_response_times(_snapshots(before), _snapshots(after))
-
-
-def _snapshots(answers: Answers) -> list[Snapshot]:
-    return [answer for answer in answers.values() if isinstance(answer, Snapshot)]
+    return after, find_response_times(snapshots_of(before), snapshots_of(after))
 
 
 async def _show_rollouts(
@@ -149,136 +206,3 @@ async def _show_rollouts(
     if status.left:
         say_once(f"  to finish it: rolldeck resume {app}")
     return not status.unfinished
-
-
-def _show_servers(
-    app: str, answers: Answers, say_once: Callable[[str], None] = say, times: Times = _NO_TIMES
-) -> bool:
-    heads = []
-    for name, answer in answers.items():
-        if isinstance(answer, Snapshot):
-            heads.append(paint(f"{name} ●", "ok") + f" {clean(answer.info.version)}")
-        else:
-            heads.append(paint(f"{name} ✗", "bad"))
-    result(f"{app}   " + "   ".join(heads))
-    snapshots = _snapshots(answers)
-    groups: dict[tuple[str, str], list[Server]] = {}
-    for snapshot in snapshots:
-        for server in snapshot.servers:
-            groups.setdefault((server.ref.backend, server.ref.server), []).append(server)
-    header = ("NODE", "BACKEND", "ADMIN", "HEALTH", "WEIGHT", "SESS", "Q", "ERR%", "RT", "LB")
-    live = len(snapshots)
-    requests = [request_signals(snapshot) for snapshot in snapshots]
-    shares = {key: error_share([signals[key] for signals in requests if key in signals]) for key in groups}
-    rows = [
-        _row(name, backend, own, answers, (shares[backend, name], response_text(own, times)))
-        for (backend, name), own in groups.items()
-    ]
-    lines = table(header, rows, right=("WEIGHT", "SESS", "Q", "ERR%", "RT"))
-    result(lines[0])
-    for line, own in zip(lines[1:], groups.values(), strict=True):
-        kind = _row_kind(own, live)
-        result(paint(line, kind) if kind != "ok" else line)
-    healthy = True
-    for answer in answers.values():
-        if isinstance(answer, BackendError):
-            healthy = False
-            say_once(f"{paint('✗', 'bad')} {clean(str(answer))}")
-    out = [f"{name} ({backend})" for (backend, name), own in groups.items() if _is_out(own, live)]
-    result(
-        f"{len(groups) - len(out)} of {len(groups)} in rotation"
-        + (f"; not: {', '.join(map(clean, out))}" if out else "")
-    )
-    return healthy and not out
-
-
-def _find_unattributed(answers: Answers) -> dict[str, dict[str, int | None]]:
-    """Return the errors that no server explains, by load balancer and backend."""
-    return {name: unattributed(answer) for name, answer in answers.items() if isinstance(answer, Snapshot)}
-
-
-def _show_unattributed(app: str, found: Mapping[str, Mapping[str, int | None]], *, as_json: bool) -> None:
-    if not as_json:
-        if text := unattributed_text(found):
-            result(clean(text))
-        return
-    head = {"kind": "backend", "application": app}
-    for instance, backends in found.items():
-        for backend, count in backends.items():
-            result_json(head | {"load_balancer": instance, "backend": backend, "unattributed": count})
-
-
-def _show_saturation(app: str, answers: Answers, *, as_json: bool) -> None:
-    found = [saturation for snapshot in _snapshots(answers) for saturation in find_saturation(snapshot)]
-    if as_json:
-        for saturation in found:
-            result_json(saturation_fields(app, saturation))
-        return
-    for line in saturation_lines(found):
-        result(line)
-
-
-def _is_out(servers: Sequence[Server], live: int) -> bool:
-    """Return whether it is out of rotation on a load balancer, or unknown to one of the `live` ones."""
-    return len(servers) < live or not all(server.in_rotation for server in servers)
-
-
-def _row_kind(servers: Sequence[Server], live: int) -> str:
-    if not _is_out(servers, live):
-        return "ok"
-    if any(server.admin_state is not AdminState.READY for server in servers):
-        return "out"
-    return "bad" if not any(server.in_rotation for server in servers) else "warn"
-
-
-def _row(
-    name: str, backend: str, servers: Sequence[Server], answers: Answers, figures: tuple[str, str]
-) -> tuple[str, ...]:
-    admins = {server.admin_state for server in servers}
-    healths = {format_health(server) for server in servers}
-    marks = {server.ref.instance: "✓" if server.in_rotation else "✗" for server in servers}
-    line = "".join(marks.get(instance, "?") for instance in answers)
-    if len(admins) > 1 or len(healths) > 1:
-        line += " " + ", ".join(
-            f"{server.ref.instance}: {server.admin_state} {format_health(server)}" for server in servers
-        )
-    return (
-        name,
-        backend,
-        "/".join(sorted(admins)),
-        "/".join(sorted(healths)),
-        "/".join(sorted({str(server.weight) for server in servers})),
-        str(sum(server.sessions for server in servers)),
-        str(sum(server.queue for server in servers)),
-        *figures,
-        line,
-    )
-
-
-def _print_servers(app: str, answers: Answers, times: Times = _NO_TIMES) -> bool:
-    healthy = True
-    for name, answer in answers.items():
-        head = {"application": app, "load_balancer": name}
-        if isinstance(answer, BackendError):
-            healthy = False
-            result_json(head | {"kind": "load_balancer", "reachable": False, "error": str(answer)})
-            continue
-        info = answer.info
-        result_json(
-            head
-            | {
-                "kind": "load_balancer",
-                "reachable": True,
-                "version": info.version,
-                "pid": info.pid,
-                "uptime": info.uptime,
-                "level": answer.level.name.lower(),
-            }
-        )
-        requests = request_signals(answer)
-        for server in answer.servers:
-            healthy = healthy and server.in_rotation
-            own = request_fields(requests[server.ref.backend, server.ref.server])
-            response = response_fields(times.get(server.ref))
-            result_json(server_fields(app, server) | own | response)
-    return healthy

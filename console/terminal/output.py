@@ -4,10 +4,11 @@ import contextlib
 import errno
 import os
 import re
+import shutil
 import stat
 import sys
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TextIO
 
 import click
@@ -19,8 +20,8 @@ from orchestrator.events.json import encode
 GLYPHS = {"ok": "✓", "bad": "✗", "working": "◐", "warn": "!", "info": "·"}
 COLORS = {"ok": "green", "bad": "red", "working": "yellow", "warn": "yellow", "out": "blue", "info": None}
 
-# What this program itself writes: colors, a new live line.
-_OWN_CODES = re.compile(r"(\x1b\[[0-9;]*m|\r\x1b\[2K|\n)")
+# What this program itself writes: colors, a new live line, and the parts of `repaint`.
+_OWN_CODES = re.compile(r"(\x1b\[[0-9;]*m|\r\x1b\[2K|\x1b\[[HJK]|\n)")
 
 
 def clean(text: str) -> str:
@@ -83,6 +84,32 @@ def show_live(text: str) -> None:
     _write(text, sys.stderr, live=True)
 
 
+_collected: list[str] | None = None
+
+
+@contextlib.contextmanager
+def collect_lines() -> Iterator[list[str]]:
+    """Collect all lines that are written within, results and others, instead of writing them."""
+    global _collected
+    lines: list[str] = []
+    _collected = lines
+    try:
+        yield lines
+    finally:
+        _collected = None
+
+
+def repaint(lines: Sequence[str]) -> None:
+    """Write lines over those before on the terminal; those that do not fit are counted in the last one."""
+    rows = shutil.get_terminal_size().lines - 1
+    if len(lines) > rows:
+        lines = [*lines[: rows - 1], f"… {len(lines) - rows + 1} more lines"]
+    if not _has_color(sys.stdout):
+        lines = [click.unstyle(line) for line in lines]
+    # Line by line, so that nothing flickers: the screen is never empty.
+    _write("\x1b[H" + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J", sys.stdout, live=True)
+
+
 _lost = False
 
 
@@ -102,6 +129,9 @@ def lose_results(error: OSError) -> None:
 def _write(text: str, stream: TextIO | None, *, live: bool = False, results: bool = False) -> None:
     color, end = (True, "") if live else (_has_color(stream), "\n")
     text = _sanitize(text)
+    if _collected is not None:
+        _collected.append(text)
+        return
 
     def write() -> None:
         try:

@@ -10,7 +10,8 @@ from click.testing import CliRunner
 from backends.errors import Unreachable
 from backends.model import Admin, Backend, Info, Level, Load, Operational, RequestCounters, Server, Snapshot
 from console.command_line import cli
-from console.commands import status
+from console.terminal import server_table
+from console.terminal.server_table import Answers
 from orchestrator.balancers.response_times import ResponseTime
 from orchestrator.session.status import StatusReader
 from tests.support.console_values import TOML, server, write
@@ -23,16 +24,19 @@ def seen(instance: str, *servers: Server) -> Snapshot:
 
 
 def test_a_server_that_one_load_balancer_lacks_is_not_in_rotation(capsys: pytest.CaptureFixture[str]) -> None:
-    both: status.Answers = {"lb1": seen("lb1", server("web1", "lb1")), "lb2": seen("lb2")}
-    assert not status._show_servers("shop", both)
+    both: Answers = {"lb1": seen("lb1", server("web1", "lb1")), "lb2": seen("lb2")}
+    assert not server_table.show_servers("shop", both)
     out = capsys.readouterr().out
     assert "✓?" in out
     assert "0 of 1 in rotation; not: web1 (shop)" in out
 
 
 def test_a_load_balancer_that_cannot_be_read_is_not_healthy(capsys: pytest.CaptureFixture[str]) -> None:
-    mixed: status.Answers = {"lb1": seen("lb1", server("web1", "lb1")), "lb2": Unreachable("lb2", "refused")}
-    assert not status._show_servers("shop", mixed)
+    mixed: Answers = {
+        "lb1": seen("lb1", server("web1", "lb1")),
+        "lb2": Unreachable("lb2", "refused"),
+    }
+    assert not server_table.show_servers("shop", mixed)
     captured = capsys.readouterr()
     assert "1 of 1 in rotation" in captured.out
     assert "lb2: refused" in captured.err
@@ -49,7 +53,8 @@ def test_one_broken_socket_of_many_applications_is_said_once(tmp_path: Path) -> 
     file = write(tmp_path, f'[journal]\npath = "{tmp_path}/journal.db"\n{sockets}{tables}')
     done = CliRunner().invoke(cli, ["--config", str(file), "status"], standalone_mode=False)
     assert done.return_value == 1, done.exception
-    assert done.stdout.count("lb1 ✗") == 40
+    assert done.stdout.count("lb1, lb2 unreachable\n") == 40
+    assert len(done.stdout.splitlines()) == 41  # one line each
     for name in ("lb1", "lb2"):
         assert done.stderr.count(f"{tmp_path}/{name}.sock: No such file or directory") == 1
 
@@ -60,21 +65,25 @@ def test_errors_are_what_clients_saw_and_unknown_in_tcp_mode(
     counters = RequestCounters(total=200, answered=198, broken=4)
     told = Backend("shop", "http", "", "", RequestCounters(total=200, answered=200, answered_5xx=2))
     http, tcp = server("web1", counters=counters), server("db1", backend="db", counters=TCP)
-    both: status.Answers = {"lb1": replace(seen("lb1", http, tcp), backends=(told,))}
-    assert status._show_servers("shop", both)
+    both: Answers = {"lb1": replace(seen("lb1", http, tcp), backends=(told,))}
+    assert server_table.show_servers("shop", both)
     cells = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert [line[-3] for line in cells[1:4]] == ["ERR%", "1.0", "?"]
-    assert status._print_servers("shop", both)
+    assert server_table.print_servers("shop", both)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()][1:]
     assert [(line["requests"], line["errors"]) for line in lines] == [(200, 2), (7, None)]
 
 
 def shown(
-    monkeypatch: pytest.MonkeyPatch, folder: Path, seen_now: status.Answers, *arguments: str, nodes: str = ""
+    monkeypatch: pytest.MonkeyPatch,
+    folder: Path,
+    seen_now: Answers,
+    *arguments: str,
+    nodes: str = "",
 ) -> tuple[int, str]:
     """`rolldeck status` where the load balancers say this; its exit code and standard output."""
 
-    async def look(*_: object) -> status.Answers:
+    async def look(*_: object) -> Answers:
         return seen_now
 
     monkeypatch.setattr(StatusReader, "read_balancers", look)
@@ -119,7 +128,7 @@ def test_errors_that_no_server_explains_are_in_json(monkeypatch: pytest.MonkeyPa
 def test_response_times_are_those_of_now_where_there_is_traffic(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def read(slow: tuple[int, int], other: tuple[int, int]) -> status.Answers:
+    def read(slow: tuple[int, int], other: tuple[int, int]) -> Answers:
         servers = [
             server("web1", requests=slow[0], response_time=slow[1], load=Load(rate=100)),
             server("web2", requests=other[0], response_time=other[1], load=Load(rate=2)),
@@ -128,11 +137,11 @@ def test_response_times_are_those_of_now_where_there_is_traffic(
         return {"lb1": seen("lb1", *servers)}
 
     reads = [read((10_000, 5), (10_000, 5)), read((10_100, 59), (10_002, 5))]
-    monkeypatch.setattr(status, "MEASURED_S", 0.0)
+    monkeypatch.setattr("console.commands.status.MEASURED_S", 0.0)
     for arguments in ((), ("--json",)):
         left = reads.copy()
 
-        async def look(_: object, left: list[status.Answers] = left) -> status.Answers:
+        async def look(_: object, left: list[Answers] = left) -> Answers:
             return left.pop(0)
 
         monkeypatch.setattr(StatusReader, "read_balancers", look)
@@ -147,15 +156,15 @@ def test_response_times_are_those_of_now_where_there_is_traffic(
 
 def test_a_response_time_is_that_of_the_slowest_load_balancer(capsys: pytest.CaptureFixture[str]) -> None:
     servers = [server("web1", name) for name in ("lb1", "lb2")]
-    both: status.Answers = {one.ref.instance: seen(one.ref.instance, one) for one in servers}
+    both: Answers = {one.ref.instance: seen(one.ref.instance, one) for one in servers}
     times = dict(
         zip((one.ref for one in servers), (ResponseTime(9, True), ResponseTime(80, False)), strict=True)
     )
-    status._show_servers("shop", both, times=times)
+    server_table.show_servers("shop", both, times=times)
     assert [line.split()[-2] for line in capsys.readouterr().out.splitlines()[1:3]] == ["RT", "~80"]
 
 
-def with_slots(up: int, empty: int) -> status.Answers:
+def with_slots(up: int, empty: int) -> Answers:
     full = (server(f"web-{number}", address=f"10.0.0.{number}") for number in range(1, up + 1))
     none = (
         server(
