@@ -9,6 +9,7 @@ from textual.pilot import Pilot
 from orchestrator.balancers.response_times import ResponseTime
 from widgets.table.by_server import RowKey
 from widgets.table.model import Row, Sort
+from widgets.table.names import NameSet, TableNames
 from widgets.table.widget import ServerTable
 
 ROW = Row(
@@ -57,6 +58,10 @@ ORDERS: dict[Sort, str] = {
 }
 
 
+def table_names(rows: Sequence[Row]) -> TableNames:
+    return TableNames(NameSet(row.node for row in rows), NameSet(row.backend for row in rows))
+
+
 class Listed:
     """Rows that exist already; counts how many were asked for."""
 
@@ -64,6 +69,7 @@ class Listed:
         self._rows = rows
         self._index = {row.key: at for at, row in enumerate(rows)}
         self.asked = 0
+        self.names = table_names(rows)
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -20,7 +20,7 @@ from tests.console.detail_values import (
 )
 from tests.support.console_values import HOSTILE, harmless, server
 from widgets.detail.page import as_text, build_page, build_title
-from widgets.table.columns import NO_VALUE
+from widgets.table.cell_text import NO_VALUE
 from widgets.transcript import Line
 
 LB1, LB2 = ServerRef("lb1", *WEB1), ServerRef("lb2", *WEB1)

@@ -11,6 +11,7 @@ from widgets.segments import truncate
 from widgets.status_header import StatusHeader, describe_trouble
 from widgets.table.by_server import RowKey
 from widgets.table.model import BalancerBadge, MainViewModel, Row, RowCounts
+from widgets.table.names import TableNames
 
 LIVE = BalancerBadge("lb1", "live", "2.6.12", 0.4, "")
 STALE = BalancerBadge("lb2", "stale", "2.6.12", 12, "connection refused")
@@ -19,6 +20,8 @@ HOSTILE = "[red]x[/] \x1b[31m\x07\u202e" + "y" * 10_000
 
 
 class NoRows:
+    names = TableNames()
+
     def __len__(self) -> int:
         return 0
 

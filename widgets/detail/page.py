@@ -14,7 +14,7 @@ from orchestrator.live.poller import SESSIONS_INTERVAL_S, BalancerView, PolledSe
 from widgets.detail.balancer_table import LABEL_CELLS, build_checks, build_state
 from widgets.detail.model import Detail
 from widgets.segments import Segment, truncate
-from widgets.table.columns import MAX_CELL_CHARS, NO_VALUE, fit
+from widgets.table.cell_text import MAX_CELL_CHARS, NO_VALUE, fit
 from widgets.transcript import MARKS, Line
 
 MAX_ROWS_PER_LINE = 3  # of one line of the journal

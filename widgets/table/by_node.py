@@ -18,6 +18,7 @@ from widgets.table.by_server import (
     node_key,
     node_of,
 )
+from widgets.table.names import NameSet, TableNames
 from widgets.table.server_status import (
     ABSENT,
     EMPTY,
@@ -58,6 +59,10 @@ class NodeRows:
     @cached_property
     def row_by_key(self) -> dict[RowKey, int]:
         return {key: row for row, key in enumerate(self.keys)}
+
+    @cached_property
+    def names(self) -> TableNames:
+        return TableNames(self.servers.names.nodes, NameSet(self.backends))
 
     @cached_property
     def search_texts(self) -> list[str]:

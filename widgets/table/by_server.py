@@ -10,6 +10,7 @@ from orchestrator.balancers.response_times import ResponseTime
 from orchestrator.live.poller import BalancerView, FleetView
 from orchestrator.live.rates import RowIndex
 from orchestrator.planning.server_pool import find_ignored_slots
+from widgets.table.names import NameSet, TableNames
 from widgets.table.server_status import (
     ABSENT,
     EMPTY,
@@ -138,6 +139,10 @@ class ServerRows:
     @cached_property
     def row_by_key(self) -> dict[RowKey, int]:
         return {key: row for row, key in enumerate(self.keys)}
+
+    @cached_property
+    def names(self) -> TableNames:
+        return TableNames(NameSet(self.nodes), NameSet(self.backends))
 
     @cached_property
     def search_texts(self) -> list[str]:

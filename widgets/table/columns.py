@@ -1,141 +1,79 @@
-"""The columns of the server table: their text, their width and the sort order of each."""
+"""The columns of the server table: which ones there is room for, their widths, and the sort order of each."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 
 from backends.text import visible
-from orchestrator.balancers.response_times import ResponseTime
+from widgets.table import cell_text
+from widgets.table.cell_text import MAX_CELL_CHARS, NO_VALUE, fit, format_number
 from widgets.table.model import Row, Sort, TableOptions
+from widgets.table.names import MIN_NAME_CELLS, TableNames
 
-NO_VALUE = "\N{EN DASH}"
-BARS = "▁▂▃▄▅▆▇█"
 _MAX_HIDDEN_FOR_NOTE = 3  # columns at the end, which are less important than a note
-MAX_CELL_CHARS = 512  # no screen shows more, and some servers send 10 kB
+_MIN_BACKEND_CELLS = 7  # as wide as its title
 RowSegments = list[tuple[str, str]]
 """Texts, each with the name of its style."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column; its width depends on the width of the screen only, so that nothing moves when data change."""
+    """A column; its width depends on the screen and on names only, so that nothing moves when data change."""
 
     title: str
-    narrow: int  # cells at 80 columns; 0 hides it
-    wide: int  # cells when there is room
-    text: Callable[[Row, int], str]  # of a row, for this number of cells
+    cells: int  # at least; 0 hides it where there is no room
+    text: Callable[[Row, int, TableNames], str]  # of a row, for this number of cells
     style: str = "plain"  # "kind": that of the row
     right: bool = False
     sort: Sort | None = None  # the order that a click on its title selects
 
 
-def fit(text: str, width: int, right: bool = False) -> str:
-    """Return text of exactly `width` cells; an ellipsis marks what was cut."""
-    text = visible(text[:MAX_CELL_CHARS])
-    room = width - cell_len(text)
-    if room >= 0:
-        return " " * room + text if right else text + " " * room
-    return set_cell_size(text, width - 1) + "…" if width else ""
-
-
-def shorten_name(text: str, width: int) -> str:
-    """Return a name that is cut before the number at its end, which tells nodes apart."""
-    if len(text) <= width or width < 6 or not text.isascii() or not text[-1].isdigit():
-        return text
-    return f"{text[: width - 3]}…{text[-2:]}"
-
-
-def format_number(value: float | None, width: int) -> str:
-    """Return a count in at most `width` cells: thousands as k; a fraction only below ten."""
-    if value is None:
-        return NO_VALUE
-    text = f"{value:.1f}" if 0 < value < 10 and isinstance(value, float) else f"{value:.0f}"
-    for unit in "kMGT":
-        if len(text) <= width:
-            break
-        value /= 1000
-        text = f"{value:.0f}{unit}"
-    return text
-
-
-def format_percent(ratio: float | None) -> str:
-    """Return a ratio from 0 to 1 as a percentage in at most four cells."""
-    if ratio is None:
-        return NO_VALUE
-    return "100" if ratio >= 0.9995 else f"{ratio * 100:.1f}"
-
-
-def format_errors(row: Row, width: int) -> str:
-    """Return the percentage of requests that ended in an error for the client."""
-    return format_percent(row.errors) if row.errors_known else "?"
-
-
-def format_milliseconds(value: int, width: int) -> str:
-    """Return milliseconds, or seconds with an `s` where milliseconds are too long."""
-    return str(value) if len(str(value)) <= width else format_number(value // 1000, width - 1) + "s"
-
-
-def format_response(response: ResponseTime | None, width: int) -> str:
-    """Return a response time; one of HAProxy's average is marked with `~` where there is room for it."""
-    if response is None:
-        return NO_VALUE
-    text = format_milliseconds(response.ms, width)
-    return text if response.is_recent or len(text) == width else "~" + text
-
-
-def format_trend(values: tuple[float, ...], width: int) -> str:
-    """Return the newest values as bars, scaled to the largest of all values."""
-    top = max(values, default=0) or 1
-    bars = "".join(BARS[min(7, max(0, round(value / top * 7)))] for value in values[-width:])
-    return bars.rjust(width)  # the newest is on the right, also while there are few
-
-
-def format_since(seconds: int) -> str:
-    """Return a time in one unit, in at most six cells."""
-    if seconds < 60:
-        return f"{max(0, seconds)} s"
-    if seconds < 3600:
-        return f"{seconds // 60} min"
-    return f"{seconds // 3600} h" if seconds < 48 * 3600 else f"{seconds // 86400} d"
-
-
-def format_admin(row: Row, width: int) -> str:
-    """Return the administrative state; one word where load balancers disagree and both states do not fit."""
-    return "mixed" if len(row.admin) > width and "/" in row.admin else row.admin
-
-
-def format_backends(row: Row, width: int) -> str:
-    """Return all backends; only their number where they do not fit, as part of a list would mislead."""
-    if row.backend_count == 1:
-        return shorten_name(row.backend, width)
-    counted = f"{row.backend_count} backends"
-    texts = (row.backend[:MAX_CELL_CHARS], counted, f"in {row.backend_count}")
-    return next((text for text in texts if cell_len(visible(text)) <= width), str(row.backend_count))
+def _number(value: Callable[[Row], float | None], row: Row, width: int, _: TableNames) -> str:
+    return format_number(value(row), width)
 
 
 COLUMNS = (
-    Column("NODE", 6, 14, lambda row, width: shorten_name(row.node, width), "name", sort="node"),
-    Column("BACKEND", 7, 12, format_backends, "quiet"),
-    Column("ADMIN", 5, 11, format_admin, "kind"),
-    Column("HEALTH", 9, 10, lambda row, width: row.health, "kind", sort="problems"),
-    Column("VERSION", 7, 10, lambda row, width: row.version or NO_VALUE),
-    Column("WGHT", 0, 4, lambda row, width: row.weight, "quiet", right=True),
-    Column("SESS", 4, 5, lambda row, width: format_number(row.sessions, width), right=True, sort="sessions"),
-    Column("Q", 3, 4, lambda row, width: format_number(row.queue, width), right=True),
-    Column("REQ/S", 5, 6, lambda row, width: format_number(row.rate, width), right=True, sort="rate"),
-    Column("ERR%", 4, 4, format_errors, right=True, sort="errors"),
+    Column(
+        "NODE",
+        MIN_NAME_CELLS,
+        lambda row, width, names: names.nodes.shorten(row.node, width),
+        "name",
+        sort="node",
+    ),
+    Column("BACKEND", 0, cell_text.format_backends, "quiet"),
+    Column("ADDRESS", 0, lambda row, width, _: row.address or NO_VALUE, "quiet"),
+    Column("ADMIN", 5, lambda row, width, _: cell_text.format_admin(row, width), "kind"),
+    Column("HEALTH", 9, lambda row, width, _: row.health, "kind", sort="problems"),
+    Column("CHECK", 0, lambda row, width, _: row.check or NO_VALUE, "quiet"),
+    Column("VERSION", 7, lambda row, width, _: row.version or NO_VALUE),
+    Column("WGHT", 0, lambda row, width, _: row.weight, "quiet", right=True),
+    Column("SESS", 4, partial(_number, lambda row: row.sessions), right=True, sort="sessions"),
+    Column("Q", 3, partial(_number, lambda row: row.queue), right=True),
+    Column("REQ/S", 5, partial(_number, lambda row: row.rate), right=True, sort="rate"),
+    Column("ERR%", 4, lambda row, width, _: cell_text.format_errors(row, width), right=True, sort="errors"),
     Column(
         "RT",
         3,
-        5,
-        lambda row, width: format_response(row.response, width),
+        lambda row, width, _: cell_text.format_response(row.response, width),
         right=True,
         sort="response",
     ),
-    Column("TREND", 5, 8, lambda row, width: format_trend(row.trend, width), "trend"),
+    Column("TREND", 0, lambda row, width, _: cell_text.format_trend(row.trend, width), "trend"),
 )
+_END = "SINCE"  # the text after the marks of the load balancers
+
+_GROWTH = (
+    *((_END, 6), ("TREND", 5), (_END, 12)),
+    *(("RT", 5), ("REQ/S", 6), ("Q", 4), ("SESS", 5), ("VERSION", 10), ("HEALTH", 10), ("ADMIN", 11)),
+    *(("WGHT", 4), ("TREND", 8), ("CHECK", 14), (_END, 24), ("TREND", 16), ("ADDRESS", 21)),
+    *((_END, 36), ("TREND", 30), ("CHECK", 24), ("VERSION", 16)),
+)
+"""What gets the room that names leave, in this order: a column, and the cells that it then has.
+
+Names come before all of these: WGHT, TREND and SINCE are the first that have to do without room.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,36 +82,52 @@ class ColumnLayout:
 
     columns: tuple[tuple[Column, int], ...]
     glyphs: int
-    end: int  # of the text after the glyphs: where they differ, since when
+    end: int  # of the text after the glyphs: where they differ, since when, who changed it
 
 
 @lru_cache(maxsize=16)
-def lay_out_columns(width: int, instances: int) -> ColumnLayout:
-    """Distribute the cells: first the narrow widths, then the text at the end, numbers, and longer names."""
+def lay_out_columns(width: int, instances: int, node: int, backend: int) -> ColumnLayout:
+    """Distribute the cells: first what must not be missing, then names in full, then all else.
+
+    Args:
+        width: of the table, in cells.
+        instances: the number of load balancers.
+        node: cells of the longest name of a node.
+        backend: cells of the longest name of a backend; 0 where all rows have the same one.
+    """
     glyphs = max(2, instances)
-    room = width - 2 - glyphs - sum(column.narrow + 1 for column in COLUMNS if column.narrow)
-    end = max(0, min(room, 12))
-    room -= end
-    widths = {}
-    for column in reversed(COLUMNS):
-        more = column.wide - column.narrow + (column.narrow == 0)  # a column that is new also needs a gap
-        more = min(more, max(0, room)) if column.narrow else more * (room >= more)
-        widths[column.title] = column.narrow + more - (column.narrow == 0 and more > 0)
+    widths = {column.title: column.cells for column in COLUMNS} | {_END: 0}
+    room = width - 2 - glyphs - sum(column.cells + 1 for column in COLUMNS if column.cells)
+    room += MIN_NAME_CELLS
+    if backend:
+        full = max(MIN_NAME_CELLS, min(node, room - _MIN_BACKEND_CELLS - 1))
+        widths["BACKEND"] = max(_MIN_BACKEND_CELLS, min(backend, room - full - 1))
+        room -= widths["BACKEND"] + 1
+    widths["NODE"] = max(MIN_NAME_CELLS, min(node, room))
+    room -= widths["NODE"]
+    for title, cells in _GROWTH:
+        gap = 1 if title != _END and not widths[title] else 0
+        more = cells - widths[title] + gap
+        if more <= 0 or (gap and more > room):
+            continue
+        more = max(0, min(more, room))
+        widths[title] += more - gap
         room -= more
-    for title in ("NODE", "BACKEND"):
-        longer = max(0, min(room // 3, 16))
-        widths[title] += longer
-        room -= longer
     columns = tuple((column, widths[column.title]) for column in COLUMNS if widths[column.title])
-    return ColumnLayout(columns, glyphs, end + max(0, room))
+    return ColumnLayout(columns, glyphs, widths[_END] + max(0, room))
 
 
-def build_row(row: Row, width: int, instances: int) -> RowSegments:
+def lay_out_for(width: int, instances: int, names: TableNames) -> ColumnLayout:
+    """Return the layout of a table with these names; BACKEND is there only if there are several."""
+    several = len(names.backends.names) > 1
+    return lay_out_columns(width, instances, names.nodes.cells, names.backends.cells if several else 0)
+
+
+def build_row(row: Row, layout: ColumnLayout, names: TableNames) -> RowSegments:
     """Return the segments of a row, without the glyph of cursor and mark before it."""
-    layout = lay_out_columns(width, instances)
     hidden, room = _hide_for_note(layout, cell_len(visible(row.note[:MAX_CELL_CHARS])))
     runs = [
-        (fit(column.text(row, cells), cells, column.right) + " ", _style(column.style, row))
+        (fit(column.text(row, cells, names), cells, column.right) + " ", _style(column.style, row))
         for column, cells in layout.columns[: len(layout.columns) - hidden]
     ]
     if hidden:
@@ -181,11 +135,11 @@ def build_row(row: Row, width: int, instances: int) -> RowSegments:
             *runs,
             (fit(f"{row.glyphs} {row.note[:MAX_CELL_CHARS]}", len(row.glyphs) + 1 + room), row.kind),
         ]
-    text, style = _end_text(row, layout.end)
+    text, is_note = cell_text.format_end(row, layout.end)
     return [
         *runs,
         (fit(row.glyphs, layout.glyphs) + " ", row.kind),
-        (fit(text, layout.end), style),
+        (fit(text, layout.end), row.kind if is_note else "quiet"),
     ]
 
 
@@ -202,36 +156,21 @@ def _hide_for_note(layout: ColumnLayout, needed: int) -> tuple[int, int]:
     return _MAX_HIDDEN_FOR_NOTE, room
 
 
-def _end_text(row: Row, width: int) -> tuple[str, str]:
-    ago = format_since(row.since_s) + (" ago" if width >= 10 else "")
-    if not row.note:
-        return ago, "quiet"
-    both = f"{row.note} · {ago}"
-    return (both if cell_len(visible(both)) <= width else row.note), row.kind
-
-
 def _style(style: str, row: Row) -> str:
     if style == "name":
         return row.kind if row.is_problem else "plain"
     return row.kind if style == "kind" else style
 
 
-def build_heading(width: int, instances: int, marked: int, options: TableOptions) -> str:
+def build_heading(layout: ColumnLayout, marked: int, options: TableOptions) -> str:
     """Return the line of titles, with an arrow at the column by which rows are sorted.
 
     It ends with the number of marked rows, as some may be out of sight.
     """
-    layout = lay_out_columns(width, instances)
-    count = next((text for text in (f"• {marked} marked", f"•{marked}") if len(text) <= layout.end), "•")
+    counts = (f"• {marked} marked", f"•{marked}", "•") if marked else ("SINCE · LAST CHANGE", _END)
+    end = next((text for text in counts if len(text) <= layout.end), "")
     cells = [_title(column, cells, options) for column, cells in layout.columns]
-    return " " + "".join(
-        [
-            *cells,
-            fit("LB", layout.glyphs),
-            " ",
-            fit(count if marked else "SINCE", layout.end),
-        ]
-    )
+    return " " + "".join([*cells, fit("LB", layout.glyphs), " ", fit(end, layout.end)])
 
 
 def _title(column: Column, width: int, options: TableOptions) -> str:
@@ -241,10 +180,10 @@ def _title(column: Column, width: int, options: TableOptions) -> str:
     return fit(column.title + ("▴" if options.reverse else "▾"), width + 1, column.right)
 
 
-def sort_at(x: int, width: int, instances: int) -> Sort | None:
+def sort_at(x: int, layout: ColumnLayout) -> Sort | None:
     """Return the sort order of the title at this cell; None where there is none."""
     begins = 1  # after the cursor's column
-    for column, cells in lay_out_columns(width, instances).columns:
+    for column, cells in layout.columns:
         if begins <= x <= begins + cells:
             return column.sort
         begins += cells + 1

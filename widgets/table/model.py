@@ -1,18 +1,20 @@
 """The rows of the server table: merged, sorted and filtered, and each built only when it is needed."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from operator import neg
 from typing import Literal, Protocol
 
+from backends.model import Server
 from backends.text import counted
 from orchestrator.balancers.response_times import ResponseTime
 from orchestrator.live.poller import BalancerView, FleetView
 from widgets.segments import Kind
 from widgets.table.by_node import ServersByNode, group_by_node
 from widgets.table.by_server import GroupBy, RowKey, ServersByName, merge_by_name
+from widgets.table.names import TableNames
 
 LONG_STALE_S = 10.0  # seconds after which stale data count as a failure
 _RELOAD_SHOWN_S = 60.0
@@ -84,10 +86,17 @@ class Row:
     is_problem: bool  # it is not in rotation everywhere
     backend_count: int = 1  # how many names `backend` has
     errors_known: bool = True  # False in TCP mode
+    address: str = ""  # with its port; "several" where load balancers or backends differ
+    check: str = ""  # the last one, such as "L7OK 200 3 ms"
+    changed_by: str = ""  # who changed it last, such as "drain by ann, 3 h ago"
 
 
 class Rows(Protocol):
     """Rows in an order; each is made when it is asked for, as there may be ten thousand."""
+
+    @property
+    def names(self) -> TableNames:
+        """The names of all rows, filtered out or not; the same object while nothing changes."""
 
     def __len__(self) -> int: ...
 
@@ -163,6 +172,10 @@ class TableRows:
         self._versions = versions
         self._now = now
 
+    @property
+    def names(self) -> TableNames:
+        return self._data.rows.names
+
     def __len__(self) -> int:
         return len(self._order)
 
@@ -209,7 +222,32 @@ class TableRows:
             note=note,
             is_problem=status.is_problem,
             backend_count=rows.backend_count(row),
+            address=_only(_format_address(server) for server in servers),
+            check=_describe_check(servers),
         )
+
+
+def _only(texts: Iterable[str]) -> str:
+    """Return the text that all have, or "several"."""
+    found = set(texts)
+    return found.pop() if len(found) == 1 else "several" if found else ""
+
+
+def _format_address(server: Server) -> str:
+    if not server.address or not server.port:
+        return server.address
+    return f"[{server.address}]:{server.port}" if ":" in server.address else f"{server.address}:{server.port}"
+
+
+def _describe_check(servers: Sequence[Server]) -> str:
+    """Describe the last check: of a server that fails it where there is one."""
+    checked = [server for server in servers if server.check_status]
+    server = next((server for server in checked if not server.checks_passed), next(iter(checked), None))
+    if server is None:
+        return ""
+    took = f"{server.check_duration} ms" if server.check_duration is not None else ""
+    why = "" if server.checks_passed else server.last_check
+    return " ".join(filter(None, (server.check_status, server.check_code, took, why)))
 
 
 def _count_groups(data: ServersByName | ServersByNode, of: GroupBy) -> RowCounts:

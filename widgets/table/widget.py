@@ -14,8 +14,10 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from widgets.table.by_server import RowKey
-from widgets.table.columns import RowSegments, build_heading, build_row, fit, sort_at
+from widgets.table.cell_text import fit
+from widgets.table.columns import ColumnLayout, RowSegments, build_heading, build_row, lay_out_for, sort_at
 from widgets.table.model import Row, Rows, Sort, TableOptions
+from widgets.table.names import TableNames
 
 
 class ServerTable(ScrollView, can_focus=True, inherit_bindings=False):
@@ -88,6 +90,7 @@ A click on a title orders by it, another one reverses it (▾ ▴); HEALTH has t
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self._rows: Rows | None = None
+        self._names = TableNames()
         self._instances = 0
         self._options = TableOptions()
         self._at = 0
@@ -132,6 +135,9 @@ A click on a title orders by it, another one reverses it (▾ ▴); HEALTH has t
             options: of the rows; the one before when None.
         """
         followed = 0 <= self._at - self.scroll_offset.y < self._page
+        if rows.names is not self._names:
+            self._names = rows.names
+            self._strips.clear()  # names are cut where they differ, so that new ones change the others
         self._rows, self._instances = rows, instances
         self._options = options or self._options
         self.virtual_size = Size(self._width, len(rows) + 1)
@@ -182,7 +188,7 @@ A click on a title orders by it, another one reverses it (▾ ▴); HEALTH has t
         if offset is None or offset.y > self._count - self.scroll_offset.y:
             return
         if offset.y == 0:
-            if sort := sort_at(offset.x, self._width, self._instances):
+            if sort := sort_at(offset.x, self._layout(self._width)):
                 self.post_message(self.Ordered(sort))
             return
         self._put(self.scroll_offset.y + offset.y - 1)
@@ -226,9 +232,12 @@ A click on a title orders by it, another one reverses it (▾ ▴); HEALTH has t
         known = self._rendered[y] if y < len(self._rendered) else None
         return known if known is not None and known.cell_length == width else self._line(y, width)
 
+    def _layout(self, width: int) -> ColumnLayout:
+        return lay_out_for(width, self._instances, self._names)
+
     def _line(self, y: int, width: int) -> Strip:
         if y == 0:
-            titles = build_heading(width, self._instances, len(self._marked), self._options)
+            titles = build_heading(self._layout(width), len(self._marked), self._options)
             return self._strip([(titles, "header")], width)
         at = self.scroll_offset.y + y - 1
         if self._rows is not None and at < self._count:
@@ -241,7 +250,8 @@ A click on a title orders by it, another one reverses it (▾ ▴); HEALTH has t
         known = (row, width, self._instances, cursor, marked)
         if (strip := self._strips.get(known)) is None:
             glyph = ("◆" if marked else "▸") if cursor else "•" if marked else " "
-            strip = self._strip([(glyph, "plain"), *build_row(row, width, self._instances)], width, cursor)
+            runs = build_row(row, self._layout(width), self._names)
+            strip = self._strip([(glyph, "plain"), *runs], width, cursor)
             self._strips[known] = strip
         return strip
 
