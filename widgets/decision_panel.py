@@ -10,7 +10,7 @@ from textual.geometry import Size
 from textual.widget import Widget
 
 from backends.text import counted, format_clock, visible
-from orchestrator.engine.control import ABORT, CONTINUE, RETRY, SKIP
+from orchestrator.engine.control import ABORT, BACK, CONTINUE, RETRY, SKIP
 from orchestrator.events.events import DecisionRequested, RolloutEnded
 from orchestrator.events.state import NodeState, NodeStatus, RolloutState, is_watched
 from orchestrator.events.steps import STEPS
@@ -18,7 +18,13 @@ from orchestrator.events.text import describe_choice, describe_remaining_time
 from widgets.segments import KINDS, Segment, css_colors, render_line, truncate
 
 _VERBS: Mapping[str, str] = {NodeState.RAMPING: "ramps up", NodeState.BAKING: "bakes"}
-ACTION_BY_CHOICE = {CONTINUE: "continue", RETRY: "retry", SKIP: "skip", ABORT: "abort"}
+ACTION_BY_CHOICE = {
+    CONTINUE: "continue",
+    RETRY: "retry",
+    BACK: "back-to-version",
+    SKIP: "skip",
+    ABORT: "abort",
+}
 """The id of the key binding of each choice."""
 MAX_LINES = 8  # lines
 MAX_TITLE_LINES = 3  # lines that the first one may take: an error must be readable where it is decided on
@@ -34,14 +40,14 @@ def build_decision_lines(state: RolloutState, impact: Sequence[str], keys: KeyNa
     Args:
         state: of the rollout.
         impact: what a yes would mean: capacity, sessions, commands.
-        keys: "continue", "retry", "skip", "abort", "pause".
+        keys: those of `ACTION_BY_CHOICE`, and "pause".
     """
     if state.ended is not None:
         return []
     if state.questions:
         first, *others = state.questions.values()
         title, choices = _title(state, first, len(others)), _choices(state, first, keys)
-        return [title, *_impact(impact), *_log(state, first), choices]
+        return [title, *_servers(state, first), *_impact(impact), *_log(state, first), *choices]
     if state.phase == "paused":
         return [
             [(f"‖ {state.phase_text}", "head")],
@@ -63,6 +69,13 @@ def _impact(impact: Sequence[str]) -> Iterable[list[Segment]]:
     return ([(text, "plain")] for text in impact)
 
 
+def _servers(state: RolloutState, question: DecisionRequested) -> Iterable[list[Segment]]:
+    """Return what HAProxy reported of a node when it failed."""
+    node = state.nodes.get(question.subject)
+    if node is not None and node.state == NodeState.FAILED and node.servers:
+        yield [("HAProxy then: ", "quiet"), (" · ".join(node.servers), "plain")]
+
+
 def _log(state: RolloutState, question: DecisionRequested) -> Iterable[list[Segment]]:
     """Return the last log lines of the service of a failed node."""
     node = state.nodes.get(question.subject)
@@ -70,18 +83,27 @@ def _log(state: RolloutState, question: DecisionRequested) -> Iterable[list[Segm
     return ([("| ", "quiet"), (line, "plain")] for line in lines)
 
 
-def _choices(state: RolloutState, question: DecisionRequested, keys: KeyNames) -> list[Segment]:
-    segments: list[Segment] = []
-    touched = question.subject in state.nodes and bool(state.nodes[question.subject].steps)
+def _choices(state: RolloutState, question: DecisionRequested, keys: KeyNames) -> list[list[Segment]]:
+    """Return the keys and what they mean, on two lines where there is one more than usual."""
+    lines: list[list[Segment]] = [[]]
     for choice in question.choices:
         if choice == ABORT:
-            segments += _abort(keys)
+            lines[-1] += _abort(keys)
         else:
-            meaning = describe_choice(choice, touched=touched)
-            segments += [(keys[ACTION_BY_CHOICE[choice]], "head"), (f" {meaning}  ", "plain")]
+            meaning = describe_choice(choice, touched=_is_out(state, question), version=question.version)
+            lines[-1] += [(keys[ACTION_BY_CHOICE[choice]], "head"), (f" {meaning}  ", "plain")]
+        if choice == BACK:
+            lines.append([])
     if state.phase != "paused":
-        segments += [("  ", "plain"), (keys["pause"], "head"), (" pause", "plain")]
-    return segments
+        lines[-1] += [("  ", "plain"), (keys["pause"], "head"), (" pause", "plain")]
+    return lines
+
+
+def _is_out(state: RolloutState, question: DecisionRequested) -> bool:
+    """Return whether the node that a question is about is out of rotation."""
+    node = state.nodes.get(question.subject)
+    back = (NodeState.ROLLED_BACK, NodeState.PUT_BACK, NodeState.HELD)
+    return node is not None and bool(node.steps) and node.state not in back
 
 
 def _abort(keys: KeyNames) -> list[Segment]:

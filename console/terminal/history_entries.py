@@ -1,13 +1,13 @@
 """Summaries of the journal's entries, for people and for programs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
 
 from orchestrator.errors import JournalError
-from orchestrator.events.events import NodeDone, RolloutStarted
+from orchestrator.events.events import AnyEvent, NodeDone, NodeRolledBack, RolloutStarted
 from orchestrator.journal.entries import Entry
 from orchestrator.journal.entry_status import entry_status
 from orchestrator.journal.node_history import FleetHistory
@@ -60,7 +60,7 @@ class EntrySummary:
             done = total if stands == "healthy" else None
         else:
             total = len(names)
-            done = len({event.node for event in recorded if isinstance(event, NodeDone)})
+            done = len(_completed(recorded, is_upgrade=entry.kind == "upgrade"))
         before = had.pop() if len(had) == 1 else "several" if had else ""
         seconds = None if entry.ended is None else entry.ended - entry.began
         return cls(entry, stands, before, done, total, seconds)
@@ -128,6 +128,17 @@ class EntrySummary:
             "plan_intact": entry.intact,
             "problem": entry.problem,
         }
+
+
+def _completed(recorded: Iterable[AnyEvent], *, is_upgrade: bool) -> set[str]:
+    """Return the nodes that were completed; in an upgrade, not those that an operator has brought back."""
+    found = set[str]()
+    for event in recorded:
+        if isinstance(event, NodeRolledBack) and is_upgrade:
+            found.discard(event.node)
+        elif isinstance(event, NodeDone):
+            found.add(event.node)
+    return found
 
 
 # A plan that somebody has changed may contain anything: what is no plan is skipped.

@@ -169,6 +169,7 @@ class Prompts:
         self.control = control
         self._reading = False
         self._typed = b""  # the beginning of a line
+        self._returned: set[str] = set()  # nodes that were brought back to an earlier version
         self._confirming: asyncio.Future[bool] | None = None
 
     def __call__(self, record: Record) -> None:
@@ -178,6 +179,10 @@ class Prompts:
                 self.show()
             case events.DecisionMade():
                 self.show()
+            case events.NodeRolledBack(node=node):
+                self._returned.add(node)
+            case events.NodeFailed(node=node):
+                self._returned.discard(node)
 
     async def confirm(self, text: str) -> bool:
         """Ask a yes-or-no question; everything but a clear yes means no."""
@@ -199,9 +204,10 @@ class Prompts:
         if not self.control.questions:
             return
         first = self.control.questions[0]
-        choices = ", ".join(map(_format_choice, first.choices))
+        choices = ", ".join(_format_choice(choice, first.version) for choice in first.choices)
         # The line above already says why it failed.
-        text = "what now?" if RETRY in first.choices else clean(first.text)
+        is_said = RETRY in first.choices and first.subject not in self._returned
+        text = "what now?" if is_said else clean(first.text)
         say(f"{paint('?', 'warn')} {clean(first.subject)}: {text}")
         say(f"  {choices}")
         self._listen()
@@ -244,6 +250,6 @@ class Prompts:
             self.control.abort(current_operator("terminal"), "the terminal was closed")
 
 
-def _format_choice(choice: str) -> str:
-    meaning = describe_choice(choice)
+def _format_choice(choice: str, version: str) -> str:
+    meaning = clean(describe_choice(choice, version=version))
     return paint(choice, "warn") + (f" ({meaning})" if meaning != choice else "")

@@ -22,7 +22,7 @@ from orchestrator.events.events import (
 from orchestrator.events.judgement import Evidence
 from orchestrator.events.steps import Step
 
-CONTINUE, RETRY, SKIP, ABORT = "continue", "retry", "skip", "abort"
+CONTINUE, RETRY, BACK, SKIP, ABORT = "continue", "retry", "back", "skip", "abort"
 
 
 Published = Callable[[], Awaitable[None]]
@@ -33,6 +33,11 @@ async def already_published() -> None:
     """Return at once: the default of `RolloutCallbacks.published`, where nobody else is to see anything."""
 
 
+async def no_known_version(node: str) -> str:
+    """Return an empty text: the default of `RolloutCallbacks.last_healthy`, where there is no journal."""
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class RolloutCallbacks:
     """Functions that a rollout calls before it touches a node.
@@ -41,10 +46,13 @@ class RolloutCallbacks:
         published: awaited until other machines have the node's original state, so that they can take over.
         differences: returns what has changed since the plan was made, by node; an operator decides about it
             before the next node.
+        last_healthy: returns the last version that was healthy on a node before this rollout; empty when none
+            is known.
     """
 
     published: Published = already_published
     differences: Callable[[], Mapping[str, str]] = dict
+    last_healthy: Callable[[str], Awaitable[str]] = no_known_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +76,13 @@ class RolloutContext:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """An open question to the operators."""
+    """An open question to the operators; `version` is the one that the choice `BACK` leads to."""
 
     id: str
     subject: str
     text: str
     choices: tuple[str, ...]
+    version: str = ""
 
 
 class RolloutControl:
@@ -289,9 +298,19 @@ class RolloutControl:
         choices: tuple[str, ...],
         kind: DecisionKind = "node",
         step: Step | None = None,
+        version: str = "",
     ) -> tuple[str, Actor]:
-        """Ask the operators and wait for a decision; return the choice and who made it. Raises Aborted."""
-        question = Question(f"q{next(self._ids)}", subject, text, choices)
+        """Ask the operators and wait for a decision; return the choice and who made it. Raises Aborted.
+
+        Args:
+            subject: the node or batch concerned.
+            text: the question.
+            choices: the possible answers.
+            kind: what the question is about.
+            step: of the kind "step".
+            version: where `BACK` is a choice, the version that it leads to.
+        """
+        question = Question(f"q{next(self._ids)}", subject, text, choices, version)
         self._questions[question.id] = question
         self._bus.emit(
             DecisionRequested(
@@ -301,6 +320,7 @@ class RolloutControl:
                 choices=list(choices),
                 kind=kind,
                 step=step,
+                version=version,
             )
         )
         try:

@@ -1,16 +1,14 @@
 """The rollout of one node: its steps in order, the decisions of operators, and what follows a failure."""
 
-import asyncio
-
 from backends.errors import BackendError, RolldeckError
 from backends.model import AdminState, ServerRef
-from backends.text import last_lines
-from orchestrator.engine.control import ABORT, CONTINUE, RETRY, SKIP, RolloutCallbacks, RolloutControl
-from orchestrator.engine.result import Progress
+from orchestrator.engine.control import ABORT, BACK, CONTINUE, RETRY, SKIP, RolloutCallbacks, RolloutControl
+from orchestrator.engine.result import Progress, collect_versions
 from orchestrator.engine.step_context import StepContext, run_step
 from orchestrator.engine.steps.drain import still_in_maintenance
-from orchestrator.engine.steps.install import await_end
+from orchestrator.engine.steps.install import await_end, prefetch
 from orchestrator.engine.steps.quarantine import drain_at_once, quarantine, restore_untouched
+from orchestrator.engine.way_back import find_version, lead_back, lead_forward, read_servers, show_log
 from orchestrator.errors import Aborted, BadVersion, ServiceDiscoveryMaintenance, Skipped, StepFailed
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import (
@@ -21,15 +19,13 @@ from orchestrator.events.events import (
     NodeSkipped,
     NodeStarted,
     NodeUpgraded,
-    ServiceLog,
     StepDone,
     StepStarted,
 )
 from orchestrator.events.steps import STEPS, Step
+from orchestrator.events.text import describe_mixed_versions
 from orchestrator.node import OriginalState
 from orchestrator.planning.plan import Plan, PlannedNode, describe_load
-
-LOG_TIMEOUT_S = 5.0  # for its service manager to return its last output
 
 
 class NodeRollout:
@@ -52,6 +48,8 @@ class NodeRollout:
         self._peers = peers  # the nodes of its batch, itself included
         self._plan = plan
         self._context = context
+        self._forward = context  # as it was for the first attempt with the target version
+        self._steps: tuple[Step, ...] = tuple(planned.steps)
         self._control = control
         self._bus = bus
         self._progress = progress
@@ -101,14 +99,12 @@ class NodeRollout:
         await self._begin()
         if self._planned.running_command is not None:
             await await_end(self._context, self._planned.running_command)
-        for step in self._planned.steps:
+        for step in self._steps:
             if self._plan.policy.confirm == "step":
                 await self._confirm(f"{step}?", "step", step)
             # Last: a decision while the rollout is paused starts nothing yet.
             await self._control.checkpoint()
-            self._context.step = step
-            with self._bus.commands_of(self._name, step):
-                await self._run_step(step)
+            await self._run_step(step)
         self._progress.done.append(self._name)
         baked = self._context.baked
         if baked is not None and (not baked.proven or self._context.judgement.undecided):
@@ -118,11 +114,16 @@ class NodeRollout:
         self._bus.emit(done(node=self._name, duration_s=seconds, version=self._context.wanted or ""))
 
     async def _run_step(self, step: Step) -> None:
+        self._context.step = step
+        with self._bus.commands_of(self._name, step):
+            await self._carry_out(step)
+
+    async def _carry_out(self, step: Step) -> None:
         start = self._control.elapsed_excluding_pauses()
         self._bus.emit(StepStarted(node=self._name, step=step))
         if step != "drain":  # which does that itself: it may wait for capacity first
             self._context.mark_touched()
-        if step != "drain" and "drain" in self._planned.steps:
+        if step != "drain" and "drain" in self._steps:
             await still_in_maintenance(self._context)
         detail = await run_step(step, self._context)
         self._bus.emit(
@@ -231,22 +232,28 @@ class NodeRollout:
         step = self._context.step
         self._progress.failed_at[self._name] = step
         with self._control.hold_new_drains(self._name):
-            touched = self._name in self._progress.touched
-            text = error.beside(self._name)
-            self._bus.emit(NodeFailed(node=self._name, step=step, error=text, touched=touched))
-            left_as_is = step == "drain" or isinstance(error, ServiceDiscoveryMaintenance)
-            if self._name in self._progress.touched and not await self._put_back(error) and not left_as_is:
-                await self._quarantine()
-            if touched and STEPS.spec(step).logs_service:
-                await self._show_log(step)
+            text = await self._leave(error)
             if not self._control.interactive:
                 return False
             back = "; it was put back" if self._name in self._progress.put_back else ""
-            is_again = await self._ask_retry_skip_abort(f"{step} failed: {text}{back}")
+            is_again = await self._decide(f"{step} failed: {text}{back}")
             if isinstance(error, BadVersion) and not self._control.aborting:
                 # That decision was about the version too.
                 self._context.judgement.forgive()
             return is_again
+
+    async def _leave(self, error: RolldeckError) -> str:
+        """Take a node that has failed out of rotation, or put it back; return why it failed, in words."""
+        step, text = self._context.step, error.beside(self._name)
+        touched = self._name in self._progress.touched
+        servers = await read_servers(self._context) if touched else []
+        self._bus.emit(NodeFailed(node=self._name, step=step, error=text, touched=touched, servers=servers))
+        left_as_is = step == "drain" or isinstance(error, ServiceDiscoveryMaintenance)
+        if touched and not await self._put_back(error) and not left_as_is:
+            await self._quarantine()
+        if touched and STEPS.spec(step).logs_service:
+            await show_log(self._context, step)
+        return text
 
     async def _put_back(self, failure: RolldeckError) -> bool:
         """Put the node back if its service was not stopped; return whether it is as it was before."""
@@ -273,24 +280,58 @@ class NodeRollout:
         except RolldeckError as error:
             self._context.note(f"could not be brought to maintenance everywhere: {error.beside(self._name)}")
 
-    async def _show_log(self, step: Step) -> None:
-        """Emit the last output of the service; that it cannot be read is no failure of its own."""
-        try:
-            async with asyncio.timeout(LOG_TIMEOUT_S):
-                found = await self._context.node.service.last_lines()
-        except (TimeoutError, RolldeckError):
-            return
-        if lines := last_lines("\n".join(found)):
-            self._bus.emit(ServiceLog(node=self._name, step=step, lines=list(lines)))
-
-    async def _ask_retry_skip_abort(self, text: str) -> bool:
-        try:
-            choice, _ = await self._control.request_decision(
-                self._name, text, (RETRY, SKIP, ABORT), "failure"
-            )
-        except Aborted:
-            return False
+    async def _decide(self, text: str) -> bool:
+        """Have operators decide what becomes of a node that has failed; return whether to try it again."""
+        progress = self._progress
+        version = await find_version(self._context, progress, self._callbacks)
+        while True:
+            choices = (RETRY, BACK, SKIP, ABORT) if version else (RETRY, SKIP, ABORT)
+            try:
+                choice, _ = await self._control.request_decision(
+                    self._name, text, choices, "failure", version=version
+                )
+                if choice != BACK:
+                    break
+                text, version = await self._go_back(version)
+            except Aborted:
+                return False
         if choice == RETRY:
-            for names in (self._progress.failed, self._progress.put_back):
+            for names in (progress.failed, progress.put_back):
                 names[:] = [name for name in names if name != self._name]
+            if progress.returned.pop(self._name, None) is not None:
+                progress.touched.discard(self._name)  # it begins anew, from the state that it has now
+                self._context.stop_sent = False
         return choice == RETRY
+
+    async def _go_back(self, version: str) -> tuple[str, str]:
+        """Bring the node back to an earlier version, and nothing else.
+
+        Returns:
+            What is to be decided now, and the version that it can still go back to, if it has failed again.
+
+        Raises:
+            Aborted: an operator has aborted the rollout meanwhile.
+        """
+        start = self._control.elapsed_excluding_pauses()
+        self._context, self._steps = lead_back(self._context, version), tuple(STEPS)
+        self._emit_start()
+        try:
+            await prefetch([self._context.node], lambda _: version, self._bus)
+            for step in self._steps:
+                await self._control.checkpoint()
+                await self._run_step(step)
+        except (StepFailed, BackendError) as error:
+            return f"back to {version} failed at {self._context.step}: {await self._leave(error)}", version
+        finally:
+            self._context = lead_forward(self._context, self._forward)
+        seconds = round(self._control.elapsed_excluding_pauses() - start, 3)
+        self._progress.returned[self._name] = version
+        self._bus.emit(NodeRolledBack(node=self._name, duration_s=seconds, version=version))
+        return f"is back on {version}; {self._describe_versions()}: what now", ""
+
+    def _describe_versions(self) -> str:
+        """Describe which versions the nodes of the application have now, as far as the rollout knows."""
+        progress = self._progress
+        unknown = progress.touched.difference(progress.done, progress.returned)
+        versions = collect_versions(self._plan, progress.done, unknown, {}) | progress.returned
+        return describe_mixed_versions(versions) or "all other nodes have it too"

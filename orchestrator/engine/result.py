@@ -32,6 +32,8 @@ class Progress:
     skipped: list[str] = field(default_factory=list)
     unproven: list[str] = field(default_factory=list)  # upgraded, but with too few requests to prove it
     put_back: list[str] = field(default_factory=list)  # failed before the stop, and as they were before
+    # Failed, and back with the version of before, because an operator has decided so: the version by node.
+    returned: dict[str, str] = field(default_factory=dict)
     touched: set[str] = field(default_factory=set)
     originals: dict[str, dict[ServerRef, OriginalState]] = field(default_factory=dict)
     # Differences from the plan that an operator has accepted.
@@ -184,11 +186,12 @@ def find_ways_on(plan: Plan, progress: Progress) -> list[WayOn]:
     if not progress.touched:
         return []
     resume = WayOn(purpose="resume", command=f"rolldeck resume {plan.application}")
-    known = all(plan.node(name).has_version for name in progress.touched)
-    if progress.kind == "rollback" or not known:
+    changed = progress.touched - progress.returned.keys()
+    known = all(plan.node(name).has_version for name in changed)
+    if progress.kind == "rollback" or not (changed and known):
         return [resume]
     rollback = WayOn(purpose="rollback", command=f"rolldeck rollback {plan.application}")
-    failed_at = {progress.failed_at[name] for name in progress.failed_nodes}
+    failed_at = {progress.failed_at[name] for name in progress.failed_nodes if name in changed}
     # After the installation the new version runs.
     return [rollback, resume] if failed_at.intersection(STEPS.after("install")) else [resume, rollback]
 

@@ -290,8 +290,8 @@ class Rollout:
 
     async def _end(self, result: Result, reason: str, start: float) -> RolloutEnded:
         progress, plan = self._progress, self._plan
-        unfinished = progress.touched.difference(progress.done)
-        versions = collect_versions(plan, progress.done, unfinished, self._other_versions)
+        unfinished = progress.touched.difference(progress.done, progress.returned)
+        versions = collect_versions(plan, progress.done, unfinished, self._other_versions) | progress.returned
         out, unseen = await read_final_state(
             self._application,
             plan,
@@ -315,7 +315,7 @@ class Rollout:
             result=result,
             reason=reason,
             upgraded=list(progress.done) if progress.kind == "upgrade" else [],
-            rolled_back=list(progress.done) if progress.kind == "rollback" else [],
+            rolled_back=list(progress.done if progress.kind == "rollback" else progress.returned),
             failed=progress.failed_nodes,
             skipped=list(progress.skipped),
             interrupted=[name for name in names if name in progress.touched and name not in done],

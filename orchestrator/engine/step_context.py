@@ -73,6 +73,7 @@ class StepContext:
     resumes_drain: bool = False  # an earlier rollout has drained it, and done nothing else
     ignored_backends: tuple[str, ...] = ()  # backends where the node stays in, see `Application`
     ramped: frozenset[ServerRef] = frozenset()  # its own servers that get their weight back in stages
+    is_return: bool = False  # it goes back to an earlier version after a failure, which no failure holds up
 
     def set_desired(self, state: DesiredState, refs: Sequence[ServerRef] | None = None) -> None:
         """Record the state that is about to be set, by default for all servers of the node."""

@@ -124,7 +124,10 @@ class NodeUpgraded(NodeDone, frozen=True, kw_only=True, tag="node_upgraded"):
 
 
 class NodeRolledBack(NodeDone, frozen=True, kw_only=True, tag="node_rolled_back"):
-    """A node has the version of before again, and was proven with it."""
+    """A node has the version of before again, and was proven with it.
+
+    In an upgrade, an operator has decided so after a failure; then it was failed before.
+    """
 
 
 class NodeSkipped(ByActor, frozen=True, kw_only=True, tag="node_skipped"):
@@ -139,6 +142,7 @@ class NodeFailed(OfStep, frozen=True, kw_only=True, tag="node_failed"):
 
     error: str
     touched: bool = True  # False: it is as it was, and only held back: nothing was sent that changes it
+    servers: list[str] = []  # as HAProxy reported them then: "DOWN 0/3 L7STS 503 on lb1"
 
 
 class ServiceLog(OfStep, frozen=True, kw_only=True, tag="service_log"):
@@ -162,6 +166,7 @@ class DecisionRequested(Event, frozen=True, kw_only=True, tag="decision_requeste
     choices: list[str]
     kind: DecisionKind = "node"
     step: Step | None = None  # of the kind "step"
+    version: str = ""  # where "back" is a choice, the version that it leads to
 
     def __post_init__(self) -> None:
         check_step(self.step)
@@ -277,7 +282,7 @@ class RolloutEnded(Event, frozen=True, kw_only=True, tag="rollout_ended"):
     blocked: str = ""  # why no command of Rolldeck can work until that is fixed, such as a full disk
     unproven: list[str] = []  # upgraded, but their bake saw too few requests, or no errors can be known
     put_back: list[str] = []  # failed before their service was asked to stop, and are as they were
-    rolled_back: list[str] = []  # of a rollback, instead of `upgraded`
+    rolled_back: list[str] = []  # of a rollback, instead of `upgraded`; of an upgrade, after they had failed
 
 
 class RollbackStarted(Event, frozen=True, kw_only=True, tag="rollback_started"):

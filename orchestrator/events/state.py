@@ -44,6 +44,14 @@ _OVER = DONE | {
 }
 
 
+def is_done(state: str, kind: events.RolloutKind) -> bool:
+    """Return whether a node in this state has what the rollout was to bring to it.
+
+    One that an operator has brought back during an upgrade has not.
+    """
+    return state == (NodeState.ROLLED_BACK if kind == "rollback" else NodeState.UPGRADED)
+
+
 def is_under_way(state: str) -> bool:
     """Return whether a node in this state is in progress."""
     return state in STEPS.states or state in (NodeState.DRAINED, NodeState.RAMPING, NodeState.BAKING)
@@ -71,6 +79,7 @@ class NodeStatus:
     baked: events.Baked | None = None  # how its last bake went
     times: StepTimes | None = None  # of that, without what people took to decide
     log: tuple[str, ...] = ()  # the last lines of its service, when it has failed; they are not cleaned
+    servers: tuple[str, ...] = ()  # as HAProxy reported them when it failed
 
     @property
     def at_work(self) -> bool:
@@ -128,8 +137,8 @@ class RolloutState:
 
     @property
     def done(self) -> int:
-        """The number of nodes that are upgraded, or rolled back."""
-        return sum(node.state in DONE for node in self.nodes.values())
+        """The number of nodes that are upgraded; in a rollback, of those that are rolled back."""
+        return sum(is_done(node.state, self.kind) for node in self.nodes.values())
 
     @property
     def total(self) -> int:
@@ -217,7 +226,8 @@ class RolloutState:
             case events.NodeSkipped(who=who, via=via):
                 node.state, node.deadline = NodeState.SKIPPED, None
                 node.reason = f"by {describe_requester(who, via)}"
-            case events.NodeFailed(step=step, error=error, touched=touched):
+            case events.NodeFailed(step=step, error=error, touched=touched, servers=servers):
+                node.servers = tuple(servers)
                 node.state = NodeState.FAILED if touched else NodeState.HELD
                 node.step, node.reason, node.deadline = step, error, None
             case events.ServiceLog(lines=lines):
@@ -232,7 +242,7 @@ class RolloutState:
         match event:
             case events.StepStarted(step=step):
                 node.state, node.step = STEPS.spec(step).state, step
-                node.reason, node.deadline, node.log = "", None, ()
+                node.reason, node.deadline, node.log, node.servers = "", None, (), ()
                 if (span := self._spans.open_span(node.name)) is not None:
                     node.steps[step] = span
             case events.Waiting(words=words, remaining_s=left, baking=baking, weight_percent=percent):

@@ -110,11 +110,19 @@ def _format_field(name: str, value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def describe_choice(choice: str, *, touched: bool = False) -> str:
-    """Describe a choice of a decision about a node; `touched` if the node is out of rotation now."""
+def describe_choice(choice: str, *, touched: bool = False, version: str = "") -> str:
+    """Describe a choice of a decision about a node.
+
+    Args:
+        choice: one of the answers.
+        touched: whether the node is out of rotation now.
+        version: the one that "back" leads to.
+    """
     match choice:
         case "retry":
             return "try it again"
+        case "back":
+            return f"back to {version or 'its last healthy version'}, this node only"
         case "skip":
             return f"leave it {'out' if touched else 'as it is'}, next node"
         case "abort":

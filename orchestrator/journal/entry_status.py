@@ -13,7 +13,7 @@ from orchestrator.events import events
 from orchestrator.events.actor import describe_origin
 from orchestrator.events.events import Record, RolloutStarted
 from orchestrator.events.judgement import VerdictChanged
-from orchestrator.events.state import DONE, NodeState, Phase, RolloutState, is_under_way
+from orchestrator.events.state import NodeState, Phase, RolloutState, is_done, is_under_way
 from orchestrator.events.steps import STEPS
 from orchestrator.events.text import format_reason
 from orchestrator.events.ways_back import WayOn
@@ -72,8 +72,6 @@ def _read_start_time(pid: int) -> float | None:
 
 
 Standing = Literal["running", "unfinished"]
-
-_DONE = (*DONE, NodeState.EXCLUDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +190,9 @@ def status_of(identity: Identity, records: Iterable[Record], why: str, *, runnin
     nodes = tuple(
         NodeProgress(name, str(found.state), found.step or "", found.reason)
         for name in planned
-        if (found := state.nodes.get(name)) is not None and found.state not in _DONE
+        if (found := state.nodes.get(name)) is not None
+        and found.state is not NodeState.EXCLUDED
+        and not is_done(found.state, state.kind)
     )
     own = touched.keys() & state.nodes.keys()
     return RolloutStatus(

@@ -39,6 +39,7 @@ class NodeUpdate:
         healthy_before: versions that had been proven on it by then and not rolled back, the newest last.
         done: it was proven and is back as it was.
         back: it has returned the node to a version that was healthy, and nothing has to be undone.
+        returned: it has failed, and then brought the node back itself, as an operator has decided.
         failure: why it failed; None when it did not, or was interrupted.
     """
 
@@ -48,6 +49,7 @@ class NodeUpdate:
     healthy_before: tuple[str, ...]
     done: bool = False
     back: bool = False
+    returned: bool = False
     failure: events.NodeFailed | None = None
 
 
@@ -79,6 +81,7 @@ class NodeHistory:
         self.updates.append(update)
         version = update.version
         if not update.done:
+            update.back = update.returned
             if forward or version not in self.healthy:  # half a rollback does not make it worse
                 self.doubtful.add(version)
             if update.failure is not None and _is_of_the_version(update.failure.step):
@@ -159,7 +162,7 @@ class FleetHistory:
             self.nodes[name].take(
                 update, forward=forward, unfinished=newest is not None and newest.result != "healthy"
             )
-        if forward and updates and not all(update.back for update in updates.values()):
+        if forward and updates and not all(update.back and update.done for update in updates.values()):
             self._newest = entry
 
     def _updates_of(self, entry: int, records: Iterable[Record]) -> dict[str, NodeUpdate]:
@@ -177,8 +180,12 @@ class FleetHistory:
                 case events.NodeFailed(node=name) as failed if name in updates:
                     updates[name].failure = failed
                     updates[name].done = updates[name].done and not failed.touched
+                case events.NodeRolledBack(node=name, version=had) if name in updates and (
+                    had and had != updates[name].version
+                ):
+                    updates[name].returned = True
                 case events.NodeDone(node=name) if name in updates:
-                    updates[name].done = True
+                    updates[name].done, updates[name].returned = True, False
                 case _:
                     pass
         return updates
@@ -213,7 +220,7 @@ class FleetHistory:
         wanted, returned = dict[str, str](), dict[str, int]()
         for name, update in self._first_updates(together).items():
             last = self.nodes[name].updates[-1]
-            if forward and last.back and last.entry not in together:
+            if forward and last.back and (last.entry not in together or last.returned):
                 returned[name] = last.entry
             else:
                 wanted[name] = self.nodes[name].last_healthy(update) if forward else update.before

@@ -204,6 +204,7 @@ class _Updates:
     """A fold over the events of a rollout: the updates of its nodes, by node."""
 
     began: dict[str, events.NodeStarted] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)  # the target version, as decided last
     steps: dict[str, Step] = field(default_factory=dict)  # the one that began last
     commands: dict[str, CommandStarted] = field(default_factory=dict)  # of which no end is known
     failed: dict[str, str] = field(default_factory=dict)  # why
@@ -212,7 +213,8 @@ class _Updates:
 
     def apply(self, event: AnyEvent) -> None:
         match event:
-            case events.NodeStarted(node=node):
+            case events.NodeStarted(node=node, version=version):
+                self.versions[node] = version
                 # A retry begins no new update, and what was before the first one counts.
                 if node in self.done:  # and put back: the update that follows is a new one
                     self.done.discard(node)
@@ -240,7 +242,7 @@ class _Updates:
         return UnfinishedNode(
             node,
             entry,
-            event.version,
+            self.versions[node],
             self.steps.get(node),
             self.failed.get(node, ""),
             dict(OriginalState.from_event(original) for original in event.originals),
@@ -308,6 +310,8 @@ def _read_versions(journal: Journal, entry: Entry) -> Mapping[str, KnownVersion]
             case events.StepDone(node=node, step="stop"):
                 # Until its update is over it is unknown whether the old version would start again.
                 found[node] = KnownVersion("", entry.id, record.at)
+            case events.NodeDone(node=node, version=version) if version:
+                found[node] = KnownVersion(version, entry.id, record.at)
             case events.StepDone(node=node, step="install") | events.NodeDone(node=node) if node in wanted:
                 found[node] = KnownVersion(wanted[node], entry.id, record.at)
             case _:

@@ -264,6 +264,10 @@ def _zone(name: str) -> ZoneInfo | None:
         ) from None
 
 
+WITHOUT_TRIAL: dict[str, Any] = {"bake_time": 0.0, "ramp": []}
+"""Changes of the policy for the way back to a version that is known to be healthy: it is not tried again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Application:
     """An application: what a rollout or a manual change works on."""

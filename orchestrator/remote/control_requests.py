@@ -21,7 +21,7 @@ CLOCK_TOLERANCE_S = 300.0  # seconds between the time of a signed request and ou
 SECOND_ABORT_DELAY_S = 2.0  # seconds after an abort in which another one does not yet mean "at once"
 MAX_NAMED_REFUSALS = 20  # refused requests that are reported; more would fill the journal
 
-ControlAction = Literal["pause", "resume", "abort", "continue", "retry", "skip"]
+ControlAction = Literal["pause", "resume", "abort", "continue", "retry", "back", "skip"]
 
 _Nonce = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{16,64}\Z")]
 
@@ -137,7 +137,7 @@ class ControlRequests:
                 control.resume(actor)
             case "abort":
                 self._abort(actor)
-            case "continue" | "retry" | "skip":
+            case "continue" | "retry" | "back" | "skip":
                 self._answer(request.what, request, actor)
 
     def _abort(self, actor: Actor) -> None:

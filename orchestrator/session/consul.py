@@ -244,8 +244,8 @@ class _VersionPublisher:
         match record.event:
             case NodeStarted(node=node, version=version):
                 self._wanted[node] = version
-            case NodeDone(node=node):
-                self._waiting[node] = self._wanted.get(node, "")
+            case NodeDone(node=node, version=version):
+                self._waiting[node] = version or self._wanted.get(node, "")
                 self._some_wait.set()
 
     async def write(self) -> bool:

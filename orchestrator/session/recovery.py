@@ -15,7 +15,7 @@ from orchestrator.journal.entries import Entry
 from orchestrator.journal.node_history import WayBack
 from orchestrator.journal.unfinished import UnfinishedNode
 from orchestrator.node import Node
-from orchestrator.planning.application import Amount, Policy
+from orchestrator.planning.application import WITHOUT_TRIAL, Amount, Policy
 from orchestrator.planning.findings import Severity
 from orchestrator.session.proposal import Proposal
 from orchestrator.session.session import Session
@@ -65,6 +65,8 @@ async def plan_resume(
         )
     else:
         return None
+    # An operator may have decided to bring a node back; that was not finished.
+    wanted |= {name: node.target_version for name, node in left.items() if node.entry.id == entry.id}
     wanted = {name: version for name, version in wanted.items() if name in names}
     kind: RolloutKind = "upgrade" if work_log.history().goes_forward(entry.id) else "rollback"
     if kind == "rollback":
@@ -244,8 +246,7 @@ def list_rollback_changes(policy: Policy) -> dict[str, Any]:
     return {
         "order": _ORDERS[policy.order],
         "serial": serial,
-        "bake_time": 0.0,
-        "ramp": [],
+        **WITHOUT_TRIAL,
         "confirm": "none",
         "on_failure": "stop",
     }

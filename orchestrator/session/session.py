@@ -323,7 +323,8 @@ class Session:
             # The nodes of the plan: others may have come, gone or moved while an operator read it.
             application = replace(self.application, nodes=plan.nodes_at_plan_time)
             differences = partial(self.inventory.differences, plan.nodes_at_plan_time)
-            callbacks = RolloutCallbacks(self.work_log.published, differences)
+            last_healthy = partial(self.work_log.last_healthy_version, entry)
+            callbacks = RolloutCallbacks(self.work_log.published, differences, last_healthy)
             rollout = Rollout(
                 application,
                 plan,

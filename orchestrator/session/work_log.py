@@ -1,5 +1,6 @@
 """The work log of one application: its journal, and the lock under which work is done."""
 
+import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -146,6 +147,16 @@ class WorkLog:
         """Return the history of each node. Raises JournalError."""
         with Journal(self._path, read_only=True) as journal:
             return FleetHistory.read(journal, self._application)
+
+    async def last_healthy_version(self, entry: int, node: str) -> str:
+        """Return the last version that was healthy on a node before a rollout; empty when none is known.
+
+        Raises:
+            JournalError: the journal cannot be read.
+        """
+        # The whole journal is read, while the rollout goes on.
+        way = (await asyncio.to_thread(self.history)).way_back(entry)
+        return way.wanted.get(node, "") if way is not None else ""
 
     def knows(self, header: RolloutHeader, records: Sequence[Record]) -> bool:
         """Return whether a rollout was written here, or taken over as a whole. Raises JournalError."""

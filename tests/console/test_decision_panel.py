@@ -9,6 +9,7 @@ from orchestrator.events.events import (
     AnyEvent,
     DecisionRequested,
     NodeFailed,
+    NodeRolledBack,
     Paused,
     Record,
     RolloutStarted,
@@ -21,7 +22,7 @@ from orchestrator.planning.plan import capacity_text
 from tests.support.console_values import HOSTILE, harmless
 from widgets.decision_panel import MAX_LINES, DecisionPanel, build_decision_lines, shorten_commands
 
-KEYS = {"continue": "space", "retry": "r", "skip": "s", "abort": "a", "pause": "p"}
+KEYS = {"continue": "space", "retry": "r", "back-to-version": "b", "skip": "s", "abort": "a", "pause": "p"}
 STARTED = RolloutStarted(
     application="shop", version="1.5.0", nodes=["web1", "web2"], batches=[["web1"], ["web2"]], operator="ann"
 )
@@ -50,6 +51,29 @@ def test_a_node_to_be_confirmed() -> None:
         "in rotation 4 → 3",
         "space continue  s leave it as it is, next node  a end the rollout  p pause",
     ]
+
+
+def test_a_failed_node_may_go_back_to_its_last_healthy_version() -> None:
+    question = DecisionRequested(
+        question="q1",
+        subject="web1",
+        text="verify failed: sick",
+        choices=["retry", "back", "skip", "abort"],
+        version="1.4.2",
+    )
+    seen = ["DOWN 0/3 L7STS on lb1"]
+    failed = NodeFailed(node="web1", step="verify", error="sick", servers=seen)
+    of = state(StepStarted(node="web1", step="verify"), failed, question)
+    assert words(of, "now: maint on lb1") == [
+        "✗ web1: verify failed: sick",
+        "HAProxy then: DOWN 0/3 L7STS on lb1",
+        "now: maint on lb1",
+        "r try it again  b back to 1.4.2, this node only  ",
+        "s leave it out, next node  a end the rollout  p pause",
+    ]
+    back = NodeRolledBack(node="web1", duration_s=1.0, version="1.4.2")
+    of = state(StepStarted(node="web1", step="verify"), failed, back, asked("what now", "retry", "skip"))
+    assert words(of)[-1] == "r try it again  s leave it as it is, next node    p pause"
 
 
 def test_a_failed_node_says_what_each_choice_does() -> None:

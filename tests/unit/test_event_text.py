@@ -82,3 +82,4 @@ def test_each_choice_means_the_same_wherever_it_is_offered() -> None:
     meanings = [describe_choice(choice) for choice in ("continue", "retry", "skip", "abort")]
     assert meanings == ["continue", "try it again", "leave it as it is, next node", "end the rollout"]
     assert describe_choice("skip", touched=True) == "leave it out, next node"
+    assert describe_choice("back", version="1.4.2") == "back to 1.4.2, this node only"

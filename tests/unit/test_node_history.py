@@ -135,3 +135,23 @@ def test_a_failed_version_is_known_until_it_was_well(outcome: str, failed: bool)
     later = rollout(2, "1.5.0", {"web1": ("1.5.0", DONE)})
     history = FleetHistory([rollout(1, "1.5.0", {"web1": ("1.4.2", outcome)}), later])
     assert history.failure("web1", "1.5.0") is None
+
+
+def test_a_node_that_an_operator_brought_back_during_the_upgrade_needs_no_rollback() -> None:
+    entry, records = rollout(1, "1.5.0", {"web1": ("1.4.2", DONE), "web2": ("1.4.2", FAILED)})
+    returned: list[AnyEvent] = [
+        NodeStarted(node="web2", version="1.4.2", originals=[]),
+        NodeRolledBack(node="web2", duration_s=1, version="1.4.2"),
+    ]
+    up = (entry, numbered(*(record.event for record in records), *returned))
+    found = way(up)
+    assert (dict(found.wanted), found.returned) == ({"web1": "1.4.2"}, {"web2": 1})
+    history = FleetHistory([up])
+    assert history.failure("web2", "1.5.0") is not None
+    assert history.nodes["web2"].healthy == ["1.4.2"]
+    again = NodeUpgraded(node="web2", duration_s=1, version="1.5.0")
+    upgraded = (entry, numbered(*(record.event for record in up[1]), again))
+    assert dict(way(upgraded).wanted) == {"web1": "1.4.2", "web2": "1.4.2"}
+    only = rollout(1, "1.5.0", {"web2": ("1.4.2", FAILED)})
+    alone = (only[0], numbered(*(record.event for record in only[1]), *returned))
+    assert (dict(way(alone).wanted), way(alone).returned) == ({}, {"web2": 1})

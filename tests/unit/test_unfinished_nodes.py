@@ -122,6 +122,18 @@ def test_a_retry_keeps_the_original_state_of_the_first_try(path: Path) -> None:
     assert unfinished(path)["web1"].originals == {REF: OriginalState(AdminState.READY, 50, False)}
 
 
+def test_a_way_back_that_was_interrupted_has_the_version_that_was_decided_on(path: Path) -> None:
+    write(path, begun(50), *DRAINED, failed("start"), begun(0, "1.0", "maint"), step("drain"), step("start"))
+    found = unfinished(path)["web1"]
+    assert (found.target_version, found.step, found.failed) == ("1.0", "start", "")
+    assert found.originals == {REF: OriginalState(AdminState.READY, 50, False)}
+    over = NodeRolledBack(node="web1", duration_s=1.0, version="1.0")
+    write(path, begun(50), *DRAINED, failed("start"), begun(0, "1.0", "maint"), over)
+    assert unfinished(path) == {}
+    with Journal(path, read_only=True) as journal:
+        assert known_versions(journal, "shop")["web1"].version == "1.0"
+
+
 @pytest.mark.parametrize("end", [NodeUpgraded, NodeRolledBack])
 def test_an_update_after_one_that_is_done_has_its_own_original_state(
     path: Path, end: type[NodeUpgraded] | type[NodeRolledBack]

@@ -16,7 +16,7 @@ from console.operator_identity import current_operator
 from console.tui.screens.actions import SWITCH
 from console.tui.screens.main_keys import KEYS_BY_IMPORTANCE, MAIN_BINDINGS, MainKeys
 from console.tui.screens.rollout_summary import RolloutSummary
-from orchestrator.engine.control import CONTINUE, RETRY, SKIP
+from orchestrator.engine.control import BACK, CONTINUE, RETRY, SKIP
 from orchestrator.events.events import Record
 from orchestrator.events.state import RolloutState
 from orchestrator.live.poller import FleetView, Poller
@@ -215,7 +215,7 @@ in rotation.
             self._ask(choice)
             return
         questions = self._session.control.questions
-        if questions and choice in (CONTINUE, RETRY, SKIP):
+        if questions and choice in (CONTINUE, RETRY, BACK, SKIP):
             self._session.control.answer(questions[0].id, choice, current_operator("console"))
 
     def action_pause(self) -> None:

@@ -26,7 +26,20 @@ if TYPE_CHECKING:
 SORTS: Sequence[Sort] = get_args(Sort)
 
 KEYS_BY_IMPORTANCE = (
-    *("continue", "retry", "skip", "abort", "pause", "help", "quit", "upgrade", "drain", "maint", "ready"),
+    *(
+        "continue",
+        "retry",
+        "back-to-version",
+        "skip",
+        "abort",
+        "pause",
+        "help",
+        "quit",
+        "upgrade",
+        "drain",
+        "maint",
+        "ready",
+    ),
     *("filter", "transcript", "sort"),
 )
 """The keys that stay in the footer where there is no room for all, most important first."""
@@ -36,6 +49,13 @@ MAIN_BINDINGS: list[BindingType] = [
     Binding("space", "answer('continue')", "continue", id="continue", tooltip="Continue"),
     Binding("p", "pause", "pause", id="pause", tooltip="Pause or resume the rollout; deadlines are stopped"),
     Binding("r", "answer('retry')", "retry", id="retry", tooltip="Try the failed node again"),
+    Binding(
+        "b",
+        "answer('back')",
+        "back",
+        id="back-to-version",
+        tooltip="Bring the failed node back to its last healthy version",
+    ),
     Binding("s", "answer('skip')", "skip", id="skip", tooltip="Leave this node as it is and continue"),
     Binding("a", "abort", "abort", id="abort", tooltip="End the rollout after the running step"),
     Binding("d", "change('drain')", "drain", id="drain", tooltip="No new traffic; sessions continue"),

@@ -16,6 +16,7 @@ from orchestrator.planning.plan import Plan, capacity_text
 from widgets.decision_panel import shorten_commands
 
 MAX_COMMANDS = 3  # lines of a question
+_OVER = (NodeState.FAILED, NodeState.HELD, NodeState.PUT_BACK, NodeState.ROLLED_BACK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class RolloutSummary:
         if question.kind == "verdict" and not subjects:
             return []  # it holds a stage of a ramp: nothing leaves rotation
         refs = [ref for name in subjects for ref in self.plan.node(name).refs]
-        if len(subjects) == 1 and self.state.nodes[subjects[0]].state in (NodeState.FAILED, NodeState.HELD):
+        if len(subjects) == 1 and self.state.nodes[subjects[0]].state in _OVER:
             return [f"now: {_current_state_text(self.view, refs)}"]
         if question.step and question.step != "drain":
             return self._commands(subjects[0], question.step)
