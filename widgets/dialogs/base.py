@@ -3,21 +3,23 @@
 from collections.abc import Iterable, Sequence
 from typing import ClassVar, Generic, TypeVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen, Screen
+from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Footer, Static
 
 from backends.text import counted, visible
-from widgets.dialogs.elements import Entries, Entry, InlineButton, strip_colors, to_content
+from widgets.dialogs.elements import Entries, Entry, InlineButton, RadioList, strip_colors, to_content
+from widgets.dialogs.overlay import Overlay
 
 Answer = TypeVar("Answer")
 
 
-class Dialog(ModalScreen[Answer], Generic[Answer]):
+class Dialog(ModalScreen[Answer], Overlay[Answer], Generic[Answer]):
     """A box with text that scrolls when there is much of it, and answers that are always in sight.
 
     Subclasses give `entries`, `fields` and `buttons`, and react to `InlineButton.Pressed`.
@@ -102,6 +104,11 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         """Return the widget that has the focus at first: the safe answer."""
         return self.query(InlineButton).first()
 
+    @on(RadioList.Confirmed)
+    def _option_confirmed(self) -> None:
+        """Give the last answer, which goes on."""
+        self.query(InlineButton).last().action_press()
+
     def action_cancel(self) -> None:
         self.dismiss(None)
 
@@ -115,7 +122,7 @@ def make_heading(words: str, style: str = "") -> Entry:
     return Entry(Content(""), Content("\n") + to_content(words, f"bold {style}".strip()))
 
 
-class Report(Screen[Answer], Generic[Answer]):
+class Report(Overlay[Answer], Generic[Answer]):
     """A headline, text that scrolls with the arrow keys, and answers; the first one has the focus."""
 
     AUTO_FOCUS = ""
@@ -174,9 +181,6 @@ class Report(Screen[Answer], Generic[Answer]):
 
     def on_mount(self) -> None:
         self.query(InlineButton).first().focus()
-
-    def action_leave(self) -> None:
-        self.dismiss(None)
 
     def action_copy(self) -> None:
         commands = self.commands()

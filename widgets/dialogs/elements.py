@@ -173,7 +173,10 @@ _VARIANTS = ("primary", "success", "warning", "error")
 
 
 class RadioList(Widget, can_focus=True):
-    """A choice of one of several options, each on its own line with its meaning."""
+    """A choice of one of several options, each on its own line with its meaning.
+
+    The arrow keys pick. Enter confirms what is picked, as Enter in a field does, and Space changes nothing.
+    """
 
     DEFAULT_CSS = """
     RadioList { width: 1fr; height: auto; }
@@ -188,10 +191,19 @@ class RadioList(Widget, can_focus=True):
             tooltip="Pick the one before",
             show=False,
         ),
+        Binding("down,right", "move(1)", "next", id="options.next", tooltip="Pick the next one", show=False),
         Binding(
-            "down,right,space", "move(1)", "next", id="options.next", tooltip="Pick the next one", show=False
+            "enter",
+            "confirm",
+            "go on",
+            id="options.confirm",
+            tooltip="Go on with the option that is picked",
+            show=False,
         ),
     ]
+
+    class Confirmed(Message):
+        """The operator has confirmed the option that is picked."""
 
     picked: reactive[int] = reactive(0)
 
@@ -234,6 +246,9 @@ class RadioList(Widget, can_focus=True):
     def on_click(self, event: events.Click) -> None:
         if 0 <= event.y < len(self._options):
             self.picked = event.y
+
+    def action_confirm(self) -> None:
+        self.post_message(self.Confirmed())
 
     def action_move(self, by: int) -> None:
         self.picked = (self.picked + by) % len(self._options)

@@ -14,6 +14,7 @@ from textual.widgets import Static
 
 from widgets.dialogs.base import Dialog
 from widgets.dialogs.elements import Entries, Entry, InlineButton, RadioList, entry
+from widgets.dialogs.overlay import Overlay
 
 MIN_SIZE = Size(80, 24)
 
@@ -118,10 +119,6 @@ class QuitDialog(Dialog[str]):
 class SelectDialog(Dialog[str | None]):
     """The answer is the selected name; None for escape."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "open", "open", id="pick.open", tooltip="Open what is picked", show=False)
-    ]
-
     def __init__(self, title: str, names: Sequence[str], current: str) -> None:
         """Create the dialog for one thing to select.
 
@@ -147,9 +144,6 @@ class SelectDialog(Dialog[str | None]):
         """Focus the list, since selecting a name changes nothing."""
         return self.query_one(RadioList)
 
-    def action_open(self) -> None:
-        self.dismiss(self.query_one(RadioList).value)
-
     @on(InlineButton.Pressed)
     def _pressed(self, event: InlineButton.Pressed) -> None:
         self.dismiss(self.query_one(RadioList).value if event.answer == "yes" else None)
@@ -160,7 +154,7 @@ def fits(size: Size) -> bool:
     return size.width >= MIN_SIZE.width and size.height >= MIN_SIZE.height
 
 
-class TooSmall(ModalScreen[None]):
+class TooSmall(ModalScreen[None], Overlay[None]):
     """Covers the screen until there is room again; a running rollout continues."""
 
     DEFAULT_CSS = """
@@ -173,8 +167,7 @@ class TooSmall(ModalScreen[None]):
 
     def on_resize(self, event: events.Resize) -> None:
         if fits(event.size):
-            if self.is_current:  # a second event while it closes would close the screen below
-                self.dismiss(None)
+            self.dismiss(None)
         else:
             self.query_one(Static).update(self._words(event.size))
 

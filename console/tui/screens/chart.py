@@ -5,16 +5,16 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
 from textual.widgets import Footer
 
 from orchestrator.events.state import RolloutState
+from widgets.dialogs.overlay import Overlay
 from widgets.rollout_chart import RolloutChart
 
 POLL_INTERVAL_S = 0.5  # how often the screen reads the state; verdicts come each ten seconds
 
 
-class ChartScreen(Screen[None]):
+class ChartScreen(Overlay[None]):
     """Error rate and response time of the new and the old version, while it is open.
 
     Args:
@@ -31,7 +31,7 @@ without a known value: that is no zero, which has the lowest bar.
     ChartScreen { layout: vertical; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,c,q", "app.pop_screen", "back", id="back", tooltip="Back to the main view"),
+        Binding("escape,c,q", "leave", "back", id="back", tooltip="Back to the main view"),
     ]
 
     def __init__(self, read: Callable[[], RolloutState]) -> None:

@@ -7,7 +7,6 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
 from textual.widgets import Footer
 
 from backends.local_files import write_beside
@@ -18,13 +17,14 @@ from orchestrator.live.poller import Poller, SessionPoller, select_with_sessions
 from orchestrator.session.session import Session
 from widgets.detail.model import Detail, NodeJournal
 from widgets.detail.view import DetailTitle, DetailView
+from widgets.dialogs.overlay import Overlay
 from widgets.table.by_server import RowKey, merge_by_name
 from widgets.transcript import Transcript
 
 POLL_INTERVAL_S = 0.1  # how often the screen checks for changes to show
 
 
-class DetailScreen(Screen[None]):
+class DetailScreen(Overlay[None]):
     """The detail of one node. It reads the node's sessions only while it is open.
 
     Args:
@@ -48,7 +48,7 @@ seconds of silence left before HAProxy ends one. The **journal** has what was se
     """
     # The same ids as in the main view: a key that is remapped there means the same here.
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,enter,q", "app.pop_screen", "back", id="back", tooltip="Back to the main view"),
+        Binding("escape,enter,q", "leave", "back", id="back", tooltip="Back to the main view"),
         Binding("d", "change('drain')", "drain", id="drain", tooltip="No new traffic; sessions continue"),
         Binding("m", "change('maint')", "maint", id="maint", tooltip="Maintenance, at once"),
         Binding("e", "change('ready')", "ready", id="ready", tooltip="Back in rotation, after health checks"),
@@ -125,11 +125,11 @@ seconds of silence left before HAProxy ends one. The **journal** has what was se
         self.notify("copied", timeout=2)
 
 
-class TranscriptScreen(Screen[None]):
+class TranscriptScreen(Overlay[None]):
     """Every command and every raw reply of the session, so that an operator can continue manually."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,t,q", "app.pop_screen", "back", id="back", tooltip="Back to the main view"),
+        Binding("escape,t,q", "leave", "back", id="back", tooltip="Back to the main view"),
         Binding("y", "copy", "copy", id="copy", tooltip="Copy all of it to the clipboard"),
         Binding("ctrl+s", "save", "save", id="save", tooltip="Write it to a file here"),
     ]
