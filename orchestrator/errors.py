@@ -11,6 +11,7 @@ RolldeckError (backends.errors)
 ├── StepFailed                      one step of one node failed
 │   ├── Overloaded                  the others cannot carry the load of a node that was drained
 │   ├── StepTimeout                 a step did not complete in time
+│   ├── CutShort                    an operator did not let it wait any longer
 │   ├── BadVersion                  clients of the new version see more errors than those of the old one
 │   └── ServiceDiscoveryMaintenance the node is back in HAProxy, but maybe not in service discovery
 ├── JournalError                    the journal cannot be read or written, and nothing is done without it
@@ -50,6 +51,10 @@ class Overloaded(StepFailed):
 
 class StepTimeout(StepFailed):
     """A step did not complete in time; the text says what it waited for, and what was seen last."""
+
+
+class CutShort(StepFailed):
+    """An operator did not let a step wait any longer; the text says who, and what was seen last."""
 
 
 class BadVersion(StepFailed):

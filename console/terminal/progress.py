@@ -60,6 +60,8 @@ class Progress:
                 return _finished_line(state.nodes[name])
             case events.ServiceLog(node=name, lines=lines):
                 return "\n".join(f"{name:<10} | {clean(line)}" for line in lines)
+            case events.WaitCut(node=name) as event:
+                return f"{name:<10} {paint('!', 'warn')} {clean(describe(event))}"
             case events.NodeNote(node=name, text=text):
                 return f"{paint('!', 'warn')} {f'{name}: ' if name else ''}{clean(text)}"
         return ""

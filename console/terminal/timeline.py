@@ -26,6 +26,7 @@ _KINDS: dict[type[Event], str] = {
     events.Paused: "pause",
     events.Resumed: "pause",
     events.AbortRequested: "bad",
+    events.WaitCut: "question",
     events.NodeNote: "note",
     events.Unreadable: "bad",
 }

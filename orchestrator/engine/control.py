@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from backends.protocols import Clock
+from orchestrator.engine.wait_cuts import WaitCuts
 from orchestrator.errors import Aborted, Locked
 from orchestrator.events.actor import Actor, describe_requester
 from orchestrator.events.event_bus import EventBus
@@ -126,6 +127,7 @@ class RolloutControl:
         self._nothing_runs = False  # so that an abort has no step to wait for
         self._stop_reason = ""
         self._open_failures: set[str] = set()
+        self.wait_cuts = WaitCuts(bus)
 
     # -- for front ends -----------------------------------------------------------------------
 

@@ -1,5 +1,7 @@
 """The rollout of one node: its steps in order, the decisions of operators, and what follows a failure."""
 
+from contextlib import nullcontext
+
 from backends.errors import BackendError, RolldeckError
 from backends.model import AdminState, ServerRef
 from orchestrator.engine.control import ABORT, BACK, CONTINUE, RETRY, SKIP, RolloutCallbacks, RolloutControl
@@ -125,7 +127,11 @@ class NodeRollout:
             self._context.mark_touched()
         if step != "drain" and "drain" in self._steps:
             await still_in_maintenance(self._context)
-        detail = await run_step(step, self._context)
+        # Whoever sees that it will not become healthy need not wait for the deadline.
+        may_fail = step in STEPS.after("install")
+        offer = self._control.wait_cuts.offer(self._name, step, "fail-now")
+        with offer if may_fail else nullcontext():
+            detail = await run_step(step, self._context)
         self._bus.emit(
             StepDone(
                 node=self._name,

@@ -1,5 +1,6 @@
 """The sessions of a node that is being drained: the wait for their end, and what is done with the others."""
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,7 +12,7 @@ from orchestrator.engine.drain_progress import DrainProgress
 from orchestrator.engine.older_processes import OlderProcesses
 from orchestrator.engine.session_pacing import PacedClosing
 from orchestrator.engine.step_context import StepContext
-from orchestrator.errors import StepFailed, StepTimeout
+from orchestrator.errors import CutShort, StepFailed, StepTimeout
 
 
 @dataclass(slots=True)
@@ -22,11 +23,13 @@ class RemainingSessions:
         context: the step context of the node.
         begun: when that was, on the clock that stops during a pause.
         progress: what was seen so far.
+        is_cut: an operator has decided that these sessions were waited for long enough.
     """
 
     context: StepContext
     begun: float
     progress: DrainProgress
+    is_cut: bool = False
 
     @classmethod
     def begin(cls, context: StepContext, *, learns: bool = True) -> "RemainingSessions":
@@ -37,18 +40,27 @@ class RemainingSessions:
     async def wait(self) -> bool:
         """Wait for sessions to end; return whether the deadline passed. Clients with a cookie may stay.
 
+        An operator may take the deadline for passed at any moment.
+
         Raises:
             Overloaded: the others cannot carry what the node had.
         """
         context = self.context
         try:
-            await context.wait_for(self._watch, timeout=context.policy.drain_timeout, what="sessions to end")
-        except StepTimeout as passed:
+            with self._offer_cut():
+                await context.wait_for(
+                    self._watch, timeout=context.policy.drain_timeout, what="sessions to end"
+                )
+        except (StepTimeout, CutShort) as passed:
+            self.is_cut = isinstance(passed, CutShort)
             context.note(f"{passed}; continuing with maintenance")
             return True
         finally:
             context.outlook = ""
         return False
+
+    def _offer_cut(self) -> AbstractContextManager[None]:
+        return self.context.control.wait_cuts.offer(self.context.node.name, "drain", "enough")
 
     async def _watch(self) -> str | None:
         """Return what is left. Raises Overloaded when the others cannot carry what the node had."""
@@ -58,7 +70,8 @@ class RemainingSessions:
     async def settle(self) -> int:
         """Wait a little for the last sessions, as maintenance lets no new one in; return how many remain.
 
-        Sessions of older HAProxy processes get as long as any other: `drain_timeout` since the drain was set.
+        Sessions of older HAProxy processes get as long as any other: `drain_timeout` since the drain was set,
+        or until an operator decides that it was long enough. None gets less than `maint_grace_period`.
 
         Raises:
             StepFailed: sessions remain, and the policy says fail.
@@ -66,16 +79,22 @@ class RemainingSessions:
         """
         context = self.context
         older = await OlderProcesses.of_node(context)
-        timeout = context.policy.maint_grace_period
-        if older.counted:
-            elapsed_s = context.control.elapsed_excluding_pauses() - self.begun
-            timeout = max(timeout, context.policy.drain_timeout - elapsed_s)
+        elapsed = context.control.elapsed_excluding_pauses
+        grace_s, begun = context.policy.maint_grace_period, elapsed()
+        timeout = grace_s
+        if older.counted and not self.is_cut:
+            timeout = max(timeout, context.policy.drain_timeout - (begun - self.begun))
 
         async def probe() -> str | None:
             return await self._describe(stopped=True) or await older.reason()
 
+        what = "last sessions to end"
         try:
-            await context.wait_for(probe, timeout=timeout, what="last sessions to end")
+            try:
+                with self._offer_cut() if timeout > grace_s else nullcontext():
+                    await context.wait_for(probe, timeout=timeout, what=what)
+            except CutShort:
+                await context.wait_for(probe, timeout=max(0.0, begun + grace_s - elapsed()), what=what)
         except StepTimeout as passed:
             context.outlook = ""
             await self._end(passed)

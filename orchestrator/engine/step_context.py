@@ -16,7 +16,7 @@ from orchestrator.engine.control import RolloutControl
 from orchestrator.engine.desired_state import DesiredState, DesiredStates
 from orchestrator.engine.load_guard import LoadGuard
 from orchestrator.engine.no_judgement import NoJudgement
-from orchestrator.errors import StepFailed, StepTimeout
+from orchestrator.errors import CutShort, StepFailed, StepTimeout
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import Baked, NodeNote, Waiting
 from orchestrator.events.steps import STEPS, Step, implementation
@@ -150,6 +150,7 @@ class StepContext:
 
         Raises:
             StepTimeout: the deadline has passed; it has the last reason.
+            CutShort: an operator does not let it wait any longer, see `wait_cuts`.
             Refused: the target has refused; waiting would not change that.
         """
         start, began = self.control.elapsed_excluding_pauses(), self.clock.monotonic()
@@ -167,6 +168,8 @@ class StepContext:
                 return
             now = self.control.elapsed_excluding_pauses()
             left = start + timeout - now
+            if (who := self.control.wait_cuts.requested_by(self.node.name)) is not None:
+                raise CutShort(f"{what}: cut short by {who} after {now - start:.0f} s; last seen: {reason}")
             if left <= 0:
                 raise StepTimeout(f"{what}: not within {timeout:g} s; last seen: {reason}")
             if reason != reported or now - reported_at >= 1.0:

@@ -203,6 +203,15 @@ class AbortRequested(ByActor, frozen=True, kw_only=True, tag="abort_requested"):
     immediate: bool  # False: after the running steps
 
 
+class WaitCut(ByActor, frozen=True, kw_only=True, tag="wait_cut"):
+    """An operator did not let a step wait any longer: it goes on as it would have done at the deadline."""
+
+    node: str
+    step: str  # "drain" goes on to maintenance; any other has failed
+    what: str  # "enough" or "fail-now"
+    who: str
+
+
 class ManualChangeStarted(ByActor, frozen=True, kw_only=True, tag="manual_change_started"):
     """An operator is about to change servers manually."""
 
@@ -323,7 +332,7 @@ AnyEvent = (
     RolloutStarted | FreezeOverridden | LockTaken | Prefetched | BatchStarted | NodeStarted
     | StepStarted | Waiting | NodeNote | StepDone | Baked | NodeUpgraded | NodeRolledBack | NodeSkipped
     | NodeFailed | NodePutBack | ServiceLog | DecisionRequested | DecisionMade | Paused | Resumed
-    | AbortRequested | ManualChangeStarted | ManualChangeFinished | CommandSending | CommandStarted
+    | AbortRequested | WaitCut | ManualChangeStarted | ManualChangeFinished | CommandSending | CommandStarted
     | CommandFinished | Drained | Measured | VerdictChanged | Traffic | RolloutEnded | RollbackStarted
     | RollbackRefused | HookFired | Unreadable
 )  # fmt: skip

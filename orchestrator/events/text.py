@@ -37,6 +37,7 @@ _SENTENCES: dict[type[Event], str] = {
     events.Paused: "paused by {who}: {why}",
     events.Resumed: "resumed by {who} after {duration_s}",
     events.AbortRequested: "abort requested by {who}: {why}",
+    events.WaitCut: "{words}, decided by {who}",
     events.Traffic: "{words}, in {duration_s}",
     Drained: "drained: {words}",
     Measured: "measured for {duration_s}: {words}",
@@ -91,6 +92,8 @@ def _describe_fields(event: AnyEvent) -> str:
             return to + (f"; below the floor for {', '.join(override)}" if override else "")
         case events.ManualChangeFinished(error=error):
             return "failed" if error else "was done"
+        case events.WaitCut(step=step):
+            return "on to maintenance, without waiting longer" if step == "drain" else f"{step} fails now"
     return ""
 
 

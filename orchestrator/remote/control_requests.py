@@ -12,6 +12,7 @@ from backends.consul.signing import Signer, open_value
 from backends.text import shorten
 from backends.untrusted import MAX_SHOWN_CHARS, Count, Name, Time, check_printable, decode
 from orchestrator.engine.control import RolloutControl
+from orchestrator.engine.wait_cuts import Cut
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import AbortRequested, NodeNote, Record
@@ -21,7 +22,7 @@ CLOCK_TOLERANCE_S = 300.0  # seconds between the time of a signed request and ou
 SECOND_ABORT_DELAY_S = 2.0  # seconds after an abort in which another one does not yet mean "at once"
 MAX_NAMED_REFUSALS = 20  # refused requests that are reported; more would fill the journal
 
-ControlAction = Literal["pause", "resume", "abort", "continue", "retry", "back", "skip"]
+ControlAction = Literal["pause", "resume", "abort", "continue", "retry", "back", "skip", "enough", "fail-now"]
 
 _Nonce = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{16,64}\Z")]
 
@@ -139,6 +140,8 @@ class ControlRequests:
                 self._abort(actor)
             case "continue" | "retry" | "back" | "skip":
                 self._answer(request.what, request, actor)
+            case "enough" | "fail-now":
+                self._cut_wait(request.what, request.subject, actor)
 
     def _abort(self, actor: Actor) -> None:
         """Abort; a second request ends the rollout at once, unless two people did not know of each other."""
@@ -150,6 +153,12 @@ class ControlRequests:
             self._bus.emit(NodeNote(node="", text=f"{actor} {text}"))
             return
         self._control.abort(actor, "requested from another machine")
+
+    def _cut_wait(self, cut: Cut, node: str, actor: Actor) -> None:
+        try:
+            self._control.wait_cuts.request(cut, actor, node)
+        except ValueError as error:
+            self._bus.emit(NodeNote(node="", text=f"{actor} requested {cut}, but {error}"))
 
     def _answer(self, choice: str, request: ControlRequest, actor: Actor) -> None:
         open_ = [

@@ -86,7 +86,8 @@ async def drain(context: StepContext) -> str | None:
     left = await sessions.settle()
     if left:
         return f"forced to maintenance, {counted(left, 'session')} left"
-    return "forced to maintenance at the deadline" if forced else "no sessions left"
+    when = "by an operator" if sessions.is_cut else "at the deadline"
+    return f"forced to maintenance {when}" if forced else "no sessions left"
 
 
 def drain_commands(context: DryRunContext) -> Iterator[Command]:
