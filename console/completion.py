@@ -4,7 +4,6 @@ A completion must answer at once and never fail, so it reads the configuration a
 neither HAProxy nor Consul. What cannot be read completes nothing.
 """
 
-import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
@@ -61,6 +60,8 @@ def complete_applications(context: click.Context) -> Iterator[tuple[str, str]]:
 @_completing
 def complete_nodes(context: click.Context) -> Iterator[tuple[str, str]]:
     """Complete the nodes of the application: those that are configured, then those of earlier entries."""
+    import asyncio
+
     config = _load(context)
     app = _find_application(context, config)
     for name in asyncio.run(_configured_nodes(config, app)):
@@ -98,6 +99,8 @@ def _find_application(context: click.Context, config: "Config") -> str:
 
 
 async def _configured_nodes(config: "Config", app: str) -> Iterable[str]:
+    import asyncio
+
     from orchestrator.inventory.kinds import needs_consul
 
     if needs_consul(config.app(app).inventory):

@@ -1,8 +1,9 @@
 """Options and code that are shared by the commands that plan or run a rollout, or change servers."""
 
+import sys
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import partial, wraps
 from typing import Any, TypeVar
 
 import click
@@ -14,7 +15,7 @@ from console.exit_codes import ExitCode
 from console.interrupts import interrupts
 from console.sessions import open_session, stop_on_signals
 from console.terminal import rollout_text
-from console.terminal.output import clean, result, result_json, say
+from console.terminal.output import clean, on_terminal, result, result_json, say
 from console.terminal.progress import Progress, Prompts
 from console.terminal.rollout_text import EXIT_CODES, ending_lines
 from orchestrator.engine.plan_differences import Difference
@@ -23,7 +24,7 @@ from orchestrator.events.json import event_fields
 from orchestrator.planning.application import Amount, Policy
 from orchestrator.planning.findings import PreflightFailed
 from orchestrator.planning.plan import Plan, failed_versions_text
-from orchestrator.session.proposal import Proposal, agree_within_request
+from orchestrator.session.proposal import Proposal, agree_within_request, require_reason
 from orchestrator.session.session import Session
 from orchestrator.session.takeover import add_published_finding, break_lock_first
 
@@ -76,6 +77,27 @@ def break_lock_option(command: F) -> F:
     return click.option("--break-lock", is_flag=True, help=text)(command)
 
 
+MAX_REASON_CHARS = 200
+
+
+def _parse_reason(_: click.Context, __: click.Parameter, value: str) -> str:
+    text = value.strip()
+    if len(text) > MAX_REASON_CHARS or not text.isprintable():
+        raise click.BadParameter(f"expected one line of at most {MAX_REASON_CHARS} printable characters")
+    return text
+
+
+def reason_option(command: F) -> F:
+    """Add `--reason`, for every command that changes something."""
+    return click.option(
+        "--reason",
+        default="",
+        metavar="TEXT",
+        callback=_parse_reason,
+        help="Why, for the journal and for others, such as a ticket.",
+    )(command)
+
+
 @dataclass(frozen=True, slots=True)
 class RunOptions:
     """The options of the command line for running a plan.
@@ -85,12 +107,32 @@ class RunOptions:
         terminal: there is a terminal to ask on.
         as_json: print every event to standard output.
         break_lock: break the lock of another holder.
+        reason: why, in the operator's words.
     """
 
     yes: bool
     terminal: bool
     as_json: bool
     break_lock: bool = False
+    reason: str = ""
+
+
+def run_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Add the options of commands that repair, which they are given as `options`."""
+
+    @click.option("--yes", is_flag=True, help="Start without asking.")
+    @break_lock_option
+    @reason_option
+    @click.option("--json", "as_json", is_flag=True, help=EVENTS_JSON_HELP)
+    @wraps(command)
+    def with_options(
+        *args: Any, yes: bool, as_json: bool, break_lock: bool, reason: str, **given: Any
+    ) -> int:
+        return command(
+            *args, options=RunOptions(yes, on_terminal(sys.stdin), as_json, break_lock, reason), **given
+        )
+
+    return with_options
 
 
 async def run_plan(session: Session, proposal: Proposal, options: RunOptions) -> RolloutEnded | None:
@@ -114,6 +156,7 @@ async def run_plan(session: Session, proposal: Proposal, options: RunOptions) ->
     _show_events(session, prompts, options)
     try:
         agree = partial(_agree, prompts, options)
+        proposal = replace(proposal, reason=options.reason)
         ended = await session.run(proposal, break_lock=options.break_lock, agree=agree)
     finally:
         prompts.close()
@@ -191,6 +234,7 @@ def run_recovery(
 
     async def go() -> int:
         async with open_session(config, name) as session, stop_on_signals(session):
+            require_reason(session.application, options.reason)
             await session.work_log.ensure_unlocked(options.break_lock)
             async with break_lock_first(session, "recovery", break_lock=options.break_lock, trusted=trusted):
                 proposal = await plan(session)

@@ -85,6 +85,10 @@ class Locked(Refusal):
     """Somebody else works on this application; the text says who, where, since when and on what."""
 
 
+class ReasonRequired(Refusal):
+    """An operator must say why, and has not (`require_reason`)."""
+
+
 class Unauthenticated(Refusal):
     """Published data would decide, and they are not verified; the text says how to trust them."""
 

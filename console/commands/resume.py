@@ -1,12 +1,10 @@
 """`rolldeck resume`: finish an unfinished rollout."""
 
-import sys
-
 import click
 
 from console.completion import complete_applications
-from console.run_plan import EVENTS_JSON_HELP, RunOptions, break_lock_option, run_recovery
-from console.terminal.output import clean, on_terminal, paint, result, say
+from console.run_plan import RunOptions, run_options, run_recovery
+from console.terminal.output import clean, paint, result, say
 from console.terminal.progress import Prompts
 from orchestrator.session.proposal import Proposal
 from orchestrator.session.recovery import describe_unfinished, plan_resume
@@ -16,23 +14,14 @@ from orchestrator.session.takeover import find_offer, take_over
 
 @click.command()
 @click.argument("app", required=False, shell_complete=complete_applications)
-@click.option("--yes", is_flag=True, help="Start without asking.")
 @click.option(
     "--trust-published",
     is_flag=True,
     help="Take over an unauthenticated rollout of another machine from Consul.",
 )
-@break_lock_option
-@click.option("--json", "as_json", is_flag=True, help=EVENTS_JSON_HELP)
+@run_options
 @click.pass_obj
-def resume(
-    config_file: str | None,
-    app: str | None,
-    yes: bool,
-    trust_published: bool,
-    break_lock: bool,
-    as_json: bool,
-) -> int:
+def resume(config_file: str | None, app: str | None, trust_published: bool, options: RunOptions) -> int:
     """Finish the last rollout of APP, and nodes that earlier ones left out of rotation.
 
     Everything is checked first: HAProxy, services, and the versions on disk and running. A node that has the
@@ -43,7 +32,6 @@ def resume(
     `[consul]` signing_key_env, _file or _command. Without a key you are asked, and --yes requires
     --trust-published.
     """
-    options = RunOptions(yes, on_terminal(sys.stdin), as_json, break_lock)
 
     async def plan(session: Session) -> Proposal | None:
         await _take_over(session, options, trust_published)

@@ -1,13 +1,11 @@
 """`rolldeck rollback`: return to the last versions that were healthy."""
 
-import sys
-
 import click
 
 from backends.templates import check_version
 from console.completion import complete_applications, complete_nodes, complete_versions
-from console.run_plan import EVENTS_JSON_HELP, RunOptions, break_lock_option, run_recovery
-from console.terminal.output import clean, on_terminal, result
+from console.run_plan import RunOptions, run_options, run_recovery
+from console.terminal.output import clean, result
 from orchestrator.errors import AlreadyRolledBack
 from orchestrator.session.proposal import Proposal
 from orchestrator.session.recovery import plan_rollback
@@ -32,9 +30,7 @@ from orchestrator.session.session import Session
     shell_complete=complete_nodes,
     help="Only this node (repeatable).",
 )
-@click.option("--yes", is_flag=True, help="Start without asking.")
-@break_lock_option
-@click.option("--json", "as_json", is_flag=True, help=EVENTS_JSON_HELP)
+@run_options
 @click.pass_obj
 def rollback(
     config_file: str | None,
@@ -42,9 +38,7 @@ def rollback(
     version: str | None,
     entry: int | None,
     nodes: tuple[str, ...],
-    yes: bool,
-    break_lock: bool,
-    as_json: bool,
+    options: RunOptions,
 ) -> int:
     """Roll the nodes of the last rollout back to the last versions that were healthy on them.
 
@@ -62,5 +56,4 @@ def rollback(
             result(f"{session.application.name}: {clean(str(done))}")
             return None
 
-    terminal = on_terminal(sys.stdin)
-    return run_recovery(config_file, app, plan, RunOptions(yes, terminal, as_json, break_lock))
+    return run_recovery(config_file, app, plan, options)

@@ -16,7 +16,7 @@ from console.completion import complete_applications, complete_nodes
 from console.config.config_file import find_and_load
 from console.exit_codes import ExitCode
 from console.interrupts import interrupts
-from console.run_plan import break_lock_option
+from console.run_plan import break_lock_option, reason_option
 from console.sessions import open_session, stop_on_signals
 from console.terminal import rollout_text
 from console.terminal.output import clean, on_terminal, paint, result, result_json, say, table
@@ -32,7 +32,7 @@ from orchestrator.events.events import Record
 from orchestrator.events.text import describe_remaining_time, format_health
 from orchestrator.planning.application import Application
 from orchestrator.planning.capacity import CapacityViolation
-from orchestrator.session.proposal import make_manual_change
+from orchestrator.session.proposal import make_manual_change, require_reason
 from orchestrator.session.session import Session
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -46,6 +46,7 @@ def node_arguments(command: F) -> F:
         ),
         click.option("--yes", is_flag=True, help="Apply without asking."),
         break_lock_option,
+        reason_option,
         click.argument("node", nargs=-1, required=True, shell_complete=complete_nodes),
         click.argument("app", shell_complete=complete_applications),
         click.pass_obj,
@@ -113,6 +114,7 @@ class _Request:
     yes: bool
     as_json: bool
     break_lock: bool
+    reason: str
     override: Sequence[str] = ()
     weight: int = 0
 
@@ -125,6 +127,7 @@ def _run(config_file: str | None, request: _Request) -> int:
 
 async def _change(config_file: str | None, request: _Request) -> int:
     async with open_session(find_and_load(config_file), request.app) as session, stop_on_signals(session):
+        require_reason(session.application, request.reason)
         application = await session.load_all_nodes()
         change = _build_change(application, request)
         impact = await manual_change.read_impact(application, change, session.work_log.original_weights())
@@ -151,7 +154,7 @@ def _build_change(application: Application, request: _Request) -> Change:
         if name not in request.nodes:
             others = there_is(name, request.nodes)
             raise click.UsageError(f"--override {name}: not among the nodes; {others}")
-    return Change(request.action, chosen, request.weight, frozenset(request.override))
+    return Change(request.action, chosen, request.weight, frozenset(request.override), request.reason)
 
 
 async def _carry_out(session: Session, request: _Request, change: Change, impact: Impact) -> Sequence[Server]:

@@ -11,12 +11,20 @@ from console.completion import complete_applications, complete_versions
 from console.config.config_file import find_and_load
 from console.exit_codes import ExitCode
 from console.interrupts import interrupts
-from console.run_plan import EVENTS_JSON_HELP, RunOptions, break_lock_option, run_plan, scope_options
+from console.run_plan import (
+    EVENTS_JSON_HELP,
+    RunOptions,
+    break_lock_option,
+    reason_option,
+    run_plan,
+    scope_options,
+)
 from console.sessions import open_session, stop_on_signals
 from console.terminal.output import on_terminal
 from console.terminal.rollout_text import EXIT_CODES
 from orchestrator.planning.application import Amount
 from orchestrator.planning.findings import Severity
+from orchestrator.session.proposal import require_reason
 from orchestrator.session.takeover import break_lock_first
 
 
@@ -32,6 +40,7 @@ class _Options:
     yes: bool
     break_lock: bool
     as_json: bool
+    reason: str
 
     def changes(self) -> dict[str, object]:
         """Return the values of the policy that were given."""
@@ -51,6 +60,7 @@ class _Options:
 @click.option("--override-freeze", is_flag=True, help="Start despite an active freeze window (recorded).")
 @click.option("--yes", is_flag=True, help="Start without asking.")
 @break_lock_option
+@reason_option
 @click.option("--json", "as_json", is_flag=True, help=EVENTS_JSON_HELP)
 @click.pass_obj
 def upgrade(config_file: str | None, /, app: str, version: str, **given: Any) -> int:
@@ -70,10 +80,15 @@ def upgrade(config_file: str | None, /, app: str, version: str, **given: Any) ->
 
     async def go() -> int:
         async with open_session(config, app) as session, stop_on_signals(session):
+            require_reason(session.application, options.reason)
             await session.work_log.ensure_unlocked(options.break_lock)
             freeze = Severity.WARNING if options.override_freeze else Severity.ERROR
             run_options = RunOptions(
-                yes=options.yes, terminal=terminal, as_json=options.as_json, break_lock=options.break_lock
+                yes=options.yes,
+                terminal=terminal,
+                as_json=options.as_json,
+                break_lock=options.break_lock,
+                reason=options.reason,
             )
             what = f"upgrade to {version}"
             async with break_lock_first(session, what, break_lock=options.break_lock, trusted=False):

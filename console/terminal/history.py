@@ -136,6 +136,8 @@ def _facts(summary: EntrySummary, timeline: Timeline) -> Iterator[str]:
     yield f"  by        {clean(entry.operator)}, process {entry.pid} on {clean(entry.host)}"
     if origin := origin_text(timeline):
         yield f"  from      {clean(origin)}"
+    if timeline.reason:
+        yield f"  reason    {clean(timeline.reason)}"
     yield f"  plan      {plan_size_text(summary)}"
     if entry.follows is not None:
         yield f"  follows   {entry.follows}: rolldeck history show {entry.follows}"

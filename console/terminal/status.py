@@ -69,9 +69,9 @@ def _rollout_title(rollout: RolloutStatus) -> str:
 
 def _operator_text(rollout: RolloutStatus) -> str:
     origin = f"; {rollout.origin}" if rollout.origin else ""
-    return (
-        f"{rollout.operator} (process {rollout.pid} on {rollout.host}{origin}){format_since(rollout.since)}"
-    )
+    reason = f"; reason: {rollout.reason}" if rollout.reason else ""
+    where = f"process {rollout.pid} on {rollout.host}{origin}"
+    return f"{rollout.operator} ({where}){format_since(rollout.since)}{reason}"
 
 
 def _running_lines(app: str, rollout: RolloutStatus) -> Iterator[str]:
@@ -148,7 +148,7 @@ def status_fields(app: str, status: ApplicationStatus) -> Iterator[dict[str, obj
 _ROLLOUT = (
     *("standing", "why", "entry", "version", "operator", "host", "pid", "since", "origin"),
     *("phase", "phase_by", "phase_reason"),
-    *("done", "total", "nodes", "questions", "touched", "ways_on", "verdict", "source"),
+    *("done", "total", "nodes", "questions", "touched", "ways_on", "verdict", "source", "reason"),
 )
 
 

@@ -66,6 +66,7 @@ class RolloutContext:
         other_versions: the versions of nodes that are not in the plan, by name.
         callbacks: functions that are called before a node is touched.
         evidence: of the judgement on the same version in the rollout that this one resumes.
+        reason: why it is done, in the operator's words; empty if none was given.
     """
 
     number: int | None = None
@@ -73,6 +74,7 @@ class RolloutContext:
     other_versions: Mapping[str, str] = field(default_factory=dict)
     callbacks: RolloutCallbacks = RolloutCallbacks()
     evidence: Evidence | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,12 +65,14 @@ class Change:
     Attributes:
         weight: for the action "weight": 0 to 256.
         override: names of nodes for which the floor may be broken; a human has typed each of them.
+        reason: why it is made, in the operator's words.
     """
 
     action: Action
     nodes: tuple[Node, ...]
     weight: int = 0
     override: frozenset[str] = frozenset()
+    reason: str = ""
 
     @property
     def takes_out(self) -> bool:

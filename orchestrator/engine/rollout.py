@@ -67,6 +67,7 @@ class Rollout:
         self._hooks = Hooks(application.hooks, plan, control, clock, bus, operator.name, context.number)
         self._other_versions = context.other_versions
         self._progress = Progress(context.kind)
+        self._reason = context.reason
         self._desired_states = DesiredStates(
             {ref: original for node in plan.nodes for ref, original in node.originals.items()},
             left_out={
@@ -108,6 +109,7 @@ class Rollout:
                 operator=self._operator.name,
                 before={node.name: node.displayed_version for node in self._plan.nodes if node.has_version},
                 kind=self._progress.kind,
+                reason=self._reason,
                 **self._operator.origin,
             )
         )

@@ -27,6 +27,7 @@ class RolloutStarted(ByActor, frozen=True, kw_only=True, tag="rollout_started"):
     operator: str
     before: dict[str, str] = {}  # the version that each node had, as far as it was known
     kind: RolloutKind = "upgrade"
+    reason: str = ""  # that the operator has given
 
 
 class FreezeOverridden(ByActor, frozen=True, kw_only=True, tag="freeze_overridden"):
@@ -220,6 +221,7 @@ class ManualChangeStarted(ByActor, frozen=True, kw_only=True, tag="manual_change
     weight: int  # of the action "weight"
     override: list[str]  # nodes for which the floor may be broken: their names were typed
     operator: str
+    reason: str = ""  # that the operator has given
 
 
 class ManualChangeFinished(Event, frozen=True, kw_only=True, tag="manual_change_finished"):

@@ -14,7 +14,7 @@ from orchestrator.events.judgement import Measured, VerdictChanged
 from orchestrator.events.verdict_text import RepeatedVerdicts, describe_verdict
 
 _SENTENCES: dict[type[Event], str] = {
-    events.RolloutStarted: "{operator} starts {application} → {version} on {nodes}",
+    events.RolloutStarted: "{operator} starts {application} → {version} on {nodes}: {reason}",
     events.FreezeOverridden: "{operator} overrides the freeze: {reason}",
     events.LockTaken: "{operator} acquired the shared lock (fencing token {fence})",
     events.Prefetched: "prefetched on all nodes in {duration_s}",
@@ -43,7 +43,7 @@ _SENTENCES: dict[type[Event], str] = {
     Measured: "measured for {duration_s}: {words}",
     VerdictChanged: "{words}",
     events.HookFired: "hook {name} at {moment}, {duration_s}: {error}",
-    events.ManualChangeStarted: "manual change by {operator}: {action} {nodes}{words}",
+    events.ManualChangeStarted: "manual change by {operator}: {action} {nodes}{words}: {reason}",
     events.ManualChangeFinished: "the manual change {words}: {error}",
     events.Unreadable: "unknown event {kind!r}, which cannot be read: {problem}",
     events.RollbackStarted: "rolling back {nodes} (on_failure = {policy})",

@@ -112,6 +112,12 @@ class Timeline:
                 return record.event
         return None
 
+    @property
+    def reason(self) -> str:
+        """Why it was done, in the operator's words; empty if none was given."""
+        began = self.began
+        return began.reason if isinstance(began, events.RolloutStarted | events.ManualChangeStarted) else ""
+
     def node_result(self, node: str) -> str:
         """Return the last state of a node, in one word."""
         status = self.state.nodes.get(node)

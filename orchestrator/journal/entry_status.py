@@ -101,6 +101,7 @@ class RolloutStatus:
         ways_on: what can be done about it, the first one first; empty while it runs.
         verdict: the last judgement on its version; None if there was none.
         source: "journal" or "consul".
+        reason: why it was started, in the operator's words.
     """
 
     standing: Standing
@@ -125,6 +126,7 @@ class RolloutStatus:
     ways_on: tuple[WayOn, ...]
     verdict: VerdictChanged | None = None
     source: Literal["journal", "consul"] = "journal"
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,7 @@ def status_of(identity: Identity, records: Iterable[Record], why: str, *, runnin
         why: how it ended.
         running: whether somebody carries it out now.
     """
-    state, origin = RolloutState(), ""
+    state, origin, reason = RolloutState(), "", ""
     before: dict[str, str] = {}
     touched: dict[str, None] = {}
     for record in records:
@@ -179,7 +181,7 @@ def status_of(identity: Identity, records: Iterable[Record], why: str, *, runnin
             state.apply(record)
         match record.event:
             case events.RolloutStarted() as event:
-                origin, before = describe_origin(event.origin), event.before
+                origin, before, reason = describe_origin(event.origin), event.before, event.reason
             case events.CommandSending(node=node) | events.StepDone(node=node, changed=True):
                 touched[node] = None
             case events.NodeFailed(node=node, touched=True) | events.NodeDone(node=node):
@@ -217,6 +219,7 @@ def status_of(identity: Identity, records: Iterable[Record], why: str, *, runnin
         touched=bool(own),
         ways_on=() if running or not own else tuple(_list_ways_on(identity, state, own <= before.keys())),
         verdict=state.verdict,
+        reason=reason,
     )
 
 

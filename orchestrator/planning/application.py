@@ -70,6 +70,7 @@ class Policy(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     # Errors that clients may see because of a node, from `ready` to the end of its bake. None: the judgement
     # decides, and where it cannot, 0.
     max_5xx: int | None = None
+    require_reason: bool = False  # whether operators must say why, for every rollout and manual change
 
     def __post_init__(self) -> None:
         serial = self.serial if isinstance(self.serial, list) else [self.serial]

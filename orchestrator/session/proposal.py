@@ -5,7 +5,7 @@ states that it has set must not be mistaken for an operator's decision.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from backends.errors import RolldeckError
@@ -15,7 +15,7 @@ from orchestrator.engine import manual_change
 from orchestrator.engine.control import RolloutControl
 from orchestrator.engine.manual_change import Change, Impact
 from orchestrator.engine.plan_differences import Difference, compare_impacts, compare_plans
-from orchestrator.errors import PlanChanged
+from orchestrator.errors import PlanChanged, ReasonRequired
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import ManualChangeFinished, ManualChangeStarted, RolloutKind
@@ -39,6 +39,7 @@ class Proposal:
         kind: of the rollout, for the journal.
         follows: the entry of the journal that it resumes or rolls back.
         resumes: whether it resumes that one.
+        reason: why it is done, in the operator's words.
     """
 
     plan: Plan
@@ -46,6 +47,13 @@ class Proposal:
     kind: RolloutKind = "upgrade"
     follows: int | None = None
     resumes: bool = False
+    reason: str = ""
+
+
+def require_reason(application: Application, reason: str) -> None:
+    """Raise ReasonRequired if operators of this application must say why, and this is no reason."""
+    if application.policy.require_reason and not reason.strip():
+        raise ReasonRequired(f"{application.name} requires a reason (require_reason), and none was given")
 
 
 Agree = Callable[[Plan, Sequence[Difference]], Awaitable[bool]]
@@ -77,7 +85,7 @@ async def check_plan_again(
         if now.plan.errors:
             raise PreflightFailed(now.plan.errors)
         differences = _compare(proposal, now)
-        proposal = now
+        proposal = replace(now, reason=proposal.reason)
         if not differences:
             return proposal, found
         found += differences
@@ -136,9 +144,10 @@ async def make_manual_change(
         break_lock: break the lock if somebody else holds it.
 
     Raises:
-        Locked, JournalError, PlanChanged: no changes made.
+        Locked, JournalError, PlanChanged, ReasonRequired: no changes made.
         RolldeckError: as `manual_change.apply` does.
     """
+    require_reason(session.application, change.reason)
     what = f"{change.action} {', '.join(node.name for node in change.nodes)}"
     async with session.work_log.locked(what, session.control, break_lock=break_lock):
         return await _make(session, await _check_again(session, change, shown, agree), what)
@@ -170,6 +179,7 @@ async def _make(session: OpenSession, change: Change, what: str) -> tuple[Server
                 weight=change.weight,
                 override=sorted(change.override),
                 operator=session.actor.name,
+                reason=change.reason,
                 **session.actor.origin,
             )
         )

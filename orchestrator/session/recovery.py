@@ -2,6 +2,7 @@
 
 import glob
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -217,7 +218,8 @@ async def roll_back_after(session: Session, ended: RolloutEnded, entry: int, how
         session.control.raise_if_aborting()
         session.reset_control()  # the old one forbids new drains, which are a repair now
         session.bus.emit(RollbackStarted(rollout=entry, policy=how, nodes=names))
-        back = await session.run(await plan_rollback(session, entry, names))
+        proposal = await plan_rollback(session, entry, names)
+        back = await session.run(replace(proposal, reason=f"on_failure of rollout {entry}"))
         plan = session.current_plan
     except RolldeckError as error:
         reason = str(error)

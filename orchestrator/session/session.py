@@ -29,7 +29,13 @@ from orchestrator.preflight.nodes import name_failures
 from orchestrator.preflight.preflight import preflight
 from orchestrator.remote.rollout import RemoteRollout, RolloutSubscriber
 from orchestrator.session.consul import ConsulMonitor, ConsulStatus
-from orchestrator.session.proposal import Agree, Proposal, agree_within_request, check_plan_again
+from orchestrator.session.proposal import (
+    Agree,
+    Proposal,
+    agree_within_request,
+    check_plan_again,
+    require_reason,
+)
 from orchestrator.session.takeover import plan_with_published
 from orchestrator.session.work_log import WorkLog
 
@@ -275,10 +281,12 @@ class Session:
         Raises:
             PreflightFailed: the plan has errors; no changes made.
             PlanChanged: the plan is another one, and was not agreed to; no changes made.
+            ReasonRequired: operators must say why; no changes made.
             Locked, JournalError, Aborted: no changes made.
         """
         if proposal.plan.errors:
             raise PreflightFailed(proposal.plan.errors)
+        require_reason(self.application, proposal.reason)
         self.activity.is_rolling = True
         found: Sequence[object] = ()
         try:
@@ -332,7 +340,7 @@ class Session:
                 self.clock,
                 self.bus,
                 self.actor,
-                RolloutContext(entry, kind, other_versions, callbacks, evidence),
+                RolloutContext(entry, kind, other_versions, callbacks, evidence, proposal.reason),
             )
             ended = await rollout.run()
         self.defect = rollout.defect

@@ -176,16 +176,34 @@ def test_check_of_all_exits_with_the_highest_code(tmp_path: Path) -> None:
 
 
 def test_changes_by_hand_with_the_guard(shell: Shell) -> None:
-    done = shell("drain", "other", "one", "--yes")
+    done = shell("drain", "other", "one", "--yes", "--reason", "INC-7: disk")
     assert done.code == 0, done
     assert done.err.startswith("drain: one · 0 sessions now\n  other on lb1: in rotation 2 → 1, floor 1\n")
     assert [line.split()[:4] for line in done.out.splitlines()][1] == ["one", "other", "lb1", "drain"]
     assert shell("status", "other").code == 1
+    entries = [json.loads(line) for line in shell("history", "other", "--json").out.splitlines()]
+    assert "  reason    INC-7: disk\n" in shell("history", "show", str(entries[0]["entry"])).out
     refused = shell("maint", "other", "two", "--yes")
     assert (refused.code, refused.out) == (3, "")
     assert "refused, no changes made: other on lb1: in rotation 1 → 0, floor 1" in refused.err
     weighed = shell("weight", "other", "one", "--to", "7", "--yes", "--json")
     assert (weighed.code, json.loads(weighed.out)["weight"]) == (0, 7)
+
+
+def test_a_reason_can_be_required(shell: Shell) -> None:
+    settings = (shell.folder / "config.toml").read_text()
+    (shell.folder / "asks.toml").write_text(settings + "[apps.shop.rollout]\nrequire_reason = true\n")
+    asked = shell("--config", "asks.toml", "drain", "shop", "web1", "--yes")
+    assert (asked.code, asked.out) == (3, "")
+    assert (
+        "refused, no changes made: shop requires a reason (require_reason), and none was given" in asked.err
+    )
+    upgrade = shell("--config", "asks.toml", "upgrade", "shop", "1.1", "--yes", "--reason", " ")
+    assert (upgrade.code, "requires a reason" in upgrade.err) == (3, True)
+    hostile = shell("--config", "asks.toml", "drain", "shop", "web1", "--yes", "--reason", "a\x1b[2J")
+    assert (hostile.code, "one line of at most 200 printable" in hostile.err) == (2, True)
+    weigh = ("--config", "asks.toml", "weight", "shop", "web1", "--to", "1", "--yes")
+    assert [shell(*weigh, *reason).code for reason in ((), ("--reason", "INC-8"))] == [3, 0]
 
 
 def test_completion_for_the_shell(shell: Shell) -> None:

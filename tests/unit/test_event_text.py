@@ -39,6 +39,23 @@ def test_what_comes_from_outside_is_no_format() -> None:
             ),
             "manual change by ann: drain web1, web2; below the floor for web2",
         ),
+        (
+            events.ManualChangeStarted(
+                action="maint", nodes=["web1"], weight=0, override=[], operator="ann", reason="INC-7 {x}"
+            ),
+            "manual change by ann: maint web1: INC-7 {x}",
+        ),
+        (
+            events.RolloutStarted(
+                application="shop",
+                version="2.0",
+                nodes=["web1"],
+                batches=[["web1"]],
+                operator="ann",
+                reason="INC-7",
+            ),
+            "ann starts shop → 2.0 on web1: INC-7",
+        ),
         (events.ManualChangeFinished(nodes=["web1"], servers=["x"], error=""), "the manual change was done"),
         (
             events.ManualChangeFinished(nodes=["web1"], servers=[], error="the lock is lost"),
