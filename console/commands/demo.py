@@ -1,20 +1,24 @@
 """`rolldeck demo`: an upgrade of real local nodes behind real HAProxies, under load."""
 
+import asyncio
 import shutil
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from backends.errors import ConfigError
 from console.config.config_file import Config, load
+from console.demo.configuration import DRAIN_TIMEOUT_S
 from console.demo.consul import find_consul
 from console.demo.haproxy import search_path
 from console.demo.load import Load, Report
 from console.demo.node import FAULTY, format_faulty_versions
 from console.demo.stack import Stack, Transport
+from console.demo.websockets import WebSockets
 from console.exit_codes import ExitCode
 from console.interrupts import interrupts
 from console.run_plan import RunOptions, run_plan
@@ -23,6 +27,15 @@ from console.terminal.output import clean, on_terminal, paint, result, say
 from console.terminal.rollout_text import EXIT_CODES
 from orchestrator.events.state import RolloutState
 from orchestrator.session.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What clients do meanwhile: requests per second, and websockets that they hold open."""
+
+    rate: int
+    websockets: int
+
 
 FROM, TO = "1.4.2", "1.5.0"
 MAX_SHOWN_FAILURES = 5
@@ -40,6 +53,12 @@ MAX_SHOWN_FAILURES = 5
 )
 @click.option("--rate", default=100, show_default=True, metavar="N", help="Requests per second.")
 @click.option(
+    "--websockets",
+    default=0,
+    metavar="N",
+    help="Websockets to hold open beside the requests; drains do not end then.",
+)
+@click.option(
     "--transport",
     type=click.Choice(["unix", "tcp", "ssh"]),
     default="unix",
@@ -55,7 +74,13 @@ MAX_SHOWN_FAILURES = 5
     "--json", "as_json", is_flag=True, help="Run headless, and print every event as one line of JSON."
 )
 def demo(
-    version: str, rate: int, transport: Transport, headless: bool, consul: bool | None, as_json: bool
+    version: str,
+    rate: int,
+    websockets: int,
+    transport: Transport,
+    headless: bool,
+    consul: bool | None,
+    as_json: bool,
 ) -> int:
     """Upgrade four nodes behind two HAProxies from 1.4.2 to 1.5.0, over SSH and under load.
 
@@ -69,9 +94,10 @@ def demo(
         raise ConfigError("", "--consul", "consul is not on the PATH")
     if consul is None:
         consul = find_consul() is not None
+    traffic = Traffic(rate, websockets)
     terminal = all(map(on_terminal, (sys.stdin, sys.stdout, sys.stderr)))
     if terminal and not (headless or as_json):
-        return interrupts.run(_run_demo(rate, transport, consul, _run_console))
+        return interrupts.run(_run_demo(traffic, transport, consul, _run_console))
 
     shown_by_next = any(faulty.version == version and faulty.shown_by_next for faulty in FAULTY)
 
@@ -81,13 +107,16 @@ def demo(
         return EXIT_CODES[ended.result] if ended else ExitCode.ABORTED
 
     async def upgrade_headless(session: Session, config: Config) -> int:
+        if websockets:
+            say(f"waiting until the websockets are older than drain_timeout ({DRAIN_TIMEOUT_S} s) ...")
+            await asyncio.sleep(DRAIN_TIMEOUT_S + 1)
         code = await upgrade(session, version)
         if code != ExitCode.HEALTHY or not shown_by_next:
             return code
         async with open_session(config, session.application.name) as second, stop_on_signals(second):
             return await upgrade(second, TO)
 
-    return interrupts.run(_run_demo(rate, transport, consul, upgrade_headless))
+    return interrupts.run(_run_demo(traffic, transport, consul, upgrade_headless))
 
 
 async def _run_console(session: Session, config: Config) -> int:
@@ -98,27 +127,32 @@ async def _run_console(session: Session, config: Config) -> int:
 
 
 async def _run_demo(
-    rate: int, transport: Transport, consul: bool, do: Callable[[Session, Config], Awaitable[int]]
+    traffic: Traffic, transport: Transport, consul: bool, do: Callable[[Session, Config], Awaitable[int]]
 ) -> int:
     with tempfile.TemporaryDirectory(prefix="rolldeck-") as folder:
         what = (
             "2 HAProxies, 4 nodes and a Consul agent that knows them" if consul else "2 HAProxies and 4 nodes"
         )
         say(f"starting {what} on loopback, in {folder} ...")
-        async with Stack(Path(folder), transport=transport, consul=consul) as stack:
+        paced = traffic.websockets > 0
+        async with Stack(Path(folder), transport=transport, consul=consul, paced=paced) as stack:
             say("to see them from another terminal:")
             say(f"  rolldeck --config {stack.config_path} status")
             stack.add_faulty_releases()
             config = load(stack.config_path)
             async with open_session(config, next(iter(config.apps))) as session, stop_on_signals(session):
-                load_ = Load(rate, stack.frontends)
+                load_ = Load(traffic.rate, stack.frontends)
                 load_.start()
                 try:
-                    code = await do(session, config)
+                    async with WebSockets(traffic.websockets, stack.frontends) as sockets:
+                        code = await do(session, config)
                 finally:
                     report = await load_.stop()
         _report_load(report, session.state)
-        return ExitCode.DEGRADED if code == ExitCode.HEALTHY and report.total_failed else code
+        if traffic.websockets:
+            _report_websockets(sockets)
+        failed = report.total_failed or sockets.failed
+        return ExitCode.DEGRADED if code == ExitCode.HEALTHY and failed else code
 
 
 def _report_load(report: Report, state: RolloutState) -> None:
@@ -129,3 +163,11 @@ def _report_load(report: Report, state: RolloutState) -> None:
     for failure in report.failures[:MAX_SHOWN_FAILURES]:
         when = f"{failure.at:.2f} s after {failure.after:.2f} s on {failure.frontend}"
         say(f"  {when}: {clean(failure.problem)}")
+
+
+def _report_websockets(sockets: WebSockets) -> None:
+    ended = f"{sockets.closed} closed by their nodes, {sockets.cut} cut"
+    result(f"websockets       {sockets.opened} opened   ({ended})")
+    result(f"not opened       {paint(str(sockets.failed), 'bad' if sockets.failed else 'ok')}")
+    for failure in sockets.failures[:MAX_SHOWN_FAILURES]:
+        say(f"  {clean(failure)}")

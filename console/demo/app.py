@@ -4,8 +4,9 @@ Started as ``python -S -E releases/1.5.0/app.py NODE PORT``; the ``release.json`
 which version it is and what is wrong with it (`console.demo.node.Release` explains the fields).
 It has few imports, all of the standard library, so that its start takes a fraction of what the demo measures.
 
-On SIGTERM it behaves like a good service: it closes the port, finishes the requests in flight, and ends. The
-port is therefore closed BEFORE the process is gone, which misleads tools that only check the port.
+On SIGTERM it behaves like a good service: it closes the port, finishes the requests in flight, tells
+websockets that it goes away (status 1001), and ends. The port is therefore closed BEFORE the process is gone,
+which misleads tools that only check the port.
 """
 
 import contextlib
@@ -13,6 +14,7 @@ import itertools
 import json
 import os
 import random
+import select
 import signal
 import socket
 import struct
@@ -24,6 +26,12 @@ from typing import Any, BinaryIO
 LINGER_S = 1.0  # for a client to close a connection whose response it has received
 SILENCE_S = 60.0  # that a request is left without an answer, unless the client leaves before
 RESET = struct.pack("ii", 1, 0)  # of SO_LINGER: closing the connection resets it
+
+FRAME_INTERVAL_S = 1.0  # between two messages on a websocket
+WEBSOCKET_KEY = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3: added to the key of each client
+TEXT, CLOSE, PING, PONG = 0x81, 0x88, 0x89, 0x8A  # first byte of a frame that is whole
+GOING_AWAY = struct.pack("!H", 1001)  # payload of a close frame
+LENGTH_BITS = 0x7F  # of the second byte of a frame; the length of its payload, up to 125 bytes here
 
 
 class Errors:
@@ -78,7 +86,7 @@ class App:
         self._version = release["reports_version"] or release["version"]
         self._errors = Errors(release, node)
         self._workers = threading.Semaphore(release["workers"]) if release["workers"] else None
-        self._stopping = False
+        self._stopping = threading.Event()
         self._in_flight = 0
         self._requests = itertools.count(1)  # for `/` and `/slow`
         self._changed = threading.Condition()
@@ -101,11 +109,11 @@ class App:
             self._changed.wait_for(lambda: self._in_flight == 0)
 
     def _stop(self, *_: object) -> None:
-        self._stopping = True
+        self._stopping.set()
         self._listener.close()  # accept() then fails; what it had accepted is still served
 
     def _accept(self) -> None:
-        while not self._stopping:
+        while not self._stopping.is_set():
             try:
                 connection, _ = self._listener.accept()
             except OSError:
@@ -137,12 +145,16 @@ class App:
     def _answer(self, connection: socket.socket, line: bytes, reader: BinaryIO) -> bool:
         """Answer one request; False when the connection is to be closed after it."""
         _, target, protocol = line.decode("latin-1").split()
-        headers = b"".join(iter(reader.readline, b"\r\n")).lower()
+        head = b"".join(iter(reader.readline, b"\r\n"))
+        headers = head.lower()
         path, _, query = target.partition("?")
         seconds = float(query.partition("seconds=")[2] or 2)
         close = protocol == "HTTP/1.0" or b"connection: close" in headers
         if path == "/download":
             self._download(connection, seconds)
+            return False
+        if path == "/websocket":
+            self._serve_websocket(connection, head)
             return False
         status, body = self._look_up(path, seconds)
         if status == "reset":
@@ -152,7 +164,7 @@ class App:
             connection.settimeout(SILENCE_S)
             reader.read(1)  # until the client leaves
             return False
-        close = close or self._stopping
+        close = close or self._stopping.is_set()
         connection.sendall(_response(status, body, close))
         return not close
 
@@ -187,6 +199,56 @@ class App:
             connection.sendall(b"1000\r\n" + b"x" * 0x1000 + b"\r\n")
             time.sleep(seconds / 10)
         connection.sendall(b"0\r\n\r\n")
+
+    def _serve_websocket(self, connection: socket.socket, head: bytes) -> None:
+        """Send a message each second until either side closes (RFC 6455, as far as browsers need it)."""
+        key = _find_header(head, b"sec-websocket-key")
+        if not key:
+            connection.sendall(_response("400 Bad Request", {"error": "no websocket"}, close=True))
+            return
+        connection.sendall(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Accept: " + accept_key(key) + b"\r\n\r\n"
+        )
+        message = json.dumps({"node": self._node, "version": self._version}).encode()
+        while not self._stopping.is_set():
+            connection.sendall(encode_frame(TEXT, message))
+            if select.select([connection], [], [], FRAME_INTERVAL_S)[0]:
+                kind, payload = _read_frame(connection)
+                if kind == PING:
+                    connection.sendall(encode_frame(PONG, payload))
+                elif kind in (CLOSE, 0):
+                    connection.sendall(encode_frame(CLOSE, payload))
+                    return
+        connection.sendall(encode_frame(CLOSE, GOING_AWAY))
+
+
+def accept_key(key: bytes) -> bytes:
+    """Return what a server answers to the key of a client that wants a websocket."""
+    from binascii import b2a_base64
+    from hashlib import sha1  # it takes 3 ms to import, and few starts need it
+
+    return b2a_base64(sha1(key + WEBSOCKET_KEY).digest(), newline=False)  # noqa: S324 - RFC 6455 says so
+
+
+def encode_frame(kind: int, payload: bytes) -> bytes:
+    """Return a frame of a server, with at most 125 bytes of payload."""
+    return bytes((kind, len(payload))) + payload
+
+
+def _read_frame(connection: socket.socket) -> tuple[int, bytes]:
+    """Read a short frame of a client and return its first byte and its payload; (0, b"") at the end."""
+    start = connection.recv(2, socket.MSG_WAITALL)
+    if len(start) < 2:
+        return 0, b""
+    mask = connection.recv(4, socket.MSG_WAITALL)
+    payload = connection.recv(start[1] & LENGTH_BITS, socket.MSG_WAITALL)
+    return start[0], bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload))
+
+
+def _find_header(head: bytes, name: bytes) -> bytes:
+    lines = (line.partition(b":") for line in head.split(b"\r\n"))
+    return next((value.strip() for key, _, value in lines if key.strip().lower() == name), b"")
 
 
 def _response(status: str, body: dict[str, str], close: bool) -> bytes:

@@ -62,6 +62,14 @@ start_timeout = 30
 verify_timeout = 30
 bake_time = 1
 trial = 2  # seconds; HAProxy has just started, so nobody knows yet what the nodes can carry
+{sessions}"""
+
+DRAIN_TIMEOUT_S = 5  # with websockets: users would have minutes
+
+_PACED = f"""\
+drain_timeout = {DRAIN_TIMEOUT_S}
+maint_grace_period = 2
+on_remaining_sessions = "pace"  # websockets do not end by themselves
 """
 
 
@@ -95,6 +103,8 @@ def render_rolldeck_config(
     nodes: Sequence[Node],
     backends: Sequence[str] = (BACKEND,),
     consul: str = "",
+    *,
+    paced: bool = False,
 ) -> str:
     """Return the text of Rolldeck's config.toml.
 
@@ -104,6 +114,7 @@ def render_rolldeck_config(
         nodes: of the application.
         backends: that have these nodes as servers.
         consul: address of the agent that has nodes and instances, which the configuration then has not.
+        paced: close sessions that do not end by themselves, a few each second.
     """
     known = "\n".join(
         f'{n.name} = {{ address = "{n.address}", port = {n.port}, ssh = "{n.name}" }}' for n in nodes
@@ -126,6 +137,7 @@ def render_rolldeck_config(
         app=BACKEND,
         backends=json.dumps(list(backends)),
         nodes=from_consul if consul else f"[apps.{BACKEND}.nodes]\n{known}",
+        sessions=_PACED if paced else "",
     )
 
 

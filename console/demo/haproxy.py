@@ -28,6 +28,7 @@ defaults
     timeout connect 2s
     timeout client 30s
     timeout server 30s
+    timeout tunnel 1h   # of websockets, instead of both
     retries 0   # no second try and no "option redispatch": a badly timed stop must show
 
 frontend www

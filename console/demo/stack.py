@@ -93,13 +93,16 @@ class Stack:
     checks = Checks()
     backends: Sequence[str] = (BACKEND,)
 
-    def __init__(self, directory: Path, *, transport: Transport = "unix", consul: bool = False) -> None:
+    def __init__(
+        self, directory: Path, *, transport: Transport = "unix", consul: bool = False, paced: bool = False
+    ) -> None:
         """Plan the stack; nothing is written or started before `async with`.
 
         Args:
             directory: an empty or missing directory with a short path, because of the sockets in it.
             transport: how Rolldeck is to reach the Runtime API.
             consul: run a Consul agent that has nodes, HAProxies and the lock.
+            paced: configure Rolldeck for websockets, see `render_rolldeck_config`.
         """
         self.directory = directory.resolve()
         self.config_path = self.directory / "config.toml"
@@ -109,6 +112,7 @@ class Stack:
         self._transport: Transport = transport
         self.consul: DevAgent | None = None
         self._with_consul = consul
+        self._paced = paced
         self._ports = ReservedPorts()
         self._exit = AsyncExitStack()
         self._environment = {
@@ -221,7 +225,7 @@ class Stack:
             await self.consul.start(nodes, sockets)
         address = self.consul.address if self.consul else ""
         self.config_path.write_text(
-            render_rolldeck_config(self.directory, sockets, nodes, self.backends, address)
+            render_rolldeck_config(self.directory, sockets, nodes, self.backends, address, paced=self._paced)
         )
 
     async def wait_until_up(self, timeout: float = 60.0) -> None:

@@ -48,6 +48,7 @@ LONG = {"bake_time": 30}
 FEW = {"error_share": 0.05}  # it takes seconds until they are proof
 INCIDENT = {"incident_file": "../incident"}  # from a node's directory
 DIRTY = {"error_share": 0.01, "error_run": 3.0}
+PACED = {"drain_timeout": 3, "on_remaining_sessions": "pace"}
 OTHER = {"seed": 1_000_000}  # good versions fail at other moments than the old one
 
 CASES = {
@@ -84,7 +85,11 @@ CASES = {
             new={"error_share": 1.0},
             backend_lines=["balance leastconn"],
         ),
+        Trial(
+            name="websockets", new={"error_share": 0.2, "error_kind": "reset"}, websockets=30, rollout=PACED
+        ),
         Trial(name="good"),
+        Trial(name="good-websockets", new=DIRTY | OTHER, old=DIRTY, websockets=30, rollout=PACED),
         Trial(name="good-dirty", new=DIRTY | OTHER, old=DIRTY, bursty=True),
     )
 }

@@ -17,6 +17,7 @@ from typing import Any
 from console.demo.haproxy import Checks
 from console.demo.load import Load
 from console.demo.stack import Stack
+from console.demo.websockets import WebSockets
 from tests.support.aged_balancer import aged
 from tests.support.arrivals import bursts, poisson
 from tests.support.rollouts import OLD, Run, Running, seconds_of, started, tune, versions
@@ -53,6 +54,7 @@ class Trial:
         timeout_s: after which the rollout is aborted by SIGINT.
         seed: of load and failures.
         nodes: how many.
+        websockets: per node, held open through HAProxy for all of that time.
         instances: of HAProxy.
         haproxy: its executable.
         backend_lines: further lines of the backend in its configuration.
@@ -71,6 +73,7 @@ class Trial:
     timeout_s: float = 300.0
     seed: int = 0
     nodes: int = 4
+    websockets: int = 0
     instances: int = 1
     haproxy: str = "haproxy"
     backend_lines: Sequence[str] = ()
@@ -169,6 +172,9 @@ async def try_out(place: Path, trial: Trial) -> dict[str, Any]:
             retry=False,
             timeout=5.0,
         )
+        websockets = await exits.enter_async_context(
+            WebSockets(trial.websockets * trial.nodes, stack.frontends)
+        )
         rotation = Rotation()
         watching = asyncio.create_task(rotation.watch(stack))
         try:
@@ -192,6 +198,9 @@ async def try_out(place: Path, trial: Trial) -> dict[str, Any]:
             "served": report.total_served,
             "failed": report.total_failed,
             "slowest_s": round(max(report.slowest.values(), default=0.0), 2),
+            "websockets": {
+                name: getattr(websockets, name) for name in ("opened", "closed", "cut", "failed", "failures")
+            },
             "problems": dict(Counter(problem for _, problem in failures)),
             **_describe_first(rotation, [at for at, _ in failures], began),
             "others_drained": _others_drained(rotation),

@@ -34,7 +34,7 @@ def test_the_demo_is_in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(demo, "Stack", Nowhere)
     for _ in range(2):
         with pytest.raises(_Found):
-            asyncio.run(demo._run_demo(1, "unix", False, None))  # type: ignore[arg-type]
+            asyncio.run(demo._run_demo(demo.Traffic(1, 0), "unix", False, None))  # type: ignore[arg-type]
     assert [mode for _, mode in seen] == [0o700, 0o700]
     assert all(re.fullmatch("rolldeck-.{8}", name) for name, _ in seen)
     assert seen[0] != seen[1]
