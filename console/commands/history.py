@@ -3,7 +3,10 @@
 import re
 import shutil
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import click
 from click.shell_completion import CompletionItem
@@ -11,12 +14,11 @@ from click.shell_completion import CompletionItem
 from backends.errors import ConfigError
 from backends.local_files import write_private
 from backends.text import there_is
-from console.completion import complete_applications, complete_entries
+from console.completion import complete_applications, complete_entries, complete_nodes
 from console.config.config_file import find_and_load
 from console.exit_codes import ExitCode
 from console.paths import journal_path
 from console.terminal.history import entry_lines, entry_table
-from console.terminal.history_entries import EntrySummary
 from console.terminal.output import clean, on_terminal, result, result_json, say
 from console.terminal.timeline import transcript_lines
 from console.terminal.verification import verification_fields, verification_lines
@@ -24,7 +26,11 @@ from orchestrator.events.events import Record
 from orchestrator.events.json import event_fields, to_fields
 from orchestrator.events.timeline import Timeline
 from orchestrator.journal.entries import Entry
+from orchestrator.journal.entry_filter import RESULTS, EntryFilter, find_entries, parse_results, parse_since
+from orchestrator.journal.entry_summary import EntrySummary
 from orchestrator.journal.store import Journal
+
+T = TypeVar("T")
 
 
 class DefaultGroup(click.Group):
@@ -57,6 +63,24 @@ JournalSource = tuple[str | None, str | None]
 """The files that the command line names: the configuration, and the journal."""
 
 
+def _parse_with(
+    parse: Callable[[str], T],
+) -> Callable[[click.Context, click.Parameter, str | None], T | None]:
+    """Make a callback of an option from a function that raises ValueError for a wrong value."""
+
+    def callback(_: click.Context, __: click.Parameter, value: str | None) -> T | None:
+        try:
+            return None if value is None else parse(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+
+    return callback
+
+
+def _complete_results(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return [CompletionItem(result) for result in RESULTS if result.startswith(incomplete)]
+
+
 def _open_journal(source: JournalSource) -> Journal:
     """Open the journal for reading. Raises ConfigError, JournalError."""
     config_file, journal = source
@@ -72,21 +96,59 @@ def _open_journal(source: JournalSource) -> Journal:
 @click.option(
     "--limit", type=click.IntRange(1), default=20, show_default=True, help="Maximum number of entries."
 )
+@click.option(
+    "--since",
+    metavar="TIME",
+    callback=_parse_with(lambda text: parse_since(text, time.time())),
+    help="Only entries that began then or later, such as 12h, 7d, yesterday or 2026-11-20.",
+)
+@click.option(
+    "--result",
+    "results",
+    metavar="RESULT",
+    callback=_parse_with(parse_results),
+    shell_complete=_complete_results,
+    help=f"Only entries with one of these results: {', '.join(RESULTS)}.",
+)
+@click.option(
+    "--node",
+    metavar="NODE",
+    default="",
+    shell_complete=complete_nodes,
+    help="Only entries that worked on this node, such as web1 or 'web[12]'.",
+)
+@click.option(
+    "--operator", metavar="NAME", default="", help="Only entries of this operator, such as ann or 'ann@ops*'."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each entry.")
 @click.pass_obj
-def list_entries(source: JournalSource, app: str | None, limit: int, as_json: bool) -> int:
+def list_entries(
+    source: JournalSource,
+    app: str | None,
+    limit: int,
+    since: float | None,
+    results: tuple[str, ...] | None,
+    node: str,
+    operator: str,
+    as_json: bool,
+) -> int:
     """List the entries, newest first, for one application or for all (the default)."""
+    wanted = EntryFilter(app or "", since, results or (), node, operator)
     with _open_journal(source) as journal:
-        entries = journal.entries(app or "", limit=limit, unknown=True)
-        found = [EntrySummary.of(journal, entry) for entry in entries]
+        found = [EntrySummary.of(journal, entry) for entry in find_entries(journal, wanted, limit)]
         if as_json:
             for summary in found:
                 result_json(summary.fields())
             return ExitCode.HEALTHY
         if not found:
             names = sorted({entry.application for entry in journal.entries(unknown=True)})
-            there = f"; {there_is(app or '', names)}" if names else ""
-            say(clean(f"no entries{f' of {app}' if app else ''} in the journal {journal.path}{there}"))
+            known = not app or app in names
+            there = (
+                f"; {there_is(app or '', names)}" if names and (not known or wanted == EntryFilter()) else ""
+            )
+            such = "such " if wanted != EntryFilter(app or "") else ""
+            of = f" of {app}" if app else ""
+            say(clean(f"no {such}entries{of} in the journal {journal.path}{there}"))
             return ExitCode.HEALTHY
     for line in entry_table(found, _terminal_columns()):
         result(line)

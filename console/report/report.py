@@ -16,6 +16,7 @@ from markupsafe import Markup
 from backends.text import counted, format_clock, format_duration, format_local_time
 from console.report.verdict_chart import make_charts
 from console.terminal.history import (
+    STANDING_KINDS,
     no_end_facts,
     no_end_text,
     node_columns,
@@ -27,7 +28,6 @@ from console.terminal.history import (
     traffic_text,
     work_and_wait_text,
 )
-from console.terminal.history_entries import STANDING_KINDS, EntrySummary, findings_of
 from console.terminal.output import clean, shorten
 from console.terminal.rollout_text import reason_text
 from console.terminal.timeline import GLYPHS, entries_by_node, reply_lines, sent_commands
@@ -39,6 +39,7 @@ from orchestrator.events.text import describe_mixed_versions
 from orchestrator.events.timeline import Timeline
 from orchestrator.events.ways_back import WAY_ON_LABELS, describe_intention, list_way_lines
 from orchestrator.journal.entries import UNKNOWN
+from orchestrator.journal.entry_summary import EntrySummary, findings_of
 from orchestrator.planning.findings import group_findings
 
 NAME_COLUMNS = 20

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Sequence
 
 from backends.text import counted, format_duration, format_local_time
-from console.terminal.history_entries import STANDING_KINDS, EntrySummary, batches_of
 from console.terminal.output import clean, paint, shorten, table, width
 from console.terminal.rollout_text import ending_lines, reason_text
 from console.terminal.timeline import GLYPHS, ROLLOUT, TimelineEntry, entries_by_node
@@ -18,11 +17,19 @@ from orchestrator.events.steps import STEPS
 from orchestrator.events.text import describe
 from orchestrator.events.timeline import Timeline
 from orchestrator.journal.entries import UNKNOWN
+from orchestrator.journal.entry_summary import EntrySummary, batches_of
 
 HEADER = ("ID", "WHEN", "APP", "WHAT", "BY", "RESULT", "NODES", "TOOK")
 # Columns that are narrowed, in this order, and the width that they keep.
 MIN_COLUMNS = {"BY": 6, "APP": 6, "WHAT": 21}
 RECENT_S = 300 * 86_400.0  # for so long, a date needs no year
+STANDING_KINDS = {
+    "healthy": "ok",
+    "degraded": "bad",
+    "aborted": "warn",
+    "running": "working",
+    "interrupted": "bad",
+}
 MAX_CELL_COLUMNS = 60  # of one cell, on however wide a terminal
 
 

@@ -197,17 +197,21 @@ class Journal:
 
     # -- reading ------------------------------------------------------------------------------
 
-    def entries(self, application: str = "", *, limit: int = -1, unknown: bool = False) -> list[Entry]:
+    def entries(
+        self, application: str = "", *, limit: int = -1, unknown: bool = False, before: int = 0
+    ) -> list[Entry]:
         """Return entries, the newest first; those of all applications when none is given.
 
         Args:
             application: the application to which they belong.
             limit: their number at most.
             unknown: include those that cannot be read, see `Entry.problem`.
+            before: only entries with a smaller id than this one; 0 for all.
         """
-        where = "WHERE application = ?" if application else ""
-        values = [application] if application else []
-        found = self._entries(f"{where} ORDER BY id DESC LIMIT ?", [*values, limit])
+        conditions = {"application = ?": application, "id < ?": before}
+        used = {condition: value for condition, value in conditions.items() if value}
+        where = f"WHERE {' AND '.join(used)}" if used else ""
+        found = self._entries(f"{where} ORDER BY id DESC LIMIT ?", [*used.values(), limit])
         return [entry for entry in found if unknown or not entry.problem]
 
     def entry(self, entry: int) -> Entry | None:

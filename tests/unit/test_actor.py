@@ -7,11 +7,11 @@ import pytest
 
 from console.report.report import render_report
 from console.terminal.history import entry_lines
-from console.terminal.history_entries import EntrySummary
 from orchestrator.events.actor import ROLLDECK, Actor, Via, describe_origin, describe_requester_in_full
 from orchestrator.events.events import AbortRequested, AnyEvent, DecisionMade, NodeSkipped, Paused, Resumed
 from orchestrator.events.state import RolloutState
 from orchestrator.events.timeline import Timeline
+from orchestrator.journal.entry_summary import EntrySummary
 from orchestrator.journal.store import Journal
 from tests.unit import journals
 from widgets.transcript import make_lines

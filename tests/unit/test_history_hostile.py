@@ -6,7 +6,6 @@ import click
 import pytest
 
 from console.terminal.history import entry_lines, entry_table
-from console.terminal.history_entries import EntrySummary
 from console.terminal.output import width
 from console.terminal.timeline import transcript_lines
 from orchestrator.events.events import (
@@ -29,6 +28,7 @@ from orchestrator.events.events import (
 )
 from orchestrator.events.timeline import Timeline
 from orchestrator.events.ways_back import BackCommand, OutOfRotation
+from orchestrator.journal.entry_summary import EntrySummary
 from orchestrator.journal.store import Journal
 from tests.support.console_values import HOSTILE, harmless
 from tests.unit import journals

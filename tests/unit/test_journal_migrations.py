@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from console.terminal.history import entry_lines
-from console.terminal.history_entries import EntrySummary
 from orchestrator.events.timeline import Timeline
 from orchestrator.journal.entry_status import unfinished_rollout
+from orchestrator.journal.entry_summary import EntrySummary
 from orchestrator.journal.migrations import MIGRATIONS, VERSION, migrate, version_of
 from orchestrator.journal.store import Journal
 from orchestrator.journal.unfinished import unfinished_nodes

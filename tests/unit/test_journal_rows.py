@@ -9,13 +9,13 @@ import pytest
 
 from console.report.report import render_report
 from console.terminal.history import entry_lines
-from console.terminal.history_entries import EntrySummary
 from console.terminal.timeline import transcript_lines
 from orchestrator.events.events import NodeNote, Record, Unreadable
 from orchestrator.events.json import event_fields
 from orchestrator.events.timeline import Timeline
 from orchestrator.journal.entries import JOURNAL_SCHEMA, decode_event, encode_row
 from orchestrator.journal.entry_status import unfinished_rollout
+from orchestrator.journal.entry_summary import EntrySummary
 from orchestrator.journal.migrations import VERSION, Fields, Upcaster, version_of
 from orchestrator.journal.store import Journal
 from orchestrator.journal.unfinished import describe_unreadable_entries, unfinished_nodes

@@ -13,10 +13,10 @@ from hatchling.builders.wheel import WheelBuilder
 from msgspec import structs
 
 from console.report.report import render_report
-from console.terminal.history_entries import EntrySummary
 from orchestrator.events.events import Record
 from orchestrator.events.judgement import VerdictChanged
 from orchestrator.events.steps import STEPS
+from orchestrator.journal.entry_summary import EntrySummary
 from orchestrator.journal.store import Journal
 from tests.support.console_values import harmless
 from tests.support.verdicts import BAD, BLIND, verdicts

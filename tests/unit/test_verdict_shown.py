@@ -10,7 +10,6 @@ from msgspec import structs
 
 from console.commands.history import history
 from console.terminal.history import entry_lines
-from console.terminal.history_entries import EntrySummary
 from console.terminal.progress import Progress
 from console.terminal.rollout_text import ending_lines
 from console.terminal.status import status_fields, status_lines
@@ -20,6 +19,7 @@ from orchestrator.events.state import RolloutState
 from orchestrator.events.text import describe
 from orchestrator.events.timeline import Timeline
 from orchestrator.journal.entry_status import rollout_status
+from orchestrator.journal.entry_summary import EntrySummary
 from orchestrator.journal.store import Journal
 from orchestrator.session.status import ApplicationStatus
 from tests.support.console_values import HOSTILE, harmless

@@ -14,14 +14,6 @@ from orchestrator.journal.node_history import FleetHistory
 from orchestrator.journal.store import Journal
 from orchestrator.planning.findings import Finding, Severity
 
-STANDING_KINDS = {
-    "healthy": "ok",
-    "degraded": "bad",
-    "aborted": "warn",
-    "running": "working",
-    "interrupted": "bad",
-}
-
 _NODE_EVENTS = ("rollout_started", "node_upgraded", "node_rolled_back")
 
 
