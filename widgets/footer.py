@@ -1,4 +1,4 @@
-"""The footer, which shows the keys that work now. The least important ones are hidden first."""
+"""The footer, which shows the keys that work now, in two lines where there is room for them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,12 +8,17 @@ from rich.cells import cell_len
 from rich.text import Text
 from textual import events
 from textual.binding import Binding
+from textual.geometry import Size
 from textual.widget import Widget
 
 from backends.text import visible
 
 if TYPE_CHECKING:
     from textual.screen import Screen
+
+
+TWO_LINES_FROM = 30  # lines of the screen; a lower one has better use for the second line
+_GAP = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,19 @@ def _usual_index(usual: Sequence[str | None], name: str) -> int:
     return usual.index(name) if name in usual else len(usual)
 
 
+def _wrap(keys: Sequence[FooterKey], width: int) -> list[list[FooterKey]]:
+    """Return the keys in lines of at most this width."""
+    lines: list[list[FooterKey]] = [[]]
+    room = width
+    for key in keys:
+        if lines[-1] and key.width + _GAP > room:
+            lines.append([])
+            room = width
+        room -= key.width + (_GAP if lines[-1] else 0)
+        lines[-1].append(key)
+    return lines
+
+
 class KeyBar(Widget):
     """Keys of the screen, gray where they are not possible now; a click is the same as the key.
 
@@ -47,7 +65,7 @@ class KeyBar(Widget):
     ALLOW_SELECT = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {"key-bar--key", "key-bar--label", "key-bar--off"}
     DEFAULT_CSS = """
-    KeyBar { height: 1; padding: 0 1; background: $panel; dock: bottom; }
+    KeyBar { height: auto; padding: 0 1; background: $panel; dock: bottom; }
     KeyBar > .key-bar--key { color: $accent; text-style: bold; }
     KeyBar > .key-bar--label { color: $foreground; }
     KeyBar > .key-bar--off { color: $foreground 40%; }
@@ -91,45 +109,56 @@ class KeyBar(Widget):
         usual = [binding.id for binding in screen.BINDINGS if isinstance(binding, Binding)]
         fresh = tuple(sorted(found.values(), key=lambda key: _usual_index(usual, key.id)))
         if fresh != self._keys:
+            lines = len(self._shown_lines())
             self._keys = fresh
-            self.refresh()
+            self.refresh(layout=len(self._shown_lines()) != lines)
 
-    def fitting_keys(self, width: int) -> list[FooterKey]:
-        """Return the keys that fit, in their usual order."""
-        gap = 2
+    def fitting_keys(self, width: int, lines: int = 1) -> list[list[FooterKey]]:
+        """Return the keys that fit in so many lines, in their usual order; at least one line."""
         rank = {name: index for index, name in enumerate(self._importance)}
-        kept, room = set(), width + gap
+        kept: set[str] = set()
+        fitting: list[list[FooterKey]] = [[]]
         for key in sorted(self._keys, key=lambda key: rank.get(key.id, len(rank))):
-            if key.width + gap > room:
-                break
-            room -= key.width + gap
-            kept.add(key.id)
-        return [key for key in self._keys if key.id in kept]
+            wrapped = _wrap([other for other in self._keys if other.id in kept or other is key], width)
+            if len(wrapped) <= lines and key.width <= width:
+                kept.add(key.id)
+                fitting = wrapped
+        return fitting
+
+    def _shown_lines(self) -> list[list[FooterKey]]:
+        lines = 2 if self.screen.size.height >= TWO_LINES_FROM else 1
+        return self.fitting_keys(self.screen.size.width - self.gutter.width, lines)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return len(self._shown_lines())
 
     def render(self) -> Text:
         key = self.get_component_rich_style("key-bar--key")
         label = self.get_component_rich_style("key-bar--label")
         off = self.get_component_rich_style("key-bar--off")
         text = Text(no_wrap=True, end="")
-        for number, shown_key in enumerate(self.fitting_keys(self.size.width)):
-            text.append("  " if number else "", label)
-            text.append(shown_key.display, key if shown_key.enabled else off)
-            text.append(f" {shown_key.label}", label if shown_key.enabled else off)
+        for number, line in enumerate(self._shown_lines()):
+            text.append("\n" if number else "")
+            for index, shown_key in enumerate(line):
+                text.append(" " * _GAP if index else "", label)
+                text.append(shown_key.display, key if shown_key.enabled else off)
+                text.append(f" {shown_key.label}", label if shown_key.enabled else off)
         return text
 
-    def _at(self, x: int) -> FooterKey | None:
+    def _at(self, x: int, y: int) -> FooterKey | None:
+        lines = self._shown_lines()
         start = 0
-        for key in self.fitting_keys(self.size.width):
+        for key in lines[y] if 0 <= y < len(lines) else ():
             if start <= x < start + key.width:
                 return key
-            start += key.width + 2
+            start += key.width + _GAP
         return None
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
-        under = self._at(event.x - self.gutter.left)
+        under = self._at(event.x - self.gutter.left, event.y)
         self.tooltip = under.tooltip or None if under else None
 
     def on_click(self, event: events.Click) -> None:
         event.stop()
-        if (under := self._at(event.x - self.gutter.left)) is not None:
+        if (under := self._at(event.x - self.gutter.left, event.y)) is not None:
             self.app.simulate_key(under.key)

@@ -92,9 +92,12 @@ Above them is the verdict on the new version: ✓ good so far, ! hold, ✗ bad, 
 The key `c` shows error rate and response time of both versions over the rollout.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "rows(-1)", "up", id="board-up", tooltip="Earlier nodes", show=False),
-        Binding("down", "rows(1)", "down", id="board-down", tooltip="Later nodes", show=False),
-        Binding("end", "follow", "follow", id="board-follow", tooltip="The nodes at work", show=False),
+        Binding("up,k", "rows(-1)", "up", id="board-up", tooltip="Earlier nodes", show=False),
+        Binding("down,j", "rows(1)", "down", id="board-down", tooltip="Later nodes", show=False),
+        Binding("pageup", "page(-1)", "page up", id="board-page-up", tooltip="A page up", show=False),
+        Binding("pagedown", "page(1)", "page down", id="board-page-down", tooltip="A page down", show=False),
+        Binding("home", "rows(-1_000_000)", "first", id="board-first", tooltip="The first nodes", show=False),
+        Binding("end,G", "follow", "follow", id="board-follow", tooltip="The nodes at work", show=False),
     ]
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
@@ -156,6 +159,9 @@ The key `c` shows error rate and response time of both versions over the rollout
         last = max(0, len(self._rollout.nodes) - self._room)
         self._top_row, self._held = min(max(0, self._top_row + count), last), True
         self.refresh()
+
+    def action_page(self, pages: int) -> None:
+        self.action_rows(pages * self._room)
 
     def action_follow(self) -> None:
         self._held = False

@@ -66,6 +66,15 @@ class Lines(ScrollView, can_focus=True):
     Lines:nocolor > .lines--failed, Lines:nocolor > .lines--bad { color: $foreground; }
     """
 
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(key, f"scroll_{where}", where, show=False, id=f"lines-{where}", tooltip=tooltip)
+        for key, where, tooltip in (
+            ("k", "up", "A line up"),
+            ("j", "down", "A line down"),
+            ("g", "home", "To the beginning"),
+            ("G", "end", "To the end"),
+        )
+    ]
     following: reactive[bool] = reactive(True)
 
     def __init__(self) -> None:

@@ -59,6 +59,19 @@ async def test_the_least_important_goes_first(width: int, expected: str) -> None
         assert shown(app.screen.query_one(KeyBar)) == expected
 
 
+@pytest.mark.parametrize(("height", "lines"), [(24, ["q quit"]), (40, ["u upgrade", "d drain  q quit"])])
+async def test_a_tall_screen_has_two_lines_of_keys(height: int, lines: list[str]) -> None:
+    app = Shell()
+    async with app.run_test(size=(19 if height == 40 else 10, height)) as pilot:
+        await pilot.pause()
+        bar = app.screen.query_one(KeyBar)
+        assert [bar.render_line(y).text.strip() for y in range(bar.size.height)] == lines
+        await pilot.click(bar, offset=(3, bar.size.height - 1))
+        await pilot.pause()
+        assert isinstance(app.screen, Main)
+        assert app.screen.done == ["drain" if height == 40 else "quit"]
+
+
 async def test_a_click_is_the_key_and_the_mouse_explains_it() -> None:
     app = Shell()
     async with app.run_test(size=(80, 24)) as pilot:

@@ -126,6 +126,17 @@ async def test_keys_and_the_mouse_move_the_cursor() -> None:
         assert app.told[-3:] == [(word, ("shop", "web3")) for word in ("moved", "chosen", "chosen")]
 
 
+async def test_the_letters_of_vi_move_the_cursor_too() -> None:
+    async with TableApp().run_test(size=(80, 24), notifications=True) as pilot:
+        table = await shown(pilot, servers(100))
+        await pilot.press("j", "j", "k")
+        assert table.cursor_key == ("shop", "web2")
+        await pilot.press("G")
+        assert table.cursor_key == ("shop", "web100")
+        await pilot.press("ctrl+b", "ctrl+b", "ctrl+f", "home")
+        assert table.cursor_key == ("shop", "web1")
+
+
 async def test_ten_thousand_rows_are_not_read_through() -> None:
     rows = Listed(servers(10_000))
     async with TableApp().run_test(size=(200, 50), notifications=True) as pilot:

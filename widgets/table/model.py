@@ -120,6 +120,7 @@ class MainViewModel:
     counts: RowCounts
     rows: Rows
     read_only: str  # why nothing can be changed; empty when it can
+    total: int = 0  # of the rows, also those that a filter hides
 
 
 def build_view_model(
@@ -144,12 +145,14 @@ def build_view_model(
     """
     servers = merge_by_name(view, names)
     data = group_by_node(servers) if options.by == "node" else servers
+    counts, total = _count_groups(data, options.by)
     return MainViewModel(
         application=application_name,
         instances=tuple(_badge(instance, now) for instance in view.instances),
-        counts=_count_groups(data, options.by),
+        counts=counts,
         rows=TableRows(data, sort_rows(data, options), versions, now),
         read_only=read_only,
+        total=total,
     )
 
 
@@ -250,11 +253,13 @@ def _describe_check(servers: Sequence[Server]) -> str:
     return " ".join(filter(None, (server.check_status, server.check_code, took, why)))
 
 
-def _count_groups(data: ServersByName | ServersByNode, of: GroupBy) -> RowCounts:
+def _count_groups(data: ServersByName | ServersByNode, of: GroupBy) -> tuple[RowCounts, int]:
+    """Return the number of rows in each group, and of all rows; empty slots are none."""
     groups: Counter[str] = Counter()
     for status, count in Counter(data.statuses).items():
         groups[status.group] += count
-    return RowCounts(groups["up"], groups["draining"], groups["maint"], groups["down"], of)
+    total = groups.total() - groups["empty"]
+    return RowCounts(groups["up"], groups["draining"], groups["maint"], groups["down"], of), total
 
 
 def _badge(instance: BalancerView, now: float) -> BalancerBadge:

@@ -19,6 +19,8 @@ from widgets.table.columns import ColumnLayout, RowSegments, build_heading, buil
 from widgets.table.model import Row, Rows, Sort, TableOptions
 from widgets.table.names import TableNames
 
+NO_ROWS = "no servers"
+
 
 class ServerTable(ScrollView, can_focus=True, inherit_bindings=False):
     """Rows under a fixed line of titles. It posts where the cursor is and changes nothing itself."""
@@ -48,7 +50,8 @@ class ServerTable(ScrollView, can_focus=True, inherit_bindings=False):
 # Servers
 Each row is a server or, after `v`, a node: ✓ then means in rotation in all of its backends there.
 
-Arrows, page up and down, home and end move the cursor; it stays on its server whatever the order.
+Arrows, `j` and `k`, page up and down, home and end or `G` move the cursor; it stays on its server
+whatever the order.
 `x` marks a server: an action then applies to all marked rows.
 
 A click on a title orders by it, another one reverses it (▾ ▴); HEALTH has the problems first.
@@ -73,19 +76,19 @@ A click on a title orders by it, another one reverses it (▾ ▴); HEALTH has t
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(key, action, text, show=False, id=f"table-{text}", tooltip=tooltip)
+        Binding(key, action, text, show=text == "mark", id=f"table-{text}", tooltip=tooltip)
         for key, action, text, tooltip in (
-            ("up", "move(-1)", "up", "To the server above"),
-            ("down", "move(1)", "down", "To the server below"),
-            ("pageup", "page(-1)", "page-up", "A screenful up"),
-            ("pagedown", "page(1)", "page-down", "A screenful down"),
+            ("up,k", "move(-1)", "up", "To the server above"),
+            ("down,j", "move(1)", "down", "To the server below"),
+            ("pageup,ctrl+b", "page(-1)", "page-up", "A screenful up"),
+            ("pagedown,ctrl+f", "page(1)", "page-down", "A screenful down"),
             ("home", "move(-1_000_000_000)", "first", "To the first server"),
-            ("end", "move(1_000_000_000)", "last", "To the last server"),
+            ("end,G", "move(1_000_000_000)", "last", "To the last server"),
             ("x", "mark", "mark", "Mark or unmark this server"),
             ("enter", "choose", "choose", "Show this server in detail"),
         )
     ]
-    empty_text = reactive("no servers")
+    empty_text = reactive(NO_ROWS)
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)

@@ -27,6 +27,7 @@ from widgets.footer import KeyBar
 from widgets.rollout_board import RolloutBoard
 from widgets.status_header import StatusHeader
 from widgets.table.by_server import RowKey
+from widgets.table.filter_line import FilterLine
 from widgets.table.model import BalancerBadge, MainViewModel, build_view_model
 from widgets.table.widget import ServerTable
 
@@ -79,6 +80,7 @@ in rotation.
     def compose(self) -> ComposeResult:
         yield StatusHeader()
         yield ServerTable()
+        yield FilterLine()
         yield Input(placeholder="filter: part of a node, backend or state", id="filter", compact=True)
         yield DecisionPanel()
         yield RolloutBoard()
@@ -129,7 +131,7 @@ in rotation.
             self._actions.read_only,
         )
         self._paint_clock()
-        self.query_one(ServerTable).show(now.rows, len(now.instances), self._options)
+        self._show_rows(now)
         self._paint_board(view)
 
     def _paint_board(self, view: FleetView) -> None:

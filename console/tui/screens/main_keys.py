@@ -10,15 +10,16 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Input
 
-from backends.text import visible
+from backends.text import counted, visible
 from console.tui.screens.actions import OperatorActions
 from console.tui.screens.confirmations import RemoteActions
 from orchestrator.live.poller import Poller
 from orchestrator.session.session import Session
 from widgets.footer import KeyBar
 from widgets.table.by_node import translate_keys
-from widgets.table.model import Sort, TableOptions
-from widgets.table.widget import ServerTable
+from widgets.table.filter_line import FilterLine
+from widgets.table.model import MainViewModel, Sort, TableOptions
+from widgets.table.widget import NO_ROWS, ServerTable
 
 if TYPE_CHECKING:
     from widgets.table.by_server import GroupBy
@@ -40,7 +41,7 @@ KEYS_BY_IMPORTANCE = (
         "maint",
         "ready",
     ),
-    *("filter", "transcript", "sort"),
+    *("filter", "table-mark", "problems", "transcript", "sort", "resume", "roll-back", "weight"),
 )
 """The keys that stay in the footer where there is no room for all, most important first."""
 
@@ -61,39 +62,25 @@ MAIN_BINDINGS: list[BindingType] = [
     Binding("d", "change('drain')", "drain", id="drain", tooltip="No new traffic; sessions continue"),
     Binding("m", "change('maint')", "maint", id="maint", tooltip="Maintenance, at once"),
     Binding("e", "change('ready')", "ready", id="ready", tooltip="Back in rotation, after health checks"),
-    Binding("w", "change('weight')", "weight", id="weight", tooltip="Set the weight", show=False),
-    Binding(
-        "R",
-        "roll_back",
-        "roll back",
-        id="roll-back",
-        tooltip="Roll back to the previous versions",
-        show=False,
-    ),
-    Binding("ctrl+r", "resume", "resume", id="resume", tooltip="Finish an unfinished rollout", show=False),
+    Binding("w", "change('weight')", "weight", id="weight", tooltip="Set the weight"),
+    Binding("R", "roll_back", "roll back", id="roll-back", tooltip="Roll back to the previous versions"),
+    Binding("ctrl+r", "resume", "resume", id="resume", tooltip="Finish an unfinished rollout"),
     Binding("slash", "filter", "filter", id="filter", tooltip="Show only rows with this text"),
-    Binding(
-        "o",
-        "sort",
-        "sort",
-        id="sort",
-        tooltip="Next sort order: problems, node, sessions, ...",
-        show=False,
-    ),
-    Binding("O", "reverse", "reverse", id="reverse", tooltip="Reverse the sort order", show=False),
+    Binding("o", "sort", "sort", id="sort", tooltip="Next sort order: problems, node, sessions, ..."),
+    Binding("O", "reverse", "reverse", id="reverse", tooltip="Reverse the sort order"),
     Binding("v", "view", "group", id="view", tooltip="Group servers by node, over all backends"),
-    Binding("b", "backend", "backend", id="backend", tooltip="Next backend", show=False),
-    Binding("exclamation_mark", "problems", "problems", id="problems", tooltip="Only problems", show=False),
+    Binding("b", "backend", "backend", id="backend", tooltip="Next backend"),
+    Binding("exclamation_mark", "problems", "problems", id="problems", tooltip="Only problems"),
     Binding("g", "application", "application", id="application", tooltip="Go to another application"),
     Binding(
         "escape",
         "put_away",
         "close",
         id="put-away",
-        tooltip="Close the filter, then the board of a rollout that has ended",
+        tooltip="Show all rows again, then close the board of a rollout that has ended",
         show=False,
     ),
-    Binding("c", "chart", "chart", id="chart", tooltip="Both versions over the rollout", show=False),
+    Binding("c", "chart", "chart", id="chart", tooltip="Both versions over the rollout"),
     Binding("t", "transcript", "log", id="transcript", tooltip="Every command and every raw reply"),
     Binding("q", "quit_console", "quit", id="quit", tooltip="Quit; asks what to do with a running rollout"),
 ]
@@ -179,18 +166,29 @@ class MainKeys(Screen[str]):
 
     @on(Input.Submitted, "#filter")
     def _filter_done(self, event: Input.Submitted) -> None:
-        event.input.set_class(bool(event.value), "-shown")
+        event.input.remove_class("-shown")  # the line below the table has the filter
         self.query_one(ServerTable).focus()
 
     def clear_filter(self) -> bool:
-        """Clear the filter; return whether there was one."""
+        """Show all rows again; return whether any may have been hidden."""
         box = self.query_one("#filter", Input)
-        there = bool(box.value) or box.has_focus
+        limited = replace(self._options, filter="", problems_only=False, backend="")
+        there = box.has_focus or limited != self._options
         box.value = ""
         box.remove_class("-shown")
         if there:
+            self._apply_options(limited)
             self.query_one(ServerTable).focus()
         return there
+
+    def _show_rows(self, model: MainViewModel) -> None:
+        """Show the rows, and which ones the options hide."""
+        table, shown = self.query_one(ServerTable), len(model.rows)
+        table.empty_text = (
+            f"0 of {counted(model.total, self._options.by)} match, Esc clears" if model.total else NO_ROWS
+        )
+        table.show(model.rows, len(model.instances), self._options)
+        self.query_one(FilterLine).show(self._options, shown, model.total)
 
     def action_sort(self) -> None:
         following = SORTS[(SORTS.index(self._options.sort) + 1) % len(SORTS)]

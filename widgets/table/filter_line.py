@@ -1,0 +1,67 @@
+"""The line below the table that says which rows it does not show, and how to see them again."""
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual.widget import Widget
+
+from backends.text import counted, visible
+from widgets.segments import KINDS, Segment, css_colors, render_line, truncate
+from widgets.table.model import TableOptions
+
+MAX_FILTER_CELLS = 24
+
+
+def build_filter_line(options: TableOptions, shown: int, total: int) -> list[Segment]:
+    """Return `/web9 · only problems · 0 of 400 servers match · Esc clears`; nothing without a limit."""
+    limits = [
+        f"/{truncate(options.filter.strip(), MAX_FILTER_CELLS)}" if options.filter.strip() else "",
+        "only problems" if options.problems_only else "",
+        f"backend {truncate(options.backend, MAX_FILTER_CELLS)}" if options.backend else "",
+    ]
+    found = [limit for limit in limits if limit]
+    if not found:
+        return []
+    count = f"{shown:,} of {counted(total, options.by)} match"
+    return [
+        (" · ".join(found), "moving"),
+        (f" · {count}", "plain" if shown else "moving"),
+        (" · Esc clears", "quiet"),
+    ]
+
+
+class FilterLine(Widget):
+    """Which rows are hidden and why; it takes a line only while any may be."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"filter--{kind}" for kind in KINDS}
+    DEFAULT_CSS = """
+    FilterLine { height: 1; padding: 0 1; display: none; }
+    FilterLine.-shown { display: block; }
+    """ + css_colors("FilterLine", "filter")
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self._line: list[Segment] = []
+
+    @property
+    def text(self) -> str:
+        """What the line says; empty when it is not shown."""
+        return visible("".join(text for text, _ in self._line))
+
+    def show(self, options: TableOptions, shown: int, total: int) -> None:
+        """Show what these options hide.
+
+        Args:
+            options: of the rows.
+            shown: how many rows match.
+            total: how many there are.
+        """
+        line = build_filter_line(options, shown, total)
+        if line != self._line:
+            self._line = line
+            self.set_class(bool(line), "-shown")
+            self.refresh()
+
+    def render(self) -> Text:
+        styles = {kind: self.get_component_rich_style(f"filter--{kind}") for kind in KINDS}
+        return render_line(self._line, styles, self.size.width)
