@@ -1,7 +1,9 @@
-"""States that are read from a node: its service, registration and health, and available versions."""
+"""States that are read from a node: its service, registration and health, its log, and available versions."""
 
 import enum
 from dataclasses import dataclass
+
+from backends.command import Command
 
 
 class Activity(enum.StrEnum):
@@ -83,3 +85,22 @@ class Availability:
 
 
 THERE = Availability(Presence.THERE)
+
+
+@dataclass(frozen=True, slots=True)
+class LogSource:
+    """Where the log of a service is read.
+
+    Attributes:
+        name: for people, such as ``/var/log/shop.log`` or ``journal of shop.service``.
+        command: prints its last lines and, if that was asked for, what is written from then on.
+        ends: whether the command ends after the last lines; otherwise it goes on, asked or not.
+        about: only lines with this text are about the service, whatever its case; empty: all are.
+        parts: the commands of which a shell command consists, if rules of sudo are made for them one by one.
+    """
+
+    name: str
+    command: Command
+    ends: bool = False
+    about: str = ""
+    parts: tuple[Command, ...] = ()

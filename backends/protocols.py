@@ -5,12 +5,14 @@ The adapters of a protocol are in a package or a module beside this one; `kinds`
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from backends.command import Command, CommandResult
 from backends.model import Persistence, SessionList, Sessions, Snapshot
-from backends.node_state import Availability, HealthResult, Registered, ServiceState
+from backends.node_state import Availability, HealthResult, LogSource, Registered, ServiceState
+from backends.output_stream import OutputStream
+from backends.shell import Shell
 
 
 class Clock(Protocol):
@@ -174,6 +176,28 @@ class Host(Protocol):
             PermissionDenied: the login user may not write to it.
         """
 
+    def stream(self, command: Command) -> AbstractAsyncContextManager[OutputStream]:
+        """Run a command that may go on for ever, and read its output as it arrives. This is never recorded.
+
+        At the end of the context the command is ended on the host, too.
+
+        Raises:
+            Unreachable: it was not started.
+            Refused: an argument cannot be passed on; nothing was sent.
+        """
+
+    def open_shell(self, term: str, columns: int, rows: int) -> AbstractAsyncContextManager[Shell]:
+        """Open an interactive shell for a person: within the prefix if there is one, else a login shell.
+
+        Args:
+            term: type of the terminal, such as "xterm-256color".
+            columns: its width.
+            rows: its height.
+
+        Raises:
+            Unreachable: it was not started.
+        """
+
     async def close(self) -> None: ...
 
 
@@ -203,6 +227,18 @@ class ServiceManager(Protocol):
         """Return the last lines of the service's log, oldest first; at most MAX_LAST_LINES.
 
         The result is empty if the manager keeps no log. Raises as `state`.
+        """
+
+    async def log_source(self, lines: int, *, follow: bool) -> LogSource:
+        """Return where the service's log is read, without reading it.
+
+        Args:
+            lines: how many of its last lines are printed first.
+            follow: whether the command goes on with what is written from then on.
+
+        Raises:
+            NotAsked: it is not known where the log is; the text says which key tells it.
+            As `state`.
         """
 
     async def stop(self) -> None: ...
@@ -294,42 +330,3 @@ class Registration(Protocol):
 
     async def disable_maintenance(self) -> None:
         """Request the end of maintenance; whether it has ended must be read back."""
-
-
-@dataclass(frozen=True, slots=True)
-class LockValue:
-    """A value that the holder of a lock has written there.
-
-    Attributes:
-        value: what was given to `KeyLock.try_acquire`, if the holder wrote it.
-        doubt: why somebody else may have written it; empty when nothing suggests that.
-    """
-
-    value: bytes
-    doubt: str = ""
-
-
-class KeyLock(Protocol):
-    """A lock that several machines share, with a value that says who holds it."""
-
-    @property
-    def fencing_token(self) -> int:
-        """A number that grows with each holder: a smaller one belongs to an earlier holder."""
-
-    async def holder(self) -> LockValue | None:
-        """Return what another holder has written; None when there is none. Raises BackendError."""
-
-    async def try_acquire(self, value: bytes) -> bool:
-        """Acquire the lock and keep it; return whether it was free. Raises BackendError."""
-
-    async def force_release(self) -> None:
-        """Take the lock away from its holder. Raises BackendError."""
-
-    def lost_reason(self) -> str:
-        """Return why no node may be taken out under this lock any more; empty while it is held."""
-
-    def fenced_reason(self) -> str:
-        """Return why nothing at all may be done under this lock any more; empty while something may."""
-
-    async def release(self) -> None:
-        """Give the lock back, without effect when it is not held. Never raises."""

@@ -186,6 +186,7 @@ def _describe_names(names: frozenset[str], *, in_shell: bool = False) -> msgspec
 ServiceName = Annotated[str, _describe_names(_HERE)]
 NodeText = Annotated[str, _describe_names(_NODE)]
 NodeShell = Annotated[str, _describe_names(_NODE, in_shell=True)]
+LogShell = Annotated[str, _describe_names(_NODE | {"lines"}, in_shell=True)]
 InstallText = Annotated[str, _describe_names(_INSTALL)]
 InstallShell = Annotated[str, _describe_names(_INSTALL, in_shell=True)]
 InstallTable = Annotated[dict[str, Any], _describe_names(_INSTALL, in_shell=True)]

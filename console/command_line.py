@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "follow": ("follow", "Follow a rollout running on another machine."),
     "control": ("follow", "Pause, resume, abort or continue a rollout on another machine."),
     "calibrate": ("calibrate", "Measure how often a verdict would be wrong; nothing is changed."),
+    "logs": ("logs", "Print or follow the log of the service of a node."),
     "history": ("history", "List past rollouts and manual changes."),
     "init": ("init", "Write a first configuration from HAProxy's state."),
     "demo": ("demo", "Run a real upgrade on local servers, under load."),

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from backends.consul.client import Consul, Pair
 from backends.consul.signing import Signer, open_value
 from backends.errors import BackendError
-from backends.protocols import Clock, LockValue
+from backends.key_lock import LockValue
+from backends.protocols import Clock
 
 BLOCKING_WAIT_S = 30.0  # how long one blocking read of the key may take
 RETRY_INTERVAL_S = 0.5  # between requests to a Consul that does not answer
@@ -21,7 +22,7 @@ RETRY_INTERVAL_S = 0.5  # between requests to a Consul that does not answer
 
 @dataclass(slots=True)
 class ConsulLock:
-    """A lock on one key. Implements `backends.protocols.KeyLock`.
+    """A lock on one key. Implements `backends.key_lock.KeyLock`.
 
     Attributes:
         key: the key in Consul.

@@ -8,6 +8,7 @@ import shlex
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
 
 from backends.command import (
     Command,
@@ -29,6 +30,8 @@ from backends.errors import (
 from backends.hosts.execution import format_output, is_rehearsal, rehearse
 from backends.hosts.output import TRACKER, Capture
 from backends.hosts.sudo import SudoCall, listing_query, sudo_call, sudo_query, wants_password
+from backends.output_stream import KEEPER, OutputStream, Pipes
+from backends.shell import Shell
 from backends.text import last_lines
 
 MAX_OUTPUT_BYTES = 1024 * 1024
@@ -229,6 +232,36 @@ class CommandHost(ABC):
         if len(result.stdout.encode()) > most_bytes:
             raise UnreadableReply(self._name, f"{path} is longer than {most_bytes:,} bytes")
         return result.stdout
+
+    @contextlib.asynccontextmanager
+    async def stream(self, command: Command) -> AsyncIterator[OutputStream]:
+        """See `backends.protocols.Host.stream`."""
+        kept = Command((*KEEPER, *command.argv))
+        line = self.render(command)
+        if "\0" in line:
+            raise Refused(self._name, "an argument contains a NUL byte; nothing was sent")
+        if rehearse(self, kept, track=False):
+            yield OutputStream.of_nothing()
+            return
+        started_s, stream = time.monotonic(), OutputStream()
+        async with self._open_pipes(self._build_argv(kept)) as pipes:
+            pumping = asyncio.create_task(stream.pump(pipes))
+            try:
+                yield stream
+            finally:
+                pumping.cancel()
+                await asyncio.gather(pumping, return_exceptions=True)
+                ended = stream.problem or f"exit status {stream.exit_status}"
+                ok = stream.exit_status in (0, None) and not stream.problem
+                log_exchange(self._name, line, f"({ended})", ok, time.monotonic() - started_s)
+
+    @abstractmethod
+    def open_shell(self, term: str, columns: int, rows: int) -> AbstractAsyncContextManager[Shell]:
+        """See `backends.protocols.Host.open_shell`."""
+
+    @abstractmethod
+    def _open_pipes(self, argv: Sequence[str]) -> AbstractAsyncContextManager[Pipes]:
+        """Start a command of `KEEPER`, and close its standard input in the end. Raises Unreachable."""
 
     @abstractmethod
     async def _execute(self, argv: Sequence[str], capture: Capture, timeout: float) -> None:

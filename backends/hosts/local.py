@@ -3,9 +3,12 @@
 import asyncio
 import contextlib
 import errno
+import os
+import signal
 import subprocess
 import threading
-from collections.abc import Callable, Sequence
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import IO
 
 from backends.command import CommandListener
@@ -13,6 +16,10 @@ from backends.errors import PermissionDenied, Unreachable
 from backends.hosts.command_host import MAX_OUTPUT_BYTES, CommandHost
 from backends.hosts.output import Capture
 from backends.local_machine import login_environment
+from backends.output_stream import GO, READ_BYTES, Pipes
+from backends.shell import LocalShell, Shell, shell_words
+
+END_TIMEOUT_S = 2.0  # for a command to end after its standard input was closed
 
 _NOT_STARTED = {errno.ENOENT: 127, errno.EACCES: 126, errno.ENOEXEC: 126, errno.ENOTDIR: 127}
 """The exit status a shell gives for a command that cannot be started, as it would be over SSH."""
@@ -58,6 +65,43 @@ class LocalHost(CommandHost):
             raise Unreachable(self._name, f"{path}: no answer within {timeout:g} s") from error
         except OSError as error:
             raise Unreachable(self._name, f"{path}: {error.strerror or error}") from error
+
+    @contextlib.asynccontextmanager
+    async def open_shell(self, term: str, columns: int, rows: int) -> AsyncIterator[Shell]:
+        """See `backends.protocols.Host.open_shell`."""
+        environment = {**self._environment(), "TERM": term}
+        argv = shell_words(self._before) or (environment.get("SHELL") or "/bin/sh", "-l")
+        yield LocalShell(argv, environment)
+
+    @contextlib.asynccontextmanager
+    async def _open_pipes(self, argv: Sequence[str]) -> AsyncIterator[Pipes]:
+        pipe = subprocess.PIPE
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *argv,
+                env=self._environment(),
+                stdin=pipe,
+                stdout=pipe,
+                stderr=pipe,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise Unreachable(self._name, f"cannot start it: {error.strerror}") from error
+        stdin, stdout, stderr = process.stdin, process.stdout, process.stderr
+        assert stdin is not None  # noqa: S101 - for mypy, as those below: PIPE was asked for
+        assert stdout is not None  # noqa: S101
+        assert stderr is not None  # noqa: S101
+        stdin.write(GO)
+
+        async def wait() -> int:
+            status = await process.wait()
+            return status if status >= 0 else 128 - status
+
+        try:
+            yield Pipes((stdout.read, stderr.read), wait)
+        finally:
+            stdin.close()
+            await _end(process)
 
     def _make_capture(self, track: bool, limit: int) -> Capture:
         return Capture(limit, ends=2, track=track)
@@ -106,6 +150,29 @@ def _spawn(argv: Sequence[str], environment: dict[str, str]) -> subprocess.Popen
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
+
+
+async def _end(process: Process) -> None:
+    """Wait until a process whose standard input is closed has ended, and kill one that does not."""
+    # Its output must be read on: what waits for room in a pipe does not notice anything else.
+    ends = [asyncio.create_task(_discard(end)) for end in (process.stdout, process.stderr) if end is not None]
+    try:
+        async with asyncio.timeout(END_TIMEOUT_S):
+            await process.wait()
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # the latter for what runs by sudo
+            os.killpg(process.pid, signal.SIGKILL)
+    finally:
+        for end in ends:
+            end.cancel()
+        await asyncio.gather(*ends, return_exceptions=True)
+        # A child of it may keep the pipes open.
+        process._transport.close()  # type: ignore[attr-defined]
+
+
+async def _discard(end: asyncio.StreamReader) -> None:
+    while await end.read(READ_BYTES):
+        pass
 
 
 async def _read(pipe: IO[bytes], output: asyncio.Protocol, pipes: contextlib.AsyncExitStack) -> None:

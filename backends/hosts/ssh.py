@@ -5,8 +5,8 @@ asyncssh costs a third of a second to import, so everything that needs it is imp
 
 import asyncio
 import shlex
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from backends.command import CommandListener
@@ -14,11 +14,15 @@ from backends.errors import BackendError, PermissionDenied, Refused, UnknownOutc
 from backends.hosts.command_host import CommandHost
 from backends.hosts.output import Capture
 from backends.hosts.ssh_settings import SshSettings
+from backends.output_stream import GO, Pipes
+from backends.shell import RemoteShell, Shell, shell_words
 
 if TYPE_CHECKING:
-    from backends.hosts.ssh_channels import CommandSession
+    from backends.hosts.ssh_channels import CommandSession, RemoteProcess
     from backends.hosts.ssh_connect import Link
 
+
+START_TIMEOUT_S = 10.0  # for a stream or a shell to be started
 
 _RETRY_PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """Seconds between requests for a session, until the last one fails."""
@@ -86,6 +90,42 @@ class SshHost(CommandHost):
         except (asyncssh.Error, OSError) as error:
             raise await self._explain_socket_error(path, str(error)) from error
         return session.streams()
+
+    @asynccontextmanager
+    async def open_shell(self, term: str, columns: int, rows: int) -> AsyncIterator[Shell]:
+        """See `backends.protocols.Host.open_shell`."""
+        words = shell_words(self._before)
+        process = await self._open_process(shlex.join(words) if words else None, (term, columns, rows))
+        try:
+            yield RemoteShell(process)
+        finally:
+            process.close()
+
+    @asynccontextmanager
+    async def _open_pipes(self, argv: Sequence[str]) -> AsyncIterator[Pipes]:
+        process = await self._open_process(shlex.join(argv))
+        process.write(GO)
+        try:
+            yield process.pipes
+        finally:
+            process.close()
+
+    async def _open_process(
+        self, line: str | None, terminal: tuple[str, int, int] | None = None
+    ) -> "RemoteProcess":
+        """Start what goes on for long. It is none of the sessions that `concurrency` is for.
+
+        Raises:
+            Unreachable: it was not started; sshd may allow no more sessions (MaxSessions).
+        """
+        from backends.hosts.ssh_channels import open_process
+
+        link = await self._open_link()
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                return await open_process(self._name, link.connection, line, terminal)
+        except TimeoutError as error:
+            raise Unreachable(self._name, f"no answer within {START_TIMEOUT_S:g} s") from error
 
     async def _execute(self, argv: Sequence[str], capture: Capture, timeout: float) -> None:
         try:

@@ -4,10 +4,13 @@ import asyncio
 import ctypes.util
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
+from backends.errors import Unreachable
 from backends.hosts.output import Capture
+from backends.output_stream import READ_BYTES, Pipes
 
 
 @contextmanager
@@ -102,3 +105,82 @@ def _status_of(name: str) -> int:
         return 128 + signal.Signals[f"SIG{name}"]
     except KeyError:
         return _UNKNOWN_SIGNAL
+
+
+START_ERRORS = (asyncssh.Error, OSError)
+
+
+class RemoteProcess:
+    """A command over SSH with open pipes, or on a terminal of its own."""
+
+    def __init__(self, target: str, process: asyncssh.SSHClientProcess[bytes]) -> None:
+        self._target = target
+        self._process = process
+        self.pipes = Pipes(
+            (partial(self._read, process.stdout), partial(self._read, process.stderr)), self._exit_status
+        )
+
+    async def read(self) -> bytes:
+        """See `backends.shell.RemoteTerminal`."""
+        return await self._read(self._process.stdout, READ_BYTES)
+
+    def write(self, data: bytes) -> None:
+        with suppress(*START_ERRORS):  # it has ended, which the reader sees
+            self._process.stdin.write(data)
+
+    def resize(self, columns: int, rows: int) -> None:
+        with suppress(*START_ERRORS):
+            self._process.change_terminal_size(columns, rows)
+
+    async def wait(self) -> int:
+        """See `backends.shell.RemoteTerminal`."""
+        status = await self._exit_status()
+        if status is None:
+            raise Unreachable(self._target, "the connection was lost")
+        return status
+
+    def close(self) -> None:
+        """Close standard input, which ends what `KEEPER` keeps, and the channel."""
+        with suppress(*START_ERRORS):
+            self._process.stdin.write_eof()
+        self._process.close()
+
+    async def _read(self, end: asyncssh.SSHReader[bytes], most_bytes: int) -> bytes:
+        try:
+            return await end.read(most_bytes)
+        except START_ERRORS as error:
+            raise Unreachable(self._target, f"the connection was lost ({error})") from error
+
+    async def _exit_status(self) -> int | None:
+        await self._process.wait_closed()
+        if signal_of := self._process.exit_signal:
+            return _status_of(signal_of[0])
+        return self._process.exit_status
+
+
+async def open_process(
+    target: str,
+    connection: asyncssh.SSHClientConnection,
+    line: str | None,
+    terminal: tuple[str, int, int] | None = None,
+) -> RemoteProcess:
+    """Start a command over a connection.
+
+    Args:
+        target: the node's name, for errors.
+        connection: an open one.
+        line: what the login shell runs; None to have that shell itself.
+        terminal: type, columns and rows of the terminal that it gets; None: pipes.
+
+    Raises:
+        Unreachable: it was not started.
+    """
+    options: dict[str, Any] = {"request_pty": False}
+    if terminal is not None:
+        term, columns, rows = terminal
+        options = {"request_pty": "force", "term_type": term, "term_size": (columns, rows, 0, 0)}
+    try:
+        process = await connection.create_process(line, encoding=None, x11_forwarding=False, **options)
+    except START_ERRORS as error:
+        raise Unreachable(target, f"it was not started: {error}") from error
+    return RemoteProcess(target, process)

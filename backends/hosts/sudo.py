@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from backends.command import Command
 from backends.errors import UnreadableReply
+from backends.output_stream import KEEPER
 
 _OF_WHOM = ("-u", "--user", "-g", "--group")
 _NEEDLESS = ("-n", "--non-interactive", "-E", "--preserve-env", "-H", "--set-home")
@@ -49,6 +50,8 @@ def sudo_call(before: Sequence[str], tracker: Sequence[str], command: Command) -
     """
     if before[:1] == ("sudo",):
         return _call((*before, *tracker, *command.argv))
+    if command.argv[: len(KEEPER)] == KEEPER:
+        command = Command(command.argv[len(KEEPER) :])
     if command.argv[-3:-1] == ("sh", "-c"):
         command = Command(command.argv[-3:])  # without a time limit before it
     words = _own_words(command)

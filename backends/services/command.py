@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Mapping
 
 from backends.command import Command, CommandResult
-from backends.errors import UnreadableReply
+from backends.errors import NotAsked, UnreadableReply
 from backends.hosts.execution import command_obstacles, execute, format_output, query
-from backends.node_state import Activity, ServiceState
+from backends.node_state import Activity, LogSource, ServiceState
 from backends.protocols import Host
 from backends.services.common import parse_pid
-from backends.templates import NodeShell, NodeText, TaggedSettings, fill, fill_plain
+from backends.services.log import LoggedSettings, configured_log, last_configured_lines
+from backends.templates import NodeShell, NodeText, fill, fill_plain
+from backends.text import MAX_LAST_LINES
 
 # LSB: 0 running, 1 dead with a pid file left, 3 not running. 2 is also a shell's syntax error.
 _ACTIVITIES = {0: Activity.RUNNING, 1: Activity.STOPPED, 3: Activity.STOPPED}
@@ -21,7 +23,7 @@ NOT_KNOWN_AFTER_REBOOT = (
 )
 
 
-class CommandSettings(TaggedSettings, kw_only=True, frozen=True, tag="command"):
+class CommandSettings(LoggedSettings, kw_only=True, frozen=True, tag="command"):
     """Settings of a service with commands of its own; all are templates with `{node}`, `{port}` and so on.
 
     Attributes:
@@ -97,8 +99,19 @@ class CommandService:
         return (NOT_KNOWN_AFTER_REBOOT,)
 
     async def last_lines(self) -> tuple[str, ...]:
-        """Return none: only the commands know where their output goes."""
-        return ()
+        """Return the end of the configured log; without one the place of the log is not known."""
+        return await last_configured_lines(self._host, self._settings, self._values, MAX_LAST_LINES) or ()
+
+    async def log_source(self, lines: int, *, follow: bool) -> LogSource:
+        """See `ServiceManager.log_source`."""
+        source = configured_log(self._settings, self._values, lines, follow=follow)
+        if source is None:
+            raise NotAsked(
+                self._host.name,
+                "the log of a service with commands of its own is not known: set `log`, its path, or"
+                " `log_command` in [apps.NAME.service]",
+            )
+        return source
 
     async def _read_pid(self) -> int | None:
         if not self._settings.pid_file:

@@ -10,7 +10,7 @@ import msgspec
 from backends.command import Command
 from backends.errors import UnreadableReply
 from backends.hosts.execution import command_obstacles, execute, format_output, query
-from backends.node_state import Activity, ServiceState
+from backends.node_state import Activity, LogSource, ServiceState
 from backends.protocols import Host
 from backends.services.common import inspect_format, is_absent, service_name
 from backends.services.container_output import (
@@ -24,7 +24,8 @@ from backends.services.container_output import (
     unit_obstacle,
     unit_of,
 )
-from backends.templates import NoText, ServiceName, TaggedSettings, check_words
+from backends.services.log import LoggedSettings, configured_log, last_configured_lines
+from backends.templates import NoText, ServiceName, check_words
 from backends.text import MAX_LAST_LINES, last_lines
 
 STOP_MARGIN_S = 30.0  # the engine gets beyond the stop time-out, to kill and to clean up
@@ -36,7 +37,7 @@ _CREATION = (
 _NO_LOGS = re.compile(r"does not support reading|using the 'none' log driver", re.IGNORECASE)
 
 
-class ContainerSettings(TaggedSettings, kw_only=True, frozen=True, tag="container"):
+class ContainerSettings(LoggedSettings, kw_only=True, frozen=True, tag="container"):
     """Settings of a container.
 
     Attributes:
@@ -54,6 +55,7 @@ class ContainerSettings(TaggedSettings, kw_only=True, frozen=True, tag="containe
     timeout: float = 60.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_words("engine_options", self.engine_options)
 
 
@@ -77,6 +79,7 @@ class ContainerService:
     ) -> None:
         self._host = host
         self._settings = settings
+        self._values = values
         self._recreated = recreated
         self._name = service_name(settings.name, values)
 
@@ -137,6 +140,9 @@ class ContainerService:
 
     async def last_lines(self) -> tuple[str, ...]:
         """See `ServiceManager.last_lines`. Time stamps merge the lines of the two outputs."""
+        own = await last_configured_lines(self._host, self._settings, self._values, MAX_LAST_LINES)
+        if own is not None:
+            return own
         command = self._engine_command("logs", "--timestamps", "--tail", str(MAX_LAST_LINES), self._name)
         result = await query(self._host, command, timeout=self._settings.timeout)
         if not result.ok:
@@ -146,6 +152,14 @@ class ContainerService:
         stamped = [line.partition(" ") for line in (result.stdout + result.stderr).splitlines()]
         stamped.sort(key=lambda line: line[0])
         return last_lines("\n".join(text for _, _, text in stamped))
+
+    async def log_source(self, lines: int, *, follow: bool) -> LogSource:
+        """See `ServiceManager.log_source`. With a container's end the command ends, too."""
+        if source := configured_log(self._settings, self._values, lines, follow=follow):
+            return source
+        going_on = ("--follow",) if follow else ()
+        command = self._engine_command("logs", "--tail", str(lines), *going_on, self._name)
+        return LogSource(f"{self._settings.engine} logs {self._name}", command, ends=not follow)
 
     async def _find_keeper(self, creation: "InspectedCreation | None") -> str:
         """Return who else would start the container again, as text; empty if nobody is known."""

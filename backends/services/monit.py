@@ -15,9 +15,16 @@ from typing import Literal
 from backends.command import Command, CommandResult
 from backends.errors import Busy, ConfigError, NotAsked, Refused, UnknownOutcome, UnreadableReply
 from backends.hosts.execution import command_obstacles, format_output, process_obstacles, query, refused_error
-from backends.node_state import ServiceState
+from backends.node_state import LogSource, ServiceState
 from backends.protocols import Host
 from backends.services.common import service_name
+from backends.services.log import (
+    LoggedSettings,
+    configured_log,
+    file_log,
+    last_configured_lines,
+    words_before,
+)
 from backends.services.monit_output import (
     MonitControl,
     MonitStatus,
@@ -26,8 +33,8 @@ from backends.services.monit_output import (
     parse_status,
     state_of,
 )
-from backends.templates import NoText, ServiceName, TaggedSettings, check_words
-from backends.text import MAX_DETAIL_CHARS, last_lines, shorten
+from backends.templates import NoText, ServiceName, check_words
+from backends.text import MAX_DETAIL_CHARS, MAX_LAST_LINES, last_lines, shorten
 
 LOG_LINES = 500  # of all services, of which those about one service are taken
 
@@ -39,7 +46,7 @@ _LOST = re.compile(r"error receiving data|cannot read|timed? ?out", re.IGNORECAS
 Action = Literal["stop", "start"]
 
 
-class MonitSettings(TaggedSettings, kw_only=True, frozen=True, tag="monit"):
+class MonitSettings(LoggedSettings, kw_only=True, frozen=True, tag="monit"):
     """Settings of a service of Monit.
 
     Attributes:
@@ -53,6 +60,7 @@ class MonitSettings(TaggedSettings, kw_only=True, frozen=True, tag="monit"):
     timeout: float = 30.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_words("command", self.command)
 
 
@@ -62,6 +70,7 @@ class MonitService:
     def __init__(self, host: Host, settings: MonitSettings, values: Mapping[str, str]) -> None:
         self._host = host
         self._settings = settings
+        self._values = values
         self._name = service_name(settings.name, values, blanks=True)
         if self._name.casefold() == "all":
             raise ConfigError("", "service.name", "found 'all', which Monit takes for all of its services")
@@ -139,7 +148,12 @@ class MonitService:
         return (*found, *await process_obstacles(self._host, "Monit", status.pid, self.state))
 
     async def last_lines(self) -> tuple[str, ...]:
-        """Return the last lines about the service in Monit's own log, if its path is known."""
+        """Return the end of the configured log, or else the last lines about the service in Monit's own."""
+        own = await last_configured_lines(
+            self._host, self._settings, self._values, MAX_LAST_LINES, self._before_monit
+        )
+        if own is not None:
+            return own
         control = await self._read_control()
         if control is None or not control.log:
             return ()
@@ -147,6 +161,25 @@ class MonitService:
         if result is None or not result.ok:
             return ()
         return last_lines(lines_about(result.stdout, self._name))
+
+    async def log_source(self, lines: int, *, follow: bool) -> LogSource:
+        """See `ServiceManager.log_source`: the configured log, or what Monit writes about the service."""
+        before = self._before_monit
+        if source := configured_log(self._settings, self._values, lines, follow=follow, before=before):
+            return source
+        control = await self._read_control()
+        if control is None or not control.log:
+            raise NotAsked(
+                self._host.name,
+                "the log of its service is not known, and Monit shows no log of its own: set `log`, its path,"
+                " or `log_command` in [apps.NAME.service]",
+            )
+        lines = max(lines, LOG_LINES)  # of all services
+        return file_log(control.log, lines, follow=follow, before=before, about=f"'{self._name}'")
+
+    @property
+    def _before_monit(self) -> tuple[str, ...]:
+        return words_before(self._settings.command, "monit")
 
     async def _read_control(self) -> MonitControl | None:
         """Read the control file; None if Monit does not show it, or sudo forbids the query."""

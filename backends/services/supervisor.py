@@ -12,13 +12,16 @@ from collections.abc import Mapping
 from backends.command import Command, CommandResult
 from backends.errors import ConfigError, Refused, UnreadableReply
 from backends.hosts.execution import command_obstacles, execute, format_output, process_obstacles, query
-from backends.node_state import Activity, ServiceState
+from backends.node_state import Activity, LogSource, ServiceState
 from backends.protocols import Host
 from backends.services.common import parse_pid, service_name
-from backends.templates import NoText, ServiceName, TaggedSettings, check_words
-from backends.text import MAX_DETAIL_CHARS, last_lines, shorten
+from backends.services.log import LoggedSettings, configured_log, last_configured_lines, words_before
+from backends.templates import NoText, ServiceName, check_words
+from backends.text import MAX_DETAIL_CHARS, MAX_LAST_LINES, last_lines, shorten
 
 TAIL_BYTES = 4096  # of its output, for the last lines
+LINE_BYTES = 200  # of a line, about
+MAX_TAIL_BYTES = 1024 * 1024  # of its output, for more lines
 
 _ACTIVITIES = {
     "RUNNING": Activity.RUNNING,
@@ -42,7 +45,7 @@ NOT_AT_BOOT = (
 )
 
 
-class SupervisorSettings(TaggedSettings, kw_only=True, frozen=True, tag="supervisor"):
+class SupervisorSettings(LoggedSettings, kw_only=True, frozen=True, tag="supervisor"):
     """Settings of a program of supervisord.
 
     Attributes:
@@ -58,6 +61,7 @@ class SupervisorSettings(TaggedSettings, kw_only=True, frozen=True, tag="supervi
     timeout: float = 60.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_words("command", self.command)
         if not self.command.strip():
             raise ValueError("command: found an empty text, expected how supervisorctl is called")
@@ -69,6 +73,7 @@ class SupervisorService:
     def __init__(self, host: Host, settings: SupervisorSettings, values: Mapping[str, str]) -> None:
         self._host = host
         self._settings = settings
+        self._values = values
         self._name = service_name(settings.name, values)
         if self._name.casefold() == "all" or self._name.endswith(":"):
             raise ConfigError(
@@ -116,12 +121,29 @@ class SupervisorService:
 
     async def last_lines(self) -> tuple[str, ...]:
         """Return the end of the program's standard error or, if that is empty, of its standard output."""
+        before = words_before(self._settings.command, "supervisorctl")
+        own = await last_configured_lines(self._host, self._settings, self._values, MAX_LAST_LINES, before)
+        if own is not None:
+            return own
         for channel in ("stderr", "stdout"):
             command = self._supervisorctl_command("tail", f"-{TAIL_BYTES}", self._name, channel)
             result = await query(self._host, command, timeout=self._settings.timeout)
             if result.ok and (lines := last_lines(result.stdout)):
                 return lines
         return ()
+
+    async def log_source(self, lines: int, *, follow: bool) -> LogSource:
+        """See `ServiceManager.log_source`. supervisorctl counts bytes, and with -f prints one kilobyte."""
+        before = words_before(self._settings.command, "supervisorctl")
+        if source := configured_log(self._settings, self._values, lines, follow=follow, before=before):
+            return source
+        how = "-f" if follow else f"-{min(lines * LINE_BYTES, MAX_TAIL_BYTES)}"
+        parts = tuple(
+            self._supervisorctl_command("tail", how, self._name, channel) for channel in ("stderr", "stdout")
+        )
+        script = (" & exec " if follow else "; ").join(shlex.join(part.argv) for part in parts)
+        name = f"supervisorctl tail {self._name}"
+        return LogSource(name, Command.shell(script), ends=not follow, parts=parts)
 
     async def _execute(self, action: str, command: Command, timeout: float) -> None:
         what = f"supervisorctl {action} {self._name}"

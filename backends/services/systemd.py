@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from backends.command import Command
 from backends.errors import BackendError, Refused, Unreachable, UnreadableReply
 from backends.hosts.execution import assume, command_obstacles, execute, format_output, is_rehearsal, query
-from backends.node_state import ServiceState
+from backends.node_state import LogSource, ServiceState
 from backends.protocols import Host
 from backends.services.common import service_name
+from backends.services.log import LoggedSettings, configured_log, last_configured_lines, words_before
 from backends.services.systemd_unit import (
     ACTIVITIES,
     PROPERTIES,
@@ -28,11 +29,11 @@ from backends.services.systemd_unit import (
     unit_obstacles,
     upheld_obstacles,
 )
-from backends.templates import NoText, ServiceName, TaggedSettings, check_words
+from backends.templates import NoText, ServiceName, check_words
 from backends.text import MAX_LAST_LINES, last_lines
 
 
-class SystemdSettings(TaggedSettings, kw_only=True, frozen=True, tag="systemd"):
+class SystemdSettings(LoggedSettings, kw_only=True, frozen=True, tag="systemd"):
     """Settings of a unit of systemd.
 
     Attributes:
@@ -48,6 +49,7 @@ class SystemdSettings(TaggedSettings, kw_only=True, frozen=True, tag="systemd"):
     timeout: float = 30.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_words("command", self.command)
         if not self.command.strip():
             raise ValueError("command: found an empty text, expected how systemctl is called")
@@ -59,6 +61,7 @@ class SystemdService:
     def __init__(self, host: Host, settings: SystemdSettings, values: Mapping[str, str]) -> None:
         self._host = host
         self._settings = settings
+        self._values = values
         self._name = service_name(settings.name, values)
         self._port = values.get("port", "")
 
@@ -150,11 +153,32 @@ class SystemdService:
 
     async def last_lines(self) -> tuple[str, ...]:
         """See `ServiceManager.last_lines`. Without the right to read the journal there are none."""
+        before = words_before(self._settings.command, "systemctl")
+        own = await last_configured_lines(self._host, self._settings, self._values, MAX_LAST_LINES, before)
+        if own is not None:
+            return own
         if lines := await self._lines_of(self._name):
             return lines
         # The journal knows no aliases.
         name = (await self._read_properties_if_possible()).get("Id", "")
         return await self._lines_of(name) if is_unit_name(name) and name != unit_id(self._name) else ()
+
+    async def log_source(self, lines: int, *, follow: bool) -> LogSource:
+        """See `ServiceManager.log_source`. Of the journal with what systemd itself says about the unit."""
+        before = words_before(self._settings.command, "systemctl")
+        if source := configured_log(self._settings, self._values, lines, follow=follow, before=before):
+            return source
+        name = (await self._read_properties_if_possible()).get("Id", "")  # the journal knows no aliases
+        name = name if is_unit_name(name) else unit_id(self._name)
+        going_on = ("--follow",) if follow else ()
+        command = Command(
+            (
+                *journalctl(self._settings.command),
+                *("--lines", str(lines), *going_on, "--no-hostname", "--no-pager"),
+                *("--user-unit" if self._settings.user else "--unit", name),
+            )
+        )
+        return LogSource(f"journal of {name}", command, ends=not follow)
 
     async def _lines_of(self, name: str) -> tuple[str, ...]:
         for command in self.log_commands(name):

@@ -111,6 +111,7 @@ def repaint(lines: Sequence[str]) -> None:
 
 
 _lost = False
+_gone = False
 
 
 def results_lost() -> bool:
@@ -119,6 +120,11 @@ def results_lost() -> bool:
     Nothing is lost to a reader that has read enough (`| head`), or to a terminal that is gone.
     """
     return _lost
+
+
+def reader_gone() -> bool:
+    """Return whether standard output is not read any more, so that nothing more need be printed there."""
+    return _gone
 
 
 def lose_results(error: OSError) -> None:
@@ -150,13 +156,14 @@ def _write(text: str, stream: TextIO | None, *, live: bool = False, results: boo
 
 def _give_up(stream: TextIO | None, error: OSError, results: bool) -> None:
     """Stop writing to a stream that accepts nothing, without stopping the work."""
-    global _lost
+    global _lost, _gone
     gone = error.errno == errno.EPIPE
     if stream is not None:
         # After a hang-up, `isatty` no longer calls it a terminal.
         is_device = stat.S_ISCHR(os.fstat(stream.fileno()).st_mode)
         gone = gone or (error.errno == errno.EIO and is_device)
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    _gone = _gone or results
     if results and not gone and not _lost:
         _lost = True
         with contextlib.suppress(OSError):

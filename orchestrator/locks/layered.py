@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import msgspec
 
 from backends.errors import BackendError
-from backends.protocols import Clock, KeyLock
+from backends.key_lock import KeyLock
+from backends.protocols import Clock
 from orchestrator.engine.control import RolloutControl
 from orchestrator.errors import Fenced, Locked
 from orchestrator.events.event_bus import EventBus

@@ -40,6 +40,7 @@ def list_prefetch_commands(versions: Iterable[tuple[Node, str | None]]) -> tuple
 
 NOT_THERE = "0.0.0.rolldeck"  # a version that does not exist: every command that looks for it is needed
 _PID, _START = 2_147_483_647, 2_147_483_646  # of a process that does not exist
+_LINES = 2_147_483_645  # of a log
 _NUMBER = "[0-9]+"
 
 
@@ -81,10 +82,12 @@ async def _find_node_rules(node: Node, version: str) -> NodeRules:
         await _rehearse(node, version)
         recorded = [rehearsed.command for rehearsed in sent]
         sent += [rehearsed for rehearsed in _find_unsent(node, version) if rehearsed.command not in recorded]
+        sent += await _find_log_commands(node)
     patterns = {
         version: VERSION_PATTERN,
         NOT_THERE: VERSION_PATTERN,
         str(_PID): _NUMBER,
+        str(_LINES): _NUMBER,
         str(_START): _NUMBER,
     }
     rules: dict[str, None] = {}
@@ -147,6 +150,18 @@ async def _rehearse(node: Node, version: str) -> None:
     for call in (*queries, *changes):
         with suppress(RolldeckError):
             await call()
+
+
+async def _find_log_commands(node: Node) -> list[Rehearsed]:
+    """Return the commands that show an operator the service's log."""
+    found = []
+    for follow in (False, True):
+        with suppress(RolldeckError):
+            source = await node.service.log_source(_LINES, follow=follow)
+            async with node.host.stream(source.command):
+                pass  # in a rehearsal this only notes what would be sent
+            found += [Rehearsed(node.host, part, track=False) for part in source.parts]
+    return found
 
 
 def _find_unsent(node: Node, version: str) -> Iterator[Rehearsed]:

@@ -113,6 +113,20 @@ async def test_what_it_wrote_last_and_what_its_engine_leaves_open(podman: Podman
     assert "the container does not exist" in (await nobody.caveats())[0]
 
 
+async def test_its_log_is_followed_until_it_ends(podman: Podman) -> None:
+    podman.run("web", "echo out; echo err >&2; while ! test -e /go; do sleep 0.05; done; echo end")
+    touch = ("sh", "-c", ": >/go")
+    source = await service(podman).log_source(10, follow=True)
+    found: list[str] = []
+    async with asyncio.timeout(30), HOST.stream(source.command) as stream:
+        while len(found) < 2:
+            found += await stream.read_lines()
+        podman.call("exec", "web", *touch)
+        while lines := await stream.read_lines():
+            found += lines
+        assert (sorted(found[:2]), found[2:], stream.exit_status) == (["err", "out"], ["end"], 0)
+
+
 async def test_without_the_engine_nothing_is_measured(podman: Podman) -> None:
     host = LocalHost("web1", prefix="env PATH=/nowhere")
     with pytest.raises(UnreadableReply, match="inspect web"):

@@ -1,6 +1,7 @@
 """The sudo rules of docs/least-rights.md with a real sudo, sshd and unprivileged user: enough, no more."""
 
 import os
+import shutil
 import subprocess
 import tomllib
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -70,6 +71,7 @@ async def test_monit(place: Path) -> None:
         own = settings("service", "monit")
         own["command"] = own["command"].replace("monit", f"monit {options}")
         sudoers = block("sudoers monit").replace("/monit ", f"/monit {options} ")
+        sudoers = sudoers.replace("/var/log/monit", str(place / "monit"))
         async with logged_in(place, sudoers) as host:
             service = MonitService(host, msgspec.convert(own, MonitSettings), {})
 
@@ -88,6 +90,10 @@ async def test_monit(place: Path) -> None:
             for line in ("unmonitor shop", "stop all", "stop shop -c /tmp/evil", "-I", "validate"):
                 await refuses(host, f"{own['command']} {line}")
             await refuses(host, "sudo -n monit stop shop")
+            source = await service.log_source(9, follow=True)
+            async with host.stream(source.command) as stream:
+                assert any(source.about in line for line in await stream.read_lines())
+            await refuses(host, "sudo -n tail -n 9 -F -- /etc/shadow")
             await refuses(host, "sudo -n -- sh -c id")
         async with logged_in(place / "without", "") as host:
             service = MonitService(host, msgspec.convert(own, MonitSettings), {})
@@ -98,6 +104,7 @@ async def test_monit(place: Path) -> None:
 
 
 STUB = """#!/bin/sh
+case $0 in *journalctl) echo "$(id -u): $0 $*"; exit ;; esac
 echo "$(id -u): $0 $*" >>{place}/called
 case $* in *show*) printf 'ActiveState=active\\nLoadState=loaded\\nMainPID=7\\nNRestarts=2\\n' ;; esac
 """
@@ -113,9 +120,18 @@ def stub(place: Path, name: str, sudoers: str) -> str:
     return f"Defaults secure_path={folder}:/usr/bin:/bin\n{sudoers.replace('/usr/bin', str(folder))}"
 
 
+async def lines_of_log(host: SshHost, service: SystemdService) -> list[str]:
+    """What the stub of journalctl prints, without its arguments."""
+    source = await service.log_source(50, follow=True)
+    async with host.stream(source.command) as stream:
+        return [line.partition(" --")[0] for line in await stream.read_lines()]
+
+
 async def test_systemd(place: Path) -> None:
     own = settings("service", "systemctl")
-    async with logged_in(place, stub(place, "systemctl", block("sudoers systemd"))) as host:
+    sudoers = stub(place, "systemctl", block("sudoers systemd"))
+    shutil.copy(place / "bin" / "systemctl", place / "bin" / "journalctl")
+    async with logged_in(place, sudoers) as host:
         service = SystemdService(host, msgspec.convert(own, SystemdSettings), {})
         assert (await service.state()).activity is Activity.RUNNING
         await service.stop()
@@ -132,6 +148,7 @@ async def test_systemd(place: Path) -> None:
         assert called[5].startswith("show "), "nothing else was run to find obstacles"
         assert len(called) == 6, "a start looks first, and forgets earlier starts of a version that died"
         assert (place / "called").read_text().startswith("0: ")
+        assert await lines_of_log(host, service) == [f"0: {place}/bin/journalctl"]
         for line in (
             "--no-block stop -- shop.service sshd.service",
             "--no-block stop -- shopXservice",

@@ -286,6 +286,23 @@ async def test_the_last_lines_of_one_that_is_called_by_an_alias(systemd: Systemd
     assert await wrote(unit, "cannot open the database")
 
 
+async def test_its_log_is_followed(systemd: Systemd) -> None:
+    systemd.systemctl("enable", "real")
+    unit, host = service(systemd, "nick"), LocalHost("web1", prefix=systemd.prefix)
+    await unit.start()
+    source = await unit.log_source(10, follow=True)
+    assert source.name == "journal of real.service"
+    found: list[str] = []
+    async with asyncio.timeout(30), host.stream(source.command) as stream:
+        while not any("cannot open the database" in line for line in found):
+            found += await stream.read_lines()
+        await unit.start()
+        found = []
+        while not any("cannot open the database" in line for line in found):
+            found += await stream.read_lines()
+    assert systemd.run("sh", "-c", "pgrep journalctl || echo none").strip() == "none"
+
+
 async def test_polkit_may_refuse_who_is_not_root(systemd: Systemd) -> None:
     nobody = f"{systemd.prefix} setpriv --reuid=65534 --regid=65534 --clear-groups"
     unit = SystemdService(LocalHost("web1", prefix=nobody), SystemdSettings(name="good"), {})
@@ -299,3 +316,8 @@ async def test_the_journal_is_empty_for_whoever_may_not_read_it(systemd: Systemd
     nobody = f"{systemd.prefix} setpriv --reuid=65534 --regid=65534 --clear-groups"
     unit = SystemdService(LocalHost("web1", prefix=nobody), SystemdSettings(name="fails"), {})
     assert await unit.last_lines() == ()
+    source = await unit.log_source(10, follow=False)
+    async with LocalHost("web1", prefix=nobody).stream(source.command) as stream:
+        while await stream.read_lines():
+            pass
+        assert (stream.exit_status, "insufficient permissions" in stream.last_line) == (1, True)

@@ -5,11 +5,14 @@ Real nodes are for the integration tests; this one is for the faults and the hou
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 
 from backends.command import Command, CommandResult
 from backends.errors import Refused, Unreachable
-from backends.node_state import THERE, Activity, Availability, HealthResult, ServiceState
+from backends.node_state import THERE, Activity, Availability, HealthResult, LogSource, ServiceState
+from backends.output_stream import OutputStream, Pipes
+from backends.shell import LocalShell, Shell
 from tests.support.fake_faults import Faults
 
 _PIDS = itertools.count(1000)
@@ -51,6 +54,7 @@ class FakeNode:
         self.self_checked = False  # its manager checks its health
         self.own_check = ""  # what that check has against it
         self.last_lines: tuple[str, ...] = ()  # that its manager has of the service
+        self.log = FakeLog()
 
     @property
     def serving(self) -> bool:
@@ -149,7 +153,56 @@ class FakeHost:
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         raise Unreachable(self.name, "no such socket")
 
+    @asynccontextmanager
+    async def stream(self, command: Command) -> AsyncIterator[OutputStream]:
+        stream = OutputStream()
+        pumping = asyncio.create_task(stream.pump(self._node.log.pipes()))
+        try:
+            yield stream
+        finally:
+            pumping.cancel()
+
+    @asynccontextmanager
+    async def open_shell(self, term: str, columns: int, rows: int) -> AsyncIterator[Shell]:
+        yield LocalShell(("true",), {})
+
     async def close(self) -> None: ...
+
+
+class FakeLog:
+    """The log of a service: what is written is read by whoever follows it."""
+
+    def __init__(self) -> None:
+        self._written: list[bytes] = []
+        self._news = asyncio.Event()
+        self._cut = 0  # how often it was ended
+
+    def write(self, *lines: str) -> None:
+        """Write lines; binary ones may have any character up to U+00FF."""
+        self._written += [f"{line}\n".encode() for line in lines]
+        self._news.set()
+
+    def end(self) -> None:
+        """End whatever reads it now, as a container's end does."""
+        self._cut += 1
+        self._news.set()
+
+    def pipes(self) -> Pipes:
+        """Return the pipes of a command that prints and follows it."""
+        at, cut = 0, self._cut
+
+        async def read(most_bytes: int) -> bytes:
+            nonlocal at
+            while at == len(self._written) and cut == self._cut:
+                self._news.clear()
+                await self._news.wait()
+            found, at = b"".join(self._written[at:]), len(self._written)
+            return found if cut == self._cut else b""
+
+        async def wait() -> int:
+            return 0
+
+        return Pipes((read,), wait)
 
 
 class FakeService:
@@ -185,6 +238,10 @@ class FakeService:
 
     async def last_lines(self) -> tuple[str, ...]:
         return await self._node.faults.around("last_lines", lambda: self._node.last_lines)
+
+    async def log_source(self, lines: int, *, follow: bool) -> LogSource:
+        source = LogSource("journal of shop.service", Command(("journalctl",)), ends=not follow)
+        return await self._node.faults.around("log_source", lambda: source)
 
     async def stop(self) -> None:
         await self._node.faults.around("stop", self._node.stop)

@@ -15,7 +15,7 @@ from backends.errors import ConfigError, Unreachable
 from backends.haproxy.address import HaproxySettings
 from backends.installers.command import SymlinkInstall
 from backends.local_machine import operator_environment
-from backends.node_state import ServiceState
+from backends.node_state import LogSource, ServiceState
 from backends.protocols import Host
 from orchestrator.events.actor import Actor
 from orchestrator.inventory.source import FoundNode, NodeSettings, check_nodes
@@ -56,6 +56,9 @@ class RunitService:
 
     async def last_lines(self) -> tuple[str, ...]:
         return ()
+
+    async def log_source(self, lines: int, *, follow: bool) -> LogSource:
+        return LogSource("svlogd", Command(("tail", "-F", "/var/log/sv/current")))
 
     async def stop(self) -> None:
         raise NotImplementedError

@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,8 @@ from backends.hosts.local import LocalHost
 from backends.hosts.output import TRACKER, Capture
 from backends.hosts.ssh_connect import dial
 from backends.hosts.ssh_settings import Hop, SshSettings
+from backends.output_stream import Pipes
+from backends.shell import Shell
 
 
 class Unsent(CommandHost):
@@ -28,6 +31,13 @@ class Unsent(CommandHost):
     async def _execute(self, argv: Sequence[str], capture: Capture, timeout: float) -> None:
         self.sent = tuple(argv)
         capture.exited(0)
+
+    def open_shell(self, term: str, columns: int, rows: int) -> AbstractAsyncContextManager[Shell]:
+        raise NotImplementedError
+
+    def _open_pipes(self, argv: Sequence[str]) -> AbstractAsyncContextManager[Pipes]:
+        self.sent = tuple(argv)
+        raise NotImplementedError
 
 
 @pytest.mark.parametrize(

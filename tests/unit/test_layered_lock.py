@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from backends.key_lock import LockValue
 from backends.local_machine import SystemClock
-from backends.protocols import LockValue
 from orchestrator.errors import Locked
 from orchestrator.locks.file import FileLock, Holder, identify_machine
 from orchestrator.locks.layered import LayeredLock

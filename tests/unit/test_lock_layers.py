@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from backends.errors import Unreachable
-from backends.protocols import LockValue
+from backends.key_lock import LockValue
 from orchestrator.engine.control import RolloutControl
 from orchestrator.errors import Fenced, Locked
 from orchestrator.events.event_bus import EventBus
