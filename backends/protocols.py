@@ -286,6 +286,12 @@ class Installer(Protocol):
         `install_commands` does.
         """
 
+    async def versions(self) -> tuple[str, ...] | None:
+        """List versions that could be installed, the newest first if that is known. This changes nothing.
+
+        Returns None where they cannot be listed. Raises BackendError.
+        """
+
     async def install(self, version: str) -> None: ...
 
     async def prefetch(self, version: str) -> None: ...

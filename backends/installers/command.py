@@ -2,7 +2,7 @@
 
 import posixpath
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from backends.command import Command, CommandResult
@@ -146,6 +146,15 @@ class SymlinkInstall(CommandSequence, kw_only=True, frozen=True, tag="symlink"):
             return Availability(Presence.NOT_THERE, missing, others)
         brought = f"{missing} yet, and `prefetch` is to bring it before the first node is taken out"
         return Availability(Presence.NOT_KNOWN, brought, others)
+
+    def list_command(self, values: Mapping[str, str]) -> Command | None:
+        if "{version}" in self.releases:
+            return None
+        releases = shlex.quote(fill_plain(self.releases, values))
+        return Command.shell(f"cd -- {releases} && ls -1td -- */ 2>/dev/null | head -n 50")
+
+    def read_list(self, result: CommandResult) -> Sequence[str]:
+        return [name.removesuffix("/") for name in result.stdout.splitlines()]
 
     def _release_path(self, values: Mapping[str, str]) -> str:
         return posixpath.join(fill_plain(self.releases, values), values["version"])

@@ -1,24 +1,40 @@
 """Code that installers share: a sequence of commands that is computed from settings and run in order."""
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from backends.command import Command, CommandResult
-from backends.errors import BackendError
-from backends.hosts.execution import command_obstacles, format_both_outputs, query, refused_error
-from backends.installers.versions import VersionProbe
+from backends.errors import BackendError, UnreadableReply
+from backends.hosts.execution import (
+    command_obstacles,
+    format_both_outputs,
+    format_output,
+    query,
+    refused_error,
+)
+from backends.installers.versions import MAX_LISTED_VERSIONS, VersionProbe, only_versions
 from backends.node_state import Availability, Presence
 from backends.protocols import Host
-from backends.templates import TaggedSettings, check_version, check_words
+from backends.templates import NodeShell, TaggedSettings, check_version, check_words, fill
 
 QUERY_TIMEOUT_S = 30.0  # for one query of what is there
+VERSIONS_TIMEOUT_S = 20  # for `versions`
 
 
 class CommandSequence(TaggedSettings, kw_only=True, frozen=True):
     """Settings of one way to install, which also know the commands.
 
-    `values` always has the wanted version. An empty tuple means that there is nothing to do.
+    `values` always has the wanted version, except in `list_command`. An empty tuple means that there is
+    nothing to do.
+
+    Attributes:
+        versions: template of a shell command that prints the versions that can be installed, the newest first
+            and separated by white space; empty for the query of this way to install, if it has one. It must
+            change nothing.
     """
+
+    versions: NodeShell = ""
 
     def __post_init__(self) -> None:
         for field in ("options", "engine_options"):  # of the kinds that have one
@@ -42,6 +58,14 @@ class CommandSequence(TaggedSettings, kw_only=True, frozen=True):
     def read_availability(self, result: CommandResult, values: Mapping[str, str]) -> Availability:
         """Interpret the result of `availability_command`."""
         raise NotImplementedError
+
+    def list_command(self, values: Mapping[str, str]) -> Command | None:
+        """Return a query for the versions that can be installed; None if there is no such query."""
+        return None
+
+    def read_list(self, result: CommandResult) -> Sequence[str]:
+        """Return the texts that may be versions, the newest first, from the result of `list_command`."""
+        return result.stdout.split()
 
     def fetch_command(self, values: Mapping[str, str]) -> Command | None:
         """Return a query for the age of what `availability_command` reads; None if it reads no copy."""
@@ -134,6 +158,22 @@ class SequenceInstaller:
             return found
         fetched = self.sequence.read_fetch(await query(self.host, command, timeout=QUERY_TIMEOUT_S))
         return replace(found, detail=f"{found.detail}; {fetched}") if fetched else found
+
+    async def versions(self) -> tuple[str, ...] | None:
+        """See `backends.protocols.Installer.versions`."""
+        if template := self.sequence.versions:
+            # It is ended on the node, so that no dialog leaves a hung one there.
+            script = shlex.quote(fill(template, self.values))
+            command: Command | None = Command.shell(f"timeout {VERSIONS_TIMEOUT_S} sh -c {script}")
+        else:
+            command = self.sequence.list_command(self.values)
+        if command is None:
+            return None
+        result = await query(self.host, command, timeout=QUERY_TIMEOUT_S)
+        if not result.ok:
+            raise UnreadableReply(self.host.name, f"versions: {format_output(result)}")
+        texts = result.stdout.split() if self.sequence.versions else self.sequence.read_list(result)
+        return only_versions(texts, MAX_LISTED_VERSIONS)
 
     async def install(self, version: str) -> None:
         """Run the commands to the end. Their success proves nothing: the version must be read back.

@@ -25,7 +25,7 @@ from backends.installers.compose_project import (
     set_tag,
     set_variable,
 )
-from backends.installers.container import Image
+from backends.installers.container import ANY_TAG, Image
 from backends.node_state import Availability, Presence
 from backends.services.common import inspect_format, is_absent, service_name
 from backends.templates import InstallText, NodeText, NoText, check_words, fill_plain
@@ -225,6 +225,13 @@ class ComposeInstaller(SequenceInstaller):
         except msgspec.DecodeError as error:
             raise UnreadableReply(self.host.name, f"inspect {name}: {error}") from error
         return found or {}
+
+    async def versions(self) -> tuple[str, ...] | None:
+        """See `backends.protocols.Installer.versions`."""
+        image = self.sequence.wanted_image({**self.values, "version": ANY_TAG})
+        if self.sequence.versions or image is None:
+            return await SequenceInstaller.versions(self)
+        return await image.list_tags(self.host)
 
     async def _look_for(self, values: Mapping[str, str]) -> Availability:
         """Look for the configured image, or for the one that the file names."""

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
+
 from backends.command import Command, CommandResult
 from backends.errors import ConfigError, Refused, UnreadableReply
 from backends.hosts.execution import format_output, query
 from backends.installers.common import QUERY_TIMEOUT_S, CommandSequence, SequenceInstaller
-from backends.installers.versions import only_versions
+from backends.installers.versions import MAX_LISTED_VERSIONS, only_versions
 from backends.node_state import THERE, Availability, Presence
 from backends.protocols import Host
 from backends.services.common import inspect_format, is_absent, service_name
@@ -22,6 +24,7 @@ _REGISTRY_HAS_NONE = re.compile(
     r"manifest unknown|name unknown|manifest for \S+ not found|repository name not known", re.IGNORECASE
 )
 _REGISTRY_TIMEOUT_S = 15  # for one that does not answer
+ANY_TAG = "latest"  # where a tag is needed and does not matter
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:-]*")
 
 
@@ -60,6 +63,27 @@ class Image:
         """List its tags that are on the node, the newest first."""
         return self._call("image", "ls", "--format", "{{.Tag}}", self.name)
 
+    def registry_tags_command(self) -> Command | None:
+        """List the tags that the registry has; None where the engine cannot ask for them."""
+        if self.engine != "podman" or self.name.startswith("localhost/"):
+            return None
+        ask = self._call("search", "--list-tags", "--limit", "50", "--format", "json", self.name)
+        return Command(("timeout", str(_REGISTRY_TIMEOUT_S), *ask.argv))
+
+    async def list_tags(self, host: Host) -> tuple[str, ...]:
+        """Return tags: those on the node, the newest first, then others of the registry.
+
+        Raises:
+            BackendError: the node or its engine does not answer.
+        """
+        local = await _query_briefly(host, self.tags_command())
+        if not local.ok:
+            raise UnreadableReply(host.name, f"versions: {format_output(local)}")
+        texts = local.stdout.split()
+        if (command := self.registry_tags_command()) is not None:
+            texts += _read_tags(await _query_briefly(host, command))
+        return only_versions(texts, MAX_LISTED_VERSIONS)
+
     def manifest_command(self) -> Command | None:
         """Test whether the registry has it, without a pull; None if no registry has images of this name."""
         if self.engine == "podman" and self.name.startswith("localhost/"):
@@ -90,6 +114,21 @@ class Image:
 
     def _call(self, *arguments: str) -> Command:
         return Command((self.engine, *shlex.split(self.engine_options), *arguments))
+
+
+class _Tags(msgspec.Struct):
+    """What `podman search --list-tags` prints of each image."""
+
+    tags: list[str] = msgspec.field(name="Tags", default_factory=list)
+
+
+def _read_tags(result: CommandResult) -> list[str]:
+    """Return the tags of a registry, the newest first as far as it lists them so; none without an answer."""
+    try:
+        images = msgspec.json.decode(result.stdout, type=list[_Tags]) if result.ok else []
+    except msgspec.MsgspecError:
+        return []
+    return [tag for image in images for tag in reversed(image.tags)]
 
 
 async def _query_briefly(host: Host, command: Command) -> CommandResult:
@@ -188,6 +227,12 @@ class ContainerInstaller(SequenceInstaller):
         stop = self.host.render(self.sequence.call("stop", previous))
         obstacle = f"the container {previous} runs, and has the name that the old one gets; first run: {stop}"
         return (*found, obstacle)
+
+    async def versions(self) -> tuple[str, ...] | None:
+        """See `backends.protocols.Installer.versions`."""
+        if self.sequence.versions:
+            return await SequenceInstaller.versions(self)
+        return await self.sequence.wanted_image({**self.values, "version": ANY_TAG}).list_tags(self.host)
 
     async def _look_for(self, values: Mapping[str, str]) -> Availability:
         return await self.sequence.wanted_image(values).find(self.host)

@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from backends.command import Command, CommandResult
@@ -56,9 +56,7 @@ class AptInstall(CommandSequence, kw_only=True, frozen=True, tag="apt"):
     def read_availability(self, result: CommandResult, values: Mapping[str, str]) -> Availability:
         if not result.ok:
             return Availability(Presence.NOT_KNOWN, f"apt-cache: {format_output(result)}")
-        rows = [[cell.strip() for cell in line.split(" | ")] for line in result.stdout.splitlines()]
-        # Sources are listed too, and cannot be installed.
-        found = [row[1] for row in rows if len(row) == 3 and not row[2].endswith(" Sources")]
+        found = self.read_list(result)
         if values["version"] in found:
             return THERE
         missing = f"the package lists have no {self.package} of this version"
@@ -67,6 +65,14 @@ class AptInstall(CommandSequence, kw_only=True, frozen=True, tag="apt"):
         brought = f"{missing} now, and are updated before the first node is drained"
         others = only_versions(found)
         return Availability(Presence.NOT_KNOWN, brought, others, lacking=bool(others))
+
+    def list_command(self, values: Mapping[str, str]) -> Command | None:
+        return self.availability_command(values)
+
+    def read_list(self, result: CommandResult) -> Sequence[str]:
+        rows = [[cell.strip() for cell in line.split(" | ")] for line in result.stdout.splitlines()]
+        # Sources are listed too, and cannot be installed.
+        return [row[1] for row in rows if len(row) == 3 and not row[2].endswith(" Sources")]
 
     def fetch_command(self, values: Mapping[str, str]) -> Command | None:
         """Read when apt last wrote into the folder of lists: their own times are those of the repository."""
@@ -135,15 +141,22 @@ class DnfInstall(CommandSequence, kw_only=True, frozen=True, tag="dnf"):
     def read_availability(self, result: CommandResult, values: Mapping[str, str]) -> Availability:
         if not result.ok:
             return Availability(Presence.NOT_KNOWN, f"dnf: {format_output(result)}")
-        found = [line.strip() for line in result.stdout.splitlines() if line.strip()]
+        found = self.read_list(result)
         if values["version"] in found:
             return THERE
         missing = f"what dnf has fetched of the repositories has no {self.package} of this version"
         if not self.update:
-            return Availability(Presence.NOT_KNOWN, missing, only_versions(reversed(found)))
+            return Availability(Presence.NOT_KNOWN, missing, only_versions(found))
         brought = f"{missing}, and dnf looks again before the first node is taken out"
-        others = only_versions(reversed(found))
+        others = only_versions(found)
         return Availability(Presence.NOT_KNOWN, brought, others, lacking=bool(others))
+
+    def list_command(self, values: Mapping[str, str]) -> Command | None:
+        return self.availability_command(values)
+
+    def read_list(self, result: CommandResult) -> Sequence[str]:
+        lines = [line.strip() for line in result.stdout.splitlines() if line.strip()]
+        return lines[::-1]  # dnf lists the oldest first
 
     def fetch_command(self, values: Mapping[str, str]) -> Command | None:
         show = ("repolist", "--cacheonly", "--verbose", *shlex.split(self.options))

@@ -267,11 +267,14 @@ def _pick_only_version(result: CommandResult, versions: list[str]) -> str | None
 MAX_OTHER_VERSIONS = 20  # versions that are kept of what a node lists
 
 
-def only_versions(texts: Iterable[str]) -> tuple[str, ...]:
+MAX_LISTED_VERSIONS = 50  # versions that are offered to choose from
+
+
+def only_versions(texts: Iterable[str], most: int = MAX_OTHER_VERSIONS) -> tuple[str, ...]:
     """Return those of the texts that can be versions, each once: what a node lists is not trusted."""
     found: dict[str, None] = {}
     for text in texts:
-        if len(found) == MAX_OTHER_VERSIONS:
+        if len(found) == most:
             break
         try:
             found[check_version(text)] = None

@@ -76,13 +76,15 @@ async def test_a_version_that_is_nowhere(apt: Installer) -> None:
 async def test_what_the_package_lists_have_is_known_before(
     apt: Installer, repository: DebRepository, prefix: str
 ) -> None:
+    repository.publish("1.5.0~rc1")
     await apt.prefetch("1.4.2")
     assert (await apt.check_availability("1.4.2")).presence is Presence.THERE
+    assert await apt.versions() == ("1.5.0~rc1", "1.4.2")
     missing = await apt.check_availability("1.4.3")
-    assert (missing.presence, missing.others) == (Presence.NOT_KNOWN, ("1.4.2",))
+    assert (missing.presence, missing.others) == (Presence.NOT_KNOWN, ("1.5.0~rc1", "1.4.2"))
     assert "are updated before the first node is drained" in missing.detail
     found = await make_apt(prefix, update=False).check_availability("1.4.3")
-    assert (found.presence, found.others) == (Presence.NOT_THERE, ("1.4.2",))
+    assert (found.presence, found.others) == (Presence.NOT_THERE, ("1.5.0~rc1", "1.4.2"))
     missing_there, _, changed = found.detail.partition("; apt last changed the lists at ")
     assert missing_there == "the package lists have no shop of this version"
     lists = (repository.here / "root/apt/state/lists").stat().st_mtime

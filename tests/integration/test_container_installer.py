@@ -79,6 +79,7 @@ async def test_images_that_were_built_here(shop: Installer) -> None:
     assert (await shop.check_availability("1")).presence is Presence.THERE
     found = await shop.check_availability("1.9")
     assert (found.presence, set(found.others)) == (Presence.NOT_THERE, {"1", "2"})
+    assert set(await shop.versions() or ()) == {"1", "2"}
 
 
 async def test_the_way_back_is_there_as_long_as_its_image_is(
@@ -101,6 +102,8 @@ async def test_an_image_of_a_registry(engine: containers.Podman) -> None:
         for name, presence in (("shop", Presence.NOT_THERE), ("secret", Presence.NOT_KNOWN)):
             found = await of_registry(engine, port, name).check_availability("1.9")
             assert found.presence is presence, found
+        assert await of_registry(engine, port, "shop").versions() == ("1.9", "1.8")
+        assert await of_registry(engine, port, "secret").versions() == ()
     found = await of_registry(engine, port, "shop").check_availability("1.9")  # nobody answers any more
     assert found.presence is Presence.NOT_KNOWN, found
 
@@ -132,6 +135,8 @@ async def registry() -> AsyncIterator[int]:
         body = json.dumps({"errors": [{"code": code, "message": code.lower().replace("_", " ")}]})
         if path == "/v2/":
             status, body = "200 OK", "{}"
+        if path.startswith("/v2/shop/tags/list"):
+            status, body = "200 OK", json.dumps({"name": "shop", "tags": ["1.8", "1.9"]})
         head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
         writer.write(f"{head}Connection: close\r\n\r\n{body}".encode())
         await writer.drain()

@@ -3,10 +3,11 @@
 import fcntl
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from backends.errors import Refused, UnknownOutcome
+from backends.errors import Refused, UnknownOutcome, UnreadableReply
 from backends.hosts.local import LocalHost
 from backends.installers.packages import DnfInstall
 from backends.kinds import default_version, make_installer
@@ -37,7 +38,7 @@ def repository(built: RpmRepository, tmp_path: Path) -> RpmRepository:
     return RpmRepository(here)
 
 
-def dnf(repository: RpmRepository, more: str = "", *, timeout: float = 60.0, **settings: bool) -> Installer:
+def dnf(repository: RpmRepository, more: str = "", *, timeout: float = 60.0, **settings: Any) -> Installer:
     """The installer, with rpm's own look at the same root directory."""
     root = repository.here / "root"
     # rpm has no such option where the version is read: its database is where HOME says.
@@ -58,6 +59,8 @@ async def test_up_and_down_again_and_what_is_known_before(repository: RpmReposit
     unknown = await node.check_availability("1.5.0")
     assert unknown.presence is Presence.NOT_KNOWN, "nothing has been fetched yet"
     assert "no cache for 'shop'" in unknown.detail
+    with pytest.raises(UnreadableReply, match="no cache for 'shop'"):
+        await node.versions()
     await node.prefetch("1.4.2")
     assert await node.installed() is None
     for version in ("1.4.2", "1.5.0", "1.4.2"):
@@ -65,6 +68,7 @@ async def test_up_and_down_again_and_what_is_known_before(repository: RpmReposit
         assert await node.installed() == version
         assert (repository.here / "root" / "current").readlink() == Path("releases", version)
     assert (await node.check_availability("1.5.0")).presence is Presence.THERE
+    assert await node.versions() == ("1.5.0", "1.4.2")
     missing = await node.check_availability("1.6.0")
     assert (missing.presence, missing.others) == (Presence.NOT_KNOWN, ("1.5.0", "1.4.2"))
     assert "dnf looks again before the first node is taken out" in missing.detail

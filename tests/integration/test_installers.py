@@ -142,6 +142,7 @@ async def test_whether_a_release_is_there_is_known_before(shop: Path) -> None:
     os.utime(shop / "releases" / "1.4.2", (1, 1))  # the older one
     node = installer(symlink(shop))
     assert (await node.check_availability("1.5.0")).presence is Presence.THERE
+    assert await node.versions() == ("1.5.0", "1.4.2")
     missing = await node.check_availability("1.5.9")
     assert (missing.presence, missing.others) == (Presence.NOT_THERE, ("1.5.0", "1.4.2"))
     assert missing.detail == f"there is no directory {shop}/releases/1.5.9"
@@ -149,7 +150,20 @@ async def test_whether_a_release_is_there_is_known_before(shop: Path) -> None:
     assert (fetched.presence, fetched.others) == (Presence.NOT_KNOWN, ("1.5.0", "1.4.2"))
     nowhere = installer(SymlinkInstall(releases=f"{shop}/none", link=f"{shop}/current"))
     assert (await nowhere.check_availability("1.5.0")).presence is Presence.NOT_THERE
+    with pytest.raises(UnreadableReply, match=r"versions: .*none"):
+        await nowhere.versions()
     assert sorted(os.listdir(shop)) == ["releases"]
+
+
+async def test_a_command_lists_the_versions(tmp_path: Path) -> None:
+    listed = "printf '2.0\\n1.9 -x\\n2.0\\n'"  # one of them is no version, and one is there twice
+    version = FileVersion(path=str(tmp_path / "VERSION"))
+    assert await installer(CommandInstall(run="true", versions=listed), version).versions() == ("2.0", "1.9")
+    assert await installer(CommandInstall(run="true"), version).versions() is None
+    with pytest.raises(UnreadableReply, match="versions: no more"):
+        await installer(CommandInstall(run="true", versions="echo no more >&2; exit 7"), version).versions()
+    by_release = SymlinkInstall(releases="/opt/{version}", link="/opt/current")
+    assert await installer(by_release).versions() is None
 
 
 async def test_the_way_back_is_there_as_long_as_its_release_is(shop: Path) -> None:

@@ -48,6 +48,7 @@ class FakeNode:
         self.version_shown = True
         self.has_prefetch = False
         self.availabilities: dict[str, Availability] = {}  # of versions that are not simply there
+        self.versions: tuple[str, ...] | None = None  # that its installer lists
         self.unwatched = ""  # why its manager does nothing for it
         self.obstacles: tuple[str, ...] = ()  # why its manager could not stop or start it
         self.caveats: tuple[str, ...] = ()  # what its manager cannot know
@@ -281,6 +282,9 @@ class FakeInstaller:
 
     async def check_availability(self, version: str) -> Availability:
         return await self._node.faults.around("availability", lambda: self._node.available(version))
+
+    async def versions(self) -> tuple[str, ...] | None:
+        return await self._node.faults.around("versions", lambda: self._node.versions)
 
     async def install(self, version: str) -> None:
         await self._node.faults.around("install", lambda: self._node.install(version))
