@@ -261,6 +261,7 @@ class Backend:
     queue: int = (
         0  # requests that wait for any server of it; those that wait for one server are counted there
     )
+    response_time: int | None = None  # decayed average over its servers, milliseconds
 
 
 @dataclass(frozen=True, slots=True)

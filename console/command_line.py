@@ -14,6 +14,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     # name: (module in console.commands, one line for --help)
     "status": ("status", "Show every server on every load balancer."),
     "check": ("check", "Run preflight checks only, for one or all applications."),
+    "apps": ("apps", "Show all applications: nodes, versions, traffic, rollouts."),
     "plan": ("plan", "Show what an upgrade would do: every batch and command."),
     "upgrade": ("upgrade", "Upgrade an application, node by node, without losing a request."),
     "resume": ("resume", "Resume an unfinished rollout from the current state."),

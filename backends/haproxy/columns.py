@@ -38,6 +38,10 @@ class Columnar(Sequence[Server]):
         """Return the columns, which cost little for all servers together."""
 
     @abstractmethod
+    def count_queued(self) -> int:
+        """Return how many requests wait for one of these servers; no server is built for it."""
+
+    @abstractmethod
     def take(self, parts: Sequence[slice]) -> "Columnar":
         """Return some of the servers, in this order; no server is built for it."""
 
@@ -47,6 +51,13 @@ def names_of(servers: Sequence[Server]) -> Sequence[Name]:
     if isinstance(servers, Columnar):
         return servers.columns().names
     return [(server.ref.backend, server.ref.server) for server in servers]
+
+
+def count_queued(servers: Sequence[Server]) -> int:
+    """Return how many requests wait for one of these servers; of columns no server is built for it."""
+    if isinstance(servers, Columnar):
+        return servers.count_queued()
+    return sum(server.queue for server in servers)
 
 
 def columns_of(servers: Sequence[Server]) -> Columns:

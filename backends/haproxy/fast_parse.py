@@ -111,6 +111,10 @@ class Servers(Columnar):
     def columns(self) -> Columns:
         return self._columns
 
+    def count_queued(self) -> int:
+        at = self._tables.stat_header.index("qcur")
+        return sum(int(line.split(_STAT.separator, at + 1)[at]) for line in self._tables.stat)
+
     def take(self, parts: Sequence[slice]) -> "Servers":
         whole, tables = self._columns, self._tables
         first: dict[int, int] = {}

@@ -67,10 +67,12 @@ def build_backend(instance: str, row: Row) -> Backend:
     try:
         found = read_counters(row)
         queue = parse_number(row["qcur"] or "0")
+        response_time = parse_number(row["rtime"]) if found.total and row["rtime"] else None
     except ValueError as error:
         raise UnreadableReply(instance, f"the row of backend {name}: {error}") from None
     found = found._replace(doubtful_aborts=row[SINCE_3_2] != "")
-    return Backend(name, _shorten(row["mode"]), _shorten(row["algo"]), _shorten(row["cookie"]), found, queue)
+    mode, algorithm, cookie = (_shorten(row[field]) for field in ("mode", "algo", "cookie"))
+    return Backend(name, mode, algorithm, cookie, found, queue, response_time)
 
 
 def read_counters(row: Row) -> RequestCounters:

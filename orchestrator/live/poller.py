@@ -8,7 +8,7 @@ from typing import Literal
 
 from backends.errors import BackendError, PermissionDenied, RolldeckError
 from backends.haproxy.columns import Columns, Name, columns_of
-from backends.model import Info, Level, Server, ServerRef, Sessions, Snapshot
+from backends.model import Backend, Info, Level, Server, ServerRef, Sessions, Snapshot
 from backends.protocols import Clock
 from orchestrator.balancers.group import BalancerGroup
 from orchestrator.live.balancer_reader import BalancerReader
@@ -49,6 +49,7 @@ class BalancerView:
     reloaded_at: float | None = None
     unattributed: int = 0
     read_only: str = ""  # see `Snapshot.read_only`
+    backends: Sequence[Backend] = ()
 
     @property
     def rows(self) -> RowIndex:
@@ -112,7 +113,8 @@ class LiveView:
         rows = old.rows if old.rows.names == columns.names else RowIndex(columns.names)
         backends = {backend.name: backend.counters for backend in snapshot.backends}
         rates = Rates(rows) if reloaded else old.rates
-        rates = rates.with_sample(rows, now, columns, backends)
+        response = {backend.name: backend.response_time for backend in snapshot.backends}
+        rates = rates.with_sample(rows, now, columns, backends, response)
         self._show(
             BalancerView(
                 name=name,
@@ -120,6 +122,7 @@ class LiveView:
                 info=snapshot.info,
                 level=snapshot.level,
                 read_only=snapshot.read_only,
+                backends=snapshot.backends,
                 servers=snapshot.servers,
                 columns=columns,
                 rates=rates,

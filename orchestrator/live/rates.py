@@ -1,7 +1,7 @@
 """Requests per second, errors and response times of each server, from the differences of counters."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from backends.haproxy.columns import Columns, Name
@@ -31,6 +31,7 @@ class RateSample:
     counters: Sequence[RequestCounters | None]
     backends: Mapping[str, RequestCounters] = field(default_factory=dict)  # of the backends themselves
     response: Sequence[int | None] = ()  # HAProxy's average response times, milliseconds
+    backend_response: Mapping[str, int | None] = field(default_factory=dict)  # likewise, of the backends
 
     def times(self, index: int) -> TimeReading | None:
         """Return what is known about the response times of a server; None when it was not there."""
@@ -51,12 +52,14 @@ class Rates:
         at: float,
         columns: Columns,
         backends: Mapping[str, RequestCounters] | None = None,
+        backend_response: Mapping[str, int | None] | None = None,
     ) -> "Rates":
         """Return the rates with one more sample, and without the oldest ones."""
         kept = self.samples[-TREND_LENGTH:]
         if rows is not self.rows:
             kept = tuple(self._moved(sample, rows) for sample in kept)
-        return Rates(rows, (*kept, RateSample(at, columns.counters, backends or {}, columns.response)))
+        sample = RateSample(at, columns.counters, backends or {}, columns.response, backend_response or {})
+        return Rates(rows, (*kept, sample))
 
     def rate(self, index: int) -> float | None:
         """Return requests, or sessions in TCP mode, per second between the last two samples.
@@ -120,6 +123,14 @@ class Rates:
                 missing[backend] -= signal.with_5xx
         return sum(max(0, errors) for errors in missing.values())
 
+    def count_cut_off(self, backends: Collection[str]) -> int:
+        """Return how many responses of these backends were cut off, over all samples that are kept."""
+        if len(self.samples) < 2:
+            return 0
+        rows = (index for index, (backend, _) in enumerate(self.rows.names) if backend in backends)
+        signals = (self._since(self.samples[0], self.samples[-1], index) for index in rows)
+        return sum(signal.cut for signal in signals if signal is not None)
+
     def _since(self, before: RateSample, after: RateSample, index: int) -> Signals | None:
         """Return what happened to a server; None when it was not there, or its counters went back."""
         then, now = before.counters[index], after.counters[index]
@@ -141,7 +152,7 @@ class Rates:
         old = [self.rows.index.get(name) for name in rows.names]
         counters = [None if row is None else sample.counters[row] for row in old]
         response = [None if row is None else sample.response[row] for row in old]
-        return RateSample(sample.at, counters, sample.backends, response)
+        return replace(sample, counters=counters, response=response)
 
 
 def _requests_without_error(then: RequestCounters | None, now: RequestCounters | None) -> int | None:

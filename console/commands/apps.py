@@ -1,0 +1,131 @@
+"""`rolldeck apps`: all applications at a glance."""
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import click
+
+from backends.local_machine import SystemClock, keep_secret
+from console.config.config_file import Config, find_and_load
+from console.exit_codes import ExitCode
+from console.interrupts import interrupts
+from console.paths import journal_path
+from console.terminal.apps import app_fields, apps_lines
+from console.terminal.output import (
+    clean,
+    collect_lines,
+    on_terminal,
+    paint,
+    repaint,
+    result,
+    result_json,
+    say,
+)
+from orchestrator.fleet.overview import FleetOverview
+from orchestrator.fleet.row import Attention
+
+MEASURED_S = 1.2  # seconds until rates are known: two polls, and the time that they take
+MAX_WAIT_S = 6.0  # seconds to wait for a load balancer that does not answer
+MAX_VERSIONS_WAIT_S = 3.0  # seconds to wait for the versions of many nodes
+CHECK_INTERVAL_S = 0.05  # seconds between two looks at what was read
+_POLL_INTERVAL_S = 1.0  # seconds between two polls of a load balancer
+_VERSION_BATCH = 16  # nodes whose version is read at a time: nobody waits for a key
+
+
+@click.command()
+@click.option(
+    "--watch",
+    "interval_s",
+    type=click.FloatRange(0.5, 3600),
+    is_flag=False,
+    flag_value=2.0,
+    metavar="[SECONDS]",
+    help="Repeat every 2 (or SECONDS) seconds, until Ctrl-C.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each application.")
+@click.pass_obj
+def apps(config_file: str | None, interval_s: float | None, as_json: bool) -> int:
+    """Show every application in one line: nodes in rotation, versions, traffic, rollouts.
+
+    Those that need attention come first: `?` a rollout waits for an answer, `✗` something is down or
+    unreachable, `◐` a rollout runs, `!` one was left unfinished, `‖` nodes were taken out, `✓` all is well.
+
+    Exits 0 if all nodes are in rotation and no rollout waits or was left unfinished.
+    """
+    config = find_and_load(config_file)
+    return interrupts.run(_show(config, interval_s, as_json))
+
+
+async def _show(config: Config, interval_s: float | None, as_json: bool) -> int:
+    async with _reading(config) as overview:
+        await _wait_for_data(overview)
+        if interval_s is None:
+            return _print(overview, as_json)
+        repaints = on_terminal(sys.stdout) and not as_json
+        while True:
+            now = time.strftime("%H:%M:%S")
+            if repaints:
+                with collect_lines() as lines:
+                    _print(overview, as_json)
+                repaint([f"{now}, every {interval_s:g} s; Ctrl-C ends it", "", *lines])
+            else:
+                if not as_json:
+                    result(f"--- {now}")
+                _print(overview, as_json)
+            await asyncio.sleep(interval_s)
+
+
+@asynccontextmanager
+async def _reading(config: Config) -> AsyncIterator[FleetOverview]:
+    keep_secret(config.secret_variables())
+    overview = FleetOverview(
+        config,
+        journal_path(config.journal.path),
+        SystemClock(),
+        interval=_POLL_INTERVAL_S,
+        version_batch=_VERSION_BATCH,
+    )
+    reading = asyncio.create_task(overview.run(), name="overview")
+    try:
+        yield overview
+    finally:
+        reading.cancel()
+        await asyncio.wait([reading])
+        await overview.close()
+
+
+async def _wait_for_data(overview: FleetOverview) -> None:
+    """Wait until each load balancer was read twice, as rates need, or has failed, or is too slow."""
+
+    def has_rates() -> bool:
+        return all(balancer.failing or len(balancer.rates.samples) > 1 for balancer in overview.balancers())
+
+    await asyncio.sleep(MEASURED_S)
+    await _wait_until(has_rates, MAX_WAIT_S)
+    await _wait_until(lambda: overview.knows_versions, MAX_VERSIONS_WAIT_S)
+
+
+async def _wait_until(condition: Callable[[], bool], timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if condition():
+            return
+        await asyncio.sleep(CHECK_INTERVAL_S)
+
+
+def _print(overview: FleetOverview, as_json: bool) -> int:
+    """Print all applications once, and return the exit code."""
+    rows = overview.rows()
+    if as_json:
+        for row in rows:
+            result_json(app_fields(row))
+    else:
+        for line in apps_lines(rows, time.time()):
+            result(line)
+    if overview.problem:
+        say(f"{paint('!', 'warn')} {clean(overview.problem)}")
+    quiet = all(row.attention in (Attention.QUIET, Attention.ROLLING) for row in rows)
+    return ExitCode.HEALTHY if quiet else ExitCode.DEGRADED

@@ -1,0 +1,1 @@
+"""All applications of a configuration at a glance."""

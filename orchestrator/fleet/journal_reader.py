@@ -1,0 +1,95 @@
+"""What the journal of this machine says of each application, read again only where it has changed."""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from orchestrator.errors import JournalError
+from orchestrator.journal.entry_status import RolloutStatus, rollout_status
+from orchestrator.journal.store import Journal
+from orchestrator.journal.unfinished import known_versions
+
+
+@dataclass(frozen=True, slots=True)
+class JournalSummary:
+    """What the journal says of one application.
+
+    Attributes:
+        rollout: one that runs on this machine or was not finished; None if the last one ended healthy.
+        versions: the version of each node that the journal knows.
+    """
+
+    rollout: RolloutStatus | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+class JournalReader:
+    """Keeps the summaries of all applications.
+
+    Args:
+        path: of the journal; it may not be there yet.
+
+    Attributes:
+        summaries: by application; those without an entry are left out.
+        problem: why the journal cannot be read, in words; else empty.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._journal: Journal | None = None
+        self._data_version = -1
+        self._signatures: dict[str, object] = {}
+        self.summaries: dict[str, JournalSummary] = {}
+        self.problem = ""
+
+    def close(self) -> None:
+        """Close the journal."""
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+
+    async def refresh(self) -> None:
+        """Read what has changed, one application at a time, so that no key waits for it."""
+        try:
+            journal = self._open()
+            if journal is None:
+                return
+            for application in self._find_changed(journal):
+                self.summaries[application] = _summarize(journal, application)
+                await asyncio.sleep(0)
+            self.problem = ""
+        except JournalError as error:
+            self.problem = str(error)
+            self.close()
+
+    def _open(self) -> Journal | None:
+        """Return the journal; None where there is none, as before the first rollout."""
+        if self._journal is None and os.path.lexists(self._path):
+            self._journal = Journal(self._path, read_only=True)
+            self._data_version, self._signatures = -1, {}
+        return self._journal
+
+    def _find_changed(self, journal: Journal) -> list[str]:
+        # One that runs may end without a word when its process is killed.
+        running = [
+            name
+            for name, summary in self.summaries.items()
+            if summary.rollout is not None and summary.rollout.standing == "running"
+        ]
+        version = journal.data_version()
+        if version == self._data_version:
+            return running
+        found = journal.newest_entries()
+        changed = [name for name, signature in found.items() if self._signatures.get(name) != signature]
+        self._data_version, self._signatures = version, dict(found)
+        return list(dict.fromkeys((*changed, *running)))
+
+
+def _summarize(journal: Journal, application: str) -> JournalSummary:
+    rollout = rollout_status(journal, application)
+    if rollout is not None and rollout.standing == "unfinished" and not rollout.touched:
+        rollout = None
+    versions = known_versions(journal, application)
+    return JournalSummary(rollout, {node: known.version for node, known in versions.items() if known.version})

@@ -1,0 +1,159 @@
+"""One application of the fleet: its view, its nodes, and what is known of their versions."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from backends.consul.client import Consul
+from backends.errors import BackendError, ConfigError
+from orchestrator.adapters import AdapterFactory
+from orchestrator.fleet.journal_reader import JournalSummary
+from orchestrator.fleet.rollout_line import RolloutLine, line_of_status
+from orchestrator.fleet.row import ApplicationRow, count_versions, describe_balancers
+from orchestrator.inventory.resolver import resolve_nodes
+from orchestrator.live.availability import Availability, AvailabilityCounter
+from orchestrator.live.poller import BalancerView, FleetView, LiveView
+from orchestrator.live.traffic import Traffic, measure_traffic
+from orchestrator.live.versions import VersionTracker
+from orchestrator.node import Node
+from orchestrator.planning.application import find_freeze
+from orchestrator.planning.server_pool import name_servers
+from orchestrator.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from backends.haproxy.columns import Name
+    from orchestrator.inventory.source import NodeSettings
+
+RETRY_INTERVAL_S = 10.0  # seconds before nodes are asked for again after a failure
+MAX_RESOLVED_SERVERS = 2_000  # of more, building all of them would keep a key waiting
+
+
+class Member:
+    """One application of the fleet.
+
+    Args:
+        settings: of all applications.
+        name: of the application.
+        consul: where there is one.
+
+    Attributes:
+        live: its view; None until its load balancers are known.
+        problem: why its load balancers or nodes are not known, in words; else empty.
+        nodes: those whose versions can be read; empty until they are resolved.
+    """
+
+    def __init__(self, settings: Settings, name: str, consul: Consul | None) -> None:
+        self.name = name
+        self.settings = settings.app(name)
+        self.live: LiveView | None = None
+        self.problem = ""
+        self.nodes: Sequence[Node] = ()
+        self._config = settings
+        self._freezes = settings.freezes_of(name)
+        self._source = settings.source_of(name, consul)
+        self._named: Mapping[str, NodeSettings] | None = None
+        self._versions = VersionTracker(sees=self.settings.health_check.reports_version)
+        self._asked = set[str]()  # nodes whose version was read
+        self._names: Mapping[Name, str] = {}
+        self._counter = AvailabilityCounter()
+        self._resolved: object = None  # the rows for which nodes were resolved
+        self._failed_at = 0.0  # when that failed last; seconds of the loop
+        self._counted: tuple[FleetView | None, object, Availability | None, Traffic]
+        self._counted = (None, None, None, Traffic())
+
+    # -- nodes and their versions -------------------------------------------------------------
+
+    @property
+    def needs_nodes(self) -> bool:
+        """Whether the nodes behind its servers are to be resolved now."""
+        if self.live is None or not (self._versions.sees or self._is_renamed):
+            return False
+        live = self._live_balancers(self.live.view)
+        if not 0 < sum(len(balancer.servers) for balancer in live) <= MAX_RESOLVED_SERVERS:
+            return False
+        if self.problem:
+            return asyncio.get_running_loop().time() - self._failed_at > RETRY_INTERVAL_S
+        return self._resolved != [balancer.rows for balancer in live]
+
+    @property
+    def _is_renamed(self) -> bool:
+        """Whether nodes may be called otherwise than their servers."""
+        own = self.settings
+        return own.match == "address" or any(node.servers for node in own.nodes.values())
+
+    @staticmethod
+    def _live_balancers(view: FleetView) -> list[BalancerView]:
+        return [balancer for balancer in view.instances if balancer.state == "live"]
+
+    async def resolve_nodes(self, adapters: AdapterFactory) -> None:
+        """Find the nodes behind the servers of its view.
+
+        Args:
+            adapters: makes the adapters of nodes; the caller closes it.
+        """
+        if self.live is None:
+            return
+        live = self._live_balancers(self.live.view)
+        views = [balancer.servers for balancer in live]
+        try:
+            if self._named is None or self._source.watch() is not None:
+                self._named = await self._source.read()
+            key, port = self._config.nodes_key(self.name), self.settings.port
+            servers = [server for servers in views for server in servers]
+            specs = resolve_nodes(self._named, servers, self._config.file, key, port)
+            self.nodes = await adapters.nodes(self.name, self.settings, self._source, specs)
+            self._names = name_servers(views, self.nodes, self.settings.match, self._names)
+            self.problem = ""
+            if not self._versions.sees:
+                self.nodes = ()
+        except (BackendError, ConfigError) as error:
+            self.problem, self._failed_at = str(error), asyncio.get_running_loop().time()
+        self._resolved = [balancer.rows for balancer in live]
+
+    @property
+    def knows_versions(self) -> bool:
+        """Whether the running version of each node was read once, as far as it can be."""
+        return not self.needs_nodes and all(node.name in self._asked for node in self.nodes)
+
+    async def read_versions(self, nodes: Sequence[Node]) -> None:
+        """Read which version runs on these nodes."""
+        self._asked.update(node.name for node in nodes)
+        with contextlib.suppress(BackendError):
+            await self._versions.read(nodes)
+
+    # -- its row ------------------------------------------------------------------------------
+
+    def row(self, summary: JournalSummary, running: RolloutLine | None, now: float) -> ApplicationRow:
+        """Return its row.
+
+        Args:
+            summary: what the journal says of it.
+            running: a rollout that is seen to run; None without one.
+            now: seconds since 1970.
+        """
+        availability, traffic = self._count()
+        line = running
+        if line is None and summary.rollout is not None:
+            line = line_of_status(summary.rollout)
+        view = self.live.view if self.live is not None else None
+        return ApplicationRow(
+            self.name,
+            availability,
+            count_versions(availability, summary.versions, self._versions.by_node),
+            traffic,
+            line,
+            find_freeze(self._freezes, now) if self._freezes else None,
+            (describe_balancers(view) if view is not None else "") or self.problem,
+        )
+
+    def _count(self) -> tuple[Availability | None, Traffic]:
+        """Count what its view has; the same view is counted once."""
+        view = self.live.view if self.live is not None else None
+        if self._counted[0] is not view or self._counted[1] is not self._names:
+            availability = self._counter.count(view, self._names) if view is not None else None
+            traffic = measure_traffic(view) if view is not None else Traffic()
+            self._counted = (view, self._names, availability, traffic)
+        return self._counted[2], self._counted[3]

@@ -1,0 +1,163 @@
+"""The overview of all applications: it reads everything that their rows show, and changes nothing."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from backends.consul.client import Consul
+from backends.errors import BackendError, ConfigError
+from backends.protocols import Clock
+from orchestrator.adapters import AdapterFactory
+from orchestrator.background import keep_running
+from orchestrator.fleet.journal_reader import JournalReader, JournalSummary
+from orchestrator.fleet.member import Member
+from orchestrator.fleet.rollout_line import RolloutLine
+from orchestrator.fleet.row import ApplicationRow
+from orchestrator.live.poller import BalancerView, LiveView
+from orchestrator.live.shared_poller import SharedPoller
+from orchestrator.settings import Settings
+
+JOURNAL_INTERVAL_S = 1.0  # seconds between two looks at the journal
+NODES_INTERVAL_S = 0.2  # seconds between two searches for applications whose servers have changed
+RETRY_INTERVAL_S = 10.0  # seconds before load balancers are asked for again after a failure
+VERSION_INTERVAL_S = 0.25  # seconds between two nodes whose version is read in the background: one costs 5 ms
+
+_NOTHING = JournalSummary()
+
+
+class FleetOverview:
+    """Keeps the rows of all applications while `run` runs.
+
+    Args:
+        settings: of all applications.
+        journal: the journal's file.
+        clock: the time.
+        interval: seconds between the beginnings of two polls of one load balancer.
+        version_batch: the number of nodes whose running versions are read at a time.
+
+    Attributes:
+        members: the applications, by name.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        journal: Path,
+        clock: Clock,
+        *,
+        interval: float = 1.0,
+        version_batch: int = 1,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._version_batch = version_batch
+        self._consul = Consul(settings.consul) if settings.consul is not None else None
+        self._adapters = AdapterFactory(settings.ssh, lambda _: None, settings.file)
+        self._poller = SharedPoller(self._adapters.balancer, clock, interval=interval)
+        self._journal = JournalReader(journal)
+        self._defects: dict[str, str] = {}
+        self.members = {name: Member(settings, name, self._consul) for name in settings.apps}
+        for member in self.members.values():
+            if member.settings.load_balancers is None:
+                member.live = self._poller.add(settings.haproxy_of(member.name), member.settings.backends)
+
+    async def close(self) -> None:
+        """Close everything that was opened."""
+        self._journal.close()
+        await self._adapters.close()
+        if self._consul is not None:
+            await self._consul.close()
+
+    async def run(self) -> None:
+        """Read until cancelled; what goes wrong becomes part of the rows, never an exception."""
+        works = {
+            "polling the load balancers": self._poller.run,
+            "reading the journal": self._read_journal,
+            "finding load balancers": self._find_balancers,
+            "finding nodes": self._find_nodes,
+            "reading versions": self._read_versions,
+        }
+        async with asyncio.TaskGroup() as group:
+            for name, work in works.items():
+                group.create_task(keep_running(name, work, self._report), name=name)
+
+    def _report(self, text: str) -> None:
+        self._defects[text] = text
+
+    # -- what is shown ------------------------------------------------------------------------
+
+    def rows(self) -> tuple[ApplicationRow, ...]:
+        """Return the rows of all applications, in the order of the configuration."""
+        now = self._clock.time()
+        return tuple(
+            member.row(self._journal.summaries.get(name, _NOTHING), self.running(name), now)
+            for name, member in self.members.items()
+        )
+
+    def running(self, application: str) -> RolloutLine | None:
+        """Return the rollout of an application that is seen to run; None without one."""
+        return None
+
+    def view(self, application: str) -> LiveView | None:
+        """Return the live view of an application; None until its load balancers are known."""
+        return self.members[application].live
+
+    def balancers(self) -> Sequence[BalancerView]:
+        """Return the load balancers of all applications, each once, as any application sees it."""
+        found: dict[str, BalancerView] = {}
+        for member in self.members.values():
+            for balancer in member.live.view.instances if member.live is not None else ():
+                known = found.get(balancer.name)
+                # An application whose backend is missing sees no data where the others do.
+                if known is None or (known.state != "live" and balancer.state == "live"):
+                    found[balancer.name] = balancer
+        return tuple(found.values())
+
+    @property
+    def knows_versions(self) -> bool:
+        """Whether the running version of every node that has been found was read once."""
+        return all(member.knows_versions for member in self.members.values())
+
+    @property
+    def problem(self) -> str:
+        """What concerns no single application: the journal, and defects of our own; else empty."""
+        return "; ".join(filter(None, (self._journal.problem, *self._defects.values())))
+
+    # -- reading ------------------------------------------------------------------------------
+
+    async def _read_journal(self) -> None:
+        while True:
+            await self._journal.refresh()
+            await self._clock.sleep(JOURNAL_INTERVAL_S)
+
+    async def _find_balancers(self) -> None:
+        """Find the load balancers that are in Consul."""
+        while unknown := [member for member in self.members.values() if member.live is None]:
+            for member in unknown:
+                try:
+                    haproxy = await self._settings.find_haproxy(member.name, self._consul)
+                except (BackendError, ConfigError) as error:
+                    member.problem = str(error)
+                else:
+                    member.problem = ""
+                    member.live = self._poller.add(haproxy, member.settings.backends)
+            await self._clock.sleep(RETRY_INTERVAL_S)
+
+    async def _find_nodes(self) -> None:
+        """Resolve the nodes of applications whose servers have changed, one application after the other."""
+        while True:
+            for member in self.members.values():
+                if member.needs_nodes:
+                    await member.resolve_nodes(self._adapters)
+                    await asyncio.sleep(0)
+            await self._clock.sleep(NODES_INTERVAL_S)
+
+    async def _read_versions(self) -> None:
+        """Read the running versions slowly, node after node over all applications."""
+        while True:
+            for member in self.members.values():
+                nodes, size = member.nodes, self._version_batch
+                for first in range(0, len(nodes), size):
+                    await member.read_versions(nodes[first : first + size])
+                    await self._clock.sleep(VERSION_INTERVAL_S if size == 1 else 0)
+            await self._clock.sleep(VERSION_INTERVAL_S)

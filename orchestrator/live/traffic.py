@@ -1,0 +1,132 @@
+"""The traffic of an application as a whole, from the rows of its backends: no server is read for it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from backends.haproxy.columns import count_queued
+from orchestrator.balancers.request_errors import went_back
+from orchestrator.balancers.response_times import ResponseTime, TimeReading, choose_response_time
+from orchestrator.live.poller import BalancerView, FleetView
+from orchestrator.live.rates import Rates, RateSample
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What the clients of an application got lately, over all load balancers that are live.
+
+    Attributes:
+        rate: requests, or sessions in TCP mode, per second; None while it is unknown.
+        errors: the share of requests that ended in an error for the client, 0 to 1; None without requests.
+            Errors that no server explains, such as 503 when none is there, count.
+        errors_known: False in TCP mode.
+        response: the mean response time of the last requests; None where it is unknown.
+        queue: requests that wait for a server now.
+        sessions: requests, or connections in TCP mode, in flight now.
+    """
+
+    rate: float | None = None
+    errors: float | None = None
+    errors_known: bool = True
+    response: ResponseTime | None = None
+    queue: int = 0
+    sessions: int = 0
+
+
+def measure_traffic(view: FleetView) -> Traffic:
+    """Return the traffic in a view."""
+    live = [balancer for balancer in view.instances if balancer.state == "live"]
+    rates = [rate for balancer in live if (rate := _find_rate(balancer.rates)) is not None]
+    counted = [_count_errors(balancer.rates) for balancer in live]
+    known = [(requests, errors) for requests, errors in counted if errors is not None]
+    requests, errors = (sum(column) for column in zip(*known, strict=True)) if known else (0, 0)
+    return Traffic(
+        rate=sum(rates) if rates else None,
+        errors=errors / max(requests, errors) if requests or errors else None,
+        errors_known=bool(known) or not counted,
+        response=_find_response(live),
+        queue=sum(_count_queue(balancer) for balancer in live),
+        sessions=sum(
+            counters.in_flight
+            for balancer in live
+            for sample in balancer.rates.samples[-1:]
+            for counters in sample.backends.values()
+        ),
+    )
+
+
+def _count_queue(balancer: BalancerView) -> int:
+    return sum(backend.queue for backend in balancer.backends) + count_queued(balancer.servers)
+
+
+def _find_rate(rates: Rates) -> float | None:
+    """Return requests per second between the last two samples; None when they cannot be compared."""
+    if len(rates.samples) < 2:
+        return None
+    before, after = rates.samples[-2:]
+    found = _count_requests(before, after)
+    return found / (after.at - before.at) if found is not None and after.at > before.at else None
+
+
+def _count_requests(before: RateSample, after: RateSample) -> int | None:
+    total = 0
+    for name, now in after.backends.items():
+        then = before.backends.get(name)
+        if then is None or went_back(then, now):
+            return None
+        total += max(0, now.requests - then.requests)
+    return total
+
+
+def _count_errors(rates: Rates) -> tuple[int, int | None]:
+    """Return requests over all samples that are kept, and in how many of them a client saw an error.
+
+    The errors are None in TCP mode, where they are not known.
+    """
+    if len(rates.samples) < 2:
+        return 0, 0
+    first, last = rates.samples[0], rates.samples[-1]
+    requests = errors = 0
+    cut_off, known = set[str](), not last.backends
+    for name, now in last.backends.items():
+        then = first.backends.get(name)
+        known = known or now.http
+        if then is None or not now.http or went_back(then, now):
+            continue
+        requests += max(0, now.requests - then.requests)
+        errors += now.answered_5xx - then.answered_5xx
+        if now.server_aborts > then.server_aborts:
+            cut_off.add(name)  # perhaps: some versions count resets there that were answered with 502
+    if not known:
+        return 0, None
+    return requests, errors + (rates.count_cut_off(cut_off) if cut_off else 0)
+
+
+def _find_response(live: list[BalancerView]) -> ResponseTime | None:
+    """Return the mean over all backends and load balancers, by their requests; else the slowest average."""
+    total_ms, requests, averages = 0, 0, list[int]()
+    for balancer in live:
+        for now, before in _read_times(balancer.rates.samples):
+            found = choose_response_time(before, now)
+            if found is None:
+                continue
+            if found.is_recent and before is not None:
+                total_ms += found.ms * (now.answered - before.answered)
+                requests += now.answered - before.answered
+            else:
+                averages.append(found.ms)
+    if requests:
+        return ResponseTime(round(total_ms / requests), is_recent=True)
+    return ResponseTime(max(averages), is_recent=False) if averages else None
+
+
+def _read_times(samples: Sequence[RateSample]) -> Iterator[tuple[TimeReading, TimeReading | None]]:
+    """Yield the latest response times of each backend, and the first ones that are kept."""
+    if not samples:
+        return
+    first, last = samples[0], samples[-1]
+    for name, counters in last.backends.items():
+        then = first.backends.get(name)
+        yield (
+            TimeReading.of(counters, last.backend_response.get(name)),
+            TimeReading.of(then, first.backend_response.get(name)) if then is not None else None,
+        )
