@@ -13,7 +13,7 @@ from console.terminal import rollout_text
 from console.terminal.output import clean, result, result_json
 from orchestrator.planning.application import Amount
 from orchestrator.planning.mapping import select_nodes
-from orchestrator.planning.plan import encode_plan
+from orchestrator.planning.plan_json import encode_plan
 from orchestrator.preflight.dry_run import find_sudo_rules
 
 

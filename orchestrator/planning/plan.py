@@ -2,14 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-import msgspec
 
 from backends.model import ServerRef
 from backends.node_state import Availability
 from orchestrator.events.events import CommandStarted
-from orchestrator.events.json import SCHEMA
 from orchestrator.events.steps import STEPS, Step
 from orchestrator.node import Node, OriginalState
 from orchestrator.planning.application import Amount, Policy, resolve_count
@@ -181,56 +177,6 @@ class Unfinished:
     command: CommandStarted | None = None  # that may still run there
     target_version: str = ""  # of that rollout
     only_drained: bool = False  # its service was not stopped
-
-
-def _availability(found: Availability | None) -> dict[str, Any] | None:
-    return msgspec.to_builtins(found) if found is not None else None
-
-
-def _capacity(capacity: Capacity) -> dict[str, Any]:
-    names = {"traffic_servers_removed": "taken"}  # the JSON keeps its names
-    return {names.get(name, name): value for name, value in msgspec.to_builtins(capacity).items()}
-
-
-def _drain(outlook: DrainOutlook | None, basis: DrainBasis) -> dict[str, Any] | None:
-    return msgspec.to_builtins(outlook) | {"source": basis.source} if outlook is not None else None
-
-
-def encode_plan(plan: Plan) -> dict[str, Any]:
-    """Return the whole plan, ready to be written as JSON."""
-    return {
-        "schema": SCHEMA,
-        "kind": "plan",
-        "application": plan.application,
-        "version": plan.version,
-        "batches": plan.batches,
-        "nodes": [
-            {
-                "node": node.name,
-                "installed": node.installed,
-                "running": node.running,
-                "wanted": plan.target_version(node.name),
-                "failed_in": node.failed_in or None,
-                "steps": node.steps,
-                "why": node.reason,
-                "availability": _availability(node.availability),
-                "drain": _drain(node.drain, plan.drain_basis),
-                "servers": [msgspec.to_builtins(ref) for ref in node.refs],
-                "followers": [msgspec.to_builtins(ref) for ref in node.followers],
-                "originals": [
-                    msgspec.to_builtins(original.to_event(ref)) for ref, original in node.originals.items()
-                ],
-                "commands": [msgspec.to_builtins(command) for command in node.commands],
-            }
-            for node in plan.nodes
-        ],
-        "capacities": [[_capacity(capacity) for capacity in batch] for batch in plan.capacities],
-        "loads": [[msgspec.to_builtins(load) for load in batch] for batch in plan.loads],
-        "verdict": None if plan.verdict is None else msgspec.to_builtins(plan.verdict),
-        "prefetch": [msgspec.to_builtins(command) for command in plan.prefetch],
-        "findings": [msgspec.to_builtins(finding) for finding in plan.findings],
-        "policy": msgspec.to_builtins(plan.policy),
-    }
 
 
 UNSEEN_COLUMNS = 40  # of a load balancer that is not read, with the reason

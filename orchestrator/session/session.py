@@ -22,7 +22,8 @@ from orchestrator.live.versions import VersionTracker, read_versions
 from orchestrator.node import Node
 from orchestrator.planning.application import Application
 from orchestrator.planning.findings import Finding, PreflightFailed, Severity, judge_freeze
-from orchestrator.planning.plan import Plan, encode_plan
+from orchestrator.planning.plan import Plan
+from orchestrator.planning.plan_json import encode_plan
 from orchestrator.planning.server_pool import find_empty_slots, name_servers
 from orchestrator.preflight.drains import SessionAges, add_drain_forecasts
 from orchestrator.preflight.nodes import name_failures

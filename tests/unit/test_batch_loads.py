@@ -9,7 +9,8 @@ import pytest
 
 from console.terminal import rollout_text
 from orchestrator.planning.findings import Severity
-from orchestrator.planning.plan import Plan, batch_numbers_text, describe_batch, encode_plan
+from orchestrator.planning.plan import Plan, batch_numbers_text, describe_batch
+from orchestrator.planning.plan_json import encode_plan
 from orchestrator.preflight.preflight import preflight
 from tests.support.fake_fleet import World
 

@@ -16,7 +16,8 @@ from orchestrator.canary.detectability import (
     exclude_rate,
     predict_m,
 )
-from orchestrator.planning.plan import Plan, encode_plan
+from orchestrator.planning.plan import Plan
+from orchestrator.planning.plan_json import encode_plan
 from tests.support.fake_fleet import World
 
 

@@ -16,7 +16,8 @@ from orchestrator.planning.application import Policy
 from orchestrator.planning.drain_forecast import DrainForecast, Lifetimes, ResidualCurve
 from orchestrator.planning.drain_outlook import DrainBasis, DrainOutlook, judge_drain
 from orchestrator.planning.findings import Severity
-from orchestrator.planning.plan import Plan, encode_plan
+from orchestrator.planning.plan import Plan
+from orchestrator.planning.plan_json import encode_plan
 from orchestrator.preflight.drains import SessionAges, add_drain_forecasts
 from tests.support.fake_faults import Fault
 from tests.support.fake_fleet import World

@@ -9,7 +9,8 @@ from orchestrator.balancers.admin_state import find_followers, find_returning_fo
 from orchestrator.engine import manual_change
 from orchestrator.planning.capacity import CapacityViolation
 from orchestrator.planning.findings import Severity
-from orchestrator.planning.plan import Plan, encode_plan
+from orchestrator.planning.plan import Plan
+from orchestrator.planning.plan_json import encode_plan
 from tests.support.fake_fleet import World
 from tests.unit.tracking import add, follow, ref
 

@@ -13,7 +13,8 @@ from orchestrator.planning.capacity import Capacity
 from orchestrator.planning.drain_forecast import DrainForecast, Lifetimes
 from orchestrator.planning.drain_outlook import DrainBasis, DrainOutlook
 from orchestrator.planning.findings import Finding, Severity
-from orchestrator.planning.plan import Plan, PlannedCommand, PlannedNode, encode_plan
+from orchestrator.planning.plan import Plan, PlannedCommand, PlannedNode
+from orchestrator.planning.plan_json import encode_plan
 from tests.support.console_values import HOSTILE, harmless
 
 REF = ServerRef("lb1", "shop", "web1")

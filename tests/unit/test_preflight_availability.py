@@ -5,7 +5,8 @@ import pytest
 from backends.errors import ConfigError, Unreachable
 from backends.node_state import THERE, Availability
 from orchestrator.planning.findings import Finding, Severity
-from orchestrator.planning.plan import Plan, encode_plan
+from orchestrator.planning.plan import Plan
+from orchestrator.planning.plan_json import encode_plan
 from orchestrator.preflight.preflight import preflight
 from tests.support.fake_fleet import World
 from tests.unit.test_availability import NOT_KNOWN, NOT_THERE
