@@ -17,10 +17,10 @@ from console.operator_identity import current_operator
 from console.terminal.output import clean, paint, result, result_json, say
 from console.terminal.progress import Progress
 from console.terminal.rollout_text import EXIT_CODES, ending_lines
+from orchestrator.engine.operator_requests import ControlAction
 from orchestrator.events.json import event_fields
 from orchestrator.events.judgement import VerdictChanged
 from orchestrator.events.state import RolloutState
-from orchestrator.remote.control_requests import ControlAction
 from orchestrator.remote.rollout import PublishedRollout, RolloutSubscriber
 
 ACCEPT_TIMEOUT_S = 10.0  # for a request to be accepted

@@ -1,16 +1,17 @@
 """The differences between two plans, or two impacts of a manual change, as data; texts are for people."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
 
 from backends.model import ServerRef
+from orchestrator.engine.facts import ImpactFacts, NodeFacts, PlanFacts, ServerFacts
 from orchestrator.engine.manual_change import Impact
 from orchestrator.node import OriginalState
-from orchestrator.planning.plan import Plan, PlannedNode
+from orchestrator.planning.plan import Plan
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(msgspec.Struct, frozen=True):
     """One thing that has changed since a plan was made, or a manual change was shown.
 
     Attributes:
@@ -36,34 +37,31 @@ class Difference:
         return f"{self.what}: {self.before or 'nothing'} → {self.now or 'nothing'}"
 
 
-def compare_plans(before: Plan, now: Plan) -> tuple[Difference, ...]:
+def compare_plans(before: Plan | PlanFacts, now: Plan | PlanFacts) -> tuple[Difference, ...]:
     """Compare what decides about a rollout: versions, original states, weights, unfinished nodes, steps."""
-    return tuple(_differences(before, now))
+    old, new = (plan if isinstance(plan, PlanFacts) else PlanFacts.of(plan) for plan in (before, now))
+    return tuple(_differences(old, new))
 
 
-def compare_impacts(before: Impact, now: Impact) -> tuple[Difference, ...]:
+def compare_impacts(before: Impact | ImpactFacts, now: Impact | ImpactFacts) -> tuple[Difference, ...]:
     """Compare what decides about a manual change: states, weights, floors and followers."""
     old, new = (
-        {server.ref: OriginalState.of(server) for server in impact.servers} for impact in (before, now)
+        impact if isinstance(impact, ImpactFacts) else ImpactFacts.of(impact) for impact in (before, now)
     )
-    found = [
-        Difference(ref.server, str(ref), _original_text(old.get(ref)), _original_text(new.get(ref)))
-        for ref in dict.fromkeys((*old, *new))
-        if not _same(old.get(ref), new.get(ref))
-    ]
-    broken = {(capacity.instance, capacity.backend) for capacity in before.broken}
+    found = list(_server_differences(old.servers, new.servers))
+    broken = {(floor.instance, floor.backend) for floor in old.broken}
     found += [
-        Difference(", ".join(now.nodes), "capacity", "allowed", str(capacity))
-        for capacity in now.broken
-        if (capacity.instance, capacity.backend) not in broken
+        Difference(", ".join(new.nodes), "capacity", "allowed", floor.text)
+        for floor in new.broken
+        if (floor.instance, floor.backend) not in broken
     ]
-    followers = [_refs_text(impact.followers) for impact in (before, now)]
-    found += _if_different(", ".join(now.nodes), "also affects", *followers)
-    registries = [", ".join(impact.registries) for impact in (before, now)]
-    return (*found, *_if_different(", ".join(now.nodes), "follows", *registries))
+    followers = [_refs_text(impact.followers) for impact in (old, new)]
+    found += _if_different(", ".join(new.nodes), "also affects", *followers)
+    registries = [", ".join(impact.registries) for impact in (old, new)]
+    return (*found, *_if_different(", ".join(new.nodes), "follows", *registries))
 
 
-def _differences(before: Plan, now: Plan) -> Iterator[Difference]:
+def _differences(before: PlanFacts, now: PlanFacts) -> Iterator[Difference]:
     if before.version != now.version:
         yield Difference(now.application, "version", before.version, now.version, beyond=True)
     old, new = ({node.name: node for node in plan.nodes} for plan in (before, now))
@@ -74,26 +72,31 @@ def _differences(before: Plan, now: Plan) -> Iterator[Difference]:
             yield Difference(name, "node", "there" if was else "", "there" if is_ else "", beyond)
             continue
         yield from _node_differences(was, is_)
-        if before.target_version(name) != now.target_version(name):
-            yield Difference(
-                name, "target version", before.target_version(name), now.target_version(name), beyond=True
-            )
+        if was.target_version != is_.target_version:
+            yield Difference(name, "target version", was.target_version, is_.target_version, beyond=True)
+    if before.follows != now.follows:
+        entries = (_rollout_text(before.follows), _rollout_text(now.follows))
+        yield Difference(now.application, "follows rollout", *entries, beyond=True)
 
 
-def _node_differences(was: PlannedNode, now: PlannedNode) -> Iterator[Difference]:
-    for ref in dict.fromkeys((*was.originals, *now.originals)):
-        before, after = was.originals.get(ref), now.originals.get(ref)
+def _server_differences(
+    was: Sequence[ServerFacts], now: Sequence[ServerFacts], subject: str = ""
+) -> Iterator[Difference]:
+    """Compare the original states of servers, of one node or each of its own."""
+    old, new = ({server.ref: server.original for server in servers} for servers in (was, now))
+    for ref in dict.fromkeys((*old, *new)):
+        before, after = old.get(ref), new.get(ref)
         if not _same(before, after):
-            yield Difference(was.name, str(ref), _original_text(before), _original_text(after))
-    yield from _if_different(was.name, "installed", was.installed or "", now.installed or "")
-    yield from _if_different(was.name, "running", was.running or "", now.running or "")
-    yield from _if_different(
-        was.name,
-        "unfinished rollout",
-        _rollout_text(was.unfinished_rollout),
-        _rollout_text(now.unfinished_rollout),
-    )
-    yield from _if_different(was.name, "command that may still run", _command_text(was), _command_text(now))
+            yield Difference(subject or ref.server, str(ref), _original_text(before), _original_text(after))
+
+
+def _node_differences(was: NodeFacts, now: NodeFacts) -> Iterator[Difference]:
+    yield from _server_differences(was.servers, now.servers, was.name)
+    yield from _if_different(was.name, "installed", was.installed, now.installed)
+    yield from _if_different(was.name, "running", was.running, now.running)
+    rollouts = [_rollout_text(node.unfinished_rollout) for node in (was, now)]
+    yield from _if_different(was.name, "unfinished rollout", *rollouts)
+    yield from _if_different(was.name, "command that may still run", was.running_command, now.running_command)
     yield from _if_different(was.name, "steps", ", ".join(was.steps), ", ".join(now.steps))
     if was.followers != now.followers:
         more = bool(set(now.followers).difference(was.followers))
@@ -123,13 +126,5 @@ def _original_text(original: OriginalState | None) -> str:
     return f"{original.admin}, weight {original.weight}{', agent check' if original.agent else ''}"
 
 
-def _command_text(node: PlannedNode) -> str:
-    return (
-        f"process {node.running_command.pid} on {node.running_command.target}"
-        if node.running_command is not None
-        else ""
-    )
-
-
-def _rollout_text(entry: int) -> str:
+def _rollout_text(entry: int | None) -> str:
     return str(entry) if entry else ""

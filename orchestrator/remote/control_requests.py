@@ -1,9 +1,8 @@
 """Control requests that other machines send through Consul: each is read, checked, and carried out once."""
 
-import asyncio
 import time
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 
@@ -12,17 +11,14 @@ from backends.consul.signing import Signer, open_value
 from backends.text import shorten
 from backends.untrusted import MAX_SHOWN_CHARS, Count, Name, Time, check_printable, decode
 from orchestrator.engine.control import RolloutControl
-from orchestrator.engine.wait_cuts import Cut
+from orchestrator.engine.operator_requests import ControlAction, OperatorRequests
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import EventBus
-from orchestrator.events.events import AbortRequested, NodeNote, Record
+from orchestrator.events.events import NodeNote, Record
 
 MAX_REQUEST_BYTES = 4_096  # bytes of one request
 CLOCK_TOLERANCE_S = 300.0  # seconds between the time of a signed request and our clock, at most
-SECOND_ABORT_DELAY_S = 2.0  # seconds after an abort in which another one does not yet mean "at once"
 MAX_NAMED_REFUSALS = 20  # refused requests that are reported; more would fill the journal
-
-ControlAction = Literal["pause", "resume", "abort", "continue", "retry", "back", "skip", "enough", "fail-now"]
 
 _Nonce = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{16,64}\Z")]
 
@@ -64,18 +60,16 @@ class ControlRequests:
     ) -> None:
         self._fence = fence
         self._bus = bus
-        self._control = control
+        self._requests = OperatorRequests(bus, lambda: control, "requested from another machine")
         self._signer = signer
         self._taken: set[str] = set()  # nonces
         # By key and index: whether the request was carried out, for those that are still in Consul.
         self._read: dict[tuple[str, int], bool] = {}
-        self._aborted = -SECOND_ABORT_DELAY_S  # when anybody requested an abort last; seconds of the loop
         self._named = 0
 
     def watch(self, record: Record) -> None:
         """Note an abort, which may also come from elsewhere; this is a reader of the bus."""
-        if isinstance(record.event, AbortRequested):
-            self._aborted = asyncio.get_running_loop().time()
+        self._requests.watch(record)
 
     def forget_all_but(self, pairs: Sequence[Pair]) -> None:
         """Forget requests that are gone from Consul: only those in it can be read a second time."""
@@ -130,45 +124,8 @@ class ControlRequests:
         return request, opened.verified
 
     def _carry_out(self, request: ControlRequest, actor: Actor) -> None:
-        control = self._control
-        match request.what:
-            case "pause":
-                control.pause(actor, "requested from another machine")
-            case "resume":
-                control.resume(actor)
-            case "abort":
-                self._abort(actor)
-            case "continue" | "retry" | "back" | "skip":
-                self._answer(request.what, request, actor)
-            case "enough" | "fail-now":
-                self._cut_wait(request.what, request.subject, actor)
-
-    def _abort(self, actor: Actor) -> None:
-        """Abort; a second request ends the rollout at once, unless two people did not know of each other."""
-        if (
-            self._control.aborting
-            and asyncio.get_running_loop().time() - self._aborted < SECOND_ABORT_DELAY_S
-        ):
-            text = "requested an abort just after another request; one more ends the rollout at once"
-            self._bus.emit(NodeNote(node="", text=f"{actor} {text}"))
-            return
-        self._control.abort(actor, "requested from another machine")
-
-    def _cut_wait(self, cut: Cut, node: str, actor: Actor) -> None:
-        try:
-            self._control.wait_cuts.request(cut, actor, node)
-        except ValueError as error:
-            self._bus.emit(NodeNote(node="", text=f"{actor} requested {cut}, but {error}"))
-
-    def _answer(self, choice: str, request: ControlRequest, actor: Actor) -> None:
-        open_ = [
-            question for question in self._control.questions if request.subject in ("", question.subject)
-        ]
-        if len(open_) != 1 or choice not in open_[0].choices:
-            what = "no such question is open" if not open_ else f"open: {', '.join(q.subject for q in open_)}"
-            self._bus.emit(NodeNote(node="", text=f"{actor} requested {request.what}, but {what}"))
-            return
-        self._control.answer(open_[0].id, choice, actor)
+        if refusal := self._requests.carry_out(request.what, actor, request.subject):
+            self._bus.emit(NodeNote(node="", text=f"{actor} requested {request.what}, but {refusal}"))
 
     def _refuse(self, text: str) -> None:
         self._named += 1

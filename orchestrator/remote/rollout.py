@@ -11,12 +11,13 @@ from backends.errors import BackendError, UnreadableReply
 from backends.protocols import Clock
 from backends.text import shorten
 from backends.untrusted import MAX_SHOWN_CHARS
+from orchestrator.engine.operator_requests import ControlAction
 from orchestrator.events.actor import Actor
 from orchestrator.events.events import Record, RolloutEnded
 from orchestrator.events.state import RolloutState
 from orchestrator.live.versions import VersionTracker
 from orchestrator.remote.checks import apply
-from orchestrator.remote.control_requests import ControlAction, ControlRequest
+from orchestrator.remote.control_requests import ControlRequest
 from orchestrator.remote.payload import read_publication
 from orchestrator.remote.publisher import make_rollout_key, send_request
 from orchestrator.remote.takeover import RolloutHeader

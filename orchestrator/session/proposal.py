@@ -13,6 +13,7 @@ from backends.model import Server
 from backends.protocols import Clock
 from orchestrator.engine import manual_change
 from orchestrator.engine.control import RolloutControl
+from orchestrator.engine.facts import ImpactFacts, PlanFacts
 from orchestrator.engine.manual_change import Change, Impact
 from orchestrator.engine.plan_differences import Difference, compare_impacts, compare_plans
 from orchestrator.errors import PlanChanged, ReasonRequired
@@ -27,6 +28,23 @@ from orchestrator.session.work_log import WorkLog
 
 MAX_CHECKS = 4  # under the lock, until two in a row are the same
 MAX_PLANS = 4  # that are made under the lock until two in a row are the same
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """What an operator has agreed to, maybe in another process, with what it takes to plan it here.
+
+    Attributes:
+        facts: those of the plan that the operator has seen.
+        again: plans the same from the state then; returns None when there is nothing left to do.
+        kind: of the rollout, for the journal.
+        reason: why it is done, in the operator's words.
+    """
+
+    facts: PlanFacts
+    again: Callable[[], Awaitable["Proposal | None"]]
+    kind: RolloutKind = "upgrade"
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +68,12 @@ class Proposal:
     reason: str = ""
 
 
+    @property
+    def facts(self) -> PlanFacts:
+        """What decides about it."""
+        return PlanFacts.of(self.plan, self.follows)
+
+
 def require_reason(application: Application, reason: str) -> None:
     """Raise ReasonRequired if operators of this application must say why, and this is no reason."""
     if application.policy.require_reason and not reason.strip():
@@ -66,7 +90,7 @@ async def agree_within_request(plan: Plan, differences: Sequence[Difference]) ->
 
 
 async def check_plan_again(
-    proposal: Proposal, agree: Agree = agree_within_request
+    agreed: Proposal | Agreed, agree: Agree = agree_within_request
 ) -> tuple[Proposal, list[Difference]]:
     """Plan again, under the lock, until nothing differs from the plan that was agreed to last.
 
@@ -79,29 +103,21 @@ async def check_plan_again(
     """
     found: list[Difference] = []
     for _ in range(MAX_PLANS):
-        now = await proposal.again()
+        now = await agreed.again()
         if now is None:
             raise PlanChanged("somebody else has finished it meanwhile: there is nothing left to do")
         if now.plan.errors:
             raise PreflightFailed(now.plan.errors)
-        differences = _compare(proposal, now)
-        proposal = replace(now, reason=proposal.reason)
+        differences = compare_plans(agreed.facts, now.facts)
+        agreed = now = replace(now, reason=agreed.reason)
         if not differences:
-            return proposal, found
+            return now, found
         found += differences
         if not await agree(now.plan, differences):
             raise PlanChanged(
                 f"the state has changed since the plan was made: {_format_differences(differences)}"
             )
     raise PlanChanged(f"the state keeps changing: {_format_differences(found)}")
-
-
-def _compare(before: Proposal, now: Proposal) -> list[Difference]:
-    differences = list(compare_plans(before.plan, now.plan))
-    if before.follows != now.follows:
-        entries = (f"rollout {before.follows}", f"rollout {now.follows}")
-        differences.append(Difference(now.plan.application, "follows", *entries, beyond=True))
-    return differences
 
 
 def _format_differences(differences: Sequence[Difference]) -> str:
@@ -132,7 +148,12 @@ class OpenSession(Protocol):
 
 
 async def make_manual_change(
-    session: OpenSession, change: Change, shown: Impact, agree: AgreeToChange, *, break_lock: bool = False
+    session: OpenSession,
+    change: Change,
+    shown: Impact | ImpactFacts,
+    agree: AgreeToChange,
+    *,
+    break_lock: bool = False,
 ) -> tuple[Server, ...]:
     """Make a manual change under the lock; see `manual_change.apply`.
 
@@ -153,7 +174,9 @@ async def make_manual_change(
         return await _make(session, await _check_again(session, change, shown, agree), what)
 
 
-async def _check_again(session: OpenSession, change: Change, shown: Impact, agree: AgreeToChange) -> Change:
+async def _check_again(
+    session: OpenSession, change: Change, shown: Impact | ImpactFacts, agree: AgreeToChange
+) -> Change:
     found: tuple[Difference, ...] = ()
     for _ in range(MAX_CHECKS):
         weights = session.work_log.original_weights()

@@ -32,6 +32,7 @@ from orchestrator.remote.rollout import RemoteRollout, RolloutSubscriber
 from orchestrator.session.consul import ConsulMonitor, ConsulStatus
 from orchestrator.session.proposal import (
     Agree,
+    Agreed,
     Proposal,
     agree_within_request,
     check_plan_again,
@@ -266,7 +267,7 @@ class Session:
         return await asyncio.shield(self._rollout) if self._rollout is not None else None
 
     async def run(
-        self, proposal: Proposal, *, break_lock: bool = False, agree: Agree = agree_within_request
+        self, agreed: Proposal | Agreed, *, break_lock: bool = False, agree: Agree = agree_within_request
     ) -> RolloutEnded:
         """Carry out a plan, and return how it ended; `defect` has a bug of our own in it, if any.
 
@@ -275,7 +276,7 @@ class Session:
         combined result is returned.
 
         Args:
-            proposal: the plan to carry out.
+            agreed: the plan to carry out, or the facts of one that was made in another process.
             break_lock: break the lock if somebody else holds it.
             agree: is called when the plan is another one under the lock.
 
@@ -285,18 +286,21 @@ class Session:
             ReasonRequired: operators must say why; no changes made.
             Locked, JournalError, Aborted: no changes made.
         """
-        if proposal.plan.errors:
-            raise PreflightFailed(proposal.plan.errors)
-        require_reason(self.application, proposal.reason)
+        if isinstance(agreed, Proposal) and agreed.plan.errors:
+            raise PreflightFailed(agreed.plan.errors)
+        require_reason(self.application, agreed.reason)
         self.activity.is_rolling = True
         found: Sequence[object] = ()
         try:
             async with AsyncExitStack() as lock:
                 with self.control.before_first_change():
-                    what = f"{proposal.kind} to {proposal.plan.version}"
+                    what = f"{agreed.kind} to {agreed.facts.version}"
                     held = self.work_log.locked(what, self.control, break_lock=break_lock)
-                    if await lock.enter_async_context(held):
-                        proposal, found = await check_plan_again(proposal, agree)
+                    is_new = await lock.enter_async_context(held)
+                    if is_new or not isinstance(agreed, Proposal):
+                        proposal, found = await check_plan_again(agreed, agree)
+                    else:
+                        proposal = agreed
                 ended, entry = await self._carry_out(proposal, found)
                 return await self._roll_back(ended, entry, proposal)  # nobody comes in between
         finally:

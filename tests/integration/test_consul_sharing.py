@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 from console.demo.load import Load
+from orchestrator.engine.operator_requests import SECOND_ABORT_DELAY_S
 from orchestrator.events.events import NodeStarted
-from orchestrator.remote.control_requests import SECOND_ABORT_DELAY_S
 from orchestrator.remote.payload import read_publication, unpack
 from tests.support.consul_world import consul_world, elsewhere, far_away, killed, lock_runs_out
 from tests.support.held_steps import held

@@ -17,7 +17,7 @@ from orchestrator.session.session import Session
 from orchestrator.session.takeover import Offer
 
 if TYPE_CHECKING:
-    from orchestrator.remote.control_requests import ControlAction
+    from orchestrator.engine.operator_requests import ControlAction
     from orchestrator.remote.rollout import RemoteRollout
 
 

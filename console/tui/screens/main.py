@@ -17,10 +17,10 @@ from console.tui.screens.actions import SWITCH
 from console.tui.screens.main_keys import KEYS_BY_IMPORTANCE, MAIN_BINDINGS, MainKeys
 from console.tui.screens.rollout_summary import RolloutSummary
 from orchestrator.engine.control import BACK, CONTINUE, RETRY, SKIP
+from orchestrator.engine.operator_requests import ControlAction
 from orchestrator.events.events import Record
 from orchestrator.events.state import RolloutState
 from orchestrator.live.poller import FleetView, Poller
-from orchestrator.remote.control_requests import ControlAction
 from orchestrator.session.session import Session
 from widgets.decision_panel import DecisionPanel, build_decision_lines
 from widgets.footer import KeyBar
