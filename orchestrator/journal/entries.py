@@ -11,6 +11,7 @@ A row that cannot be read becomes an `Unreadable` event in its place, so that th
 An entry that cannot be read has the kind `UNKNOWN`.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -203,6 +204,26 @@ class Entry:
     def is_taken_over(self) -> bool:
         """Whether another machine has published it: of its commands it has only each `command_started`."""
         return "fence" in self.plan  # written there by a takeover only; others record it as an event
+
+
+class Summary(msgspec.Struct, frozen=True, array_like=True):
+    """What tells entries apart, without their plans, which may be large."""
+
+    id: int
+    kind: str
+    application: str
+    host: str
+    pid: int
+    began: Time
+
+
+def read_summaries(rows: Sequence[tuple[Any, ...]]) -> list[Summary]:
+    """Return what can be read of these rows."""
+    found = []
+    for row in rows:
+        with contextlib.suppress(msgspec.ValidationError):
+            found.append(msgspec.convert(row, Summary))
+    return found
 
 
 def read_entry(columns: tuple[Any, ...]) -> Entry:

@@ -17,7 +17,6 @@ import msgspec
 
 from backends.local_files import prepare_database
 from orchestrator.errors import JournalError
-from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import Record
 from orchestrator.journal import chain
 from orchestrator.journal.chain import transaction
@@ -28,6 +27,7 @@ from orchestrator.journal.entries import (
     Entry,
     EntryHeader,
     Kind,
+    Summary,
     Time,
     decode_row,
     encode_row,
@@ -35,6 +35,7 @@ from orchestrator.journal.entries import (
     event_name,
     plan_hash,
     read_entry,
+    read_summaries,
 )
 from orchestrator.journal.migrations import VERSION, migrate, version_of
 from orchestrator.journal.verification import Verification, find, verify
@@ -52,12 +53,16 @@ class Journal:
             may be.
         read_only: nothing is written, also no file; a missing one reads as empty.
         named: an operator has named this file, so that it may belong to anybody.
+        check: read all of it to see whether it is damaged, which takes a while for a large one.
     """
 
-    def __init__(self, path: Path, *, read_only: bool = False, named: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, read_only: bool = False, named: bool = False, check: bool = True
+    ) -> None:
         self.path = path
         self._read_only = read_only
         self._named = named
+        self._check = check
         with self._explained():
             self._connection = self._open()
 
@@ -88,7 +93,7 @@ class Journal:
         if not self._read_only:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")  # a commit outlives a power cut
-        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0] if self._check else "ok"
         if found != "ok":
             raise JournalError(self.path, found, damaged=True)
         version = version_of(connection)
@@ -237,11 +242,30 @@ class Journal:
             rows = self._connection.execute(f"SELECT {COLUMNS} FROM entries {rest}", values).fetchall()  # noqa: S608 - texts of our own; values are bound
             return [read_entry(row) for row in rows]
 
-    def records(self, entry: int, *names: str) -> Iterator[Record]:
+    def version(self) -> int:
+        """Return a number that changes whenever another connection has written something."""
+        with self._explained():
+            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def summaries(self, after: int = 0, *, limit: int = -1) -> list[Summary]:
+        """Return the entries with higher ids, the newest first, without those that cannot be read.
+
+        Args:
+            after: an id.
+            limit: their number at most.
+        """
+        columns = "id, kind, application, host, pid, began"
+        query = f"SELECT {columns} FROM entries WHERE id > ? ORDER BY id DESC LIMIT ?"  # noqa: S608 - texts of our own; values are bound
+        with self._explained():
+            return read_summaries(self._connection.execute(query, (after, limit)).fetchall())
+
+    def records(self, entry: int, *names: str, after: int = 0, limit: int = -1) -> Iterator[Record]:
         """Yield the events of an entry in their order, as far as they are written.
 
         Args:
             entry: its id.
+            after: only events with a higher number.
+            limit: their number at most.
             names: of the events to yield, such as "node_started"; all that cannot be read come too, as
                 `Unreadable`. Events of earlier schemas go by the names of today.
         """
@@ -251,10 +275,12 @@ class Journal:
             "CASE WHEN typeof(event) = 'text' AND json_valid(event) THEN json_extract(event, '$.event') END"
         )
         only = f"AND coalesce({kind}, '') NOT IN ({', '.join('?' * len(others))})" if names else ""
+        newer = "AND seq > ?" if after else ""
         with self._explained():
             rows = self._connection.execute(
-                f"SELECT seq, at, CAST(event AS BLOB) FROM events WHERE entry = ? {only} ORDER BY seq",  # noqa: S608 - texts of our own; values are bound
-                (entry, *others),
+                "SELECT seq, at, CAST(event AS BLOB) FROM events"  # noqa: S608 - texts of our own; values are bound
+                f" WHERE entry = ? {only} {newer} ORDER BY seq LIMIT ?",
+                (entry, *others, *([after] if after else []), limit),
             ).fetchall()
             before: Record | None = None
             for seq, at, text in rows:
@@ -305,32 +331,3 @@ def _open_empty() -> sqlite3.Connection:
 def _quote(path: Path) -> str:
     """Return a path for SQLite's URI form, in which `?`, `#` and `%` mean something."""
     return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-
-
-@contextlib.contextmanager
-def recording(journal: Journal, bus: EventBus, header: EntryHeader) -> Iterator[int]:
-    """Begin an entry, write every event into it, and end it with the last one. Yields its id.
-
-    Args:
-        journal: is written.
-        bus: carries the events.
-        header: of the entry.
-
-    Raises:
-        JournalError: the entry cannot be written; nothing has been done then. Later, `EventBus.emit`
-            raises it.
-    """
-    entry = journal.begin(header)
-
-    def keep(record: Record) -> None:
-        bus.journal_head = journal.record(entry, header.kind, record)
-
-    bus.journal_head = journal.head(entry)
-    unsubscribe = bus.subscribe(keep, first=True)  # what anybody was shown is on the disk
-    try:
-        yield entry
-    finally:
-        unsubscribe()
-        bus.journal_head = ""
-        with contextlib.suppress(JournalError):  # what was written remains; the next entry seals it
-            journal.seal(entry)

@@ -21,7 +21,8 @@ from orchestrator.journal.entries import Entry, EntryHeader, Kind
 from orchestrator.journal.entry_status import unfinished_rollout
 from orchestrator.journal.evidence import last_evidence
 from orchestrator.journal.node_history import FleetHistory
-from orchestrator.journal.store import Journal, recording
+from orchestrator.journal.recording import recording
+from orchestrator.journal.store import Journal
 from orchestrator.journal.unfinished import (
     MAX_ENTRIES,
     UnfinishedNode,

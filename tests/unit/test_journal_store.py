@@ -15,7 +15,8 @@ from orchestrator.errors import JournalError
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeNote, NodeStarted, Record
 from orchestrator.journal.migrations import VERSION
-from orchestrator.journal.store import Journal, recording
+from orchestrator.journal.recording import recording
+from orchestrator.journal.store import Journal
 from tests.support.console_values import HOSTILE
 from tests.support.virtual_time import VirtualClock
 from tests.unit import journals

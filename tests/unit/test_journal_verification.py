@@ -7,7 +7,8 @@ import pytest
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import ManualChangeFinished, NodeNote, Record
 from orchestrator.journal import chain
-from orchestrator.journal.store import Journal, recording
+from orchestrator.journal.recording import recording
+from orchestrator.journal.store import Journal
 from orchestrator.journal.verification import Verification
 from tests.fixtures import copied
 from tests.support.virtual_time import VirtualClock
