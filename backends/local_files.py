@@ -145,6 +145,20 @@ def _check_replaceable(path: Path) -> None:
         raise Untrusted(str(path), "is not a regular file")
 
 
+def make_own_folder(folder: Path) -> int:
+    """Open a folder for what Rolldeck writes, and make it, and those above it, if it is missing.
+
+    Returns:
+        The descriptor, which the caller closes.
+
+    Raises:
+        Untrusted: it is somebody else's, or everybody may write it.
+        OSError: it cannot be made or opened.
+    """
+    _make_folder(folder.absolute())
+    return open_own_folder(folder)
+
+
 def _open_folder(path: Path, *, create: bool) -> int:
     if create:
         _make_folder(path.absolute().parent)

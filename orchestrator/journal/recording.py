@@ -37,3 +37,24 @@ def recording(journal: Journal, bus: EventBus, header: EntryHeader) -> Iterator[
         bus.journal_head = ""
         with contextlib.suppress(JournalError):  # what was written remains; the next entry seals it
             journal.seal(entry)
+
+
+@contextlib.contextmanager
+def appending(journal: Journal, bus: EventBus, entry: int) -> Iterator[None]:
+    """Write every event within into an entry that has ended, and seal it again.
+
+    Raises:
+        JournalError: see `recording`.
+    """
+
+    def keep(record: Record) -> None:
+        bus.journal_head = journal.append(entry, record)
+
+    unsubscribe = bus.subscribe(keep, first=True)
+    try:
+        yield
+    finally:
+        unsubscribe()
+        bus.journal_head = ""
+        with contextlib.suppress(JournalError):
+            journal.seal(entry)

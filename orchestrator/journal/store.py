@@ -63,12 +63,14 @@ class Journal:
         self._read_only = read_only
         self._named = named
         self._check = check
+        self.is_there = True  # not for a missing file that is only read
         with self._explained():
             self._connection = self._open()
 
     def _open(self) -> sqlite3.Connection:
         if self._read_only:
             if not os.path.lexists(self.path):
+                self.is_there = False
                 return _open_empty()
             if not self._named:
                 prepare_database(self.path, create=False)
@@ -85,6 +87,7 @@ class Journal:
             raise
         if version == 0 and self._read_only:  # its process was killed before it had made the tables
             connection.close()
+            self.is_there = False
             return _open_empty()
         return connection
 

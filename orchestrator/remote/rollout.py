@@ -2,20 +2,23 @@
 
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from backends.consul.client import Consul
 from backends.consul.signing import Signer, open_value
-from backends.errors import BackendError, UnreadableReply
+from backends.errors import BackendError, Refused, UnreadableReply
 from backends.protocols import Clock
 from backends.text import shorten
 from backends.untrusted import MAX_SHOWN_CHARS
+from orchestrator.engine.facts import ImpactFacts
+from orchestrator.engine.manual_change import Change
 from orchestrator.engine.operator_requests import ControlAction
 from orchestrator.events.actor import Actor
 from orchestrator.events.events import Record, RolloutEnded
 from orchestrator.events.state import RolloutState
 from orchestrator.live.versions import VersionTracker
+from orchestrator.planning.plan import Plan
 from orchestrator.remote.checks import apply
 from orchestrator.remote.control_requests import ControlRequest
 from orchestrator.remote.payload import read_publication
@@ -159,13 +162,18 @@ RETRY_INTERVAL_S = 2.0  # seconds before Consul is asked again after a failure
 
 
 class RemoteRollout:
-    """Follows the published rollouts of one application.
+    """Follows the published rollouts of one application; implements `ActiveRollout`.
 
     Attributes:
         state: of the rollout that is followed; a new one for each rollout.
         seen: the last published state that was accepted; None before the first.
+        is_local: see `ActiveRollout`.
+        plan: likewise; too little of it is published.
         problem: why what is published now is not followed, in words; else empty.
     """
+
+    is_local = False
+    plan: Plan | None = None
 
     def __init__(
         self, following: RolloutSubscriber, clock: Clock, actor: Actor, versions: VersionTracker
@@ -189,8 +197,23 @@ class RemoteRollout:
         return self.state.phase == "paused"
 
     @property
+    def interrupted(self) -> bool:
+        """See `ActiveRollout.interrupted`: its lock is free, and no end was published."""
+        return self.seen is not None and not self.seen.held and self.seen.ended is None
+
+    @property
+    def records(self) -> Sequence[Record]:
+        """See `ActiveRollout.records`."""
+        return self.seen.records if self.seen is not None else ()
+
+    @property
+    def who(self) -> str:
+        """See `ActiveRollout.who`."""
+        return self.seen.header.who if self.seen is not None else ""
+
+    @property
     def words(self) -> str:
-        """A text with its operator, and the keys that send requests."""
+        """See `ActiveRollout.words`."""
         return f"by {self.seen.header.operator}; p and a send requests" if self.seen is not None else ""
 
     async def run(self) -> None:
@@ -218,7 +241,11 @@ class RemoteRollout:
                 self._versions.learn(record, self.state.version)
         self.seen, self.problem = seen, ""
 
-    async def send_request(self, what: ControlAction) -> None:
-        """Send a request to the rollout that is followed. Raises BackendError."""
+    async def request(self, what: ControlAction, subject: str = "") -> None:
+        """See `ActiveRollout.request`; the rollout carries it out when it reads it in Consul."""
         if self.seen is not None:
-            await self._following.send_request(self.seen, what, self._actor)
+            await self._following.send_request(self.seen, what, self._actor, subject)
+
+    async def change(self, change: Change, shown: ImpactFacts) -> Sequence[str]:
+        """See `ActiveRollout.change`. Raises Refused: it is made on that machine only."""
+        raise Refused(self.who, "a manual change during a rollout is made on its own machine")

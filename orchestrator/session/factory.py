@@ -22,14 +22,17 @@ from orchestrator.inventory.kinds import needs_consul
 from orchestrator.inventory.resolver import InventoryResolver
 from orchestrator.inventory.source import NodeSource
 from orchestrator.live.versions import VersionTracker
+from orchestrator.local.control_socket import socket_path
+from orchestrator.local.follower import JournalFollower
 from orchestrator.locks.file import FileLock
 from orchestrator.node import Node
 from orchestrator.planning.application import Application
 from orchestrator.remote.rollout import RemoteRollout
 from orchestrator.session.calibration import calibration_path, read_m
 from orchestrator.session.consul import ConsulMonitor, ConsulSharing
+from orchestrator.session.links import SessionLinks
 from orchestrator.session.recovery import roll_back_after
-from orchestrator.session.session import ConsulView, Session
+from orchestrator.session.session import Session
 from orchestrator.session.work_log import WorkLog
 from orchestrator.settings import ApplicationSettings, Settings
 
@@ -43,6 +46,8 @@ async def open_session(
     journal: Path,
     bus: EventBus | None = None,
     source: NodeSource | None = None,
+    follower: JournalFollower | None = None,
+    needs_socket: bool = False,
 ) -> AsyncIterator[Session]:
     """Open what work on an application needs, and close it at the end.
 
@@ -53,6 +58,8 @@ async def open_session(
         journal: the journal's file; the locks are in a folder beside it.
         bus: carries all events; None for a new one.
         source: of the nodes; None for the one in the settings.
+        follower: of the journal, to see rollouts of other processes; None to see none.
+        needs_socket: whether a rollout is refused that nobody could control.
 
     Raises:
         ConfigError: no such application, or settings that do not fit together.
@@ -119,10 +126,13 @@ async def open_session(
             activity=activity,
             inventory=inventory,
             versions=versions,
-            view=ConsulView(
+            links=SessionLinks(
                 monitor,
                 published,
                 RemoteRollout(published, clock, actor, versions) if published is not None else None,
+                follower.rollout(app) if follower is not None else None,
+                socket_path(journal, app),
+                needs_socket,
             ),
         )
         await closing.enter_async_context(_run_tasks(works, bus))

@@ -67,7 +67,6 @@ class Proposal:
     resumes: bool = False
     reason: str = ""
 
-
     @property
     def facts(self) -> PlanFacts:
         """What decides about it."""
@@ -154,6 +153,8 @@ async def make_manual_change(
     agree: AgreeToChange,
     *,
     break_lock: bool = False,
+    actor: Actor | None = None,
+    control: RolloutControl | None = None,
 ) -> tuple[Server, ...]:
     """Make a manual change under the lock; see `manual_change.apply`.
 
@@ -163,6 +164,8 @@ async def make_manual_change(
         shown: its impact as the operator has seen it, before we had the lock.
         agree: is called when the impact is another one under the lock.
         break_lock: break the lock if somebody else holds it.
+        actor: who makes it; None for the operator of the session.
+        control: of the change; None for that of the session.
 
     Raises:
         Locked, JournalError, PlanChanged, ReasonRequired: no changes made.
@@ -171,7 +174,8 @@ async def make_manual_change(
     require_reason(session.application, change.reason)
     what = f"{change.action} {', '.join(node.name for node in change.nodes)}"
     async with session.work_log.locked(what, session.control, break_lock=break_lock):
-        return await _make(session, await _check_again(session, change, shown, agree), what)
+        change = await _check_again(session, change, shown, agree)
+        return await _make(session, change, what, actor or session.actor, control or session.control)
 
 
 async def _check_again(
@@ -191,7 +195,9 @@ async def _check_again(
     raise PlanChanged(f"the state has changed since it was shown: {_format_differences(found)}")
 
 
-async def _make(session: OpenSession, change: Change, what: str) -> tuple[Server, ...]:
+async def _make(
+    session: OpenSession, change: Change, what: str, actor: Actor, control: RolloutControl
+) -> tuple[Server, ...]:
     names = [node.name for node in change.nodes]
     plan = {"action": change.action, "nodes": names, "weight": change.weight}
     async with session.work_log.begin("change", what, session.control, plan=plan):
@@ -201,9 +207,9 @@ async def _make(session: OpenSession, change: Change, what: str) -> tuple[Server
                 nodes=names,
                 weight=change.weight,
                 override=sorted(change.override),
-                operator=session.actor.name,
+                operator=actor.name,
                 reason=change.reason,
-                **session.actor.origin,
+                **actor.origin,
             )
         )
         after: tuple[Server, ...] = ()
@@ -212,7 +218,7 @@ async def _make(session: OpenSession, change: Change, what: str) -> tuple[Server
             after = await manual_change.apply(
                 session.application,
                 change,
-                session.control,
+                control,
                 session.clock,
                 session.bus,
                 session.work_log.original_weights(),

@@ -1,5 +1,6 @@
 """Recovery from a rollout that did not end healthy: it is resumed, or rolled back."""
 
+import contextlib
 import glob
 from collections.abc import Collection
 from dataclasses import replace
@@ -10,7 +11,7 @@ import msgspec
 from backends.errors import ConfigError, RolldeckError
 from backends.text import suggest
 from orchestrator.engine.result import add_refusal, combine_with_rollback
-from orchestrator.errors import AlreadyRolledBack
+from orchestrator.errors import AlreadyRolledBack, JournalError
 from orchestrator.events.events import RollbackRefused, RollbackStarted, RolloutEnded, RolloutKind
 from orchestrator.journal.entries import Entry
 from orchestrator.journal.node_history import WayBack
@@ -217,7 +218,7 @@ async def roll_back_after(session: Session, ended: RolloutEnded, entry: int, how
             return ended
         session.control.raise_if_aborting()
         session.reset_control()  # the old one forbids new drains, which are a repair now
-        session.bus.emit(RollbackStarted(rollout=entry, policy=how, nodes=names))
+        _emit_after(session, entry, RollbackStarted(rollout=entry, policy=how, nodes=names))
         proposal = await plan_rollback(session, entry, names)
         back = await session.run(replace(proposal, reason=f"on_failure of rollout {entry}"))
         plan = session.current_plan
@@ -230,8 +231,18 @@ async def roll_back_after(session: Session, ended: RolloutEnded, entry: int, how
         return combine_with_rollback(
             ended, back, {name: plan.target_version(name) for name in names} if plan else {}
         )
-    session.bus.emit(RollbackRefused(rollout=entry, reason=reason))
+    _emit_after(session, entry, RollbackRefused(rollout=entry, reason=reason))
     return add_refusal(ended, reason)
+
+
+def _emit_after(session: Session, entry: int, event: RollbackStarted | RollbackRefused) -> None:
+    """Emit what follows the end of an entry, and write it there, where other processes read it."""
+    with contextlib.ExitStack() as writing:
+        # Without a journal, everybody in this process must still learn of it.
+        with contextlib.suppress(JournalError):
+            writing.enter_context(session.work_log.continued(entry))
+        with contextlib.suppress(JournalError):
+            session.bus.emit(event)
 
 
 def describe_unfinished(left: UnfinishedNode) -> str:

@@ -3,33 +3,34 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import msgspec
 
 from orchestrator.background import Activity
-from orchestrator.engine.control import RolloutCallbacks, RolloutContext, RolloutControl
-from orchestrator.engine.rollout import Rollout
+from orchestrator.engine.control import RolloutControl
 from orchestrator.engine.step_context import gather_both
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import EventBus
-from orchestrator.events.events import NodeNote, Record, RolloutEnded
+from orchestrator.events.events import Record, RolloutEnded
 from orchestrator.events.state import RolloutState
 from orchestrator.inventory.inventory import Inventory
 from orchestrator.live.poller import FleetView
-from orchestrator.live.versions import VersionTracker, read_versions
+from orchestrator.live.versions import VersionTracker
 from orchestrator.node import Node
 from orchestrator.planning.application import Application
 from orchestrator.planning.findings import Finding, PreflightFailed, Severity, judge_freeze
 from orchestrator.planning.plan import Plan
-from orchestrator.planning.plan_json import encode_plan
 from orchestrator.planning.server_pool import find_empty_slots, name_servers
 from orchestrator.preflight.drains import SessionAges, add_drain_forecasts
 from orchestrator.preflight.nodes import name_failures
 from orchestrator.preflight.preflight import preflight
-from orchestrator.remote.rollout import RemoteRollout, RolloutSubscriber
-from orchestrator.session.consul import ConsulMonitor, ConsulStatus
+from orchestrator.remote.rollout import RolloutSubscriber
+from orchestrator.session.active_rollout import ActiveRollout
+from orchestrator.session.consul import ConsulStatus
+from orchestrator.session.execution import carry_out
+from orchestrator.session.links import SessionLinks
 from orchestrator.session.proposal import (
     Agree,
     Agreed,
@@ -38,20 +39,12 @@ from orchestrator.session.proposal import (
     check_plan_again,
     require_reason,
 )
+from orchestrator.session.requests import SessionRequests
 from orchestrator.session.takeover import plan_with_published
 from orchestrator.session.work_log import WorkLog
 
 RollBack = Callable[["Session", RolloutEnded, int, str], Awaitable[RolloutEnded]]
 """Carries out `on_failure` after a rollout, of this number in the journal, has ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class ConsulView:
-    """Consul in a session, and the rollouts of other machines there."""
-
-    consul: ConsulMonitor | None = None  # None where nothing depends on Consul
-    published: RolloutSubscriber | None = None  # None where rollouts of other machines are not visible
-    remote: RemoteRollout | None = None  # follows what is published
 
 
 class Session:
@@ -67,7 +60,7 @@ class Session:
         activity: Activity | None = None,
         inventory: Inventory | None = None,
         versions: VersionTracker | None = None,
-        view: ConsulView | None = None,
+        links: SessionLinks | None = None,
     ) -> None:
         """Assemble a session; `orchestrator.session.factory` opens what it needs.
 
@@ -79,7 +72,7 @@ class Session:
             activity: of this session, if others need it too.
             inventory: the nodes; None if those of the application are all.
             versions: of the nodes, as far as they can be seen.
-            view: Consul, and other machines.
+            links: to other processes.
         """
         self._application = application
         self.names: Mapping[tuple[str, str], str] = {}  # the node of a server line, see `index_servers`
@@ -91,13 +84,16 @@ class Session:
         self.activity = activity or Activity(self._new_control(interactive=False))
         self.inventory = inventory or Inventory(application.nodes)
         self.versions = versions or VersionTracker(sees=False)
-        seen = view or ConsulView()
-        self.consul, self.published, self.remote = seen.consul, seen.published, seen.remote
+        self.links = links or SessionLinks()
+        self._requests = SessionRequests(self)
         self.defect: BaseException | None = None  # of our own code, in the last rollout
         self.results: list[RolloutEnded] = []  # of all rollouts so far
         self.current_plan: Plan | None = None  # the last one that was begun
         self._rollout: asyncio.Task[RolloutEnded] | None = None
         bus.subscribe(self._follow)
+        bus.subscribe(self._requests.watch)
+        if self.links.local is not None:
+            self.links.local.subscribe(self._learn)
 
     @property
     def application(self) -> Application:
@@ -126,9 +122,28 @@ class Session:
         """The operator of this session."""
         return self.work_log.actor
 
+    @property
+    def active(self) -> ActiveRollout | None:
+        """The rollout of another process to show: see `SessionLinks.active`."""
+        return self.links.active
+
+    @property
+    def published(self) -> RolloutSubscriber | None:
+        """Reads rollouts of other machines; None where they are not visible."""
+        return self.links.published
+
+    @property
+    def number(self) -> int:
+        """The number in the journal of the rollout that runs in this process; 0 while none does."""
+        return self._requests.entry
+
     def _follow(self, record: Record) -> None:
         self.state.apply(record)
         self.versions.learn(record, self.state.version)
+
+    def _learn(self, record: Record) -> None:
+        if self.links.local is not None:
+            self.versions.learn(record, self.links.local.state.version)
 
     def active_nodes(self) -> set[str]:
         """Return the nodes that a rollout works on now."""
@@ -146,9 +161,9 @@ class Session:
     @property
     def consul_status(self) -> ConsulStatus | None:
         """The state of Consul, with a note on its nodes and rollouts; None without Consul."""
-        problem = self.remote.problem if self.remote is not None else ""
-        note = "; ".join(filter(None, (self.inventory.words(), problem)))
-        return self.consul.status(note) if self.consul is not None else None
+        remote, consul = self.links.remote, self.links.consul
+        note = "; ".join(filter(None, (self.inventory.words(), remote.problem if remote is not None else "")))
+        return consul.status(note) if consul is not None else None
 
     def index_servers(self, view: FleetView) -> None:
         """Find the node of each server in a view; this costs nothing while the servers are the same."""
@@ -297,60 +312,18 @@ class Session:
                     what = f"{agreed.kind} to {agreed.facts.version}"
                     held = self.work_log.locked(what, self.control, break_lock=break_lock)
                     is_new = await lock.enter_async_context(held)
+                    await lock.enter_async_context(self._requests.listening(self.links))
                     if is_new or not isinstance(agreed, Proposal):
                         proposal, found = await check_plan_again(agreed, agree)
                     else:
                         proposal = agreed
-                ended, entry = await self._carry_out(proposal, found)
+                self.current_plan = proposal.plan
+                carried_out = await carry_out(self, proposal, found, self._requests)
+                self.defect, ended, entry = carried_out.defect, carried_out.ended, carried_out.entry
+                self.results.append(ended)
                 return await self._roll_back(ended, entry, proposal)  # nobody comes in between
         finally:
             self.activity.is_rolling = False
-
-    async def _other_versions(self, plan: Plan) -> dict[str, str]:
-        """Return the versions of the nodes that a plan leaves alone, known here or else read now."""
-        known = self.work_log.known_versions() | self.versions.by_node
-        planned = {node.name for node in plan.nodes}
-        others = [node for node in self.application.nodes if node.name not in planned]
-        if unknown := [node for node in others if node.name not in known]:
-            known |= await read_versions(unknown, sees=self.versions.sees)
-        return {node.name: known[node.name] for node in others if node.name in known}
-
-    async def _carry_out(self, proposal: Proposal, found: Sequence[object]) -> tuple[RolloutEnded, int]:
-        """Carry out the plan under the lock; returns how it ended, and its number in the journal."""
-        plan, kind = proposal.plan, proposal.kind
-        names = {node.name for node in plan.nodes}
-        places = {name: where for name, where in self.inventory.endpoints().items() if name in names}
-        other_versions = await self._other_versions(plan)
-        evidence = self.work_log.evidence(proposal.follows, plan.version) if proposal.resumes else None
-        async with self.work_log.begin(
-            kind,
-            f"{kind} to {plan.version}",
-            self.control,
-            version=plan.version,
-            plan=encode_plan(plan) | {"places": places, "resumes": proposal.resumes},
-            follows=proposal.follows,
-        ) as entry:
-            for difference in found:
-                self.bus.emit(NodeNote(node="", text=f"planned again under the lock: {difference}"))
-            self.current_plan = plan
-            # The nodes of the plan: others may have come, gone or moved while an operator read it.
-            application = replace(self.application, nodes=plan.nodes_at_plan_time)
-            differences = partial(self.inventory.differences, plan.nodes_at_plan_time)
-            last_healthy = partial(self.work_log.last_healthy_version, entry)
-            callbacks = RolloutCallbacks(self.work_log.published, differences, last_healthy)
-            rollout = Rollout(
-                application,
-                plan,
-                self.control,
-                self.clock,
-                self.bus,
-                self.actor,
-                RolloutContext(entry, kind, other_versions, callbacks, evidence, proposal.reason),
-            )
-            ended = await rollout.run()
-        self.defect = rollout.defect
-        self.results.append(ended)
-        return ended, entry
 
     async def _roll_back(self, ended: RolloutEnded, entry: int, proposal: Proposal) -> RolloutEnded:
         """Carry out `on_failure` if it failed and no operator has decided; returns the combined result."""

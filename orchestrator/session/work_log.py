@@ -1,9 +1,10 @@
 """The work log of one application: its journal, and the lock under which work is done."""
 
 import asyncio
+import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from orchestrator.journal.entries import Entry, EntryHeader, Kind
 from orchestrator.journal.entry_status import unfinished_rollout
 from orchestrator.journal.evidence import last_evidence
 from orchestrator.journal.node_history import FleetHistory
-from orchestrator.journal.recording import recording
+from orchestrator.journal.recording import appending, recording
 from orchestrator.journal.store import Journal
 from orchestrator.journal.unfinished import (
     MAX_ENTRIES,
@@ -261,6 +262,16 @@ class WorkLog:
                     yield entry
             finally:
                 self._writing = False
+
+    @contextlib.contextmanager
+    def continued(self, entry: int) -> Iterator[None]:
+        """Write the events within at the end of an entry that has ended: what its process does next.
+
+        Raises:
+            JournalError: it cannot be written.
+        """
+        with Journal(self._path) as journal, appending(journal, self._bus, entry):
+            yield
 
     @asynccontextmanager
     async def _written(

@@ -94,10 +94,10 @@ async def test_the_console_says_in_its_header_what_it_cannot_follow(tmp_path: Pa
     async with consul_world(tmp_path / "s", nodes=2) as (stack, agent), opened(agent) as consul:
         assert await consul.put(ROLLOUT, b"garbage")
         async with open_session(load(stack.config_path), "shop") as session:
-            assert session.remote is not None
+            assert session.links.remote is not None
             assert session.consul_status is not None
-            following = asyncio.create_task(session.remote.run())
-            elsewhere = session.remote
+            following = asyncio.create_task(session.links.remote.run())
+            elsewhere = session.links.remote
 
             async def named() -> bool:
                 return f"key {ROLLOUT}: cannot be understood" in (

@@ -48,7 +48,7 @@ PLANS = st.builds(
     application=NAME,
     version=st.just("1.5.0"),
     policy=st.builds(Policy, serial=st.sampled_from([1, "30%", [1, "50%"]])),
-    nodes=st.lists(NODES, max_size=3).map(tuple),
+    nodes=st.lists(NODES, max_size=3, unique_by=lambda node: node.name).map(tuple),
     batches=st.lists(st.lists(NAME, max_size=2).map(tuple), max_size=3).map(tuple),
     capacities=st.just(((Capacity("lb1", "shop", 4, 3, 2, carried=(("shop", "web2"),)),),)),
     prefetch=COMMANDS.map(tuple),

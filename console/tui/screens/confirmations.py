@@ -162,7 +162,7 @@ class RemoteActions:
     @property
     def running(self) -> "RemoteRollout | None":
         """The rollout that another machine runs now; None while there is none."""
-        found = self._session.remote
+        found = self._session.links.remote
         return found if found is not None and found.running and not self._session.is_rolling else None
 
     def may(self, action: str, parameters: Sequence[object]) -> bool:
@@ -181,7 +181,7 @@ class RemoteActions:
         if what == "abort" and not await self._confirm_abort(who):
             return
         try:
-            await found.send_request(what)
+            await found.request(what)
         except RolldeckError as error:
             self._screen.notify(str(error), severity="error", markup=False, timeout=8)
             return

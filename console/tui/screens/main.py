@@ -91,8 +91,8 @@ in rotation.
         self.set_interval(POLL_INTERVAL_S, self._poll)
         self._paint()
         self._offer()
-        if self._session.remote is not None:
-            self.run_worker(self._session.remote.run(), group="remote", exit_on_error=False)
+        if self._session.links.remote is not None:
+            self.run_worker(self._session.links.remote.run(), group="remote", exit_on_error=False)
 
     # -- showing ------------------------------------------------------------------------------
 

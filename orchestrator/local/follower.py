@@ -1,0 +1,176 @@
+"""The reader of the journal that follows the rollouts of other processes, for all applications at once."""
+
+import asyncio
+import os
+import socket
+from pathlib import Path
+
+from backends.protocols import Clock
+from backends.text import shorten
+from backends.untrusted import MAX_SHOWN_CHARS
+from orchestrator.errors import JournalError
+from orchestrator.events.actor import Actor
+from orchestrator.journal.entries import Summary
+from orchestrator.journal.entry_status import is_process_running
+from orchestrator.journal.store import Journal
+from orchestrator.local.control_socket import socket_path
+from orchestrator.local.rollout import LocalRollout
+
+ACTIVE_INTERVAL_S = 0.1  # between two looks at the journal while a rollout runs
+IDLE_INTERVAL_S = 1.0
+PROCESS_INTERVAL_S = 1.0  # between two looks at the processes of running rollouts
+MAX_RECORDS_AT_ONCE = 2_000  # read before other tasks have their turn
+MAX_ENTRIES = 200  # newest entries that are searched for running rollouts at the start
+
+
+class JournalFollower:
+    """Reads what other processes write into the journal, each event once.
+
+    Args:
+        path: of the journal.
+        clock: the time.
+        actor: who sends requests to the rollouts.
+    """
+
+    def __init__(self, path: Path, clock: Clock, actor: Actor) -> None:
+        self._path = path
+        self._clock = clock
+        self._actor = actor
+        self._rollouts: dict[str, LocalRollout] = {}
+        self._journal: Journal | None = None
+        self._file: tuple[int, int] | None = None  # device and inode of the journal that is open
+        self._version = -1  # of its content, when it was read last
+        self._newest = 0  # the id of the newest entry that was seen
+        self._looked_at = -PROCESS_INTERVAL_S  # when processes were looked at last
+        self._awake = asyncio.Event()
+
+    def rollout(self, application: str) -> LocalRollout:
+        """Return what follows the rollouts of an application; always the same."""
+        found = self._rollouts.get(application)
+        if found is None:
+            path = socket_path(self._path, application)
+            found = self._rollouts[application] = LocalRollout(application, path, self._actor)
+            self._newest, self._version = 0, -1  # it may run already
+        return found
+
+    def wake(self) -> None:
+        """Look at once: something has begun."""
+        self._awake.set()
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        try:
+            while True:
+                await self.look()
+                active = any(rollout.running for rollout in self._rollouts.values())
+                await self._sleep(ACTIVE_INTERVAL_S if active else IDLE_INTERVAL_S)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Close the journal."""
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+
+    async def look(self) -> None:
+        """Read what is new, in parts, so that a long rollout does not stop the screen."""
+        try:
+            while self._read():  # noqa: ASYNC110 - others have their turn meanwhile
+                await asyncio.sleep(0)
+        except JournalError as error:
+            self.close()
+            for rollout in self._rollouts.values():
+                rollout.problem = shorten(str(error), MAX_SHOWN_CHARS)
+        now = self._clock.monotonic()
+        if now - self._looked_at >= PROCESS_INTERVAL_S or self._has_ended():
+            self._looked_at = now
+            for rollout in self._rollouts.values():
+                rollout.look_at_process()
+
+    def _has_ended(self) -> bool:
+        """Return whether a process has written an end, so that it matters now whether it goes on."""
+        return any(rollout.running and rollout.state.ended is not None for rollout in self._rollouts.values())
+
+    async def _sleep(self, seconds: float) -> None:
+        sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
+        waking = asyncio.ensure_future(self._awake.wait())
+        try:
+            await asyncio.wait((sleeping, waking), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for waiting in (sleeping, waking):
+                waiting.cancel()
+            await asyncio.gather(sleeping, waking, return_exceptions=True)
+            self._awake.clear()
+
+    def _read(self) -> bool:
+        """Read a part of what is new; returns whether there is more."""
+        journal = self._open()
+        if journal is None:
+            return False
+        version = journal.version()
+        if version == self._version and not any(rollout.reading for rollout in self._rollouts.values()):
+            return False
+        self._version = version
+        self._find_begun(journal)
+        return any([self._read_events(journal, rollout) for rollout in self._rollouts.values()])
+
+    def _open(self) -> Journal | None:
+        """Return the journal, opened again if another file has its name; None while there is none."""
+        try:
+            info = os.stat(self._path)
+        except FileNotFoundError:
+            self.close()
+            return None
+        except OSError as error:
+            raise JournalError(self._path, error.strerror or str(error)) from error
+        file = info.st_dev, info.st_ino
+        if self._journal is None or file != self._file:
+            self.close()
+            journal = Journal(self._path, read_only=True, check=False)
+            if not journal.is_there:
+                journal.close()
+                return None
+            self._journal, self._file = journal, file
+            self._version, self._newest = -1, 0
+        return self._journal
+
+    def _find_begun(self, journal: Journal) -> None:
+        """Follow the newest rollout of each application that has begun since, or that runs at the start."""
+        found = journal.summaries(self._newest, limit=-1 if self._newest else MAX_ENTRIES)
+        for summary in reversed(found):
+            self._newest = max(self._newest, summary.id)
+            rollout = self._rollouts.get(summary.application)
+            if rollout is None or not self._may_be_followed(summary, rollout):
+                continue
+            entry = journal.entry(summary.id)
+            if entry is None or entry.problem or (entry.ended is not None and not rollout.searched):
+                continue
+            self._finish(journal, rollout)
+            rollout.begin(entry)
+        for rollout in self._rollouts.values():
+            rollout.searched = True
+
+    @staticmethod
+    def _may_be_followed(summary: Summary, rollout: LocalRollout) -> bool:
+        if summary.kind == "change" or summary.host != socket.gethostname():
+            return False
+        if rollout.entry is not None and summary.id <= rollout.entry.id:
+            return False
+        return rollout.searched or is_process_running(summary.pid, summary.began)
+
+    def _finish(self, journal: Journal, rollout: LocalRollout) -> None:
+        """Read the rest of a rollout that another one follows."""
+        while self._read_events(journal, rollout):
+            pass
+
+    @staticmethod
+    def _read_events(journal: Journal, rollout: LocalRollout) -> bool:
+        """Read a part of the events of a rollout; returns whether there may be more."""
+        if rollout.entry is None:
+            return False
+        after = rollout.last_seq
+        records = list(journal.records(rollout.entry.id, after=after, limit=MAX_RECORDS_AT_ONCE))
+        rollout.take(records)
+        rollout.reading = len(records) == MAX_RECORDS_AT_ONCE
+        return rollout.reading
