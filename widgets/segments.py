@@ -31,8 +31,8 @@ def css_colors(widget: str, prefix: str) -> str:
     return f"""
     {to}ok {{ color: $success; }}
     {to}moving {{ color: $warning; }}
-    {to}bad {{ color: $error; text-style: bold; }}
-    {to}out {{ color: $primary; }}
+    {to}bad {{ color: $text-error; text-style: bold; }}
+    {to}out {{ color: $text-primary; }}
     {to}quiet {{ color: $foreground 60%; }}
     {to}head {{ text-style: bold; }}
     {gray}ok, {gray}moving, {gray}bad, {gray}out {{ color: $foreground; }}

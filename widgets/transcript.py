@@ -59,7 +59,7 @@ class Lines(ScrollView, can_focus=True):
     DEFAULT_CSS = """
     Lines { height: 1fr; overflow-x: hidden; overflow-y: scroll; }
     Lines > .lines--command { text-style: bold; }
-    Lines > .lines--failed, Lines > .lines--bad { color: $error; text-style: bold; }
+    Lines > .lines--failed, Lines > .lines--bad { color: $text-error; text-style: bold; }
     Lines > .lines--head, Lines > .lines--event { color: $foreground 60%; }
     Lines > .lines--match { text-style: underline; }
     Lines > .lines--here { text-style: reverse; }

@@ -46,13 +46,23 @@ HIGH_CONTRAST = Theme(
     dark=True,
 )
 
-# Textual's own green and orange can hardly be read on a light background.
+# Textual's own red is too dark for text, most of all on the row of the cursor.
+DARK = replace(BUILTIN_THEMES["textual-dark"], name="dark", error="#c24d6b")
+
+# Textual's own colors can hardly be read on a light background, nor can gray that is 60 % of its black.
 LIGHT = replace(
-    BUILTIN_THEMES["textual-light"], name="light", success="#146c2e", warning="#7a4d00", error="#a8201a"
+    BUILTIN_THEMES["textual-light"],
+    name="light",
+    foreground="#000000",
+    success="#105a26",
+    warning="#7a4d00",
+    accent="#7a4d00",
+    error="#a8201a",
+    variables={"footer-key-foreground": "#004578"},
 )
 
 THEMES: Mapping[str, str] = {
-    "dark": "textual-dark",
+    "dark": DARK.name,
     "light": LIGHT.name,
     "ansi-dark": "ansi-dark",
     "ansi-light": "ansi-light",
@@ -119,8 +129,8 @@ class Console(App[str]):
         self._applications = applications
         if settings.keys:
             self.set_keymap(_check_keys(settings, file))
-        self.register_theme(HIGH_CONTRAST)
-        self.register_theme(LIGHT)
+        for theme in (DARK, LIGHT, HIGH_CONTRAST):
+            self.register_theme(theme)
         self.theme = THEMES[settings.theme]
         self.session = session
         self._poller = poller
