@@ -99,7 +99,7 @@ class Console(App[str]):
         _load_node_commands,
     }
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("question_mark", "show_help_panel", "help", id="help", tooltip="Keys of what has the focus")
+        Binding("question_mark,f1", "help", "help", id="help", tooltip="All keys that work here")
     ]
 
     def __init__(
@@ -201,6 +201,14 @@ class Console(App[str]):
         if self.session.is_rolling and not (why == TERMINAL_GONE and control.aborting):
             control.abort(current_operator("terminal"), why)
         self.exit(KEEP)
+
+    def action_help(self) -> None:
+        """Show all keys of the screen in front; of the help itself there is nothing to show."""
+        from console.tui.key_sections import collect_sections
+        from console.tui.screens.help import HelpScreen
+
+        if not isinstance(self.screen, (HelpScreen, TooSmall)):
+            self.push_screen(HelpScreen(collect_sections(self.screen)))
 
     async def action_quit(self) -> None:
         """Quit by ctrl+q or the palette, which asks what to do with a running rollout."""

@@ -46,7 +46,7 @@ def test_another_application(matches_snapshot: SnapshotCheck) -> None:
 
 
 def test_the_help(matches_snapshot: SnapshotCheck) -> None:
-    assert matches_snapshot(lambda: FrozenConsole(CALM), "question_mark", sees("page-up"))
+    assert matches_snapshot(lambda: FrozenConsole(CALM), "t", "question_mark", sees("Help", "search"))
 
 
 def test_the_palette(matches_snapshot: SnapshotCheck) -> None:

@@ -6,7 +6,7 @@ from typing import ClassVar, Generic, TypeVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widget import Widget
@@ -15,8 +15,10 @@ from textual.widgets import Footer, Static
 from backends.text import counted, visible
 from widgets.dialogs.elements import Entries, Entry, InlineButton, RadioList, strip_colors, to_content
 from widgets.dialogs.overlay import Overlay
+from widgets.dialogs.scrolling import Headline, ScrolledText, ScrollKeys
 
 Answer = TypeVar("Answer")
+MIN_TEXT_LINES = 2  # of a dialog's text that stay in sight where its fields need the room
 
 
 class Dialog(ModalScreen[Answer], Overlay[Answer], Generic[Answer]):
@@ -26,16 +28,22 @@ class Dialog(ModalScreen[Answer], Overlay[Answer], Generic[Answer]):
     """
 
     AUTO_FOCUS = ""  # `compose` decides: the safe answer
+    HELP = """
+# Question
+The answer that has the focus is the safe one. Left, right and tab go to another one; Enter or Space gives it,
+and so does a click. Escape closes the question, and nothing is done.
+"""
     DEFAULT_CSS = """
     Dialog { align: center middle; }
     Dialog > #box {
         width: 76; max-width: 100%; height: auto; max-height: 100%;
         padding: 0 1; background: $surface;
         border: round $primary; border-title-color: $foreground; border-title-style: bold;
+        border-subtitle-color: $foreground;
     }
     Dialog.-danger > #box { border: round $error; }
     Dialog.-danger:nocolor > #box { border: round $foreground; }
-    Dialog #text { height: auto; scrollbar-size-vertical: 1; }
+    Dialog ScrolledText { height: auto; }
     Dialog #answers { height: 1; margin-top: 1; align-horizontal: right; }
     Dialog Input {
         border: none; height: 1; padding: 0 1; background: $foreground 10%;
@@ -54,9 +62,19 @@ class Dialog(ModalScreen[Answer], Overlay[Answer], Generic[Answer]):
             show=False,
         ),
         Binding("right", "app.focus_next", "next", id="dialog.next", tooltip="Next answer", show=False),
-        Binding("pageup", "scroll_text(-1)", "up", id="dialog.up", tooltip="Scroll the text up", show=False),
+        Binding("pageup", "page(-1)", "up", id="dialog.up", tooltip="Scroll the text up", show=False),
+        Binding("pagedown", "page(1)", "down", id="dialog.down", tooltip="Scroll the text down", show=False),
+        Binding("up", "scroll(-1)", "line up", id="dialog.line-up", tooltip="A line up", show=False),
+        Binding("down", "scroll(1)", "line down", id="dialog.line-down", tooltip="A line down", show=False),
+        Binding("home", "end(-1)", "top", id="dialog.top", tooltip="To the beginning", show=False),
+        Binding("end", "end(1)", "bottom", id="dialog.bottom", tooltip="To the end", show=False),
         Binding(
-            "pagedown", "scroll_text(1)", "down", id="dialog.down", tooltip="Scroll the text down", show=False
+            "question_mark,f1",
+            "app.help",
+            "help",
+            id="help",
+            tooltip="All keys that work here",
+            show=False,
         ),
     ]
 
@@ -64,10 +82,10 @@ class Dialog(ModalScreen[Answer], Overlay[Answer], Generic[Answer]):
         box = Vertical(id="box")
         box.border_title = Content(visible(self.title or ""))
         with box:
-            # It never takes the focus: that would be one more stop before an answer.
-            with VerticalScroll(id="text", can_focus=False):
+            with ScrolledText(id="text"):
                 yield Entries(self.entries())
-            yield from self.fields()
+            with ScrolledText(id="fields"):
+                yield from self.fields()
             with Horizontal(id="answers"):
                 yield from self.buttons()
 
@@ -85,20 +103,33 @@ class Dialog(ModalScreen[Answer], Overlay[Answer], Generic[Answer]):
 
     def on_mount(self) -> None:
         self.initial_focus().focus()
-        self.call_after_refresh(self._fit)
+        for part in self.query(ScrolledText):
+            self.watch(part, "place", self._show_place)
+            self.watch(part, "virtual_size", self._fit_later, init=False)
+        self._fit_later()
 
     def on_resize(self) -> None:
+        self._fit_later()
+
+    def _fit_later(self) -> None:
         self.call_after_refresh(self._fit)
 
     def _fit(self) -> None:
         """Give the text the remaining height, so that the buttons are always in sight."""
-        box, text = self.query_one("#box"), self.query_one("#text")
-        rest = sum(
-            child.outer_size.height + child.styles.margin.height
-            for child in box.children
-            if child is not text and child.display
-        )
-        text.styles.max_height = max(2, self.size.height - box.gutter.height - rest)
+        box, text, fields = self.query_one("#box"), self.query_one("#text"), self.query_one("#fields")
+        answers = self.query_one("#answers")
+        room = self.size.height - box.gutter.height
+        if answers.display:
+            room -= answers.outer_size.height + answers.styles.margin.height
+        text_lines = text.virtual_size.height if text.display else 0
+        field_lines = min(fields.virtual_size.height, max(1, room - min(text_lines, MIN_TEXT_LINES)))
+        fields.styles.max_height = max(1, field_lines)
+        text.styles.max_height = max(MIN_TEXT_LINES, room - field_lines)
+
+    def _show_place(self) -> None:
+        """Tell in the frame that there is more to read, and the key for it."""
+        places = [part.place for part in self.query(ScrolledText) if part.display and part.place]
+        self.query_one("#box").border_subtitle = Content(f"{places[0]}: PgUp PgDn" if places else "")
 
     def initial_focus(self) -> Widget:
         """Return the widget that has the focus at first: the safe answer."""
@@ -112,9 +143,20 @@ class Dialog(ModalScreen[Answer], Overlay[Answer], Generic[Answer]):
     def action_cancel(self) -> None:
         self.dismiss(None)
 
-    def action_scroll_text(self, by: int) -> None:
-        box = self.query_one("#text", VerticalScroll)
-        box.scroll_relative(y=by * max(1, box.size.height - 1), animate=False)
+    def action_scroll(self, by: int) -> None:
+        self._scrolled.scroll_lines(by)
+
+    def action_page(self, by: int) -> None:
+        self._scrolled.scroll_pages(by)
+
+    def action_end(self, which: int) -> None:
+        self._scrolled.scroll_to_edge(which)
+
+    @property
+    def _scrolled(self) -> ScrolledText:
+        """The part that has more than is in sight; the text, where both have."""
+        parts = [part for part in self.query(ScrolledText) if part.display]
+        return next((part for part in parts if part.place), parts[0])
 
 
 def make_heading(words: str, style: str = "") -> Entry:
@@ -122,25 +164,18 @@ def make_heading(words: str, style: str = "") -> Entry:
     return Entry(Content(""), Content("\n") + to_content(words, f"bold {style}".strip()))
 
 
-class Report(Overlay[Answer], Generic[Answer]):
+class Report(Overlay[Answer], ScrollKeys, Generic[Answer]):
     """A headline, text that scrolls with the arrow keys, and answers; the first one has the focus."""
 
     AUTO_FOCUS = ""
     DEFAULT_CSS = """
-    Report > #headline { height: 1; padding: 0 1; background: $panel; text-style: bold; }
-    Report > #text { height: 1fr; padding: 0 1; scrollbar-size-vertical: 1; }
+    Report > #text { height: 1fr; padding: 0 1; }
     Report > #answers { height: 1; padding: 0 1; }
     Report > #answers > #reason { width: 1fr; color: $text-muted; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "back", id="report.back", tooltip="Back; nothing is started"),
         Binding("y", "copy", "copy", id="report.copy", tooltip="Copy the commands to the clipboard"),
-        Binding("up,k", "scroll_text(-1)", "up", id="report.up", tooltip="Scroll up", show=False),
-        Binding("down,j", "scroll_text(1)", "down", id="report.down", tooltip="Scroll down", show=False),
-        Binding("pageup", "page(-1)", "page up", id="report.pageup", tooltip="A page up", show=False),
-        Binding("pagedown", "page(1)", "page down", id="report.pagedown", tooltip="A page down", show=False),
-        Binding("home", "end(-1)", "top", id="report.home", tooltip="To the beginning", show=False),
-        Binding("end", "end(1)", "bottom", id="report.end", tooltip="To the end", show=False),
         Binding(
             "left", "app.focus_previous", "previous", id="report.previous", tooltip="Previous", show=False
         ),
@@ -148,8 +183,8 @@ class Report(Overlay[Answer], Generic[Answer]):
     ]
 
     def compose(self) -> ComposeResult:
-        yield Static(self._shown(self.headline()), id="headline")
-        with VerticalScroll(id="text", can_focus=False):
+        yield Headline(self._shown(self.headline()))
+        with ScrolledText(id="text"):
             yield Entries(self.entries(), id="lines")
         with Horizontal(id="answers"):
             yield Static(self._shown(self.status()), id="reason")
@@ -181,6 +216,7 @@ class Report(Overlay[Answer], Generic[Answer]):
 
     def on_mount(self) -> None:
         self.query(InlineButton).first().focus()
+        self.show_places()
 
     def action_copy(self) -> None:
         commands = self.commands()
@@ -190,16 +226,3 @@ class Report(Overlay[Answer], Generic[Answer]):
             f"{counted(len(commands), 'command')} copied" if commands else "there is no command to copy",
             timeout=3,
         )
-
-    def action_scroll_text(self, by: int) -> None:
-        self._text.scroll_relative(y=by, animate=False)
-
-    def action_page(self, by: int) -> None:
-        self._text.scroll_relative(y=by * max(1, self._text.size.height - 1), animate=False)
-
-    def action_end(self, which: int) -> None:
-        self._text.scroll_to(y=0 if which < 0 else self._text.max_scroll_y, animate=False)
-
-    @property
-    def _text(self) -> VerticalScroll:
-        return self.query_one("#text", VerticalScroll)

@@ -123,6 +123,7 @@ class InlineButton(Widget, can_focus=True):
     InlineButton:disabled { color: $foreground 50%; }
     InlineButton:disabled:ansi { text-style: dim; }
     """
+    BINDING_GROUP_TITLE = "Answer"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter,space", "press", "choose", id="choice.press", tooltip="Give this answer", show=False)
     ]
@@ -182,6 +183,7 @@ class RadioList(Widget, can_focus=True):
     RadioList { width: 1fr; height: auto; }
     RadioList:focus { background: $foreground 8%; }
     """
+    BINDING_GROUP_TITLE = "Options"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
             "up,left",
