@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "follow": ("follow", "Follow a rollout that is running."),
     "control": ("follow", "Pause, resume, abort or continue a rollout that is running."),
     "calibrate": ("calibrate", "Measure how often a verdict would be wrong; nothing is changed."),
+    "shell": ("shell", "Open a shell on a node, with Rolldeck's own SSH settings."),
     "logs": ("logs", "Print or follow the log of the service of a node."),
     "history": ("history", "List past rollouts and manual changes."),
     "init": ("init", "Write a first configuration from HAProxy's state."),

@@ -87,7 +87,7 @@ def complete_versions(context: click.Context) -> Iterator[tuple[str, str]]:
 def complete_entries(context: click.Context) -> Iterator[tuple[str, str]]:
     """Complete the numbers of the newest entries of the journal."""
     with _open_journal(_load(context)) as journal:
-        for entry in journal.entries(limit=MAX_ENTRIES):
+        for entry in journal.entries(limit=MAX_ENTRIES, commands=True):
             yield str(entry.id), f"{entry.kind} of {entry.application} {entry.version}".rstrip()
 
 

@@ -141,7 +141,7 @@ def list_entries(
                 result_json(summary.fields())
             return ExitCode.HEALTHY
         if not found:
-            names = sorted({entry.application for entry in journal.entries(unknown=True)})
+            names = sorted({entry.application for entry in journal.entries(unknown=True, commands=True)})
             known = not app or app in names
             there = (
                 f"; {there_is(app or '', names)}" if names and (not known or wanted == EntryFilter()) else ""
@@ -276,7 +276,7 @@ def _find_entry(journal: Journal, entry_id: int) -> Entry:
     """Return the entry. Raises ConfigError when there is none with this number, JournalError."""
     entry = journal.entry(entry_id)
     if entry is None:
-        newest = next(iter(journal.entries(limit=1, unknown=True)), None)
+        newest = next(iter(journal.entries(limit=1, unknown=True, commands=True)), None)
         there = f"the newest is {newest.id}" if newest is not None else "it is empty"
         raise ConfigError(str(journal.path), "", f"the journal has no entry {entry_id}; {there}")
     return entry

@@ -38,7 +38,7 @@ from orchestrator.events.steps import STEPS
 from orchestrator.events.text import describe_mixed_versions
 from orchestrator.events.timeline import Timeline
 from orchestrator.events.ways_back import WAY_ON_LABELS, describe_intention, list_way_lines
-from orchestrator.journal.entries import UNKNOWN
+from orchestrator.journal.entries import NO_ROLLOUTS, UNKNOWN
 from orchestrator.journal.entry_summary import EntrySummary, findings_of
 from orchestrator.planning.findings import group_findings
 
@@ -185,7 +185,7 @@ def render_report(summary: EntrySummary, records: Sequence[Record]) -> str:
     gantt = Gantt(timeline) if timeline.spans else None
     state = timeline.state
     entry, ended = summary.entry, timeline.state.ended
-    has_no_end = ended is None and entry.kind not in ("change", UNKNOWN)
+    has_no_end = ended is None and entry.kind not in (*NO_ROLLOUTS, UNKNOWN)
     text = (
         _environment()
         .get_template("template.html.j2")

@@ -16,7 +16,7 @@ from orchestrator.events.state import DONE
 from orchestrator.events.steps import STEPS
 from orchestrator.events.text import describe
 from orchestrator.events.timeline import Timeline
-from orchestrator.journal.entries import UNKNOWN
+from orchestrator.journal.entries import NO_ROLLOUTS, UNKNOWN
 from orchestrator.journal.entry_summary import EntrySummary, batches_of
 
 HEADER = ("ID", "WHEN", "APP", "WHAT", "BY", "RESULT", "NODES", "TOOK")
@@ -172,7 +172,7 @@ def plan_size_text(summary: EntrySummary) -> str:
     """Return whether the plan is intact, and its size."""
     if not summary.entry.intact:
         return "NOT intact: it was changed"
-    if summary.entry.kind == "change":
+    if summary.entry.kind in NO_ROLLOUTS:
         return "intact"
     size = len(batches_of(summary.entry))
     batches = counted(size, "batch")
@@ -235,7 +235,7 @@ def _end_lines(summary: EntrySummary, timeline: Timeline) -> Iterator[str]:
     if timeline.state.ended is not None:
         yield from ending_lines(timeline.state.ended)
         return
-    if summary.entry.kind in ("change", UNKNOWN):
+    if summary.entry.kind in (*NO_ROLLOUTS, UNKNOWN):
         return
     yield paint(no_end_text(summary), "working")
     for label, value in no_end_facts(summary, timeline):

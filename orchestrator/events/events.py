@@ -7,6 +7,7 @@ import msgspec
 from orchestrator.events.base import ByActor, Event, OfStep
 from orchestrator.events.drains import Drained
 from orchestrator.events.judgement import Measured, VerdictChanged
+from orchestrator.events.operator_commands import OperatorCommandFinished, OperatorCommandStarted
 from orchestrator.events.steps import Step, check_step
 from orchestrator.events.ways_back import OriginalStateRecord, OutOfRotation, WayOn
 
@@ -336,7 +337,7 @@ AnyEvent = (
     | NodeFailed | NodePutBack | ServiceLog | DecisionRequested | DecisionMade | Paused | Resumed
     | AbortRequested | WaitCut | ManualChangeStarted | ManualChangeFinished | CommandSending | CommandStarted
     | CommandFinished | Drained | Measured | VerdictChanged | Traffic | RolloutEnded | RollbackStarted
-    | RollbackRefused | HookFired | Unreadable
+    | RollbackRefused | HookFired | OperatorCommandStarted | OperatorCommandFinished | Unreadable
 )  # fmt: skip
 
 

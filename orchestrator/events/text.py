@@ -11,6 +11,7 @@ from orchestrator.events.base import ByActor, Event
 from orchestrator.events.drains import Drained, describe_drained
 from orchestrator.events.events import AnyEvent, Baked, StepStarted, Traffic, Waiting
 from orchestrator.events.judgement import Measured, VerdictChanged
+from orchestrator.events.operator_commands import OperatorCommandFinished, OperatorCommandStarted
 from orchestrator.events.verdict_text import RepeatedVerdicts, describe_verdict
 
 _SENTENCES: dict[type[Event], str] = {
@@ -45,6 +46,8 @@ _SENTENCES: dict[type[Event], str] = {
     events.HookFired: "hook {name} at {moment}, {duration_s}: {error}",
     events.ManualChangeStarted: "manual change by {operator}: {action} {nodes}{words}: {reason}",
     events.ManualChangeFinished: "the manual change {words}: {error}",
+    OperatorCommandStarted: "{title} on {nodes}, {words}by {operator}: {command}",
+    OperatorCommandFinished: "ended after {duration_s} with {words}: {error}",
     events.Unreadable: "unknown event {kind!r}, which cannot be read: {problem}",
     events.RollbackStarted: "rolling back {nodes} (on_failure = {policy})",
     events.RollbackRefused: "the rollback was refused: {reason}",
@@ -94,6 +97,15 @@ def _describe_fields(event: AnyEvent) -> str:
             return "failed" if error else "was done"
         case events.WaitCut(step=step):
             return "on to maintenance, without waiting longer" if step == "drain" else f"{step} fails now"
+    return _describe_operator_command(event)
+
+
+def _describe_operator_command(event: AnyEvent) -> str:
+    match event:
+        case OperatorCommandStarted(where=where):
+            return "run here, " if where == "here" else ""
+        case OperatorCommandFinished(exit_status=status):
+            return "an unknown exit status" if status is None else f"exit status {status}"
     return ""
 
 
@@ -104,6 +116,8 @@ def list_details(event: AnyEvent) -> list[str]:
             return list(lines)
         case events.ManualChangeFinished(servers=servers):
             return list(servers)
+        case OperatorCommandFinished(output=output):
+            return list(output)
     return []
 
 

@@ -9,9 +9,12 @@ from orchestrator.events.base import ByActor
 from orchestrator.events.drains import Drained
 from orchestrator.events.events import Record
 from orchestrator.events.judgement import Measured
+from orchestrator.events.operator_commands import OperatorCommandStarted
 from orchestrator.events.spans import Pause, StepSpan, StepSpans, StepTimes
 from orchestrator.events.state import NodeState, RolloutState
 from orchestrator.events.verdict_text import RepeatedVerdicts
+
+_FIRST_EVENTS = (events.RolloutStarted, events.ManualChangeStarted, OperatorCommandStarted)
 
 
 @dataclass(slots=True)
@@ -108,7 +111,7 @@ class Timeline:
     def began(self) -> ByActor | None:
         """The event with which the entry begins, with its actor; None when it is cut off."""
         for record in self.notes:
-            if isinstance(record.event, events.RolloutStarted | events.ManualChangeStarted):
+            if isinstance(record.event, _FIRST_EVENTS):
                 return record.event
         return None
 

@@ -30,6 +30,7 @@ from orchestrator.events.events import (
     Unreadable,
 )
 from orchestrator.events.json import to_fields
+from orchestrator.events.operator_commands import OperatorCommandFinished
 from orchestrator.journal.migrations import UPCASTERS, Fields, Upcaster, upcast
 
 JOURNAL_SCHEMA = 2  # of the rows that this Rolldeck writes
@@ -37,7 +38,9 @@ JOURNAL_SCHEMA = 2  # of the rows that this Rolldeck writes
 MAX_ROW_CHARS = 2_000  # characters that are kept of a row that cannot be read
 LATEST = 32_503_680_000  # the year 3000 in seconds since 1970: what a clock can show
 
-Kind = Literal["upgrade", "rollback", "change"]
+Kind = Literal["upgrade", "rollback", "change", "command"]
+NO_ROLLOUTS = ("change", "command")
+"""The kinds of manual changes, and of what operators run beside rollouts."""
 UNKNOWN = "unknown"  # the kind of an entry that cannot be read
 MAX_PROBLEM_CHARS = 300  # characters of why an entry cannot be read
 
@@ -153,7 +156,7 @@ class EntryHeader:
     """The header of an entry: what is known when it begins.
 
     Attributes:
-        version: empty for a manual change.
+        version: empty where there is no rollout.
         began: seconds since 1970; a takeover recognizes the entry of another machine by it.
         plan: as `rolldeck plan --json` shows it.
         follows: the entry that this one resumes or rolls back.
@@ -172,7 +175,7 @@ class EntryHeader:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry: one rollout, or one manual change.
+    """An entry: one rollout, one manual change, or one command that an operator ran beside rollouts.
 
     Attributes:
         ended: seconds since 1970; None while it runs, and forever if its process was killed.
@@ -268,9 +271,11 @@ def ending(kind: str, event: AnyEvent) -> tuple[str, str] | None:
     A manual change during a rollout is written into the entry of the rollout, and does not end that.
     """
     match event:
-        case RolloutEnded(result=result, reason=reason) if kind != "change":
+        case RolloutEnded(result=result, reason=reason) if kind not in NO_ROLLOUTS:
             return result, reason
         case ManualChangeFinished(error=error) if kind == "change":
+            return ("degraded" if error else "healthy"), error
+        case OperatorCommandFinished(error=error) if kind == "command":
             return ("degraded" if error else "healthy"), error
         case _:
             return None

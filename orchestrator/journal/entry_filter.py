@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 
 from backends.text import there_is
-from orchestrator.journal.entries import UNKNOWN, Entry
+from orchestrator.journal.entries import NO_ROLLOUTS, UNKNOWN, Entry
 from orchestrator.journal.entry_status import entry_status
 from orchestrator.journal.entry_summary import batches_of, nodes_of
 from orchestrator.journal.store import Journal
@@ -52,8 +52,8 @@ class EntryFilter:
 
 
 def worked_on(entry: Entry) -> list[str]:
-    """Return the nodes that an entry was to change."""
-    if entry.kind == "change":
+    """Return the nodes that an entry was to change, or that a command was about."""
+    if entry.kind in NO_ROLLOUTS:
         return nodes_of(entry)
     return [name for batch in batches_of(entry) for name in batch]
 
@@ -77,7 +77,9 @@ def find_entries(journal: Journal, wanted: EntryFilter, limit: int = -1) -> Iter
     """
     before, found = 0, 0
     while True:
-        page = journal.entries(wanted.application, limit=PAGE_ENTRIES, unknown=True, before=before)
+        page = journal.entries(
+            wanted.application, limit=PAGE_ENTRIES, unknown=True, before=before, commands=True
+        )
         for entry in page:
             if found == limit:
                 return

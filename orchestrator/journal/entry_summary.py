@@ -8,7 +8,7 @@ import msgspec
 
 from orchestrator.errors import JournalError
 from orchestrator.events.events import AnyEvent, NodeDone, NodeRolledBack, RolloutStarted
-from orchestrator.journal.entries import Entry
+from orchestrator.journal.entries import NO_ROLLOUTS, Entry
 from orchestrator.journal.entry_status import entry_status
 from orchestrator.journal.node_history import FleetHistory
 from orchestrator.journal.store import Journal
@@ -47,7 +47,7 @@ class EntrySummary:
         names = {name for batch in batches for name in batch}
         had = {version for name, version in (started.before if started else {}).items() if name in names}
         stands = entry_status(entry)
-        if entry.kind == "change":
+        if entry.kind in NO_ROLLOUTS:
             total = len(nodes_of(entry))
             done = total if stands == "healthy" else None
         else:
@@ -61,7 +61,7 @@ class EntrySummary:
     def whole(cls, journal: Journal, entry: Entry) -> "EntrySummary":
         """Summarize an entry with later rollbacks of it, which reads all entries. Raises JournalError."""
         summary = cls.of(journal, entry)
-        if entry.kind == "change" or entry.problem:
+        if entry.kind in NO_ROLLOUTS or entry.problem:
             return summary
         try:
             way = FleetHistory.read(journal, entry.application).way_back(entry.id)
@@ -79,13 +79,15 @@ class EntrySummary:
 
     @property
     def what(self) -> str:
-        """What was done, as in `upgrade 1.4.2 → 1.5.0`, `drain web1` or `weight web1 to 50`."""
+        """What was done, as in `upgrade 1.4.2 → 1.5.0`, `weight web1 to 50` or `shell on web1`."""
         if self.entry.problem:
             return "cannot be read"
-        if self.entry.kind != "change":
+        if self.entry.kind not in NO_ROLLOUTS:
             before = f"{self.before} " if self.before else ""
             return f"{self.entry.kind} {before}→ {self.entry.version}"
         plan = self.entry.plan if isinstance(self.entry.plan, dict) else {}
+        if self.entry.kind == "command":
+            return f"{plan.get('title', 'command')} on {', '.join(nodes_of(self.entry))}"
         action = str(plan.get("action", "change"))
         to = f" to {plan.get('weight')}" if action == "weight" else ""
         return f"{action} {', '.join(nodes_of(self.entry))}{to}"
@@ -143,7 +145,7 @@ def batches_of(entry: Entry) -> list[list[str]]:
 
 
 def nodes_of(entry: Entry) -> list[str]:
-    """Return the nodes of a manual change."""
+    """Return the nodes of a manual change, or of a command."""
     found: list[str] = _read(entry, "nodes", list[str])
     return found
 

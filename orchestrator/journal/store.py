@@ -206,7 +206,13 @@ class Journal:
     # -- reading ------------------------------------------------------------------------------
 
     def entries(
-        self, application: str = "", *, limit: int = -1, unknown: bool = False, before: int = 0
+        self,
+        application: str = "",
+        *,
+        limit: int = -1,
+        unknown: bool = False,
+        before: int = 0,
+        commands: bool = False,
     ) -> list[Entry]:
         """Return entries, the newest first; those of all applications when none is given.
 
@@ -215,8 +221,14 @@ class Journal:
             limit: their number at most.
             unknown: include those that cannot be read, see `Entry.problem`.
             before: only entries with a smaller id than this one; 0 for all.
+            commands: include what operators ran beside rollouts, which decides nothing.
         """
-        conditions = {"application = ?": application, "id < ?": before}
+        # Left out by the query, so that many shells do not keep a rollout beyond the limit.
+        conditions = {
+            "application = ?": application,
+            "id < ?": before,
+            "kind IS NOT ?": "" if commands else "command",
+        }
         used = {condition: value for condition, value in conditions.items() if value}
         where = f"WHERE {' AND '.join(used)}" if used else ""
         found = self._entries(f"{where} ORDER BY id DESC LIMIT ?", [*used.values(), limit])

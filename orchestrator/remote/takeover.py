@@ -71,9 +71,9 @@ class RolloutHeader(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, entry: EntryHeader, fence: int) -> "RolloutHeader":
-        """Return the header of a rollout (not of a manual change) as it begins."""
-        if entry.kind == "change":
-            raise TypeError("a manual change cannot be taken over")
+        """Return the header of a rollout as it begins."""
+        if entry.kind == "change" or entry.kind == "command":
+            raise TypeError(f"an entry of kind {entry.kind} cannot be taken over")
         return cls(
             kind=entry.kind,
             application=entry.application,

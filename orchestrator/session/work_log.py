@@ -273,6 +273,33 @@ class WorkLog:
         with Journal(self._path) as journal, appending(journal, self._bus, entry):
             yield
 
+    @contextlib.contextmanager
+    def record_command(self, plan: dict[str, Any]) -> Iterator[EventBus]:
+        """Write an entry for what an operator runs beside rollouts: without the lock, whoever holds it.
+
+        Args:
+            plan: its `title`, `nodes`, `where` and `command`.
+
+        Yields:
+            A bus of its own, whose events are written.
+
+        Raises:
+            JournalError: the entry cannot be written.
+        """
+        bus = EventBus(self._clock)
+        header = EntryHeader(
+            kind="command",
+            application=self._application,
+            version="",
+            operator=self.actor.name,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            began=self._clock.time(),
+            plan=plan,
+        )
+        with Journal(self._path) as journal, recording(journal, bus, header):
+            yield bus
+
     @asynccontextmanager
     async def _written(
         self, kind: Kind, control: RolloutControl, version: str, plan: dict[str, Any], follows: int | None
