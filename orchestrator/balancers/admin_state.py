@@ -119,7 +119,7 @@ def _parse_ref(instance: str, tracks: str) -> ServerRef:
 
 
 Decider = Literal[
-    "operator", "operator or agent", "agent", "configuration", "resolution", "tracked", "nobody"
+    "rollout", "operator", "operator or agent", "agent", "configuration", "resolution", "tracked", "nobody"
 ]
 
 
@@ -138,16 +138,21 @@ class MaintenanceReason:
     active: bool = True
 
 
-def find_maintenance_reasons(server: Server) -> tuple[MaintenanceReason, ...]:
+def find_maintenance_reasons(server: Server, rollout: str = "") -> tuple[MaintenanceReason, ...]:
     """Return every reason for the administrative state of a server, the strongest first; never empty.
 
     HAProxy keeps no names. What an operator and what an agent check forced at run time look the same (the
     status `DRAIN (agent)` only says that there is an agent), so with an agent both are named.
+
+    Args:
+        server: the server.
+        rollout: the rollout that is known to have forced the state, in words; empty for none.
     """
-    return tuple(_find_reasons(server)) or (MaintenanceReason("nobody", _no_hold_text(server), active=False),)
+    found = tuple(_find_reasons(server, rollout))
+    return found or (MaintenanceReason("nobody", _no_hold_text(server), active=False),)
 
 
-def _find_reasons(server: Server) -> Iterator[MaintenanceReason]:
+def _find_reasons(server: Server, rollout: str) -> Iterator[MaintenanceReason]:
     admin = server.admin
     if admin & Admin.RESOLUTION_MAINT:
         yield MaintenanceReason(
@@ -158,14 +163,14 @@ def _find_reasons(server: Server) -> Iterator[MaintenanceReason]:
             "configuration", "maintenance from the configuration (`disabled`); `ready` ends it"
         )
     elif admin & Admin.FORCED_MAINT:
-        yield _forced_reason(server, "maintenance")
+        yield _forced_reason(server, "maintenance", rollout)
     elif admin & Admin.CONFIG_MAINT:
         text = "made ready at run time: `disabled` in the configuration takes it out at the next reload"
         yield MaintenanceReason("configuration", text, active=False)
     if admin & Admin.INHERITED_MAINT:
         yield _inherited_reason(server, "maintenance")
     if admin & Admin.FORCED_DRAIN:
-        yield _forced_reason(server, "drain")
+        yield _forced_reason(server, "drain", rollout)
     if admin & Admin.INHERITED_DRAIN:
         yield _inherited_reason(server, "drain")
     if server.status == "DOWN (agent)":
@@ -174,7 +179,9 @@ def _find_reasons(server: Server) -> Iterator[MaintenanceReason]:
         yield _weight_reason(server)
 
 
-def _forced_reason(server: Server, what: str) -> MaintenanceReason:
+def _forced_reason(server: Server, what: str, rollout: str) -> MaintenanceReason:
+    if rollout:
+        return MaintenanceReason("rollout", f"{what} by {rollout}")
     if server.agent:
         reply = f" (last reply: {_format_agent_reply(server)})" if _format_agent_reply(server) else ""
         text = f"{what} at run time, by an operator or the agent check{reply}; HAProxy keeps no record"

@@ -12,6 +12,7 @@ from orchestrator.events.events import Record
 from orchestrator.events.judgement import VerdictChanged
 from orchestrator.events.spans import StepSpan, StepSpans, StepTimes
 from orchestrator.events.steps import STEPS, Step
+from orchestrator.events.ways_back import OriginalStateRecord
 
 StepEvent = events.StepStarted | events.Waiting | events.StepDone | events.Baked
 
@@ -42,6 +43,7 @@ _OVER = DONE | {
     NodeState.PUT_BACK,
     NodeState.INTERRUPTED,
 }
+_LEFT_OUT = frozenset((NodeState.FAILED, NodeState.INTERRUPTED, NodeState.UNKNOWN))
 
 
 def is_done(state: str, kind: events.RolloutKind) -> bool:
@@ -80,12 +82,24 @@ class NodeStatus:
     times: StepTimes | None = None  # of that, without what people took to decide
     log: tuple[str, ...] = ()  # the last lines of its service, when it has failed; they are not cleaned
     servers: tuple[str, ...] = ()  # as HAProxy reported them when it failed
+    originals: tuple[OriginalStateRecord, ...] = ()  # of its servers, since it was begun
 
     @property
     def at_work(self) -> bool:
         """Whether a step of it runs now."""
         span = self.steps.get(self.step) if self.step else None
         return is_under_way(self.state) and span is not None and not span.is_done
+
+    def keeps_out(self, instance: str, backend: str, server: str) -> bool:
+        """Return whether the rollout has taken this server out of rotation, and not put it back."""
+        if not is_under_way(self.state) and self.state not in _LEFT_OUT:
+            return False
+        found = (
+            original.admin == "ready" and original.weight > 0
+            for original in self.originals
+            if (original.instance, original.backend, original.server) == (instance, backend, server)
+        )
+        return any(found)
 
     def finish(self, state: NodeState, seconds: float) -> None:
         """Set the state of a node that is done, and how many seconds it took."""
@@ -217,6 +231,8 @@ class RolloutState:
 
     def _apply_to(self, node: NodeStatus, record: Record) -> None:
         match record.event:
+            case events.NodeStarted(originals=originals):
+                node.originals = tuple(originals)
             case events.StepStarted() | events.Waiting() | events.StepDone() | events.Baked() as event:
                 self._apply_step(node, event, record.at)
             case events.NodeUpgraded(duration_s=seconds):

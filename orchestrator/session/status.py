@@ -306,7 +306,12 @@ def _make_kept_out(
     now: float,
 ) -> KeptOut:
     rollout = next((rollouts[server.ref] for server in servers if server.ref in rollouts), None)
-    deciding = [owner for server in servers for owner in find_maintenance_reasons(server) if owner.active]
+    deciding = [
+        owner
+        for server in servers
+        for owner in find_maintenance_reasons(server, rollouts.get(server.ref, ""))
+        if owner.active
+    ]
     since = out_since(servers, now)
     where = tuple(f"{server.ref.instance}: {server.admin_state}{format_weight(server)}" for server in servers)
     words = "; ".join(dict.fromkeys(owner.text for owner in deciding))

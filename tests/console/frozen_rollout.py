@@ -11,6 +11,7 @@ from orchestrator.events.events import (
     BatchStarted,
     DecisionKind,
     NodeFailed,
+    NodeStarted,
     NodeUpgraded,
     Record,
     RolloutEnded,
@@ -21,8 +22,18 @@ from orchestrator.events.events import (
 )
 from orchestrator.events.judgement import VerdictChanged
 from orchestrator.events.steps import STEPS, Step
+from orchestrator.events.ways_back import OriginalStateRecord
 from orchestrator.session.session import Session
-from tests.console.frozen_console import BUSY, CALM, Frame, FrozenClock, FrozenConsole, session_of
+from tests.console.frozen_console import (
+    BACKEND,
+    BALANCERS,
+    BUSY,
+    CALM,
+    Frame,
+    FrozenClock,
+    FrozenConsole,
+    session_of,
+)
 
 # No sum of them is near a whole second: Python 3.12 and newer add up floats in another way than 3.11.
 TOOK: dict[Step, float] = {"drain": 38.3, "stop": 2.4, "install": 11.6, "start": 24.2, "verify": 9.2}
@@ -78,6 +89,17 @@ class FrozenRollout:
 
     def batch(self, name: str) -> "FrozenRollout":
         self._tell(BatchStarted(number=self.session.state.batch + 1, nodes=[name]))
+        return self
+
+    def begun(self, name: str) -> "FrozenRollout":
+        """The node is about to be touched; all of its servers are in rotation."""
+        ready = [
+            OriginalStateRecord(
+                instance=instance, backend=BACKEND, server=name, admin="ready", weight=100, agent=False
+            )
+            for instance in BALANCERS
+        ]
+        self._tell(NodeStarted(node=name, version="1.5.0", originals=ready))
         return self
 
     def step(self, name: str, step: Step) -> "FrozenRollout":

@@ -28,6 +28,7 @@ class Detail:
         in_flight: the sessions, as far as they were read.
         journal: the events of the node, oldest first.
         now: monotonic seconds of the poller's clock.
+        rollouts: the rollout that keeps a server out, in words, where one does.
     """
 
     node: str
@@ -37,6 +38,7 @@ class Detail:
     in_flight: Mapping[ServerRef, PolledSessions] = field(default_factory=dict)
     journal: Sequence[Line] = ()
     now: float = 0.0
+    rollouts: Mapping[ServerRef, str] = field(default_factory=dict)
 
     def lines(self) -> Iterable[tuple[BalancerView, Server]]:
         """Yield each server line with its load balancer, in the order of the configuration."""

@@ -44,7 +44,7 @@ def list_maintenance_reasons(detail: Detail, width: int) -> list[list[Segment]]:
         backend = server.ref.backend if len(detail.keys) > 1 else ""
         stale = "" if instance.state == "live" else " (stale)"
         all_live = all_live and not stale
-        for owner in find_maintenance_reasons(server):
+        for owner in find_maintenance_reasons(server, detail.rollouts.get(server.ref, "")):
             names_by_reason.setdefault((backend, owner), []).append(instance.name + stale)
     lines: list[list[Segment]] = []
     for (backend, owner), names in names_by_reason.items():

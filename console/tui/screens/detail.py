@@ -10,10 +10,12 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Footer
 
 from backends.local_files import write_beside
+from backends.model import ServerRef
 from backends.text import visible
 from console.tui.screens.actions import OperatorActions
 from orchestrator.events.events import Record
 from orchestrator.live.poller import Poller, SessionPoller, select_with_sessions
+from orchestrator.session.rollout_holds import describe_hold
 from orchestrator.session.session import Session
 from widgets.detail.model import Detail, NodeJournal
 from widgets.detail.view import DetailTitle, DetailView
@@ -106,9 +108,15 @@ seconds of silence left before HAProxy ends one. The **journal** has what was se
             in_flight=self._in_flight.latest,
             journal=tuple(self._journal.lines),
             now=self._session.clock.monotonic(),
+            rollouts=self._find_rollouts(keys),
         )
         self.query_one(DetailTitle).show(detail, time.strftime("%H:%M:%S"))
         self.query_one(DetailView).show(detail)
+
+    def _find_rollouts(self, keys: tuple[RowKey, ...]) -> dict[ServerRef, str]:
+        """Return the rollout that keeps a server out, where one is known to."""
+        refs = [ServerRef(instance.name, *key) for instance in self._poller.view.instances for key in keys]
+        return {ref: hold for ref in refs if (hold := describe_hold(self._session, ref, self._node))}
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Return None to gray a key out that is not possible now."""
