@@ -36,6 +36,7 @@ from orchestrator.locks.file import Holder, Lock, identify_machine
 from orchestrator.locks.layered import HeldLock, hold
 from orchestrator.planning.drain_forecast import ResidualCurve
 from orchestrator.remote.takeover import RolloutHeader, find, import_rollout
+from orchestrator.session.version_choices import VersionChoice, read_earlier_versions
 
 DAY_S = 86_400.0  # seconds
 
@@ -159,6 +160,11 @@ class WorkLog:
         # The whole journal is read, while the rollout goes on.
         way = (await asyncio.to_thread(self.history)).way_back(entry)
         return way.wanted.get(node, "") if way is not None else ""
+
+    def earlier_versions(self, now_on: Mapping[str, str]) -> tuple[VersionChoice, ...]:
+        """Return the versions of earlier rollouts, the newest first; see `read_earlier_versions`."""
+        with Journal(self._path, read_only=True) as journal:
+            return read_earlier_versions(journal, self._application, now_on)
 
     def knows(self, header: RolloutHeader, records: Sequence[Record]) -> bool:
         """Return whether a rollout was written here, or taken over as a whole. Raises JournalError."""

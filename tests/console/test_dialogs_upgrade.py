@@ -1,8 +1,12 @@
 """The dialog for an upgrade: bad input is explained where it is, and Enter continues."""
 
+import asyncio
+
 import pytest
+from textual.app import App
 
 from orchestrator.planning.application import Policy
+from orchestrator.session.version_choices import VersionChoice, VersionChoices
 from tests.console.dialog_values import HOSTILE, cut_off, open_dialog, shown, type_in
 from widgets.dialogs.upgrade import UpgradeAnswer, UpgradeDialog, parse_serial
 
@@ -107,3 +111,69 @@ async def test_without_color_the_choice_reads(monkeypatch: pytest.MonkeyPatch) -
         text = "\n".join(shown(app))
         assert "◉ each node" in text
         assert "○ automatic" in text
+
+
+CHOICES = (
+    VersionChoice("1.6.0", is_available=True),
+    VersionChoice(
+        "1.5.1", is_available=True, failed="failed on web2 in rollout 12", ended="degraded in rollout 12"
+    ),
+    VersionChoice("1.5.0", is_available=True, nodes=4, ended="healthy in rollout 11"),
+    VersionChoice("1.4.2", is_available=True, ended="healthy in rollout 9"),
+    VersionChoice("1.4.1", is_available=False, ended="healthy in rollout 7"),
+)
+
+
+async def sees(app: App[None], *words: str) -> str:
+    """Wait until the screen says all of this; return what it says."""
+
+    def seen() -> bool:
+        return all(text in "\n".join(shown(app)) for text in words)
+
+    async with asyncio.timeout(20):
+        while not seen():
+            await asyncio.sleep(0.02)
+    return "\n".join(shown(app))
+
+
+async def test_versions_to_choose_from_come_while_it_is_open() -> None:
+    upgrade = dialog()
+    async with open_dialog(upgrade) as (app, pilot):
+        await pilot.press("down")  # there is nothing to pick yet
+        upgrade.show_versions(VersionChoices(CHOICES[2:]), is_complete=False)
+        await sees(app, "now: 1.4.2 on 4 nodes · ↑↓ 3 versions · asking the nodes…")
+        upgrade.show_versions(VersionChoices(CHOICES))
+        await pilot.press("down", "down")
+        text = await sees(app, "▸✗ 1.5.1  failed on web2 in rollout 12")
+        assert "✓ 1.5.0  on 4 now · healthy in rollout 11" in text
+        assert "1.4.1" not in text
+        await pilot.press("down", "down", "down", "down")  # the last one is the end
+        text = await sees(app, "▸· 1.4.1  healthy in rollout 7 · not listed any more")
+        assert "1.6.0" not in text
+        assert cut_off(app) == []
+        await pilot.press("up", "enter")
+    assert app.answers == [UpgradeAnswer("1.4.2", "1", "none")]
+
+
+async def test_a_version_can_still_be_typed_and_the_mouse_picks_one() -> None:
+    upgrade = dialog()
+    upgrade.show_versions(VersionChoices(CHOICES, "web1 does not answer"))  # before it is open
+    async with open_dialog(upgrade) as (app, pilot):
+        await sees(app, "web1 does not answer")
+        assert cut_off(app) == []
+        await type_in(pilot, "1.5.0")
+        await sees(app, "▸✓ 1.5.0")
+        await type_in(pilot, "-rc1")
+        await sees(app, "1.5.0-rc1", " ✓ 1.5.0")
+        await pilot.click("#versions", offset=(2, 3))
+        await sees(app, "▸✓ 1.4.2")
+        await pilot.press("tab", "down")  # other fields have other uses for the arrow keys
+        await pilot.press("enter")
+    assert app.answers == [UpgradeAnswer("1.4.2", "1", "none")]
+
+
+async def test_hostile_versions_and_remarks_are_text() -> None:
+    upgrade = dialog()
+    upgrade.show_versions(VersionChoices((VersionChoice(HOSTILE, failed=HOSTILE),), HOSTILE))
+    async with open_dialog(upgrade) as (app, _):
+        assert "\x1b" not in await sees(app, "we[b1]\\x1b[31m[/b]")

@@ -8,11 +8,13 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 
 from orchestrator.planning.application import Policy
+from orchestrator.session.version_choices import VersionChoice, VersionChoices
 from tests.console.conftest import Act, SnapshotCheck, sees, small, types
 from tests.console.dialog_values import ended, out_of_rotation
 from tests.console.frozen_console import BUSY, CALM, TROUBLED, Frame, FrozenConsole, session_of
 from widgets.dialogs.plan import PlanScreen
 from widgets.dialogs.result import ResultScreen
+from widgets.dialogs.upgrade import UpgradeDialog
 
 QUIET = replace(TROUBLED, silent="")
 
@@ -26,13 +28,28 @@ def shows(screen: Screen[Any]) -> Act:
     return push
 
 
+VERSIONS = VersionChoices(
+    (
+        VersionChoice("1.6.0", is_available=True),
+        VersionChoice("1.5.1", is_available=True, failed="failed on web2, web3 in rollout 12"),
+        VersionChoice("1.5.0", is_available=True, ended="healthy in rollout 11, 2026-11-20"),
+        VersionChoice("1.4.2", is_available=True, nodes=4, ended="healthy in rollout 9, 2026-11-02"),
+        VersionChoice("1.4.1", is_available=False, ended="healthy in rollout 7, 2026-10-12"),
+    )
+)
+
+
 def test_upgrade(matches_snapshot: SnapshotCheck) -> None:
-    assert matches_snapshot(lambda: FrozenConsole(QUIET), "u", sees("Upgrade shop", "now: 1.4.2 on 4"))
+    dialog = UpgradeDialog("shop", "1.4.2 on 4, 1.4.1 on 1", Policy())
+    dialog.show_versions(VERSIONS)
+    acts = (shows(dialog), sees("5 versions"), "down", "down", sees("▸✗ 1.5.1"))
+    assert matches_snapshot(lambda: FrozenConsole(QUIET), *acts)
 
 
 @small
 def test_upgrade_with_an_error(matches_snapshot: SnapshotCheck) -> None:
-    acts = ("u", sees("Upgrade shop"), types("1.5 0"), "enter", sees("✗ not a version"))
+    dialog = UpgradeDialog("shop", "1.4.2 on 4, 1.4.1 on 1", Policy())
+    acts = (shows(dialog), sees("Upgrade shop"), types("1.5 0"), "enter", sees("✗ not a version"))
     assert matches_snapshot(lambda: FrozenConsole(QUIET), *acts)
 
 

@@ -2,18 +2,22 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import ClassVar, Literal, cast
 
 from textual import on
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from backends.errors import ConfigError
 from backends.templates import check_version
+from backends.text import counted, shorten
 from orchestrator.planning.application import Amount, Policy
+from orchestrator.session.version_choices import VersionChoices
 from widgets.dialogs.base import Dialog
 from widgets.dialogs.elements import InlineButton, RadioList, to_content
+from widgets.dialogs.version_list import VersionList
 
 Confirmation = Literal["none", "node", "batch", "step"]
 
@@ -25,6 +29,7 @@ CONFIRMATIONS = (
 )
 SERIAL_HINT = "nodes at once: 2, 30% or 1,25%,100%"
 LIMIT_HINT = "empty for all, or names and patterns: web1 web[34]"
+MAX_PROBLEM_CHARS = 70  # so that all fields stay in sight on 24 lines
 EXAMPLES = {"version": "such as 1.5.0", "serial": "1", "limit": "all"}
 
 
@@ -82,6 +87,10 @@ class UpgradeDialog(Dialog[UpgradeAnswer | None]):
     UpgradeDialog:nocolor .hint.-wrong { color: $foreground; }
     UpgradeDialog #text { display: none; }
     """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "pick(-1)", "previous", id="upgrade.previous", tooltip="The version above", show=False),
+        Binding("down", "pick(1)", "next", id="upgrade.next", tooltip="The version below", show=False),
+    ]
 
     def __init__(self, application: str, running_now: str, policy: Policy) -> None:
         """Create the dialog for one application.
@@ -93,13 +102,16 @@ class UpgradeDialog(Dialog[UpgradeAnswer | None]):
         """
         super().__init__()
         self.title = f"Upgrade {application}"
-        self._now = f"now: {running_now}" if running_now else "now: unknown until the plan is made"
+        self._running_now = f"now: {running_now}" if running_now else "now: unknown until the plan is made"
+        self._now = self._running_now
+        self._found: tuple[VersionChoices, bool] | None = None
+        self._is_open = False
         self._policy = policy
 
     def fields(self) -> Iterable[Widget]:
         sizes = self._policy.serial
         serial = ",".join(map(str, sizes)) if isinstance(sizes, list) else str(sizes)
-        yield _field("Version", "version", "", self._now)
+        yield _field("Version", "version", "", self._now, VersionList(id="versions"))
         yield _field("Batches", "serial", serial, SERIAL_HINT)
         yield _field("Nodes", "limit", "", LIMIT_HINT)
         options = RadioList(CONFIRMATIONS, self._policy.confirm, id="confirm")
@@ -113,10 +125,58 @@ class UpgradeDialog(Dialog[UpgradeAnswer | None]):
         """Focus the first field: nothing changes before the plan is reviewed."""
         return self.query_one("#version")
 
+    def show_versions(self, found: VersionChoices, *, is_complete: bool = True) -> None:
+        """Show the versions to choose from; a version that is not among them can be typed all the same.
+
+        Args:
+            found: the versions, and why there may be more.
+            is_complete: whether the nodes were asked; otherwise more may come.
+        """
+        self._found = found, is_complete
+        if not (self._is_open and self.is_attached):
+            return  # it is not open yet, or not any more
+        parts = [self._running_now]
+        if found.choices:
+            parts.append(f"↑↓ {counted(len(found.choices), 'version')}")
+        if not is_complete:
+            parts.append("asking the nodes…")
+        elif found.problem:
+            parts.append(f"what can be installed is unknown: {shorten(found.problem, MAX_PROBLEM_CHARS)}")
+        self._now = " · ".join(parts)
+        self.query_one(VersionList).show(found.choices, self._value("version"))
+        self._hint("version")
+        self.call_after_refresh(self._fit)
+
+    def on_mount(self) -> None:
+        # Textual calls `Dialog.on_mount` too.
+        self._is_open = True
+        if self._found is not None:
+            self.show_versions(self._found[0], is_complete=self._found[1])
+
+    @on(VersionList.Picked)
+    def _picked(self, event: VersionList.Picked) -> None:
+        self._set_version(event.version)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Return False for the keys that pick a version while another field has the focus."""
+        return action != "pick" or (self.focused is not None and self.focused.id == "version")
+
+    def action_pick(self, by: int) -> None:
+        if version := self.query_one(VersionList).neighbor(by):
+            self._set_version(version)
+
+    def _set_version(self, version: str) -> None:
+        box = self.query_one("#version", Input)
+        box.value, box.cursor_position = version, len(version)
+        self.query_one(VersionList).mark(version)  # at once: the next key may be here already
+        box.focus()
+
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
         """Clear the error of a field while it is edited; Enter validates again."""
         self._hint(str(event.input.id))
+        if event.input.id == "version":
+            self.query_one(VersionList).mark(event.value.strip())
 
     @on(Input.Submitted)
     def _submitted(self) -> None:
@@ -160,7 +220,8 @@ class UpgradeDialog(Dialog[UpgradeAnswer | None]):
         hint.set_class(bool(error), "-wrong")
 
 
-def _field(label: str, name: str, value: str, hint: str) -> Widget:
+def _field(label: str, name: str, value: str, hint: str, *more: Widget) -> Widget:
     entry = Input(value, id=name, placeholder=EXAMPLES[name], select_on_focus=False)
     below = Static(to_content(hint), id=f"{name}-hint", classes="hint")
-    return Horizontal(Static(label, classes="name"), Vertical(entry, below, classes="right"), classes="field")
+    right = Vertical(entry, *more, below, classes="right")
+    return Horizontal(Static(label, classes="name"), right, classes="field")

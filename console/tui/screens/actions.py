@@ -145,6 +145,7 @@ class OperatorActions:
             self._upgrading = False
 
     async def _upgrade(self) -> None:
+        from console.tui.screens.version_choices import fill_versions
         from widgets.dialogs.upgrade import UpgradeDialog
 
         session = self._session
@@ -154,9 +155,11 @@ class OperatorActions:
         freeze = await confirm_override_freeze(self._screen.app, session)
         if freeze is None:
             return
-        answer = await self._screen.app.push_screen_wait(
-            UpgradeDialog(session.application.name, session.versions.summary(), session.application.policy)
+        dialog = UpgradeDialog(
+            session.application.name, session.versions.summary(), session.application.policy
         )
+        self._screen.run_worker(fill_versions(session, dialog), group="versions", exclusive=True)
+        answer = await self._screen.app.push_screen_wait(dialog)
         if answer is None:
             return
         try:
