@@ -176,7 +176,8 @@ class UpgradeDialog(Dialog[UpgradeAnswer | None]):
         """Clear the error of a field while it is edited; Enter validates again."""
         self._hint(str(event.input.id))
         if event.input.id == "version":
-            self.query_one(VersionList).mark(event.value.strip())
+            # The value of the event may be an older one, if two keys came together.
+            self.query_one(VersionList).mark(self._value("version").strip())
 
     @on(Input.Submitted)
     def _submitted(self) -> None:
