@@ -160,7 +160,7 @@ class ShamRollouts:
             place = (poll.balancer, stratum.backend)
             servers = {}
             for cell in stratum.cells:
-                if cell.errors is None:
+                if cell.errors is None or not cell.requests:
                     continue
                 self.requests += cell.requests
                 self.errors += cell.errors

@@ -64,8 +64,9 @@ class LatencyJudge:
     def add(self, poll: Poll) -> None:
         """Add the next poll of a load balancer. Polls of one load balancer come in order."""
         for stratum in poll.strata:
-            ended = self._times(poll.balancer, stratum.backend).add(poll.at, stratum.cells)
-            for cell in stratum.cells:
+            cells = [cell for cell in stratum.cells if cell.requests]
+            ended = self._times(poll.balancer, stratum.backend).add(poll.at, cells)
+            for cell in cells:
                 key = poll.balancer, stratum.backend, cell.server
                 if cell.group != "new":
                     self._watches.pop(key, None)

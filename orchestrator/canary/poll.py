@@ -28,6 +28,8 @@ class Cell(NamedTuple):
         response_time: HAProxy's decayed average in milliseconds, as it reads now; None: not known.
         total_answered: responses that it began since HAProxy began to count, without informational ones.
         total_informational: informational responses since then: HAProxy's average counts them too.
+        broken: of `errors`, requests without a response, such as time-outs.
+        in_flight: requests that are in flight now.
     """
 
     node: str
@@ -41,6 +43,8 @@ class Cell(NamedTuple):
     response_time: int | None = None
     total_answered: int = 0
     total_informational: int = 0
+    broken: int = 0
+    in_flight: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class Stratum:
 
     Attributes:
         backend: its name.
-        cells: its servers that are in rotation and got requests.
+        cells: its servers that are in rotation and got requests, or have some in flight.
     """
 
     backend: str

@@ -33,13 +33,14 @@ class _Growth(NamedTuple):
     errors: int = 0
     soft: int = 0
     answered: int = 0
+    broken: int = 0
 
     @classmethod
     def of(cls, signals: Signals) -> "_Growth":
         unknown = signals.hard is None
         # In TCP mode a refused connection is all that is known, and not an error rate.
         soft = signals.soft + (signals.refused if unknown else 0)
-        return cls(signals.started, signals.hard or 0, soft, signals.answered)
+        return cls(signals.started, signals.hard or 0, soft, signals.answered, signals.broken)
 
 
 _NOTHING = _Growth()
@@ -202,10 +203,14 @@ class _BackendReader:
         grown = _Growth(*(number - before for number, before in zip(now, server.reported, strict=True)))
         fell = took_part and self._head(server).admin_state is AdminState.READY
         counts = bool(group) and not is_first and (server.took_part or fell)
-        if counts and not grown.requests:
-            return None  # a late error counts with the next request
         failed_checks = max(0, server.check_failures - server.reported_check_failures)
-        server.reported, server.reported_check_failures = now, server.check_failures
+        if counts and not grown.requests:
+            # A late error counts with the next request, but requests may wait for an answer meanwhile.
+            if not sample.server.in_flight:
+                return None
+            grown, now, failed_checks = _NOTHING, server.reported, 0
+        server.reported = now
+        server.reported_check_failures += failed_checks
         if not counts:
             return None
         return Cell(
@@ -220,6 +225,8 @@ class _BackendReader:
             response_time=self._columns.response[server.index],
             total_answered=sample.server.answered,
             total_informational=sample.server.informational,
+            broken=grown.broken,
+            in_flight=sample.server.in_flight,
         )
 
     def _head(self, server: _ServerSeries) -> Server:

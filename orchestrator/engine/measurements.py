@@ -48,6 +48,8 @@ class Measurements:
             self._since = poll.at
         for stratum in poll.strata:
             for cell in stratum.cells:
+                if not cell.requests:
+                    continue
                 key = (poll.balancer, stratum.backend, cell.server, cell.group)
                 self._totals.setdefault(key, _Total()).add(cell)
 

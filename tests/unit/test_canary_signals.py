@@ -139,6 +139,21 @@ async def test_an_error_that_comes_without_a_request_counts_with_the_next_one() 
 
 
 @pytest.mark.virtual_time
+async def test_a_server_whose_requests_wait_for_an_answer_is_seen_without_new_ones() -> None:
+    world = World()
+    reader = Reader(world)
+    server = world.server("web1")
+    server.requests, server.share = 3, lambda: 3
+    assert (reader.cells()["web1"].requests, reader.cells()["web1"].requests) == (3, 0)
+    server.errors_5xx += 1
+    server.requests -= 1
+    assert reader.cells()["web1"][3:5] == (0, 0)
+    server.requests += 2
+    cell = reader.cells()["web1"]
+    assert (cell.requests, cell.errors, cell.in_flight) == (2, 1, 3)
+
+
+@pytest.mark.virtual_time
 async def test_in_tcp_mode_errors_are_not_known() -> None:
     world = World()
     for server in world.balancers["lb1"].servers.values():
