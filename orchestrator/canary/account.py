@@ -4,10 +4,14 @@ from collections.abc import Mapping, MutableMapping
 
 from orchestrator.canary.bursts import Spread
 from orchestrator.canary.comparison import Comparison
+from orchestrator.canary.evidence import EProcess
+from orchestrator.canary.history import UNLEARNED_M, Place
 from orchestrator.canary.nodes import NodeEvidence
 from orchestrator.canary.normality import Normality
 from orchestrator.canary.poll import Poll
+from orchestrator.canary.unanswered import FRESH_S, Hanging
 
+_MANY_BURSTS = 3.0  # of size m
 _SUMS = ("errors", "requests", "judged_requests", "unknown_requests", "old_requests", "old_errors")
 
 
@@ -31,6 +35,7 @@ class Account:
         compared_s: for how many seconds both versions have been compared.
         compared_until: the end of these, in the monotonic seconds of polls.
         normal_rate: the error rate of before; None when it is not known.
+        hanging: requests that have no answer, by backend. They are no part of the evidence, and not saved.
         bad_nodes: the nodes for which the verdict is "bad", the latest one last; none: it is not.
     """
 
@@ -51,6 +56,7 @@ class Account:
         self.compared_s = sums.get("compared_s", 0.0)
         self.compared_until = float("-inf")
         self.normal_rate: float | None = None
+        self.hanging: dict[Place, Hanging] = {}
         found = {name.removeprefix("bad "): order for name, order in sums.items() if name.startswith("bad ")}
         self.bad_nodes = sorted(found, key=lambda node: found[node])
 
@@ -58,6 +64,42 @@ class Account:
         """Add the time of a poll in which both versions got requests; polls of load balancers overlap."""
         self.compared_s += max(0.0, poll.at - max(self.compared_until, poll.at - poll.duration_s))
         self.compared_until = max(self.compared_until, poll.at)
+
+    def forget_hanging(self, poll: Poll) -> None:
+        """Forget what hung before a poll in backends of which nothing is known now."""
+        backends = {stratum.backend for stratum in poll.strata}
+        self.hanging = {
+            place: found
+            for place, found in self.hanging.items()
+            if poll.at - found.at <= FRESH_S and (place[0] != poll.balancer or place[1] in backends)
+        }
+
+    @property
+    def is_spread(self) -> bool:
+        """Whether errors of the new version, or requests that time out or hang, are spread enough."""
+        return self.hard.spread.enough or any(found.spread for found in self.hanging.values())
+
+    @property
+    def counts_many(self) -> bool:
+        """Whether more counts against the new version than two bursts."""
+        counted = self.hard.counted + sum(found.counted for found in self.hanging.values())
+        return counted >= _MANY_BURSTS * (self.m or UNLEARNED_M)
+
+    @property
+    def hanging_evidence(self) -> EProcess:
+        """The evidence against the new version beside the old one, as if what hangs had failed."""
+        process = EProcess(self.hard.process.logs)
+        for found in self.hanging.values():
+            process.compare(found.counted, 0.0, found.weights, found.null_ratio, self.m or UNLEARNED_M)
+        return process
+
+    @property
+    def hanging_history(self) -> EProcess:
+        """Likewise beside the time before."""
+        process = EProcess(self.normality.new.logs)
+        for found in self.hanging.values():
+            process.expect(found.counted, 0.0, self.m or UNLEARNED_M)
+        return process
 
     def save(self, logs: MutableMapping[str, list[float]], sums: MutableMapping[str, float]) -> None:
         """Write everything of which a later judge must not know less than this one."""

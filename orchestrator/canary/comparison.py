@@ -8,7 +8,7 @@ from orchestrator.canary.poll import Poll
 from orchestrator.canary.rows import Side
 
 _TOTALS = ("errors", "requests", "other_errors", "other_requests")
-_SUMS = (*_TOTALS, "excess", "other_excess", "weight", "other_weight")
+_SUMS = (*_TOTALS, "counted", "excess", "other_excess", "weight", "other_weight")
 _SPREAD = ("cells", "seconds", "second")
 
 
@@ -22,6 +22,7 @@ class Comparison:
         requests: likewise its requests.
         other_errors: likewise the errors of the others.
         other_requests: likewise the requests of the others.
+        counted: errors of the group that count as evidence.
     """
 
     __slots__ = ("process", "spread", *_SUMS)
@@ -30,6 +31,7 @@ class Comparison:
         self.process = EProcess()
         self.spread = Spread()
         self.errors = self.requests = self.other_errors = self.other_requests = 0
+        self.counted = 0.0
         # Of the ratio that Mantel and Haenszel found, which strata with different shares do not distort.
         self.excess = self.other_excess = 0.0
         self.weight = self.other_weight = 0.0
@@ -51,6 +53,7 @@ class Comparison:
         self.requests += group.requests
         self.other_errors += others.errors
         self.other_requests += others.requests
+        self.counted += group.counted
         self.excess += group.errors * others.weight / weight
         self.other_excess += others.errors * group.weight / weight
         self.weight += group.weight

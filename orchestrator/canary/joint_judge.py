@@ -66,7 +66,7 @@ class JointJudge:
 
     def suspicion(self, at: float) -> str:
         """Return why to wait before another node is taken out, although nothing is proven; often empty."""
-        return self._latency.suspicion(at)
+        return self._errors.suspicion(at) or self._latency.suspicion(at)
 
     @property
     def evidence(self) -> Evidence:

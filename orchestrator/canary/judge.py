@@ -12,6 +12,7 @@ from orchestrator.canary.judgement import Judgement, Slowness
 from orchestrator.canary.poll import Cell, Lifetime, Poll
 from orchestrator.canary.rows import Row, add_up_groups
 from orchestrator.canary.settings import CanarySettings
+from orchestrator.canary.unanswered import Hanging, Unanswered
 from orchestrator.canary.verdict import describe_failure, find_bad_node, judge_account
 from orchestrator.events.judgement import DetectableRatio, Evidence
 
@@ -22,6 +23,7 @@ NULL_RATIO_UNKNOWN = 1.5
 """Likewise when counters are too young to know own rates."""
 
 _LEAST_SIGNAL_M = 5.0  # how retries and failed checks come in bursts is not learned
+_FADING = 0.75  # per poll, of what servers got in polls before
 _CAP_REQUESTS = 500  # so many without an error are added to a rate that is only used to cap
 
 
@@ -64,21 +66,26 @@ class Judge:
         self._cap = Cap(resumed=evidence is not None)
         self._blatant = BlatantFailure()
         self._magnet = Magnet()
+        self._unanswered = Unanswered()
+        self._evidence = 0.0  # at that moment, with requests that hung
         self._failure = ""  # why the verdict is "bad", with the counts of that moment
 
     def add(self, poll: Poll) -> None:
         """Add the next poll of a load balancer. Polls of one load balancer come in order."""
         self._cap.begin(poll)
         account = self._account
+        account.forget_hanging(poll)
         blatant, suspicious = "", False
         for stratum in poll.strata:
             place = (poll.balancer, stratum.backend)
+            self._unanswered.add(place, poll, stratum.cells)
             cells = [cell for cell in stratum.cells if cell.requests > 0]
             self._learn_m(place, poll, cells)
             self._add_signals(place, poll, cells)
             rows = self._weigh(place, poll, cells)
             if rows:
                 self._add_errors(place, poll, rows)
+                account.hanging[place] = self._count_hanging(place, poll, rows)
                 blatant = self._find_blatant(place, poll, rows) or blatant
                 suspicious |= any(row.errors and row.group == "new" for row in rows)
         if suspicious:
@@ -86,6 +93,7 @@ class Judge:
             if node and node not in account.bad_nodes:
                 account.bad_nodes.append(node)
                 self._failure = describe_failure(account, self._settings, self._version)
+                self._evidence = account.hanging_evidence.value
 
     def judge(self, at: float, *, slowness: Slowness | None = None, stale: Sequence[str] = ()) -> Judgement:
         """Return what the polls until now mean. A verdict of "bad" because of errors is final.
@@ -98,11 +106,23 @@ class Judge:
             stale: load balancers of which nothing is known now.
         """
         account = self._account
-        found = judge_account(account, self._settings, self._version, slowness or Slowness(), stale)
+        waiting = self._unanswered.waiting(at, self._settings.warm_up or 0.0)
+        found = judge_account(
+            account, self._settings, self._version, slowness or Slowness(), stale, waiting=waiting
+        )
         if account.bad_nodes:
             reason = self._failure or describe_failure(account, self._settings, self._version)
-            found = replace(found, state="bad", reason=reason, node=account.bad_nodes[-1])
+            evidence = max(found.evidence, self._evidence)
+            found = replace(found, state="bad", reason=reason, node=account.bad_nodes[-1], evidence=evidence)
         return replace(found, detectable=self._detect())
+
+    def suspicion(self, at: float) -> str:
+        """Return why to wait before another node is taken out: requests that have no answer; often empty.
+
+        Args:
+            at: now, in the monotonic seconds of polls.
+        """
+        return self._unanswered.suspicion(at, self._settings.warm_up or 0.0)
 
     @property
     def is_bad(self) -> bool:
@@ -143,13 +163,17 @@ class Judge:
     def _null_ratio(self, place: Place) -> float:
         return NULL_RATIO if self._rates.is_long(place) else NULL_RATIO_UNKNOWN
 
-    def _weigh(self, place: Place, poll: Poll, cells: Sequence[Cell]) -> list[Row]:
-        """Return the servers whose errors are known, with what counts as evidence."""
-        account, m = self._account, self.m
+    def _limit_rate(self, place: Place) -> float:
+        """Return the error rate that is expected of a version as good as the old one, at most."""
+        account = self._account
         rate = (account.old_errors + 0.5) / (account.old_requests + _CAP_REQUESTS)
         if self._rates.is_long(place):
             rate = max(rate, self._rates.base(place))
-        rate *= self._null_ratio(place)
+        return rate * self._null_ratio(place)
+
+    def _weigh(self, place: Place, poll: Poll, cells: Sequence[Cell]) -> list[Row]:
+        """Return the servers whose errors are known, with what counts as evidence."""
+        account, m, rate = self._account, self.m, self._limit_rate(place)
         rows = []
         for cell in cells:
             if cell.errors is None:
@@ -179,6 +203,27 @@ class Judge:
         account.normality.add(poll, (new, old), base, m, is_known=is_known)
         if not is_known:
             self._rates.watch(place, old.errors, old.requests)
+
+    def _count_hanging(self, place: Place, poll: Poll, rows: Sequence[Row]) -> Hanging:
+        """Return what counts of the requests to the new version that hang."""
+        rate, m = self._limit_rate(place), self.m
+        if not any(row.group == "new" for row in rows):
+            return Hanging()
+        before = self._account.hanging.get(place, Hanging()).weights
+        found = [
+            self._unanswered.count(place, row.server, poll, row.counted, (rate * row.weight, m))
+            for row in rows
+            if row.group == "new"
+        ]
+        new, old = add_up_groups(rows)
+        return Hanging(
+            sum(hanging.requests for hanging in found),
+            sum(hanging.counted for hanging in found),
+            any(hanging.spread for hanging in found),
+            (_FADING * before[0] + new.weight, _FADING * before[1] + old.weight),
+            self._null_ratio(place),
+            poll.at,
+        )
 
     def _find_blatant(self, place: Place, poll: Poll, rows: Sequence[Row]) -> str:
         """Return a node that fails blatantly, or draws requests by failing; empty if there is none."""

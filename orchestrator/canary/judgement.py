@@ -5,9 +5,10 @@ from typing import Literal
 
 from orchestrator.events.judgement import VerdictFields
 
-HoldCause = Literal["", "old version", "no comparison", "retries", "checks", "slow", "stale"]
+HoldCause = Literal["", "old version", "no comparison", "retries", "checks", "unanswered", "slow", "stale"]
 """What a "hold" comes from: errors of the old version, errors that cannot be compared with those of an old
-version, retries, failed checks, response times, or a load balancer of which nothing is known."""
+version, retries, failed checks, requests without an answer, response times, or a load balancer of which
+nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,13 @@ from orchestrator.canary.comparison import Comparison
 from orchestrator.canary.detectability import exclude_rate
 from orchestrator.canary.judgement import HoldCause, Judgement, Slowness
 from orchestrator.canary.settings import CanarySettings
+from orchestrator.canary.unanswered import Waiting
 
 if TYPE_CHECKING:
     from orchestrator.events.judgement import Verdict
 
 _SUSPICION = log(20)
+_SUSPICION_OF_MANY = log(10)  # where no two bursts explain the errors
 _SIGN = log(3)  # as good a version as the old one hardly ever has so much against it
 
 
@@ -22,16 +24,18 @@ def find_bad_node(account: Account, settings: CanarySettings) -> str:
     """Return the node of the new version that is to leave rotation; empty: none is proven to be bad.
 
     Half of alpha is spent on the old version at the same time, half on the time before, and a hundredth on
-    single nodes: each of them begins anew, with errors that may come in larger bursts than was learned.
+    single nodes: each of them begins anew, with errors that may come in larger bursts than was learned. What
+    hangs while requests time out counts like errors, for this moment only.
     """
     if account.bad_nodes:
         return _find_another(account, settings)
     hard, normality, nodes = account.hard, account.normality, account.nodes
     node, node_value = nodes.find_suspect(new=True)
-    if _is_clear(hard, settings):
-        proof, value = log(2 / settings.alpha), hard.process.log_value
-        worse_than_before = normality.new.log_value >= proof and normality.others_as_always
-        if value >= proof or (value >= _SUSPICION and worse_than_before):
+    if account.is_spread and _is_frequent(hard, settings):
+        proof, value = log(2 / settings.alpha), account.hanging_evidence.log_value
+        worse_than_before = account.hanging_history.log_value >= proof and normality.others_as_always
+        is_suspect = value >= (_SUSPICION_OF_MANY if account.counts_many else _SUSPICION)
+        if value >= proof or (is_suspect and worse_than_before):
             return node
     if node_value >= log(100 / settings.alpha) and _is_clear(nodes.of(node, new=True), settings):
         return node
@@ -55,20 +59,31 @@ def _find_another(account: Account, settings: CanarySettings) -> str:
 
 def _is_clear(comparison: Comparison, settings: CanarySettings) -> bool:
     """Return whether there are enough errors, well spread, and clearly more often than elsewhere."""
-    enough = comparison.errors >= settings.least_errors and comparison.spread.enough
-    return enough and comparison.exceeds(settings.ratio)
+    return comparison.spread.enough and _is_frequent(comparison, settings)
+
+
+def _is_frequent(comparison: Comparison, settings: CanarySettings) -> bool:
+    """Return whether there are enough errors, and clearly more often than elsewhere."""
+    return comparison.errors >= settings.least_errors and comparison.exceeds(settings.ratio)
 
 
 def describe_failure(account: Account, settings: CanarySettings, version: str) -> str:
     """Return why the new version is "bad"."""
     node = account.bad_nodes[-1]
     if account.hard.exceeds(settings.ratio):
-        return words.describe_errors(version, account.hard, "the others")
+        hanging = sum(found.requests for found in account.hanging.values() if found.counted)
+        return words.describe_errors(version, account.hard, "the others") + words.describe_hanging(hanging)
     return words.describe_errors(node, account.nodes.of(node, new=True), "all others")
 
 
 def judge_account(
-    account: Account, settings: CanarySettings, version: str, slowness: Slowness, stale: Sequence[str]
+    account: Account,
+    settings: CanarySettings,
+    version: str,
+    slowness: Slowness,
+    stale: Sequence[str],
+    *,
+    waiting: Waiting | None = None,
 ) -> Judgement:
     """Return the judgement on a new version whose errors have not proven anything.
 
@@ -78,8 +93,11 @@ def judge_account(
         version: how the new version is called.
         slowness: what is known about response times.
         stale: load balancers of which nothing is known now.
+        waiting: requests to the new version that get no answer.
     """
     doubts: list[tuple[HoldCause, str]] = [*_find_doubts(account, settings, version)]
+    if waiting is not None:
+        doubts.append(("unanswered", words.describe_waiting(waiting)))
     if slowness.state == "hold":
         doubts.append(("slow", slowness.reason))
     if stale:

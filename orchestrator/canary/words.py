@@ -2,6 +2,7 @@
 
 from orchestrator.canary.comparison import Comparison
 from orchestrator.canary.normality import Minute
+from orchestrator.canary.unanswered import WAITING_S, Waiting
 
 
 def format_share(count: float, total: float) -> str:
@@ -22,6 +23,11 @@ def describe_errors(subject: str, comparison: Comparison, others: str) -> str:
     own = format_count(comparison.errors, comparison.requests)
     rest = format_count(comparison.other_errors, comparison.other_requests)
     return f"{subject} fails {own}, {others} {rest} at the same time"
+
+
+def describe_hanging(requests: float) -> str:
+    """Return what is added to errors: `; 12 more have no answer yet`."""
+    return f"; {requests:.0f} more have no answer yet" if requests >= 1 else ""
 
 
 def describe_undecided(version: str, comparison: Comparison) -> str:
@@ -48,6 +54,14 @@ def describe_checks(version: str, comparison: Comparison) -> str:
     return (
         f"{version} failed {comparison.errors:,} health checks, the others {comparison.other_errors:,} "
         "at the same time"
+    )
+
+
+def describe_waiting(waiting: Waiting) -> str:
+    """Return what tells of requests that get no answer."""
+    return (
+        f"{waiting.requests:,} requests to {waiting.node} have been waiting for an answer for more than "
+        f"{WAITING_S:.0f} s; servers with the old version have {waiting.others:.0f} in flight"
     )
 
 

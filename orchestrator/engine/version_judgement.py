@@ -189,7 +189,7 @@ class VersionJudgement(NoJudgement):
 
     @property
     def suspicion(self) -> str:
-        known = "slow" in self._accepted  # to the operator, who has continued
+        known = {"slow", "unanswered"} & self._accepted  # to the operator, who has continued
         if not (self.acts and self.waits) or self._judge is None or known:
             return ""
         return self._judge.suspicion(self._clock.monotonic())

@@ -56,6 +56,15 @@ async def test_errors_of_all_nodes_are_not_blamed_on_the_new_version(tmp_path: P
 
 
 @pytest.mark.long
+async def test_a_version_that_hangs_is_held_long_before_its_requests_time_out(tmp_path: Path) -> None:
+    done = await try_out(tmp_path / "s", replace(CASES["hangs"], timeout_s=25.0))
+    hold = next(verdict for verdict in done["verdicts"] if verdict["state"] == "hold")
+    assert "have been waiting for an answer for more than 3 s" in hold["reason"]
+    assert hold["after_s"] - done["back_s"] <= 10, hold
+    assert (done["others_drained"], done["out_at_end"]) == ([], [])
+
+
+@pytest.mark.long
 async def test_a_slow_version_is_held(tmp_path: Path) -> None:
     # Without an operator, it ends after five minutes; that is not waited for.
     done = await try_out(tmp_path / "s", replace(CASES["slow"], timeout_s=150.0))

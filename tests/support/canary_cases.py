@@ -57,6 +57,12 @@ CASES = {
         Trial(name="errors", new={"error_share": 0.2}),
         Trial(name="resets", new={"error_share": 0.2, "error_kind": "reset"}),
         Trial(name="silence", new={"error_share": 0.2, "error_kind": "silence"}),
+        Trial(
+            name="hangs",  # for longer than the rollout would take
+            new={"error_share": 0.2, "error_kind": "silence"},
+            server_timeout="30s",
+            timeout_s=60.0,
+        ),
         Trial(name="dies", new={"exit_at_request": 50}),
         Trial(name="all-fail", new={"error_share": 1.0}),
         Trial(name="few-errors", new=FEW, rollout=LONG),

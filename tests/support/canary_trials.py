@@ -58,6 +58,7 @@ class Trial:
         instances: of HAProxy.
         haproxy: its executable.
         backend_lines: further lines of the backend in its configuration.
+        server_timeout: `timeout server` of the backend.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Trial:
     instances: int = 1
     haproxy: str = "haproxy"
     backend_lines: Sequence[str] = ()
+    server_timeout: str = "1s"
 
 
 @dataclass(slots=True)
@@ -137,7 +139,7 @@ class TrialStack(TunedStack):
             nodes=trial.nodes,
             instances=trial.instances,
             haproxy=trial.haproxy,
-            backend_lines=["timeout server 1s", *trial.backend_lines],
+            backend_lines=[f"timeout server {trial.server_timeout}", *trial.backend_lines],
             start_delay=0.1,
             checks=Checks(inter=0.2),
         )

@@ -61,7 +61,7 @@ async def test_a_suspicion_is_waited_for() -> None:
     assert asyncio.get_running_loop().time() > 100
     assert any(event.reason == "web1 looks slower: 2.3× its peers" for event in world.events(Waiting))
     [note] = [event.text for event in world.events(NodeNote) if "looks slower" in event.text]
-    assert note.endswith(": waiting until this is proven, or its warm-up is over")
+    assert note.endswith(": waiting until this is proven, or over")
 
 
 @pytest.mark.virtual_time

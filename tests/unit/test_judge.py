@@ -167,7 +167,7 @@ def test_without_an_old_version_a_long_history_is_what_remains() -> None:
 
 def test_a_comparison_that_has_just_begun_is_one() -> None:
     spotless = [lifetime._replace(errors=0) for lifetime in LIFETIMES]
-    polls = [_poll(1 + at / 2, (16, 5), (16, 0), (16, 0), (16, 0), duration_s=0.5) for at in range(3)]
+    polls = [_poll(1 + at / 2, (16, 4), (16, 0), (16, 0), (16, 0), duration_s=0.5) for at in range(3)]
     states = [_judge(polls[:number], lifetimes=spotless).state for number in range(1, 4)]
     assert states == ["blind"] * 3
 

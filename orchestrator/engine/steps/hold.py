@@ -43,7 +43,7 @@ async def await_evidence(context: StepContext) -> None:
         return context.judgement.suspicion or None
 
     if suspicion := context.judgement.suspicion:
-        context.note(f"{suspicion}: waiting until this is proven, or its warm-up is over")
+        context.note(f"{suspicion}: waiting until this is proven, or over")
     try:
         await context.wait_for(
             probe, timeout=SUSPICION_TIMEOUT_S, what="a suspicion to be proven, or to end", free=True

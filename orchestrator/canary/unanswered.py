@@ -1,0 +1,250 @@
+"""Requests of the new version that hang: time-outs before they are counted. Pure.
+
+A request that never gets an answer is an error only after `timeout server`, often 30 s later. By itself one
+that hangs proves nothing: a node that has just started answers late. But once requests have timed out, those
+that hang are likely to. They count then as if they had failed when they began, under the same limit for each
+second, and only at the moment of judging: what is answered late leaves no trace.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from orchestrator.canary.bursts import LEAST_CELLS, LEAST_SECONDS, Cap, find_second
+from orchestrator.canary.history import Place
+from orchestrator.canary.in_flight import Excess, Flow, Usual, find_excess
+from orchestrator.canary.poll import Cell, Poll
+
+_PAUSE_S = 5.0  # without a poll, after which a server has returned anew
+_SECOND_S = 1.0  # of whose requests most must be answered: otherwise the whole server stalls
+
+_LEAST_TIMED_OUT = 3
+_LEAST_POLLS = 2
+_TIMED_OUT_S = 10.0  # for so long a time-out tells of those that hang
+
+LEAST_WAITING = 10
+"""So many requests that wait are worth to be held for."""
+WAITING_S = 3.0
+"""For so long they wait at least."""
+_SUSPICIOUS = 5.0  # requests that hang
+_LIKELY, _CERTAIN = 1.0, 4.0  # standard deviations beyond which requests hang
+_BEGUN_S = 60
+FRESH_S = 2.5
+"""Seconds for which a poll tells what hangs now."""
+
+
+class Hanging(NamedTuple):
+    """What counts of requests to the new version that hang, at the moment of judging.
+
+    Attributes:
+        requests: how many hang.
+        counted: so many of them count like errors.
+        spread: whether they, and those that failed, began in several polls and seconds.
+        weights: what the new version and the old one got, in requests times own error rates.
+        null_ratio: the largest ratio of error rates that is still as good.
+        at: when it was read.
+    """
+
+    requests: float = 0.0
+    counted: float = 0.0
+    spread: bool = False
+    weights: tuple[float, float] = (0.0, 0.0)
+    null_ratio: float = 1.0
+    at: float = 0.0
+
+
+class Waiting(NamedTuple):
+    """Requests that have been waiting for an answer for `WAITING_S`.
+
+    Attributes:
+        node: the node that has them.
+        requests: how many.
+        others: how many each server of the old version has in flight.
+    """
+
+    node: str
+    requests: int
+    others: float
+
+
+class _Begun(NamedTuple):
+    """Requests that began in one poll and failed, or hang."""
+
+    second: int
+    requests: float
+    counted: float
+
+
+@dataclass(slots=True)
+class _Server:
+    """One server in one group.
+
+    Attributes:
+        cell: the latest.
+        began: when it began to get requests.
+        flow: of its requests.
+        excess: what it has in flight now.
+        hanging: when it was read, how many hung for certain, and how many had timed out so far.
+        timed_out: in which polls requests timed out, and how many.
+        begun: requests that failed or hang, of the last minute, by when they began.
+        level: how many failed or hang.
+        errors: how many of them have failed.
+        ahead: how many more count than would if only those counted that have failed.
+        others: how many requests each server of the old version has in flight.
+    """
+
+    cell: Cell
+    began: float
+    flow: Flow
+    excess: Excess = field(default_factory=Excess)
+    hanging: deque[tuple[float, float, int]] = field(default_factory=deque)
+    timed_out: deque[tuple[float, int]] = field(default_factory=deque)
+    begun: deque[_Begun] = field(default_factory=deque)
+    level: float = 0.0
+    errors: int = 0
+    ahead: float = 0.0
+    others: float = 0.0
+
+    @property
+    def hangs(self) -> float:
+        """How many requests hang, as far as one can tell."""
+        return self.excess.beyond(_LIKELY)
+
+    @property
+    def has_timed_out(self) -> bool:
+        """Whether requests time out now."""
+        enough = sum(broken for _, broken in self.timed_out) >= _LEAST_TIMED_OUT
+        return enough and len(self.timed_out) >= _LEAST_POLLS
+
+    def note(self, at: float, excess: Excess, others: float) -> None:
+        """Note what is in flight, and what the others have in flight."""
+        self.excess, self.others = excess, others
+        broken = self.cell.broken
+        total = (self.hanging[-1][2] if self.hanging else 0) + broken
+        self.hanging.append((at, excess.beyond(_CERTAIN), total))
+        while len(self.hanging) > 1 and self.hanging[1][0] <= at - WAITING_S:
+            self.hanging.popleft()
+        if broken:
+            self.timed_out.append((at, broken))
+        while self.timed_out and self.timed_out[0][0] <= at - _TIMED_OUT_S:
+            self.timed_out.popleft()
+
+    def begin(self, begun: _Begun) -> None:
+        """Add requests that hang or failed at once."""
+        self.begun.append(begun)
+        self.ahead += begun.counted
+        while self.begun[0].second <= begun.second - _BEGUN_S:
+            self.begun.popleft()
+
+    def take_back(self, requests: float) -> None:
+        """Take back what was answered after all, the latest ones first."""
+        while requests > 0 and self.begun:
+            last = self.begun.pop()
+            left = max(0.0, last.requests - requests)
+            counted = min(last.counted, left)
+            if left:
+                self.begun.append(_Begun(last.second, left, counted))
+            self.ahead -= last.counted - counted
+            requests -= last.requests
+
+    @property
+    def waiting(self) -> int:
+        """How many requests have been waiting for `WAITING_S` at least."""
+        first, last = self.hanging[0], self.hanging[-1]
+        if last[0] - first[0] < WAITING_S:
+            return 0
+        return max(0, int(min(found for _, found, _ in self.hanging)) - (last[2] - first[2]))
+
+
+class Unanswered:
+    """Finds requests of the new version that hang."""
+
+    def __init__(self) -> None:
+        self._servers: dict[tuple[Place, str], _Server] = {}
+        self._cap = Cap()
+
+    def add(self, place: Place, poll: Poll, cells: Sequence[Cell]) -> None:
+        """Add one backend in one poll."""
+        found = [self._read(place, poll, cell) for cell in cells if cell.errors is not None]
+        new = [server for server in found if server.cell.group == "new"]
+        if not new:
+            return
+        usual = Usual.of([server.flow for server in found if server.cell.group == "old"])
+        for server in new:
+            server.note(poll.at, find_excess(server.flow, usual), 0.0 if usual is None else usual.mean)
+
+    def _read(self, place: Place, poll: Poll, cell: Cell) -> _Server:
+        key = (place, cell.server)
+        server = self._servers.get(key)
+        began = poll.at - poll.duration_s
+        if server is None or server.cell[:3] != cell[:3] or began - server.flow.last.at > _PAUSE_S:
+            before = server.flow.last.time if server is not None else None
+            server = self._servers[key] = _Server(cell, began, Flow(poll, cell, before))
+            return server
+        server.cell = cell
+        server.flow.add(poll, cell)
+        return server
+
+    def count(
+        self, place: Place, name: str, poll: Poll, counted: float, limits: tuple[float, float]
+    ) -> Hanging:
+        """Return what counts of the requests that hang on a server of the new version.
+
+        Args:
+            place: its backend.
+            name: its name.
+            poll: the poll.
+            counted: its errors that count in this poll.
+            limits: how many errors are expected of it in the poll at most, and the size of bursts.
+        """
+        server = self._servers[place, name]
+        server.errors += server.cell.errors or 0
+        level = server.errors + server.hangs
+        grown, server.level = level - server.level, level
+        if grown > 0:
+            taken = self._cap.count((place, name), poll, grown, *limits)
+            server.begin(_Begun(find_second(poll.at, poll.duration_s), grown, taken))
+        else:
+            server.take_back(-grown)
+        server.ahead -= counted
+        if not server.hangs:
+            server.ahead = 0.0
+        if not (server.has_timed_out and server.flow.answers_most(_SECOND_S)):
+            return Hanging()
+        seconds = {begun.second for begun in server.begun}
+        spread = len(server.begun) >= LEAST_CELLS and len(seconds) >= LEAST_SECONDS
+        return Hanging(server.hangs, max(0.0, min(server.hangs, server.ahead)), spread)
+
+    def waiting(self, at: float, warm_up_s: float) -> Waiting | None:
+        """Return the node with the most requests that wait, if there are enough.
+
+        Args:
+            at: now, in the monotonic seconds of polls.
+            warm_up_s: after a return, in which a node may be slow.
+        """
+        found = [
+            Waiting(server.cell.node, server.waiting, server.others) for server in self._warm(at, warm_up_s)
+        ]
+        most = max(found, key=lambda waiting: waiting.requests, default=None)
+        return most if most is not None and most.requests >= LEAST_WAITING else None
+
+    def suspicion(self, at: float, warm_up_s: float) -> str:
+        """Return why to wait before another node is taken out: requests hang; often empty.
+
+        Args:
+            at: now, in the monotonic seconds of polls.
+            warm_up_s: after a return, in which a node may be slow.
+        """
+        for server in self._warm(at, warm_up_s):
+            hangs = server.excess.beyond(_CERTAIN)
+            if hangs >= _SUSPICIOUS:
+                return f"{hangs:.0f} requests to {server.cell.node} have no answer yet"
+        return ""
+
+    def _warm(self, at: float, warm_up_s: float) -> Iterator[_Server]:
+        """Yield the servers of the new version whose requests are known now."""
+        for server in self._servers.values():
+            is_fresh = at - server.flow.last.at <= FRESH_S
+            if server.cell.group == "new" and is_fresh and at - server.began >= warm_up_s:
+                yield server
