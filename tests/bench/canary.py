@@ -23,6 +23,7 @@ from tests.bench.canary_cases import (
     HELD_OUT_QUICK,
     Case,
 )
+from tests.bench.canary_hanging import measure_hanging
 from tests.support.canary_worlds import Outcome, simulate
 
 SEED = 20261129
@@ -80,6 +81,11 @@ def measure(runs: int, page: Path | None = None) -> bool:
             section = [f"**{title}** ({count:,} rollouts each)", "", *table, ""]
             print("\n".join(section), flush=True)  # noqa: T201 - the benchmark's output
             text += section
+        table, good = measure_hanging(pool, runs)
+        agrees &= good
+        section = [f"**Requests that hang, four polls a second** ({runs:,} rollouts each)", "", *table, ""]
+        print("\n".join(section), flush=True)  # noqa: T201 - the benchmark's output
+        text += section
     if page is not None:
         write_page(page, text)
     return agrees
