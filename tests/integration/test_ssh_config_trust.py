@@ -1,6 +1,8 @@
 """An ssh configuration that others may write runs nothing, as with ssh."""
 
 import asyncio
+import gc
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,17 +11,28 @@ from backends.errors import Unreachable
 from backends.hosts.ssh import SshHost
 from backends.hosts.ssh_settings import SshSettings
 from tests.support.users import MALLORY, OPS, give, needs_root
+from tests.support.wait import until
 
 pytestmark = needs_root
 
 
+def running_programs() -> set[int]:
+    """The ids of the processes that this one has started and not yet waited for."""
+    programs = (thing for thing in gc.get_objects() if type(thing) is subprocess.Popen)
+    return {program.pid for program in programs if program.returncode is None}
+
+
 def refused(settings: SshSettings) -> str:
+    before = running_programs()
+
     async def connect() -> None:
         host = SshHost("web1", "web1", settings)
         try:
             await host.connect()
         finally:
             await host.close()
+            # A ProxyCommand has closed its output, but its end is seen later; without a loop, never.
+            await until(lambda: running_programs() <= before)
 
     with pytest.raises(Unreachable) as caught:
         asyncio.run(connect())

@@ -28,6 +28,7 @@ from tests.support.rollouts import (
 )
 from tests.support.servers.tcp_listener import listening
 from tests.support.stacks import kill_application
+from tests.support.wait import until
 
 AGENT_ENABLED = 4  # in srv_agent_state
 
@@ -150,13 +151,12 @@ async def test_the_trap_that_the_gate_is_for(place: Path) -> None:
     """`ready` out of maintenance sends live traffic to a dead application, on the word of an old check."""
     async with world(place, nodes=2, instances=1) as stack:
         # A machine that is busy may check many times before it lets the first client in.
-        await edit_haproxy(stack, lambda text: re.sub(r"\bfall \d+", "fall 100", text))
+        await edit_haproxy(stack, lambda text: re.sub(r"\bfall \d+", "fall 1000", text))
         await until_up(stack, "shop")
         await say(stack, "set server shop/web1 state maint")
         kill_application(stack.nodes["web1"])  # and gone: what reaches one that is dying is answered with 502
         async with Load(400, stack.frontends, slow_share=0) as load:
             await say(stack, "set server shop/web1 state ready")
-            await asyncio.sleep(0.5)
+            await until(load.failed.total)
             report = await load.stop()
-    assert report.total_failed > 0
     assert {failure.problem for failure in report.failures} == {"503 Service Unavailable"}
