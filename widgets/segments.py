@@ -33,7 +33,7 @@ def css_colors(widget: str, prefix: str) -> str:
     {to}moving {{ color: $warning; }}
     {to}bad {{ color: $text-error; text-style: bold; }}
     {to}out {{ color: $text-primary; }}
-    {to}quiet {{ color: $foreground 60%; }}
+    {to}quiet {{ color: $foreground-muted; }}
     {to}head {{ text-style: bold; }}
     {gray}ok, {gray}moving, {gray}bad, {gray}out {{ color: $foreground; }}
     """

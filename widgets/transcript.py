@@ -60,7 +60,7 @@ class Lines(ScrollView, can_focus=True):
     Lines { height: 1fr; overflow-x: hidden; overflow-y: scroll; }
     Lines > .lines--command { text-style: bold; }
     Lines > .lines--failed, Lines > .lines--bad { color: $text-error; text-style: bold; }
-    Lines > .lines--head, Lines > .lines--event { color: $foreground 60%; }
+    Lines > .lines--head, Lines > .lines--event { color: $foreground-muted; }
     Lines > .lines--match { text-style: underline; }
     Lines > .lines--here { text-style: reverse; }
     Lines:nocolor > .lines--failed, Lines:nocolor > .lines--bad { color: $foreground; }
@@ -182,7 +182,7 @@ until you scroll up; `f` follows again.
     DEFAULT_CSS = """
     Transcript > Search { display: none; height: 1; border: none; padding: 0 1; }
     Transcript > Search.-shown { display: block; }
-    Transcript > Static { height: 1; color: $foreground 60%; }
+    Transcript > Static { height: 1; color: $foreground-muted; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "search", "search", id="search", tooltip="Find a text"),

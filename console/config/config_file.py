@@ -41,10 +41,39 @@ T = TypeVar("T")
 _ONE_BY_ONE = ("nodes", "hooks", "freeze")  # of an application
 
 
+ThemeName = Literal[
+    "dark",
+    "light",
+    "high-contrast",
+    "ansi-dark",
+    "ansi-light",
+    "atom-one-dark",
+    "atom-one-light",
+    "catppuccin-frappe",
+    "catppuccin-latte",
+    "catppuccin-macchiato",
+    "catppuccin-mocha",
+    "dracula",
+    "flexoki",
+    "gruvbox",
+    "monokai",
+    "nord",
+    "rose-pine",
+    "rose-pine-dawn",
+    "rose-pine-moon",
+    "solarized-dark",
+    "solarized-light",
+    "textual-dark",
+    "textual-light",
+    "tokyo-night",
+]
+"""Rolldeck's own themes, and all of Textual's: `console.tui.themes` has their colors."""
+
+
 class ConsoleSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """The `[console]` table."""
 
-    theme: Literal["dark", "light", "ansi-dark", "ansi-light", "high-contrast"] = "dark"
+    theme: ThemeName = "dark"
     interval: float = 1.0  # seconds between two polls of a load balancer
     keys: dict[str, str] = {}  # other keys, by the id of their binding: see `console.tui.keymap`
 

@@ -2,8 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,7 +15,7 @@ from textual.command import Provider
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.screen import Screen
-from textual.theme import BUILTIN_THEMES, Theme
+from textual.theme import Theme
 
 from backends.local_files import write_beside
 from backends.text import visible
@@ -26,49 +25,12 @@ from console.operator_identity import current_operator
 from console.tui.screens.actions import KEEP
 from console.tui.screens.main import MainScreen
 from console.tui.terminal_driver import TerminalDriver
+from console.tui.themes import THEMES, readable_theme, remember_theme, remembered_theme
+from console.tui.view_state import ViewState
 from orchestrator.events.events import Record
 from orchestrator.live.poller import Poller
 from orchestrator.session.session import Session
 from widgets.dialogs.modal import TooSmall, fits
-
-HIGH_CONTRAST = Theme(
-    name="high-contrast",
-    primary="#6fd3ff",
-    secondary="#6fd3ff",
-    accent="#ffff00",
-    foreground="#ffffff",
-    background="#000000",
-    surface="#000000",
-    panel="#262626",
-    success="#00ff66",
-    warning="#ffd700",
-    error="#ff6b6b",
-    dark=True,
-)
-
-# Textual's own red is too dark for text, most of all on the row of the cursor.
-DARK = replace(BUILTIN_THEMES["textual-dark"], name="dark", error="#c24d6b")
-
-# Textual's own colors can hardly be read on a light background, nor can gray that is 60 % of its black.
-LIGHT = replace(
-    BUILTIN_THEMES["textual-light"],
-    name="light",
-    foreground="#000000",
-    success="#105a26",
-    warning="#7a4d00",
-    accent="#7a4d00",
-    error="#a8201a",
-    variables={"footer-key-foreground": "#004578"},
-)
-
-THEMES: Mapping[str, str] = {
-    "dark": DARK.name,
-    "light": LIGHT.name,
-    "ansi-dark": "ansi-dark",
-    "ansi-light": "ansi-light",
-    "high-contrast": HIGH_CONTRAST.name,
-}
-"""Textual's name of each theme that the configuration knows."""
 
 
 def _load_node_commands() -> type[Provider]:
@@ -94,6 +56,9 @@ class Console(App[str]):
 
     TITLE = "Rolldeck"
     ENABLE_COMMAND_PALETTE = True
+    CSS = """
+    CommandPalette > .command-palette--help-text { text-style: not bold not dim; }
+    """
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {
         *App.COMMANDS,
         _load_node_commands,
@@ -110,6 +75,7 @@ class Console(App[str]):
         settings: ConsoleSettings | None = None,
         file: str = "",
         applications: Sequence[str] = (),
+        view_state: ViewState | None = None,
     ) -> None:
         """Create the console; `run_async` shows it.
 
@@ -120,6 +86,7 @@ class Console(App[str]):
             settings: theme and keys.
             file: of the configuration, for errors.
             applications: the names of all applications of the configuration.
+            view_state: choices of earlier runs; None to remember nothing.
 
         Raises:
             ConfigError: a key in the settings that does not work.
@@ -129,9 +96,11 @@ class Console(App[str]):
         self._applications = applications
         if settings.keys:
             self.set_keymap(_check_keys(settings, file))
-        for theme in (DARK, LIGHT, HIGH_CONTRAST):
+        self.view_state = view_state or ViewState()
+        for theme in THEMES.values():
             self.register_theme(theme)
-        self.theme = THEMES[settings.theme]
+        self._configured_theme = settings.theme
+        self.theme = remembered_theme(self.view_state, settings.theme)
         self.session = session
         self._poller = poller
         self.read_only_because = read_only
@@ -209,6 +178,15 @@ class Console(App[str]):
 
         if not isinstance(self.screen, (HelpScreen, TooSmall)):
             self.push_screen(HelpScreen(collect_sections(self.screen)))
+
+    def get_theme(self, theme_name: str) -> Theme | None:
+        """Return a theme with colors that can be read; they are computed when it is used."""
+        return readable_theme(theme_name) if theme_name in THEMES else super().get_theme(theme_name)
+
+    def choose_theme(self, name: str) -> None:
+        """Use a theme, and remember it for the next console."""
+        self.theme = name
+        remember_theme(self.view_state, name, self._configured_theme)
 
     async def action_quit(self) -> None:
         """Quit by ctrl+q or the palette, which asks what to do with a running rollout."""

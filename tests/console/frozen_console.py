@@ -8,6 +8,7 @@ from backends.errors import Refused, Unreachable
 from backends.haproxy.columns import columns_of
 from backends.local_machine import SystemClock
 from backends.model import Admin, Backend, Info, Level, Operational, Server, SessionList, Sessions, Snapshot
+from console.config.config_file import ConsoleSettings
 from console.tui.app import Console
 from orchestrator.balancers.group import BalancerGroup
 from orchestrator.events.event_bus import EventBus
@@ -177,12 +178,13 @@ class FrozenConsole(Console):
         *,
         read_only: str = "",
         applications: Sequence[str] = (),
+        settings: ConsoleSettings | None = None,
     ) -> None:
         session = session or session_of(scene)
         clock = session.clock
         assert isinstance(clock, FrozenClock)
         watch = _FrozenWatch(session.application.balancer_group, clock, view_of(scene, clock.moment))
-        super().__init__(session, watch, read_only, applications=applications)
+        super().__init__(session, watch, read_only, settings, applications=applications)
         self.animation_level = "none"
 
     def export_screenshot(self, *, title: str | None = None, simplify: bool = False) -> str:

@@ -16,7 +16,7 @@ from textual.widget import Widget
 
 from backends.text import visible
 
-QUIET_STYLE = "$foreground 60%"
+QUIET_STYLE = "$foreground-muted"
 """The style of secondary text."""
 
 COLOR_STYLES = re.compile(r"\$text-(success|warning|error|primary)")

@@ -67,9 +67,9 @@ A click on a title orders by it, another one reverses it (▾ ▴); HEALTH has t
         & > .server-table--moving { color: $text-warning; }
         & > .server-table--bad { color: $text-error; text-style: bold; }
         & > .server-table--out { color: $text-primary; }
-        & > .server-table--quiet { color: $foreground 60%; }
+        & > .server-table--quiet { color: $foreground-muted; }
         & > .server-table--trend { color: $foreground 40%; }
-        & > .server-table--header { color: $foreground 60%; text-style: bold; }
+        & > .server-table--header { color: $foreground-muted; text-style: bold; }
         & > .server-table--cursor { background: $foreground 15%; text-style: bold; }
         &:nocolor > .server-table--moving, &:nocolor > .server-table--bad { color: $foreground; }
         &:nocolor > .server-table--cursor, &:ansi > .server-table--cursor { text-style: reverse; }
