@@ -1,9 +1,10 @@
 """What is known about servers before a new version runs: own error rates, and the size of bursts. Pure."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from math import sqrt
 
-from orchestrator.canary.poll import Lifetime
+from orchestrator.canary.poll import MAX_OLD_SERVERS, Lifetime
 
 Place = tuple[str, str]
 """A load balancer and a backend on it."""
@@ -36,7 +37,9 @@ class OwnRates:
             sums: what `save` wrote; where it knows a backend, `lifetimes` is not used.
         """
         self._kept = {key: value for key, value in (sums or {}).items() if key.startswith("lifetime ")}
+        self._others: dict[str, float] = {}  # of servers that are not kept unless they are asked for
         self._relative: dict[tuple[Place, str, float], float] = {}
+        servers = Counter[Place]()
         known = set(self._kept)
         for lifetime in lifetimes:
             place = (lifetime.balancer, lifetime.backend)
@@ -44,8 +47,10 @@ class OwnRates:
                 continue
             self._add(_name("requests", place), lifetime.requests)
             self._add(_name("errors", place), lifetime.errors)
-            self._add(_name("requests", place, lifetime.server), lifetime.requests)
-            self._add(_name("errors", place, lifetime.server), lifetime.errors)
+            servers[place] += 1
+            sums = self._kept if servers[place] <= MAX_OLD_SERVERS else self._others
+            sums[_name("requests", place, lifetime.server)] = lifetime.requests
+            sums[_name("errors", place, lifetime.server)] = lifetime.errors
             if lifetime.duration_s >= LONG_S:
                 self._add(_LONG_REQUESTS, lifetime.requests)
                 self._add(_LONG_ERRORS, lifetime.errors)
@@ -53,6 +58,10 @@ class OwnRates:
             self._kept[duration] = max(self._kept.get(duration, 0.0), lifetime.duration_s)
 
     def save(self) -> dict[str, float]:
+        """Return what a later judge continues from: all sums, and the servers that were judged so far.
+
+        Of a backend with few servers, these are all.
+        """
         return dict(self._kept)
 
     def _add(self, key: str, value: float) -> None:
@@ -101,6 +110,10 @@ class OwnRates:
         return self._relative[key]
 
     def _compute_relative(self, place: Place, server: str, m: float) -> float:
+        for what in ("requests", "errors"):
+            name = _name(what, place, server)
+            if name in self._others:
+                self._kept[name] = self._others.pop(name)
         requests = self._kept.get(_name("requests", place, server), 0.0)
         errors = self._kept.get(_name("errors", place, server), 0.0)
         prior = _SHRINKAGE * m / _BURST

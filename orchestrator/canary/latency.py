@@ -14,7 +14,7 @@ from dataclasses import replace
 from orchestrator.canary.judgement import Slowness
 from orchestrator.canary.latency_watch import CERTAIN_S, PROOF, LatencyWatch
 from orchestrator.canary.latency_windows import WINDOW_REQUESTS, Comparison, Series, StratumTimes
-from orchestrator.canary.poll import Lifetime, Poll
+from orchestrator.canary.poll import MAX_OLD_SERVERS, Lifetime, Poll
 from orchestrator.canary.settings import CanarySettings
 from orchestrator.events.judgement import Evidence
 
@@ -146,8 +146,9 @@ class LatencyJudge:
         logs |= {_WATCH + "/".join(key): watch.save() for key, watch in self._saved.items()}
         for place, times in self._strata.items():
             logs[_SPREAD + "/".join(place)] = [round(times.squares, 4), times.windows]
-            for server, series in times.series.items():
-                if series.level is not None:
+            for number, (server, series) in enumerate(times.series.items()):
+                is_known = series.reading is not None or number < MAX_OLD_SERVERS
+                if series.level is not None and is_known:
                     level = [round(series.level, 4), series.level_windows]
                     logs[_LEVEL + "/".join((*place, server))] = level
         return Evidence(logs=logs, sums={_WARM_UP: round(self._learned_s, 3)})

@@ -12,6 +12,9 @@ FAST_INTERVAL_S, SLOW_INTERVAL_S = 0.25, 1.0
 FAST_PHASE_S = 30.0
 """For how long polls are frequent after a return."""
 
+MAX_OLD_SERVERS = 200
+"""Of one backend on one load balancer; more of them would cost more than they tell."""
+
 
 class Cell(NamedTuple):
     """What one server got and did between two polls of its load balancer.

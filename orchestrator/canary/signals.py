@@ -13,7 +13,7 @@ from orchestrator.balancers.request_errors import (
     compute_signals,
     went_back,
 )
-from orchestrator.canary.poll import Cell, Lifetime, Poll, Stratum
+from orchestrator.canary.poll import MAX_OLD_SERVERS, Cell, Lifetime, Poll, Stratum
 from orchestrator.events.judgement import Group
 
 FindNodes = Callable[[Snapshot], Mapping[Name, str]]
@@ -22,7 +22,6 @@ FindNodes = Callable[[Snapshot], Mapping[Name, str]]
 GroupOf = Callable[[str], Group]
 """Returns the group of a node, by its name."""
 
-MAX_OLD_SERVERS = 200  # of one backend on one load balancer; more of them would cost more than they tell
 CHECK_INTERVAL_S = 0.9  # between two reads of failed checks, which cost more than all counters together
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orchestrator.canary.joint_judge import Background, JointJudge
 from orchestrator.canary.judge import Judge
 from orchestrator.canary.judgement import Judgement, Slowness
 from orchestrator.canary.poll import Cell, Lifetime, Poll, Stratum
@@ -348,3 +349,22 @@ def test_young_counters_hold_nothing_up() -> None:
     assert incident.state == "good"
     alone = _judge(_seconds(20, (40, 8), (40, 8), new=2), lifetimes=young)
     assert alone.state == "blind"
+
+
+def test_of_very_many_servers_the_journal_has_those_that_were_judged() -> None:
+    many = [
+        Lifetime("lb1", "shop", f"web{number}", 1_000, 10 + number, 3600, 5) for number in range(1, 1_001)
+    ]
+    judge = JointJudge(CanarySettings(), Background("1.5.0", many))
+    assert len(msgspec.json.encode(judge.evidence)) < 30_000
+    cells = [Cell(f"web{number}", f"web{number}", "old", 40, 4) for number in (1, 999)]
+    cells.append(Cell("web1000", "web1000", "new", 40, 4))
+    judge.add(Poll("lb1", 1.0, 1.0, [Stratum("shop", cells)]))
+    evidence = judge.evidence
+    assert evidence.sums["lifetime errors lb1/shop/web1000"] == 1_010
+    assert "lifetime errors lb1/shop/web998" not in evidence.sums
+    resumed = JointJudge(CanarySettings(), Background("1.5.0", many), evidence)
+    poll = Poll("lb1", 2.0, 1.0, [Stratum("shop", cells)])
+    for both in (judge, resumed):
+        both.add(poll)
+    assert resumed.evidence.sums["weight hard"] == judge.evidence.sums["weight hard"]
