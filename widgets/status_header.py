@@ -62,10 +62,7 @@ def build_first_line(model: MainViewModel, clock_text: str, width: int) -> list[
     room = width - _width_of(right) - 1
     title: list[Segment] = [(truncate(model.application, max(8, width // 5)) + "  ", "head")]
     for left in (
-        *(
-            title + [segment for badge in model.instances for segment in _badge_segments(badge, parts)]
-            for parts in (3, 2, 0)
-        ),
+        *(title + build_badges(model.instances, parts) for parts in (3, 2, 0)),
         title + _only_problems(model.instances),
     ):
         if _width_of(left) <= room:
@@ -77,16 +74,31 @@ def build_first_line(model: MainViewModel, clock_text: str, width: int) -> list[
 
 def describe_trouble(model: MainViewModel, width: int = 10_000) -> list[Segment]:
     """Return what is wrong, in about this many columns at most; nothing while all is well."""
+    segments = describe_badges(model.instances, width, others=bool(model.read_only))
+    if model.read_only:
+        segments += [(" · ", "quiet")] if segments else []
+        segments += [(f"read-only: {visible(model.read_only)}", "moving")]
+    return segments
+
+
+def describe_badges(
+    badges: Sequence[BalancerBadge], width: int = 10_000, *, others: bool = False
+) -> list[Segment]:
+    """Return what is wrong with load balancers, in about this many columns at most.
+
+    Args:
+        badges: of the load balancers.
+        width: in columns.
+        others: whether something else needs its share of them.
+    """
     segments: list[Segment] = []
-    noted = [badge for badge in model.instances if badge.state != "live" or badge.note]
-    share = width // max(1, len(noted) + bool(model.read_only)) - 3
+    noted = [badge for badge in badges if badge.state != "live" or badge.note]
+    share = width // max(1, len(noted) + others) - 3
     for badge in noted:
         note = visible(badge.note) or ("no answer yet" if badge.state == "connecting" else "no answer")
         kind = "moving" if badge.state == "live" else _state_glyph(badge)[1]
         name = f"{truncate(badge.name, 16)}: "
         segments += [(name + _truncate_start(note, share - cell_len(name)), kind), (" · ", "quiet")]
-    if model.read_only:
-        segments += [(f"read-only: {visible(model.read_only)}", "moving"), (" · ", "quiet")]
     return segments[:-1]
 
 
@@ -137,6 +149,13 @@ def _badge_segments(line: BalancerBadge, parts: int) -> list[Segment]:
 
 def _format_age(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 60 else format_clock(seconds)
+
+
+def build_badges(badges: Sequence[BalancerBadge], parts: int) -> list[Segment]:
+    """Return the load balancers with so many parts of their versions; of -1 only those in trouble."""
+    if parts < 0:
+        return _only_problems(badges)
+    return [segment for badge in badges for segment in _badge_segments(badge, parts)]
 
 
 def _only_problems(lines: Sequence[BalancerBadge]) -> list[Segment]:

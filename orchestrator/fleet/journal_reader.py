@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,8 +39,9 @@ class JournalReader:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._journal: Journal | None = None
-        self._data_version = -1
-        self._signatures: dict[str, object] = {}
+        self._version = -1  # of its content, when it was read last
+        self._newest = 0  # the id of the newest entry that was seen
+        self._late = set[str]()  # applications that are to be read once their rollout has ended
         self.summaries: dict[str, JournalSummary] = {}
         self.problem = ""
 
@@ -50,13 +51,19 @@ class JournalReader:
             self._journal.close()
             self._journal = None
 
-    async def refresh(self) -> None:
-        """Read what has changed, one application at a time, so that no key waits for it."""
+    async def refresh(self, followed: Collection[str] = ()) -> None:
+        """Read what has changed, one application at a time, so that no key waits for it.
+
+        Args:
+            followed: applications whose rollout is followed elsewhere; they are read again once it has ended.
+        """
         try:
             journal = self._open()
             if journal is None:
                 return
-            for application in self._find_changed(journal):
+            changed = self._find_changed(journal)
+            self._late = {name for name in changed | self._late if name in followed}
+            for application in sorted(changed - self._late):
                 self.summaries[application] = _summarize(journal, application)
                 await asyncio.sleep(0)
             self.problem = ""
@@ -68,23 +75,23 @@ class JournalReader:
         """Return the journal; None where there is none, as before the first rollout."""
         if self._journal is None and os.path.lexists(self._path):
             self._journal = Journal(self._path, read_only=True)
-            self._data_version, self._signatures = -1, {}
+            self._version, self._newest = -1, 0
         return self._journal
 
-    def _find_changed(self, journal: Journal) -> list[str]:
+    def _find_changed(self, journal: Journal) -> set[str]:
         # One that runs may end without a word when its process is killed.
-        running = [
+        changed = self._late | {
             name
             for name, summary in self.summaries.items()
             if summary.rollout is not None and summary.rollout.standing == "running"
-        ]
-        version = journal.data_version()
-        if version == self._data_version:
-            return running
-        found = journal.newest_entries()
-        changed = [name for name, signature in found.items() if self._signatures.get(name) != signature]
-        self._data_version, self._signatures = version, dict(found)
-        return list(dict.fromkeys((*changed, *running)))
+        }
+        version = journal.version()
+        if version != self._version:
+            self._version = version
+            for summary in journal.summaries(self._newest):
+                self._newest = max(self._newest, summary.id)
+                changed.add(summary.application)
+        return changed
 
 
 def _summarize(journal: Journal, application: str) -> JournalSummary:

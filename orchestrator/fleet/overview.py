@@ -11,10 +11,12 @@ from orchestrator.adapters import AdapterFactory
 from orchestrator.background import keep_running
 from orchestrator.fleet.journal_reader import JournalReader, JournalSummary
 from orchestrator.fleet.member import Member
-from orchestrator.fleet.rollout_line import RolloutLine
+from orchestrator.fleet.published import PublishedRollouts
+from orchestrator.fleet.rollout_line import RolloutLine, line_of_state
 from orchestrator.fleet.row import ApplicationRow
 from orchestrator.live.poller import BalancerView, LiveView
 from orchestrator.live.shared_poller import SharedPoller
+from orchestrator.local.follower import JournalFollower
 from orchestrator.settings import Settings
 
 JOURNAL_INTERVAL_S = 1.0  # seconds between two looks at the journal
@@ -32,6 +34,8 @@ class FleetOverview:
         settings: of all applications.
         journal: the journal's file.
         clock: the time.
+        follower: follows the rollouts of this machine, which the caller runs; None to read them only as they
+            were in the journal last.
         interval: seconds between the beginnings of two polls of one load balancer.
         version_batch: the number of nodes whose running versions are read at a time.
 
@@ -45,6 +49,7 @@ class FleetOverview:
         journal: Path,
         clock: Clock,
         *,
+        follower: JournalFollower | None = None,
         interval: float = 1.0,
         version_batch: int = 1,
     ) -> None:
@@ -55,6 +60,8 @@ class FleetOverview:
         self._adapters = AdapterFactory(settings.ssh, lambda _: None, settings.file)
         self._poller = SharedPoller(self._adapters.balancer, clock, interval=interval)
         self._journal = JournalReader(journal)
+        self._local = {name: follower.rollout(name) for name in settings.apps} if follower is not None else {}
+        self._published = PublishedRollouts(settings, self._consul, clock)
         self._defects: dict[str, str] = {}
         self.members = {name: Member(settings, name, self._consul) for name in settings.apps}
         for member in self.members.values():
@@ -77,6 +84,8 @@ class FleetOverview:
             "finding nodes": self._find_nodes,
             "reading versions": self._read_versions,
         }
+        if self._published.is_shared:
+            works["following rollouts of other machines"] = self._published.run
         async with asyncio.TaskGroup() as group:
             for name, work in works.items():
                 group.create_task(keep_running(name, work, self._report), name=name)
@@ -94,9 +103,32 @@ class FleetOverview:
             for name, member in self.members.items()
         )
 
+    def standings(self) -> Sequence[tuple[str, int, str]]:
+        """Return what tells whether any rollout has begun, has gone a step further, or asks; it is cheap."""
+        return [
+            (name, local.last_seq, local.state.phase) for name, local in self._local.items() if local.running
+        ]
+
+    def running_rows(self) -> tuple[ApplicationRow, ...]:
+        """Return the rows of applications with a rollout that runs, those that wait for an answer first."""
+        now = self._clock.time()
+        found = [
+            member.row(self._journal.summaries.get(name, _NOTHING), line, now)
+            for name, member in self.members.items()
+            if (line := self.running(name)) is not None
+        ]
+        return tuple(sorted(found, key=lambda row: row.attention))
+
+    def monotonic(self) -> float:
+        """Return the time of the load balancers' views, in seconds."""
+        return self._clock.monotonic()
+
     def running(self, application: str) -> RolloutLine | None:
         """Return the rollout of an application that is seen to run; None without one."""
-        return None
+        local = self._local.get(application)
+        if local is not None and local.entry is not None and local.running:
+            return line_of_state(local.state, local.entry.operator, local.entry.host, local.entry.id)
+        return self._published.line(application)
 
     def view(self, application: str) -> LiveView | None:
         """Return the live view of an application; None until its load balancers are known."""
@@ -121,13 +153,21 @@ class FleetOverview:
     @property
     def problem(self) -> str:
         """What concerns no single application: the journal, and defects of our own; else empty."""
-        return "; ".join(filter(None, (self._journal.problem, *self._defects.values())))
+        return "; ".join(
+            filter(None, (self._journal.problem, self._published.problem, *self._defects.values()))
+        )
+
+    @property
+    def consul_answers(self) -> bool | None:
+        """Whether Consul answers; None where nothing is asked of it."""
+        return not self._published.problem if self._published.is_shared else None
 
     # -- reading ------------------------------------------------------------------------------
 
     async def _read_journal(self) -> None:
         while True:
-            await self._journal.refresh()
+            running = [name for name, local in self._local.items() if local.running]
+            await self._journal.refresh(running)
             await self._clock.sleep(JOURNAL_INTERVAL_S)
 
     async def _find_balancers(self) -> None:
@@ -153,11 +193,13 @@ class FleetOverview:
             await self._clock.sleep(NODES_INTERVAL_S)
 
     async def _read_versions(self) -> None:
-        """Read the running versions slowly, node after node over all applications."""
+        """Read the running versions slowly: the first nodes of all applications, then the next ones."""
+        size = self._version_batch
         while True:
-            for member in self.members.values():
-                nodes, size = member.nodes, self._version_batch
-                for first in range(0, len(nodes), size):
-                    await member.read_versions(nodes[first : first + size])
+            first = 0
+            while members := [member for member in self.members.values() if len(member.nodes) > first]:
+                for member in members:
+                    await member.read_versions(member.nodes[first : first + size])
                     await self._clock.sleep(VERSION_INTERVAL_S if size == 1 else 0)
+                first += size
             await self._clock.sleep(VERSION_INTERVAL_S)

@@ -58,5 +58,6 @@ def describe_state(row: ApplicationRow, now: float) -> str:
     if not found and row.availability is not None and row.availability.out:
         found.append(f"out: {name_some(row.availability.out)}")
     if row.frozen is not None and (row.rollout is None or row.rollout.standing == "unfinished"):
-        found.append(row.frozen.text(now))
+        frozen = row.frozen
+        found.append(frozen.text(now) if frozen.until is not None else f"frozen: {frozen.reason}")
     return " · ".join(found)

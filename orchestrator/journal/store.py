@@ -234,20 +234,6 @@ class Journal:
         found = self._entries(f"{where} ORDER BY id DESC LIMIT ?", [*used.values(), limit])
         return [entry for entry in found if unknown or not entry.problem]
 
-    def newest_entries(self) -> dict[str, tuple[int, int]]:
-        """Return, by application, the id of its newest entry and how many of its entries have ended."""
-        with self._explained():
-            found = self._connection.execute(
-                "SELECT application, MAX(id), COUNT(ended) FROM entries GROUP BY application"
-            )
-            return {str(application): (newest, ended) for application, newest, ended in found}
-
-    def data_version(self) -> int:
-        """Return a number that changes whenever another connection has written something."""
-        with self._explained():
-            version: int = self._connection.execute("PRAGMA data_version").fetchone()[0]
-            return version
-
     def entry(self, entry: int) -> Entry | None:
         """Return an entry by its id, even one that cannot be read; None when there is none."""
         return next(iter(self._entries("WHERE id = ?", [entry])), None)

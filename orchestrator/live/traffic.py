@@ -1,5 +1,6 @@
 """The traffic of an application as a whole, from the rows of its backends: no server is read for it."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ class Traffic:
         response: the mean response time of the last requests; None where it is unknown.
         queue: requests that wait for a server now.
         sessions: requests, or connections in TCP mode, in flight now.
+        trend: the last known rates, oldest first.
     """
 
     rate: float | None = None
@@ -30,12 +32,14 @@ class Traffic:
     response: ResponseTime | None = None
     queue: int = 0
     sessions: int = 0
+    trend: tuple[float, ...] = ()
 
 
 def measure_traffic(view: FleetView) -> Traffic:
     """Return the traffic in a view."""
     live = [balancer for balancer in view.instances if balancer.state == "live"]
-    rates = [rate for balancer in live if (rate := _find_rate(balancer.rates)) is not None]
+    trends = [_find_trend(balancer.rates) for balancer in live]
+    rates = [trend[-1] for trend in trends if trend and trend[-1] is not None]
     counted = [_count_errors(balancer.rates) for balancer in live]
     known = [(requests, errors) for requests, errors in counted if errors is not None]
     requests, errors = (sum(column) for column in zip(*known, strict=True)) if known else (0, 0)
@@ -51,6 +55,7 @@ def measure_traffic(view: FleetView) -> Traffic:
             for sample in balancer.rates.samples[-1:]
             for counters in sample.backends.values()
         ),
+        trend=_add_trends(trends),
     )
 
 
@@ -58,13 +63,21 @@ def _count_queue(balancer: BalancerView) -> int:
     return sum(backend.queue for backend in balancer.backends) + count_queued(balancer.servers)
 
 
-def _find_rate(rates: Rates) -> float | None:
-    """Return requests per second between the last two samples; None when they cannot be compared."""
-    if len(rates.samples) < 2:
-        return None
-    before, after = rates.samples[-2:]
-    found = _count_requests(before, after)
-    return found / (after.at - before.at) if found is not None and after.at > before.at else None
+def _find_trend(rates: Rates) -> list[float | None]:
+    """Return requests per second between each two samples; None where they cannot be compared."""
+    found: list[float | None] = []
+    for before, after in itertools.pairwise(rates.samples):
+        requests, seconds = _count_requests(before, after), after.at - before.at
+        found.append(requests / seconds if requests is not None and seconds > 0 else None)
+    return found
+
+
+def _add_trends(trends: Sequence[Sequence[float | None]]) -> tuple[float, ...]:
+    """Return the sums, aligned at the latest; as long as the shortest trend that has any value."""
+    known = [[rate for rate in trend if rate is not None] for trend in trends]
+    known = [trend for trend in known if trend]
+    shortest = min(map(len, known), default=0)
+    return tuple(map(sum, zip(*(trend[-shortest:] for trend in known), strict=True))) if known else ()
 
 
 def _count_requests(before: RateSample, after: RateSample) -> int | None:

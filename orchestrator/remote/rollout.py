@@ -228,6 +228,14 @@ class RemoteRollout:
                 self.problem = f"internal error: {shorten(repr(error), MAX_SHOWN_CHARS)}"
             await self._clock.sleep(RETRY_INTERVAL_S)
 
+    async def read(self) -> None:
+        """Read once what is published now; a failure becomes `problem`."""
+        try:
+            if (seen := await self._following.read()) is not None:
+                self._take(seen)
+        except BackendError as error:
+            self.problem = error.problem
+
     def _take(self, seen: PublishedRollout) -> None:
         if seen.doubt:
             self.problem = f"key {self._following.key} is ignored: {seen.doubt}"

@@ -8,11 +8,12 @@ from types import SimpleNamespace
 from typing import Protocol
 
 import pytest
+from textual.app import App
 from textual.pilot import Pilot
 from textual.widgets import Input
 
 from console.tui.screens.main import POLL_INTERVAL_S
-from tests.console.frozen_console import EPOCH, TIME_OF_DAY, FrozenConsole
+from tests.console.frozen_console import EPOCH, TIME_OF_DAY
 from tests.console.real_console import read
 
 Act = str | Callable[[Pilot[str]], Awaitable[None]]
@@ -27,7 +28,7 @@ SEEN_WITHIN_S = 20.0  # seconds that something may take to be seen
 class SnapshotCheck(Protocol):
     """Whether the console looks as it did; `--snapshot-update` makes what it shows now the rule."""
 
-    def __call__(self, make: Callable[[], FrozenConsole], *acts: Act) -> bool: ...
+    def __call__(self, make: Callable[[], App[str]], *acts: Act) -> bool: ...
 
 
 @pytest.fixture(params=SIZES)
@@ -50,6 +51,7 @@ def frozen_environment(shape: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     still = SimpleNamespace(time=lambda: EPOCH, strftime=lambda _: TIME_OF_DAY)
     monkeypatch.setattr("console.tui.screens.main.time", still)
     monkeypatch.setattr("console.tui.screens.detail.time", still)
+    monkeypatch.setattr("console.tui.screens.fleet.time", still)
     monkeypatch.setattr("widgets.rollout_board.monotonic", lambda: 0.0)
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
@@ -64,7 +66,7 @@ def matches_snapshot(
 ) -> SnapshotCheck:
     """Return what compares one screen with its snapshot."""
 
-    def compare(make: Callable[[], FrozenConsole], *acts: Act) -> bool:
+    def compare(make: Callable[[], App[str]], *acts: Act) -> bool:
         async def act(pilot: Pilot[str]) -> None:
             for act in acts:
                 if isinstance(act, str):

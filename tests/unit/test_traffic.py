@@ -45,7 +45,7 @@ async def test_requests_errors_and_sessions_of_all_load_balancers_count() -> Non
             "lb2": snapshot("lb2", [backend(120, in_flight=1)], [server(instance="lb2")]),
         },
     )
-    assert measure_traffic(view.view) == Traffic(rate=50.0, errors=0.05, queue=4, sessions=4)
+    assert measure_traffic(view.view) == Traffic(rate=50.0, errors=0.05, queue=4, sessions=4, trend=(50.0,))
 
 
 async def test_an_error_that_no_server_explains_counts_and_one_that_is_cut_off_once() -> None:
@@ -67,7 +67,7 @@ async def test_counters_that_went_back_and_tcp_are_unknown() -> None:
     view = await watch(
         *[{"lb1": snapshot("lb1", [backend(count, http=False)], [server()])} for count in (1, 9)]
     )
-    assert measure_traffic(view.view) == Traffic(rate=4.0, errors_known=False)
+    assert measure_traffic(view.view) == Traffic(rate=4.0, errors_known=False, trend=(4.0,))
     assert measure_traffic(LiveView(["lb1"], VirtualClock()).view) == Traffic()
 
 

@@ -1,5 +1,6 @@
 """The line below the table that says which rows it does not show, and how to see them again."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.text import Text
@@ -19,12 +20,23 @@ def build_filter_line(options: TableOptions, shown: int, total: int) -> list[Seg
         "only problems" if options.problems_only else "",
         f"backend {truncate(options.backend, MAX_FILTER_CELLS)}" if options.backend else "",
     ]
-    found = [limit for limit in limits if limit]
-    if not found:
+    return describe_limits([limit for limit in limits if limit], shown, total, options.by)
+
+
+def describe_limits(limits: Sequence[str], shown: int, total: int, noun: str) -> list[Segment]:
+    """Return which limits there are, how many rows match, and how to see all; nothing without a limit.
+
+    Args:
+        limits: in words.
+        shown: how many rows match.
+        total: how many there are.
+        noun: what a row is.
+    """
+    if not limits:
         return []
-    count = f"{shown:,} of {counted(total, options.by)} match"
+    count = f"{shown:,} of {counted(total, noun)} match"
     return [
-        (" · ".join(found), "moving"),
+        (" · ".join(limits), "moving"),
         (f" · {count}", "plain" if shown else "moving"),
         (" · Esc clears", "quiet"),
     ]
@@ -56,7 +68,10 @@ class FilterLine(Widget):
             shown: how many rows match.
             total: how many there are.
         """
-        line = build_filter_line(options, shown, total)
+        self.show_line(build_filter_line(options, shown, total))
+
+    def show_line(self, line: list[Segment]) -> None:
+        """Show this line; an empty one takes no room."""
         if line != self._line:
             self._line = line
             self.set_class(bool(line), "-shown")

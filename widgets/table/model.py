@@ -148,7 +148,7 @@ def build_view_model(
     counts, total = _count_groups(data, options.by)
     return MainViewModel(
         application=application_name,
-        instances=tuple(_badge(instance, now) for instance in view.instances),
+        instances=tuple(build_badge(instance, now) for instance in view.instances),
         counts=counts,
         rows=TableRows(data, sort_rows(data, options), versions, now),
         read_only=read_only,
@@ -262,7 +262,8 @@ def _count_groups(data: ServersByName | ServersByNode, of: GroupBy) -> tuple[Row
     return RowCounts(groups["up"], groups["draining"], groups["maint"], groups["down"], of), total
 
 
-def _badge(instance: BalancerView, now: float) -> BalancerBadge:
+def build_badge(instance: BalancerView, now: float) -> BalancerBadge:
+    """Return what the header shows of a load balancer; `now` is monotonic seconds of the poller's clock."""
     note = instance.failing
     if not note and instance.reloaded_at is not None and now - instance.reloaded_at < _RELOAD_SHOWN_S:
         note = f"reloaded {now - instance.reloaded_at:.0f} s ago"

@@ -1,0 +1,205 @@
+"""The first screen where several applications are configured: all of them at a glance."""
+
+import time
+from dataclasses import replace
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.screen import Screen
+from textual.widgets import Input
+
+from backends.consul.settings import NAME
+from backends.text import counted
+from orchestrator.fleet.overview import FleetOverview
+from widgets.fleet.filter import build_fleet_filter_line
+from widgets.fleet.header import FleetHeader, FleetHeaderModel
+from widgets.fleet.model import FLEET_SORTS, FleetOptions, arrange_rows
+from widgets.fleet.picker import ApplicationPicker
+from widgets.fleet.table import FleetTable
+from widgets.footer import KeyBar
+from widgets.table.filter_line import FilterLine
+from widgets.table.model import BalancerBadge, build_badge
+
+POLL_INTERVAL_S = 0.1  # how often the screen checks for changes to show
+KEYS_BY_IMPORTANCE = (
+    *("lines-choose", "upgrade", "filter", "application", "quit", "help", "sort", "problems", "resume"),
+    *("roll-back", "lines-mark"),
+)
+
+
+class FleetScreen(Screen[str]):
+    """All applications; Enter opens one, and Esc comes back from it."""
+
+    class Picked(Message):
+        """An application is to be opened.
+
+        Attributes:
+            action: of the main view, to start there: "upgrade", "resume" or "roll_back"; empty for none.
+        """
+
+        def __init__(self, application: str, action: str = "") -> None:
+            super().__init__()
+            self.application = application
+            self.action = action
+
+    HELP = """
+# Fleet
+All applications of the configuration, those that need attention first. **Enter** opens one, and **Esc** comes
+back; rollouts go on meanwhile, and several can run side by side.
+"""
+    DEFAULT_CSS = """
+    FleetScreen { layout: vertical; }
+    FleetScreen > FleetTable { height: 1fr; }
+    FleetScreen > #filter { display: none; height: 1; border: none; padding: 0 1; }
+    FleetScreen > #filter.-shown { display: block; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("u", "open_for('upgrade')", "upgrade", id="upgrade", tooltip="Upgrade this application"),
+        Binding(
+            "ctrl+r",
+            "open_for('resume')",
+            "resume",
+            id="resume",
+            tooltip="Finish the unfinished rollout of this application",
+        ),
+        Binding(
+            "R",
+            "open_for('roll_back')",
+            "roll back",
+            id="roll-back",
+            tooltip="Roll this application back to its previous versions",
+        ),
+        Binding("slash", "filter", "filter", id="filter", tooltip="Show only applications with this text"),
+        Binding("o", "sort", "sort", id="sort", tooltip="Next sort order: attention, name, ..."),
+        Binding("O", "reverse", "reverse", id="reverse", tooltip="Reverse the sort order", show=False),
+        Binding(
+            "exclamation_mark",
+            "problems",
+            "problems",
+            id="problems",
+            tooltip="Only applications that need attention",
+        ),
+        Binding("g", "application", "go to", id="application", tooltip="Find an application by typing"),
+        Binding("escape", "clear", "clear", id="clear", tooltip="Show all applications again", show=False),
+        Binding("q", "app.quit", "quit", id="quit", tooltip="Quit; rollouts that run go on"),
+    ]
+
+    def __init__(self, overview: FleetOverview) -> None:
+        super().__init__()
+        self._overview = overview
+        self._options = FleetOptions()
+        self._second = -1
+        self._shown: object = None  # the rollouts as they were shown last
+
+    def compose(self) -> ComposeResult:
+        yield FleetHeader()
+        yield FleetTable()
+        yield FilterLine()
+        yield Input(
+            placeholder="filter: part of a name, version or operator, or running, waits, frozen",
+            id="filter",
+            compact=True,
+        )
+        yield KeyBar(KEYS_BY_IMPORTANCE)
+
+    def on_mount(self) -> None:
+        self.query_one(FleetTable).focus()
+        self.set_interval(POLL_INTERVAL_S, self._poll)
+        self._paint()
+
+    def on_screen_resume(self) -> None:
+        self._paint()
+
+    # -- showing ------------------------------------------------------------------------------
+
+    def _poll(self) -> None:
+        if not self.is_current:
+            return
+        second = int(time.time())
+        rollouts = self._overview.standings()
+        if second != self._second or rollouts != self._shown:
+            self._second, self._shown = second, rollouts
+            self._paint()
+
+    def _paint(self) -> None:
+        rows = self._overview.rows()
+        shown = arrange_rows(rows, self._options)
+        table = self.query_one(FleetTable)
+        table.empty_text = f"0 of {counted(len(rows), 'application')} match, Esc clears"
+        table.show(shown, frozenset(row.name for row in rows), self._options, time.time())
+        self.query_one(FilterLine).show_line(build_fleet_filter_line(self._options, len(shown), len(rows)))
+        model = FleetHeaderModel(self._badges(), rows, self._overview.problem)
+        self.query_one(FleetHeader).show(model, time.strftime("%H:%M:%S"))
+
+    def _badges(self) -> tuple[BalancerBadge, ...]:
+        now = self._overview.monotonic()
+        badges = [build_badge(balancer, now) for balancer in self._overview.balancers()]
+        answers = self._overview.consul_answers
+        if answers is not None:
+            badges.append(BalancerBadge(NAME, "live" if answers else "stale", "", 0.0, ""))
+        return tuple(badges)
+
+    # -- doing --------------------------------------------------------------------------------
+
+    @on(FleetTable.Chosen)
+    def _row_chosen(self, event: FleetTable.Chosen) -> None:
+        self.post_message(self.Picked(str(event.key)))
+
+    def action_open_for(self, action: str) -> None:
+        name = self.query_one(FleetTable).cursor_key
+        if name is not None:
+            self.post_message(self.Picked(name, action))
+
+    @work(group="application", exclusive=True)
+    async def action_application(self) -> None:
+        rows = self._overview.rows()
+        here = self.query_one(FleetTable).cursor_key or ""
+        picked = await self.app.push_screen_wait(ApplicationPicker(rows, here, time.time()))
+        if picked is not None:
+            self.query_one(FleetTable).move_to(picked)
+            self.post_message(self.Picked(picked))
+
+    # -- arranging the table ------------------------------------------------------------------
+
+    def _apply(self, options: FleetOptions) -> None:
+        self._options = options
+        self._paint()
+
+    def action_filter(self) -> None:
+        box = self.query_one("#filter", Input)
+        box.add_class("-shown")
+        box.focus()
+
+    @on(Input.Changed, "#filter")
+    def _filter_changed(self, event: Input.Changed) -> None:
+        self._apply(replace(self._options, filter=event.value))
+
+    @on(Input.Submitted, "#filter")
+    def _filter_done(self, event: Input.Submitted) -> None:
+        event.input.remove_class("-shown")  # the line below the table has the filter
+        self.query_one(FleetTable).focus()
+
+    def action_clear(self) -> None:
+        box = self.query_one("#filter", Input)
+        box.value = ""
+        box.remove_class("-shown")
+        self.query_one(FleetTable).focus()
+        self._apply(replace(self._options, filter="", problems_only=False))
+
+    def action_sort(self) -> None:
+        following = FLEET_SORTS[(FLEET_SORTS.index(self._options.sort) + 1) % len(FLEET_SORTS)]
+        self._apply(self._options.sorted_by(following))
+        self.notify(f"sorted by {following}", timeout=2)
+
+    def action_reverse(self) -> None:
+        self._apply(self._options.sorted_by(self._options.sort))
+
+    @on(FleetTable.Ordered)
+    def _ordered(self, event: FleetTable.Ordered) -> None:
+        self._apply(self._options.sorted_by(event.sort))
+
+    def action_problems(self) -> None:
+        self._apply(replace(self._options, problems_only=not self._options.problems_only))

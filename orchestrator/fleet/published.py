@@ -1,0 +1,83 @@
+"""The rollouts of other machines, as Consul has them, for all applications of a fleet."""
+
+from collections.abc import Sequence
+
+from backends.consul.client import Consul
+from backends.errors import BackendError, ConfigError
+from backends.protocols import Clock
+from orchestrator.events.actor import ROLLDECK
+from orchestrator.fleet.rollout_line import RolloutLine, line_of_state
+from orchestrator.live.versions import VersionTracker
+from orchestrator.remote.rollout import RemoteRollout, RolloutSubscriber
+from orchestrator.settings import Settings
+
+INTERVAL_S = 1.0  # seconds between two reads of a rollout that runs
+ROUND_S = 10  # intervals within which every other application is read once
+
+
+class PublishedRollouts:
+    """Reads the rollouts of other machines: those that run each second, the others one after the other.
+
+    A blocking query for each application would need a connection to Consul for each of them.
+
+    Args:
+        settings: of all applications.
+        consul: where there is one.
+        clock: the time.
+
+    Attributes:
+        is_shared: whether rollouts of other machines can be seen at all.
+    """
+
+    def __init__(self, settings: Settings, consul: Consul | None, clock: Clock) -> None:
+        self.is_shared = consul is not None and settings.lock.kind == "consul"
+        self._settings = settings
+        self._consul = consul
+        self._clock = clock
+        self._rollouts: dict[str, RemoteRollout] = {}
+        self._problem = ""
+
+    @property
+    def problem(self) -> str:
+        """Why rollouts of other machines cannot be seen now, in words; else empty."""
+        return self._problem or next(
+            (f"{name}: {found.problem}" for name, found in self._rollouts.items() if found.problem), ""
+        )
+
+    def line(self, application: str) -> RolloutLine | None:
+        """Return the rollout of an application that runs on another machine; None without one."""
+        found = self._rollouts.get(application)
+        if found is None or found.seen is None or not found.running:
+            return None
+        return line_of_state(found.state, found.seen.header.operator, found.seen.header.host)
+
+    async def run(self) -> None:
+        """Read until cancelled."""
+        names = list(self._settings.apps)
+        for name in names:  # all of them once, to begin with
+            await self._read(name)
+        size = -(-len(names) // ROUND_S)
+        while True:
+            for first in range(0, len(names), size):
+                running = [name for name, found in self._rollouts.items() if found.running]
+                await self._read_all([*running, *names[first : first + size]])
+                await self._clock.sleep(INTERVAL_S)
+
+    async def _read_all(self, names: Sequence[str]) -> None:
+        for name in dict.fromkeys(names):
+            await self._read(name)
+
+    async def _read(self, name: str) -> None:
+        consul, settings = self._consul, self._settings.consul
+        if consul is None or settings is None:
+            return
+        try:
+            if name not in self._rollouts:
+                subscriber = RolloutSubscriber(consul, settings.prefix, name, await settings.signer(name))
+                versions = VersionTracker(sees=False)
+                self._rollouts[name] = RemoteRollout(subscriber, self._clock, ROLLDECK, versions)
+            self._problem = ""
+        except (BackendError, ConfigError) as error:
+            self._problem = str(error)
+            return
+        await self._rollouts[name].read()
