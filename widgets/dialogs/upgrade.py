@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar, Literal, cast
+from typing import Literal, cast
 
 from textual import on
-from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 from textual.widgets import Input, Static
@@ -17,7 +16,7 @@ from orchestrator.planning.application import Amount, Policy
 from orchestrator.session.version_choices import VersionChoices
 from widgets.dialogs.base import Dialog
 from widgets.dialogs.elements import InlineButton, RadioList, to_content
-from widgets.dialogs.version_list import VersionList
+from widgets.dialogs.version_list import VersionInput, VersionList
 
 Confirmation = Literal["none", "node", "batch", "step"]
 
@@ -87,10 +86,6 @@ class UpgradeDialog(Dialog[UpgradeAnswer | None]):
     UpgradeDialog:nocolor .hint.-wrong { color: $foreground; }
     UpgradeDialog #text { display: none; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "pick(-1)", "previous", id="upgrade.previous", tooltip="The version above", show=False),
-        Binding("down", "pick(1)", "next", id="upgrade.next", tooltip="The version below", show=False),
-    ]
 
     def __init__(self, application: str, running_now: str, policy: Policy) -> None:
         """Create the dialog for one application.
@@ -157,12 +152,9 @@ class UpgradeDialog(Dialog[UpgradeAnswer | None]):
     def _picked(self, event: VersionList.Picked) -> None:
         self._set_version(event.version)
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Return False for the keys that pick a version while another field has the focus."""
-        return action != "pick" or (self.focused is not None and self.focused.id == "version")
-
-    def action_pick(self, by: int) -> None:
-        if version := self.query_one(VersionList).neighbor(by):
+    @on(VersionInput.Moved)
+    def _moved(self, event: VersionInput.Moved) -> None:
+        if version := self.query_one(VersionList).neighbor(event.by):
             self._set_version(version)
 
     def _set_version(self, version: str) -> None:
@@ -222,7 +214,8 @@ class UpgradeDialog(Dialog[UpgradeAnswer | None]):
 
 
 def _field(label: str, name: str, value: str, hint: str, *more: Widget) -> Widget:
-    entry = Input(value, id=name, placeholder=EXAMPLES[name], select_on_focus=False)
+    kind = VersionInput if name == "version" else Input
+    entry = kind(value, id=name, placeholder=EXAMPLES[name], select_on_focus=False)
     below = Static(to_content(hint), id=f"{name}-hint", classes="hint")
     right = Vertical(entry, *more, below, classes="right")
     return Horizontal(Static(label, classes="name"), right, classes="field")

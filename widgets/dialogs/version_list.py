@@ -1,12 +1,15 @@
 """The versions to choose from in the dialog for an upgrade, with what is known of each."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from rich.cells import cell_len
 from textual import events
+from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
+from textual.widgets import Input
 
 from backends.text import visible
 from orchestrator.session.version_choices import VersionChoice
@@ -14,6 +17,25 @@ from widgets.dialogs.elements import QUIET_STYLE, pad_cell, to_content
 
 MAX_ROWS = 4  # versions in sight, so that the whole dialog fits into 24 lines
 MAX_VERSION_CELLS = 24
+
+
+class VersionInput(Input):
+    """The field for the version; up and down ask for the versions above and below."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "move(-1)", "previous", id="upgrade.previous", tooltip="The version above", show=False),
+        Binding("down", "move(1)", "next", id="upgrade.next", tooltip="The version below", show=False),
+    ]
+
+    class Moved(Message):
+        """Another version is to be picked, so many rows below."""
+
+        def __init__(self, by: int) -> None:
+            super().__init__()
+            self.by = by
+
+    def action_move(self, by: int) -> None:
+        self.post_message(self.Moved(by))
 
 
 class VersionList(Widget):
