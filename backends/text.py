@@ -136,6 +136,15 @@ def format_duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 59.5 else format_clock(max(60.0, seconds))
 
 
+def format_since(seconds: int) -> str:
+    """Return a time in one unit, in at most six cells."""
+    if seconds < 60:
+        return f"{max(0, seconds)} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min"
+    return f"{seconds // 3600} h" if seconds < 48 * 3600 else f"{seconds // 86400} d"
+
+
 def format_clock(seconds: float) -> str:
     """Format minutes and seconds, for what runs: 0:18, 12:05, 3h07."""
     whole = max(0, int(seconds))

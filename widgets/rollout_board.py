@@ -110,6 +110,7 @@ The key `c` shows error rate and response time of both versions over the rollout
         self._held = False  # the operator has scrolled, so that the rows stay where they are
         self._laid_out = self._parts
         self._drawn = Text()
+        self.has_chart = True  # False where both versions are shown elsewhere
         self._chart_drawn: tuple[object, list[list[Segment]]] = (None, [])
 
     def show(
@@ -139,7 +140,8 @@ The key `c` shows error rate and response time of both versions over the rollout
         self.set_interval(1.0, self._tick)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        has_chart = self._rollout.comparison.points and viewport.height >= CHART_FROM_LINES
+        points = self._rollout.comparison.points
+        has_chart = self.has_chart and points and viewport.height >= CHART_FROM_LINES
         chart = count_small_chart_lines(width) if has_chart else 0
         return FIXED_LINES + (self._rollout.verdict is not None) + len(self._rollout.nodes) + chart
 
@@ -171,7 +173,7 @@ The key `c` shows error rate and response time of both versions over the rollout
     def _parts(self) -> tuple[int, bool, bool]:
         """What decides the height: the number of nodes, and whether there are a verdict and a chart."""
         state = self._rollout
-        return len(state.nodes), state.verdict is not None, bool(state.comparison.points)
+        return len(state.nodes), state.verdict is not None, bool(state.comparison.points) and self.has_chart
 
     @property
     def _room(self) -> int:
@@ -190,7 +192,7 @@ The key `c` shows error rate and response time of both versions over the rollout
         width, height = self.size
         rows = min(len(self._rollout.nodes), MIN_ROWS_WITH_CHART)
         least = FIXED_LINES + 1 + rows + count_small_chart_lines(width)
-        if height < least or self.screen.size.height < CHART_FROM_LINES:
+        if not self.has_chart or height < least or self.screen.size.height < CHART_FROM_LINES:
             return []
         key = (id(self._rollout), self._rollout.comparison.ended, width)
         if key != self._chart_drawn[0]:

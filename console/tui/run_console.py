@@ -10,14 +10,13 @@ from console.config.config_file import Config, find_and_load
 from console.exit_codes import ExitCode
 from console.interrupts import interrupts
 from console.operator_identity import current_operator
-from console.paths import state_folder
 from console.sessions import listen_on, open_session, stop_on_signals
 from console.terminal.output import clean, on_terminal, result, say
 from console.terminal.progress import Progress, Prompts
 from console.terminal.rollout_text import EXIT_CODES, ending_lines
 from console.tui.app import Console
 from console.tui.screens.actions import ABORT, PAUSE, SWITCH
-from console.tui.view_state import FILE, ViewState
+from console.tui.view_state import open_view_state
 from orchestrator.live.poller import Poller
 from orchestrator.session.session import Session
 
@@ -51,8 +50,8 @@ async def run_tui(session: Session, config: Config, read_only: str = "") -> int 
         Exception: a bug has ended the console; a rollout has continued to its end.
     """
     poller = Poller(session.application.balancer_group, session.clock, interval=config.console.interval)
-    remembered = ViewState(state_folder() / FILE)
-    console = Console(session, poller, read_only, config.console, config.file, tuple(config.apps), remembered)
+    file, names, remembered = config.file, tuple(config.apps), open_view_state()
+    console = Console(session, poller, read_only, config.console, file, names, remembered)
     polling = asyncio.create_task(poller.run(), name="poller")
     versions = asyncio.create_task(_poll_versions(session), name="versions")
     _collect_rarely()

@@ -1,6 +1,6 @@
 """Requests per second, errors and response times of each server, from the differences of counters."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -9,7 +9,8 @@ from backends.model import RequestCounters
 from orchestrator.balancers.request_errors import Sample, Signals, compute_signals, went_back
 from orchestrator.balancers.response_times import ResponseTime, TimeReading, choose_response_time
 
-TREND_LENGTH = 8  # rates that are kept
+TREND_LENGTH = 8  # rates that are kept of any number of servers
+LONG_TREND_LENGTH, LONG_TREND_SERVERS = 30, 500  # rates that are kept of as many servers at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +46,7 @@ class Rates:
 
     rows: RowIndex = field(default_factory=lambda: RowIndex([]))
     samples: tuple[RateSample, ...] = ()
+    long_trend: tuple[Sequence[float | None], ...] = ()  # of all rows, oldest first; empty with too many
 
     def with_sample(
         self,
@@ -59,7 +61,21 @@ class Rates:
         if rows is not self.rows:
             kept = tuple(self._moved(sample, rows) for sample in kept)
         sample = RateSample(at, columns.counters, backends or {}, columns.response, backend_response or {})
-        return Rates(rows, (*kept, sample))
+        samples = (*kept, sample)
+        return Rates(rows, samples, self._extend_trend(rows, samples))
+
+    def _extend_trend(
+        self, rows: RowIndex, samples: Sequence[RateSample]
+    ) -> tuple[Sequence[float | None], ...]:
+        """Return the long trend with one more rate of each row, if there are few enough of them."""
+        count = len(rows.names)
+        if count > LONG_TREND_SERVERS or len(samples) < 2:
+            return ()
+        trend: Iterable[Sequence[float | None]] = self.long_trend[1 - LONG_TREND_LENGTH :]
+        if rows is not self.rows:
+            old = [self.rows.index.get(name) for name in rows.names]
+            trend = [[None if row is None else rates[row] for row in old] for rates in trend]
+        return (*trend, [_rate(samples[-2], samples[-1], index) for index in range(count)])
 
     def rate(self, index: int) -> float | None:
         """Return requests, or sessions in TCP mode, per second between the last two samples.
@@ -142,7 +158,9 @@ class Rates:
         )
 
     def trend(self, index: int) -> tuple[float, ...]:
-        """Return the last known rates, oldest first, at most `TREND_LENGTH` of them."""
+        """Return the last known rates, oldest first, at most as many as are kept."""
+        if self.long_trend:
+            return tuple(rate for rates in self.long_trend if (rate := rates[index]) is not None)
         pairs = zip(self.samples, self.samples[1:], strict=False)
         rates = (_rate(before, after, index) for before, after in pairs)
         return tuple(rate for rate in rates if rate is not None)

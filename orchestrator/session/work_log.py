@@ -124,6 +124,11 @@ class WorkLog:
         with Journal(self._path, read_only=True) as journal:
             return unfinished_rollout(journal, self._application)
 
+    def recent_entries(self, limit: int) -> list[Entry]:
+        """Return the last entries of the journal, the newest first. Raises JournalError."""
+        with Journal(self._path, read_only=True) as journal:
+            return journal.entries(self._application, limit=limit)
+
     def earlier_rollouts(self) -> EarlierRollouts:
         """Read all that a plan needs at once: opening a large journal is slow. Raises JournalError."""
         with Journal(self._path, read_only=True) as journal:

@@ -19,7 +19,9 @@ from tests.console.real_console import read
 Act = str | Callable[[Pilot[str]], Awaitable[None]]
 """A key, or something else that is done or waited for."""
 
-SIZES = {"80x24": (80, 24), "120x40": (120, 40), "no-color": (80, 24)}
+SIZES = {"80x24": (80, 24), "120x40": (120, 40), "200x50": (200, 50), "no-color": (80, 24)}
+wide = pytest.mark.parametrize("shape", ["80x24", "120x40", "200x50", "no-color"], indirect=True)
+"""For what is laid out in another way on a wide terminal."""
 small = pytest.mark.parametrize("shape", ["80x24", "no-color"], indirect=True)
 """For what looks the same on a larger terminal."""
 SEEN_WITHIN_S = 20.0  # seconds that something may take to be seen
@@ -31,7 +33,7 @@ class SnapshotCheck(Protocol):
     def __call__(self, make: Callable[[], App[str]], *acts: Act) -> bool: ...
 
 
-@pytest.fixture(params=SIZES)
+@pytest.fixture(params=["80x24", "120x40", "no-color"])
 def shape(request: pytest.FixtureRequest) -> str:
     """In which terminal."""
     return str(request.param)

@@ -5,9 +5,33 @@ from dataclasses import replace
 from textual.pilot import Pilot
 
 from backends.model import Level
-from tests.console.conftest import SnapshotCheck, sees, silence, small, types
+from orchestrator.live.notices import Notice
+from tests.console.conftest import SnapshotCheck, sees, silence, small, types, wide
 from tests.console.dialog_values import HOSTILE
-from tests.console.frozen_console import BUSY, CALM, TROUBLED, Frame, FrozenConsole
+from tests.console.frozen_console import BUSY, CALM, EPOCH, TROUBLED, Frame, FrozenConsole
+from tests.support.live_views import busy_traffic
+
+EVENTS = (
+    Notice(EPOCH - 90_000, "", "upgrade to 1.4.2 by ann@bastion: healthy", "info"),
+    Notice(EPOCH - 7_400, "", "maint web5 by bob@bastion: healthy", "info"),
+    Notice(EPOCH - 5_000, "web5", "ready → maint", "change", ("lb1",)),
+    Notice(EPOCH - 190, "web6", "▲ up → ▼ L4CON · flaps: 4 changes in 1:40", "bad", ("lb1", "lb2")),
+    Notice(EPOCH - 60, "lb1", "reloaded (process 4712); its counters began again", "change"),
+    Notice(EPOCH - 18, "web3", "ready → drain", "change", ("lb1", "lb2")),
+    Notice(EPOCH - 17, "web3", "drain: done in 1.1 s: no sessions left", "info"),
+)
+
+
+@wide
+def test_traffic_and_events(matches_snapshot: SnapshotCheck) -> None:
+    async def fill(pilot: Pilot[str]) -> None:
+        history = pilot.app.screen._history  # type: ignore[attr-defined]
+        history.traffic = busy_traffic()
+        for notice in EVENTS:
+            history.notices.add(notice)
+
+    scene = replace(TROUBLED, silent="")
+    assert matches_snapshot(lambda: FrozenConsole(scene), fill, sees("-10:00", "flaps"))
 
 
 def test_all_is_well(matches_snapshot: SnapshotCheck) -> None:

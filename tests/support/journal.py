@@ -8,14 +8,16 @@ from orchestrator.events.event_bus import EventBus
 from orchestrator.locks.file import FileLock
 from orchestrator.session.work_log import WorkLog
 
+NOWHERE = Path("/proc/nonexistent")  # not even root can make it
 
-def blank_work_log(clock: Clock, bus: EventBus) -> WorkLog:
+
+def blank_work_log(clock: Clock, bus: EventBus, folder: Path = NOWHERE) -> WorkLog:
     return WorkLog(
-        Path("/nonexistent/journal.db"),
+        folder / "journal.db",
         365,
         "shop",
         clock,
         bus,
         Actor("ann@here"),
-        lambda: FileLock.of(Path("/nonexistent"), "shop"),
+        lambda: FileLock.of(folder, "shop"),
     )

@@ -12,7 +12,7 @@ from backends.haproxy.columns import columns_of
 from backends.model import ServerRef
 from orchestrator.balancers.response_times import ResponseTime
 from orchestrator.live.poller import BalancerView, Poller
-from orchestrator.live.rates import Rates, RowIndex
+from orchestrator.live.rates import LONG_TREND_SERVERS, Rates, RowIndex
 from tests.support.console_values import server
 from tests.support.fake_fleet import World
 
@@ -180,8 +180,8 @@ def test_a_counter_that_goes_back_is_unknown_for_one_poll() -> None:
     assert rates(*polls).trend(0) == (5,)
 
 
-def test_the_trend_is_the_last_eight() -> None:
-    assert rates(*((n, {"web1": (n * n, 0)}) for n in range(12))).trend(0) == tuple(range(7, 23, 2))
+def test_the_trend_is_the_last_thirty() -> None:
+    assert rates(*((n, {"web1": (n * n, 0)}) for n in range(40))).trend(0) == tuple(range(19, 79, 2))
 
 
 def times(*polls: tuple[int, int]) -> ResponseTime | None:
@@ -242,3 +242,9 @@ async def test_errors_that_no_server_explains_are_counted_over_the_last_looks() 
         world.balancers["lb1"].own_5xx = 3
         await asyncio.sleep(1)
         assert [balancer.unattributed for balancer in watch.view.instances] == [3, 0]
+
+
+def test_many_servers_keep_a_short_trend() -> None:
+    names = {f"web{number}" for number in range(LONG_TREND_SERVERS + 1)}
+    found = rates(*((n, {name: (n * n, 0) for name in names}) for n in range(40)))
+    assert found.trend(0) == tuple(range(63, 79, 2))

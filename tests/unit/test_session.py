@@ -21,7 +21,7 @@ from orchestrator.session import work_log
 from orchestrator.session.recovery import roll_back_after
 from orchestrator.session.session import Session
 from tests.support.fake_fleet import World
-from tests.support.journal import blank_work_log
+from tests.support.journal import NOWHERE, blank_work_log
 
 
 @dataclass(slots=True)
@@ -42,13 +42,13 @@ class Versions:
         return HealthResult(True, "200 OK", self.version)
 
 
-def session(application: Application, *, sees_versions: bool = True) -> Session:
+def session(application: Application, *, sees_versions: bool = True, folder: Path = NOWHERE) -> Session:
     clock = SystemClock()
     bus = EventBus(clock)
     return Session(
         application,
         bus,
-        work_log=blank_work_log(clock, bus),
+        work_log=blank_work_log(clock, bus, folder),
         roll_back_after=roll_back_after,
         versions=VersionTracker(sees=sees_versions),
     )
@@ -131,8 +131,11 @@ async def test_names_come_with_what_is_seen_and_stay_the_same_object_while_that_
 
 
 @pytest.mark.virtual_time
-async def test_versions_of_nodes_that_are_left_alone_are_looked_at_where_nobody_knows_them() -> None:
-    made = session(World(nodes=3, bake_time=0, min_healthy=0).application, sees_versions=False)
+async def test_versions_of_nodes_that_are_left_alone_are_looked_at_where_nobody_knows_them(
+    tmp_path: Path,
+) -> None:
+    application = World(nodes=3, bake_time=0, min_healthy=0).application
+    made = session(application, sees_versions=False, folder=tmp_path)
     made.versions.by_node["web2"] = "1.1"
     proposal = await made.propose("2.0", limit=["web1"])
     ended = await made.run(proposal)

@@ -2,7 +2,7 @@
 
 from rich.cells import cell_len, set_cell_size
 
-from backends.text import visible
+from backends.text import format_since, visible
 from orchestrator.balancers.response_times import ResponseTime
 from widgets.table.model import Row
 from widgets.table.names import ELLIPSIS, TableNames
@@ -66,15 +66,6 @@ def format_trend(values: tuple[float, ...], width: int) -> str:
     top = max(shown, default=0) or 1
     bars = "".join(BARS[min(7, max(0, round(value / top * 7)))] for value in shown)
     return bars.rjust(width)  # the newest is on the right, also while there are few
-
-
-def format_since(seconds: int) -> str:
-    """Return a time in one unit, in at most six cells."""
-    if seconds < 60:
-        return f"{max(0, seconds)} s"
-    if seconds < 3600:
-        return f"{seconds // 60} min"
-    return f"{seconds // 3600} h" if seconds < 48 * 3600 else f"{seconds // 86400} d"
 
 
 def format_admin(row: Row, width: int) -> str:

@@ -131,6 +131,7 @@ def build_view_model(
     names: Mapping[RowKey, str],
     options: TableOptions,
     read_only: str,
+    describe_change: Callable[[str], str] = lambda _: "",
 ) -> MainViewModel:
     """Return everything that the main view shows of HAProxy.
 
@@ -142,6 +143,7 @@ def build_view_model(
         names: the node of each server, by backend and server; a server without one is its own node.
         options: which rows to show, in which order.
         read_only: why nothing can be changed; empty when it can.
+        describe_change: returns who changed a node last, in words.
     """
     servers = merge_by_name(view, names)
     data = group_by_node(servers) if options.by == "node" else servers
@@ -150,7 +152,7 @@ def build_view_model(
         application=application_name,
         instances=tuple(build_badge(instance, now) for instance in view.instances),
         counts=counts,
-        rows=TableRows(data, sort_rows(data, options), versions, now),
+        rows=TableRows(data, sort_rows(data, options), versions, now, describe_change),
         read_only=read_only,
         total=total,
     )
@@ -160,7 +162,12 @@ class TableRows:
     """Implements `Rows`."""
 
     def __init__(
-        self, data: ServersByName | ServersByNode, order: list[int], versions: Mapping[str, str], now: float
+        self,
+        data: ServersByName | ServersByNode,
+        order: list[int],
+        versions: Mapping[str, str],
+        now: float,
+        describe_change: Callable[[str], str],
     ) -> None:
         """Show these rows; none is built before it is drawn.
 
@@ -169,7 +176,9 @@ class TableRows:
             order: indexes of the rows to show, in their order.
             versions: the running version of each node.
             now: monotonic seconds of the poller's clock.
+            describe_change: returns who changed a node last, in words.
         """
+        self._describe_change = describe_change
         self._data = data
         self._order = order
         self._versions = versions
@@ -227,6 +236,7 @@ class TableRows:
             backend_count=rows.backend_count(row),
             address=_only(_format_address(server) for server in servers),
             check=_describe_check(servers),
+            changed_by=self._describe_change(node),
         )
 
 

@@ -14,7 +14,8 @@ from textual.widgets import Input
 from backends.consul.settings import NAME
 from console.operator_identity import current_operator
 from console.tui.screens.actions import SWITCH
-from console.tui.screens.main_keys import KEYS_BY_IMPORTANCE, MAIN_BINDINGS, MainKeys
+from console.tui.screens.main_keys import KEYS_BY_IMPORTANCE, MAIN_BINDINGS
+from console.tui.screens.main_panes import MainPanes
 from console.tui.screens.rollout_summary import RolloutSummary
 from orchestrator.engine.control import BACK, CONTINUE, RETRY, SKIP
 from orchestrator.engine.operator_requests import ControlAction
@@ -24,6 +25,7 @@ from orchestrator.live.poller import FleetView, Poller
 from orchestrator.session.session import Session
 from widgets.decision_panel import DecisionPanel, build_decision_lines
 from widgets.footer import KeyBar
+from widgets.panes.live_panes import LivePanes
 from widgets.rollout_board import RolloutBoard
 from widgets.status_header import StatusHeader
 from widgets.table.by_server import RowKey
@@ -34,7 +36,7 @@ from widgets.table.widget import ServerTable
 POLL_INTERVAL_S = 0.1  # how often the screen checks for changes to show
 
 
-class MainScreen(MainKeys):
+class MainScreen(MainPanes):
     """The main view: it shows the poller's view and the session's state, and maps keys to actions."""
 
     HELP = """
@@ -82,6 +84,7 @@ in rotation.
         yield ServerTable()
         yield FilterLine()
         yield Input(placeholder="filter: part of a node, backend or state", id="filter", compact=True)
+        yield LivePanes()
         yield DecisionPanel()
         yield RolloutBoard()
         yield KeyBar(KEYS_BY_IMPORTANCE)
@@ -129,6 +132,7 @@ in rotation.
             self._session.names,
             self._options,
             self._actions.read_only,
+            self._history.describe_change,
         )
         self._paint_clock()
         self._show_rows(now)

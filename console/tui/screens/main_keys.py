@@ -81,6 +81,8 @@ MAIN_BINDINGS: list[BindingType] = [
         show=False,
     ),
     Binding("c", "chart", "chart", id="chart", tooltip="Both versions over the rollout"),
+    Binding("1", "pane('traffic')", "traffic", id="traffic", tooltip="Show or hide traffic of ten minutes"),
+    Binding("2", "pane('events')", "events", id="events", tooltip="Show or hide what happened last"),
     Binding("t", "transcript", "log", id="transcript", tooltip="Every command and every raw reply"),
     Binding("q", "quit_console", "quit", id="quit", tooltip="Quit; asks what to do with a running rollout"),
 ]
