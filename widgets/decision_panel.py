@@ -9,6 +9,7 @@ from rich.text import Text
 from textual.geometry import Size
 from textual.widget import Widget
 
+from backends.name_ranges import fold_names
 from backends.text import counted, format_clock, visible
 from orchestrator.engine.control import ABORT, BACK, CONTINUE, RETRY, SKIP
 from orchestrator.events.events import DecisionRequested, RolloutEnded
@@ -197,7 +198,7 @@ def _why(state: RolloutState, now: float) -> tuple[str, str, list[str]]:
     if state.ended:
         return *_end(state, state.ended), [""]
     if state.questions:
-        asked = ", ".join(question.subject for question in state.questions.values())
+        asked = fold_names(question.subject for question in state.questions.values())
         return f"? waiting for a decision: {asked}", "moving", [""]
     working = [node for node in state.nodes.values() if node.at_work]
     if not working:

@@ -2,6 +2,7 @@
 
 import click
 
+from backends.name_ranges import fold_names
 from backends.templates import check_version
 from console.completion import complete_applications, complete_versions
 from console.config.config_file import Config, find_and_load
@@ -61,7 +62,7 @@ async def _print_sudoers(config: Config, app: str, version: str, limit: tuple[st
     for finding in findings:
         result(f"# {clean(finding.subject)}: {clean(finding.text)}")
     for lines, names in groups.items():
-        result(f"# {clean(app)} on {clean(', '.join(names))}")
+        result(f"# {clean(app)} on {clean(fold_names(names))}")
         for line in lines:
             result(line)
     return ExitCode.REFUSED if findings or any(node.problems for node in found) else ExitCode.HEALTHY

@@ -5,6 +5,7 @@ import textwrap
 import time
 from collections.abc import Iterator, Sequence
 
+from backends.name_ranges import fold_names
 from backends.text import counted, format_duration, format_local_time
 from console.terminal.output import clean, paint, shorten, table, width
 from console.terminal.rollout_text import ending_lines, reason_text
@@ -256,7 +257,7 @@ def no_end_facts(summary: EntrySummary, timeline: Timeline) -> Iterator[tuple[st
     done = {node.name for node in timeline.state.nodes.values() if node.state in DONE}
     left = [name for name in touched if name not in done]
     if left:
-        yield "begun and not finished", ", ".join(left)
+        yield "begun and not finished", fold_names(left)
     yield "check it", f"rolldeck status {application}"
     if summary.standing != "running":
         yield "finish it", f"rolldeck resume {application}"

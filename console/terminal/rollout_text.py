@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from backends.name_ranges import fold_names
 from backends.text import counted, format_duration
 from console.exit_codes import ExitCode
 from console.terminal.output import clean, paint, table
@@ -43,7 +44,7 @@ def finding_lines(found: Sequence[Finding]) -> Iterator[str]:
     """Yield findings, errors first; a text that several subjects share is printed once."""
     for (severity, text), subjects in group_findings(found).items():
         glyph = paint(SEVERITY_GLYPHS[severity], _SEVERITY_KINDS[severity])
-        yield f"{glyph} {clean(', '.join(subjects))}: {clean(text)}"
+        yield f"{glyph} {clean(fold_names(subjects))}: {clean(text)}"
 
 
 def plan_lines(plan: Plan) -> Iterator[str]:
@@ -78,7 +79,7 @@ def plan_lines(plan: Plan) -> Iterator[str]:
 
 def _batch_rows(plan: Plan) -> Iterator[tuple[str, str, str]]:
     for number, (names, capacities) in enumerate(zip(plan.batches, plan.capacities, strict=True), 1):
-        yield str(number), ", ".join(names), "; ".join(str(capacity) for capacity in capacities)
+        yield str(number), fold_names(names), "; ".join(str(capacity) for capacity in capacities)
 
 
 def difference_lines(found: "Sequence[Difference]") -> Iterator[str]:
@@ -111,7 +112,7 @@ def ending_lines(ended: RolloutEnded, verdict: VerdictChanged | None = None) -> 
                 f"  {outcome.title}: {clean(group)}" for group in _group_by_state(ended, outcome.nodes)
             )
         else:
-            yield f"  {outcome.title:<12}{clean(', '.join(outcome.nodes))}"
+            yield f"  {outcome.title:<12}{clean(fold_names(outcome.nodes))}"
     if mixed := describe_mixed_versions(ended.versions):
         yield f"  {'versions':<12}{clean(mixed)}"
     if ended.blocked:
@@ -119,7 +120,7 @@ def ending_lines(ended: RolloutEnded, verdict: VerdictChanged | None = None) -> 
     if ended.unproven:
         subject = "it" if len(ended.unproven) == 1 else "they"
         why_not = f"too few requests, or errors that were not decided, while {subject} baked"
-        yield f"  {'unproven':<12}{clean(', '.join(ended.unproven))}: {why_not}"
+        yield f"  {'unproven':<12}{clean(fold_names(ended.unproven))}: {why_not}"
     yield from verdict_lines(verdict)
     for out in ended.out_of_rotation:
         yield f"{paint('out of rotation', 'out')}: {clean(out.node)}{_intention_suffix(out)}"
@@ -145,7 +146,7 @@ def _group_by_state(ended: RolloutEnded, names: Iterable[str]) -> Iterator[str]:
     for name in names:
         groups.setdefault(format_version_and_rotation(ended, name), []).append(name)
     for state, alike in groups.items():
-        yield f"{', '.join(alike)} ({state})"
+        yield f"{fold_names(alike)} ({state})"
 
 
 def _way_text(line: WayLine) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from backends.model import ServerRef
+from backends.name_ranges import fold_names
 from orchestrator.engine.facts import ImpactFacts, NodeFacts, PlanFacts, ServerFacts
 from orchestrator.engine.manual_change import Impact
 from orchestrator.node import OriginalState
@@ -51,14 +52,14 @@ def compare_impacts(before: Impact | ImpactFacts, now: Impact | ImpactFacts) -> 
     found = list(_server_differences(old.servers, new.servers))
     broken = {(floor.instance, floor.backend) for floor in old.broken}
     found += [
-        Difference(", ".join(new.nodes), "capacity", "allowed", floor.text)
+        Difference(fold_names(new.nodes), "capacity", "allowed", floor.text)
         for floor in new.broken
         if (floor.instance, floor.backend) not in broken
     ]
     followers = [_refs_text(impact.followers) for impact in (old, new)]
-    found += _if_different(", ".join(new.nodes), "also affects", *followers)
+    found += _if_different(fold_names(new.nodes), "also affects", *followers)
     registries = [", ".join(impact.registries) for impact in (old, new)]
-    return (*found, *_if_different(", ".join(new.nodes), "follows", *registries))
+    return (*found, *_if_different(fold_names(new.nodes), "follows", *registries))
 
 
 def _differences(before: PlanFacts, now: PlanFacts) -> Iterator[Difference]:

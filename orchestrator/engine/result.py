@@ -8,6 +8,7 @@ import msgspec
 
 from backends.errors import RolldeckError
 from backends.model import ServerRef
+from backends.name_ranges import fold_names
 from orchestrator.events.events import (
     Result,
     RolloutEnded,
@@ -59,13 +60,13 @@ class Progress:
         """
         kinds = {"failed": self.failed_nodes, "put back": self.put_back, "held": self.held_nodes}
         if any(kinds.values()):
-            reasons = [f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names]
+            reasons = [f"{kind}: {fold_names(names)}" for kind, names in kinds.items() if names]
             # Without the lock, somebody else may have changed nodes.
             return "degraded", "; ".join([*reasons, *filter(None, [forbidden])])
         if stop_reason:
             return "degraded", stop_reason
         if self.skipped:
-            return "degraded", f"skipped: {', '.join(self.skipped)}"
+            return "degraded", f"skipped: {fold_names(self.skipped)}"
         return "healthy", ""
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from backends.model import AdminState, Server
+from backends.name_ranges import fold_names
 from backends.text import counted, format_duration
 from orchestrator.balancers.request_errors import MIN_REQUESTS
 from orchestrator.events import events
@@ -92,7 +93,7 @@ def _describe_fields(event: AnyEvent) -> str:
             return counted(len(servers), "server")
         case events.ManualChangeStarted(action=action, weight=weight, override=override):
             to = f" to {weight}" if action == "weight" else ""
-            return to + (f"; below the floor for {', '.join(override)}" if override else "")
+            return to + (f"; below the floor for {fold_names(override)}" if override else "")
         case events.ManualChangeFinished(error=error):
             return "failed" if error else "was done"
         case events.WaitCut(step=step):
@@ -225,7 +226,7 @@ def describe_mixed_versions(versions: Mapping[str, str]) -> str:
         nodes.setdefault(version, []).append(name)
     if len(nodes) < 2:
         return ""
-    return "; ".join(f"{version} on {', '.join(names)}" for version, names in sorted(nodes.items()))
+    return "; ".join(f"{version} on {fold_names(names)}" for version, names in sorted(nodes.items()))
 
 
 class RepeatedEvents:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from backends.errors import BackendError
 from backends.model import AdminState, ServerRef, Snapshot
+from backends.name_ranges import fold_names
 from orchestrator.balancers.group import BalancerGroup
 from orchestrator.balancers.load_history import LoadHistory
 from orchestrator.planning.application import Policy
@@ -135,7 +136,7 @@ def _judge_capacities(batch: Sequence[str], after: Sequence[Capacity]) -> Iterat
     for found in after:
         if not found.allowed:
             text = f"capacity floor violated: {found} (see serial, min_available, max_unavailable)"
-            yield Finding(Severity.ERROR, ", ".join(batch), text)
+            yield Finding(Severity.ERROR, fold_names(batch), text)
 
 
 def _judge_loads(
@@ -151,10 +152,10 @@ def _judge_loads(
                     f"the others cannot carry the load: {found}; {way_out} when there is less traffic"
                     ' (on_overload = "warn" continues anyway)'
                 )
-                yield Finding(severity, ", ".join(names), text)
+                yield Finding(severity, fold_names(names), text)
             elif found.grade == "unproven" and found.carried is not None and not policy.trial:
                 text = f"it is unproven that the others can carry the load, and there is no trial: {found}"
-                yield Finding(Severity.WARNING, ", ".join(names), text)
+                yield Finding(Severity.WARNING, fold_names(names), text)
 
 
 def _find_leaving(node: PlannedNode) -> tuple[ServerRef, ...]:

@@ -1,12 +1,15 @@
 """Findings about the nodes: host, service, port, health, and which versions are available."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 from backends.errors import BackendError, ConfigError
 from backends.hosts.execution import shared_queries
+from backends.name_ranges import fold_names
 from backends.node_state import Activity, Availability, Presence, Registered
 from backends.protocols import Installer, Registration
 from backends.text import suggest
@@ -18,6 +21,7 @@ from orchestrator.planning.plan import Plan, PlannedNode
 
 T = TypeVar("T")
 
+MAX_NODES_AT_ONCE = 32  # nodes that are observed at a time
 MAX_OTHER_VERSIONS = 5  # versions that an error names
 MAX_CHECKS_PER_HOST = (
     4  # at a time on one host: Ansible's checks all run on the console's machine, a second each
@@ -39,9 +43,42 @@ class Observation:
     caveats: tuple[str, ...] = ()  # what its service manager cannot know or do
 
 
+OnProgress = Callable[[int, int], None]
+"""Is called with how many nodes have been observed, and with how many there are."""
+
+_on_progress: ContextVar[OnProgress | None] = ContextVar("_on_progress", default=None)
+
+
+@contextlib.contextmanager
+def observed_nodes_reported(on_progress: OnProgress) -> Iterator[None]:
+    """Report within the context, and in the tasks that are started there, each node that is observed."""
+    token = _on_progress.set(on_progress)
+    try:
+        yield
+    finally:
+        _on_progress.reset(token)
+
+
 async def observe_nodes(nodes: Sequence[Node]) -> list[Observation]:
-    """Observe all nodes in parallel; what cannot be measured becomes an error finding, not a guess."""
-    return list(await asyncio.gather(*(_observe_node(node) for node in nodes)))
+    """Observe all nodes; what cannot be measured becomes an error finding, not a guess.
+
+    At most `MAX_NODES_AT_ONCE` are observed at a time: each needs a connection or processes, and hundreds of
+    them at once would keep a console from everything else.
+    """
+    on_progress = _on_progress.get()
+    slots = asyncio.Semaphore(MAX_NODES_AT_ONCE)
+    done = 0
+
+    async def observe(node: Node) -> Observation:
+        nonlocal done
+        async with slots:
+            observation = await _observe_node(node)
+        done += 1
+        if on_progress is not None:
+            on_progress(done, len(nodes))
+        return observation
+
+    return list(await asyncio.gather(*map(observe, nodes)))
 
 
 def judge_stop(node: PlannedNode, observation: Observation) -> Iterator[Finding]:
@@ -60,7 +97,7 @@ def judge_own_health(serving: Sequence[Observation], *, is_repair: bool) -> Iter
             "own health fails on every node that is in rotation; the first node would certainly fail verify"
         )
         severity = Severity.WARNING if is_repair else Severity.ERROR
-        yield Finding(severity, ", ".join(observation.node.name for observation in serving), text)
+        yield Finding(severity, fold_names(observation.node.name for observation in serving), text)
 
 
 class _Measure(Protocol):

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from backends.errors import BackendError
 from backends.model import Server, Snapshot
+from backends.name_ranges import fold_names
 from orchestrator.node import OriginalState
 from orchestrator.planning.application import Policy
 from orchestrator.planning.findings import Facts, Finding, Severity
@@ -74,7 +75,7 @@ class RampPlanner:
                         f"`ramp` limits nothing for this batch: no other server of {found.backend} on"
                         f" {found.instance} is in rotation then, and it gets all requests with any weight"
                     )
-                    yield Finding(Severity.WARNING, ", ".join(names), text)
+                    yield Finding(Severity.WARNING, fold_names(names), text)
         stages, hold = format_stages(self._policy.ramp), self._policy.ramp_hold
         lasts = (
             f"{STAGE_REQUESTS} requests or {STAGE_DURATION_S:g} s, longer while the verdict is against it"

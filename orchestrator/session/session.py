@@ -24,7 +24,7 @@ from orchestrator.planning.findings import Finding, PreflightFailed, Severity, j
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.server_pool import find_empty_slots, name_servers
 from orchestrator.preflight.drains import SessionAges, add_drain_forecasts
-from orchestrator.preflight.nodes import name_failures
+from orchestrator.preflight.nodes import name_failures, observed_nodes_reported
 from orchestrator.preflight.preflight import preflight
 from orchestrator.remote.rollout import RolloutSubscriber
 from orchestrator.session.active_rollout import ActiveRollout
@@ -88,6 +88,7 @@ class Session:
         self._requests = SessionRequests(self)
         self.defect: BaseException | None = None  # of our own code, in the last rollout
         self.results: list[RolloutEnded] = []  # of all rollouts so far
+        self.observed_nodes = (0, 0)  # by the last preflight: how many so far, and of how many
         self.current_plan: Plan | None = None  # the last one that was begun
         self._rollout: asyncio.Task[RolloutEnded] | None = None
         bus.subscribe(self._follow)
@@ -203,6 +204,7 @@ class Session:
         Raises:
             JournalError: the journal of earlier rollouts cannot be read.
         """
+        self.observed_nodes = (0, 0)
         earlier = self.work_log.earlier_rollouts()
         left = {name: node.for_plan() for name, node in earlier.unfinished.items()}
         whole = self.application if nodes_at_plan_time else await self.load_all_nodes()
@@ -222,7 +224,8 @@ class Session:
             is_repair=is_repair,
             known_findings=findings,
         )
-        plan, ages = await gather_both(preflighted, SessionAges.read(whole.balancer_group))
+        with observed_nodes_reported(self._count_observed):
+            plan, ages = await gather_both(preflighted, SessionAges.read(whole.balancer_group))
         plan = add_drain_forecasts(plan, ages, earlier.drains)
         return name_failures(plan, earlier.history) if version is not None else plan
 
@@ -250,6 +253,9 @@ class Session:
             return Proposal(plan, again)
 
         return proposed(await plan_with_published(self, make, break_lock=break_lock))
+
+    def _count_observed(self, done: int, total: int) -> None:
+        self.observed_nodes = (done, total)
 
     def _doubts(self, unread_words: Sequence[str]) -> list[Finding]:
         """Warn of an unreadable journal, and of a source of nodes that does not answer."""

@@ -9,6 +9,7 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from backends.model import Server
+from backends.name_ranges import fold_names
 from backends.text import counted, plural
 from orchestrator.engine.manual_change import Action, Impact
 from orchestrator.engine.plan_differences import Difference
@@ -50,18 +51,18 @@ MAX_TITLE_CELLS = 48  # cells that names take in the title at most
 
 def build_title(action: Action, nodes: Sequence[str]) -> str:
     """Return the question; names that do not fit are listed below it."""
-    names = ", ".join(nodes) if _in_title(nodes) else "these nodes" if len(nodes) > 1 else "this node"
+    names = fold_names(nodes) if _in_title(nodes) else "these nodes" if len(nodes) > 1 else "this node"
     return f"{TITLES[action]} {names}{'' if action == 'weight' else '?'}"
 
 
 def _in_title(nodes: Sequence[str]) -> bool:
-    return measure_column([", ".join(nodes)], MAX_TITLE_CELLS + 1) <= MAX_TITLE_CELLS
+    return measure_column([fold_names(nodes)], MAX_TITLE_CELLS + 1) <= MAX_TITLE_CELLS
 
 
 def describe_impact(action: Action, impact: Impact) -> Iterator[Entry]:
     """Describe which nodes change, what would stay in rotation, and the current state."""
     if not _in_title(impact.nodes):
-        yield entry(to_content(", ".join(impact.nodes), "bold"))
+        yield entry(to_content(fold_names(impact.nodes), "bold"))
     yield entry(to_content(MEANINGS[action], QUIET_STYLE))
     if impact.registries:
         where = ", ".join(impact.registries)

@@ -7,6 +7,7 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.content import Content
 
+from backends.name_ranges import fold_names
 from backends.text import counted
 from orchestrator.engine.plan_differences import Difference
 from orchestrator.planning.findings import SEVERITY_GLYPHS, Finding, Severity, group_findings
@@ -121,7 +122,7 @@ def list_findings(found: Sequence[Finding]) -> Iterator[Entry]:
         style = STYLES[severity]
         yield Entry(
             to_content(f"{SEVERITY_GLYPHS[severity]} ", style),
-            to_content(", ".join(subjects), style) + to_content(f": {words}"),
+            to_content(fold_names(subjects), style) + to_content(f": {words}"),
         )
 
 
@@ -146,7 +147,7 @@ def list_capacities(plan: Plan) -> Iterator[Entry]:
         label = pad_cell(
             f"{number}/{len(plan.batches)}", 2 * len(str(len(plan.batches))) + 1, "bold", right=True
         )
-        yield Entry(label + "  ", to_content(", ".join(names)))
+        yield Entry(label + "  ", to_content(fold_names(names)))
         for left, names_alike in group_capacities(found):
             before, after, floor, allowed = left.before, left.after, left.floor, left.allowed
             style = "$text-success" if allowed else "$text-error"

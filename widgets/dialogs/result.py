@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from textual import on
 from textual.content import Content
 
+from backends.name_ranges import fold_names
 from backends.text import format_duration
 from orchestrator.engine.result import format_version_and_rotation, group_outcomes
 from orchestrator.events.events import RolloutEnded
@@ -119,7 +120,7 @@ class ResultScreen(Report[None]):
                 f"{name} ({format_version_and_rotation(ended, name)})" if outcome.and_rolled_back else name
                 for name in outcome.nodes
             ]
-            yield Entry(head, to_content(", ".join(names)))
+            yield Entry(head, to_content(fold_names(names)))
         if mixed := describe_mixed_versions(ended.versions):
             yield Entry(to_content(f"  {'versions':<18}", QUIET_STYLE), to_content(mixed))
         if (verdict := self._verdict) is not None:
