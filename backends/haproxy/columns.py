@@ -38,6 +38,14 @@ class Columnar(Sequence[Server]):
         """Return the columns, which cost little for all servers together."""
 
     @abstractmethod
+    def server_like(self, first: int) -> Server:
+        """Return a server in the same state as this one; it may be of another backend.
+
+        Args:
+            first: a value of `Columns.alike`.
+        """
+
+    @abstractmethod
     def count_queued(self) -> int:
         """Return how many requests wait for one of these servers; no server is built for it."""
 
@@ -51,6 +59,11 @@ def names_of(servers: Sequence[Server]) -> Sequence[Name]:
     if isinstance(servers, Columnar):
         return servers.columns().names
     return [(server.ref.backend, server.ref.server) for server in servers]
+
+
+def server_like(servers: Sequence[Server], first: int) -> Server:
+    """Return a server in the same state as this one, to judge that; see `Columnar.server_like`."""
+    return servers.server_like(first) if isinstance(servers, Columnar) else servers[first]
 
 
 def count_queued(servers: Sequence[Server]) -> int:

@@ -4,7 +4,7 @@ A poll of ten thousand servers changes all of them, but only a screenful is visi
 as those of `parse` and `join`, which are used for replies that are unusual in any way.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain, repeat
@@ -101,15 +101,30 @@ class _Tables:
 class Servers(Columnar):
     """Servers of one load balancer. Their fields have been checked."""
 
-    def __init__(self, instance: str, tables: _Tables, columns: Columns, empty: frozenset[int]) -> None:
+    def __init__(
+        self,
+        instance: str,
+        tables: _Tables,
+        columns: Columns,
+        empty: frozenset[int],
+        whole: "tuple[Servers, Mapping[int, int]] | None" = None,
+    ) -> None:
         self._instance = instance
         self._tables = tables
         self._columns = columns
         self._empty = empty  # slots, by their index
         self._built: dict[int, Server] = {}
+        # Of some servers: all of them, and where those are that share the states of these.
+        self._whole = whole
 
     def columns(self) -> Columns:
         return self._columns
+
+    def server_like(self, first: int) -> Server:
+        if self._whole is None:
+            return self[first]
+        servers, firsts = self._whole
+        return servers[firsts[first]]  # so that it is built once for all applications
 
     def count_queued(self) -> int:
         at = self._tables.stat_header.index("qcur")
@@ -132,7 +147,8 @@ class Servers(Columnar):
         if empty:
             kept = join_parts(range(len(whole.names)), parts)
             empty = frozenset(index for index, at in enumerate(kept) if at in empty)
-        return Servers(self._instance, own, columns, empty)
+        firsts = {index: at for at, index in first.items()}
+        return Servers(self._instance, own, columns, empty, (self, firsts))
 
     def __len__(self) -> int:
         return len(self._columns.names)

@@ -14,7 +14,7 @@ from orchestrator.fleet.row import ApplicationRow, count_versions, describe_bala
 from orchestrator.inventory.resolver import resolve_nodes
 from orchestrator.live.availability import Availability, AvailabilityCounter
 from orchestrator.live.poller import BalancerView, FleetView, LiveView
-from orchestrator.live.traffic import Traffic, measure_traffic
+from orchestrator.live.traffic import Traffic, TrafficMeter
 from orchestrator.live.versions import VersionTracker
 from orchestrator.node import Node
 from orchestrator.planning.application import find_freeze
@@ -59,6 +59,7 @@ class Member:
         self._asked = set[str]()  # nodes whose version was read
         self._names: Mapping[Name, str] = {}
         self._counter = AvailabilityCounter()
+        self._meter = TrafficMeter()
         self._resolved: object = None  # the rows for which nodes were resolved
         self._failed_at = 0.0  # when that failed last; seconds of the loop
         self._counted: tuple[FleetView | None, object, Availability | None, Traffic]
@@ -154,6 +155,6 @@ class Member:
         view = self.live.view if self.live is not None else None
         if self._counted[0] is not view or self._counted[1] is not self._names:
             availability = self._counter.count(view, self._names) if view is not None else None
-            traffic = measure_traffic(view) if view is not None else Traffic()
+            traffic = self._meter.measure(view) if view is not None else Traffic()
             self._counted = (view, self._names, availability, traffic)
         return self._counted[2], self._counted[3]

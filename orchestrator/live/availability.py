@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from backends.haproxy.columns import Name
+from backends.haproxy.columns import Name, server_like
 from backends.model import AdminState
 from orchestrator.live.poller import BalancerView, FleetView
-from orchestrator.planning.server_pool import find_empty_slots, find_ignored_slots
+from orchestrator.planning.server_pool import find_ignored_slots
 
 if TYPE_CHECKING:
     from orchestrator.live.rates import RowIndex
@@ -61,14 +61,22 @@ class AvailabilityCounter:
         out: dict[str, bool] = {}  # nodes that are not in rotation, and whether nobody has taken them out
         for balancer in live:
             nodes = self._nodes_of(balancer, names)
-            ignored = _find_ignored(balancer)
+            judged = {at: server_like(balancer.servers, at) for at in set(balancer.columns.alike)}
+            has_slots = any(server.empty_slot for server in judged.values())
+            ignored = find_ignored_slots(balancer.servers) if has_slots else frozenset()
             rows: Sequence[int] = range(len(nodes))
             if ignored:
                 rows = [at for at, name in enumerate(balancer.columns.names) if name not in ignored]
             own = dict.fromkeys(nodes[at] for at in rows) if ignored else dict.fromkeys(nodes)
             present.append(own)
             total |= own
-            _find_out(balancer, nodes, rows, out)
+            down = {
+                at: server.admin_state is AdminState.READY
+                for at, server in judged.items()
+                if not server.in_rotation
+            }
+            if down:
+                _find_out(balancer, nodes, rows, down, out)
         for own in present:
             if len(own) < len(total):  # one does not have all nodes: there they are not in rotation
                 out |= {node: out.get(node, True) for node in total if node not in own}
@@ -87,17 +95,23 @@ class AvailabilityCounter:
         return nodes
 
 
-def _find_ignored(balancer: BalancerView) -> frozenset[Name]:
-    return find_ignored_slots(balancer.servers) if find_empty_slots(balancer.servers) else frozenset()
+def _find_out(
+    balancer: BalancerView,
+    nodes: Sequence[str],
+    rows: Sequence[int],
+    down: Mapping[int, bool],
+    out: dict[str, bool],
+) -> None:
+    """Add the nodes that are not in rotation.
 
-
-def _find_out(balancer: BalancerView, nodes: list[str], rows: Sequence[int], out: dict[str, bool]) -> None:
-    """Add the nodes that are not in rotation; of servers in the same state one is judged."""
-    alike, servers = balancer.columns.alike, balancer.servers
-    judged = {at: servers[at] for at in set(alike)}
-    down = {at: one.admin_state is AdminState.READY for at, one in judged.items() if not one.in_rotation}
-    if not down:
-        return
+    Args:
+        balancer: has the servers.
+        nodes: the node of each server.
+        rows: the servers that count.
+        down: the first server of each state that is not in rotation, and whether nobody has taken it out.
+        out: likewise, by node.
+    """
+    alike = balancer.columns.alike
     for row in rows:
         if (at := alike[row]) in down:
             out[nodes[row]] = down[at] or out.get(nodes[row], False)

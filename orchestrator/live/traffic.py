@@ -37,8 +37,37 @@ class Traffic:
 
 def measure_traffic(view: FleetView) -> Traffic:
     """Return the traffic in a view."""
-    live = [balancer for balancer in view.instances if balancer.state == "live"]
-    trends = [_find_trend(balancer.rates) for balancer in live]
+    return TrafficMeter().measure(view)
+
+
+class TrafficMeter:
+    """Measures the traffic of one application; each two samples are compared once."""
+
+    def __init__(self) -> None:
+        self._trends: dict[str, tuple[RateSample, list[float | None]]] = {}  # by load balancer
+
+    def measure(self, view: FleetView) -> Traffic:
+        """Return the traffic in a view."""
+        live = [balancer for balancer in view.instances if balancer.state == "live"]
+        return _measure(live, [self._find_trend(balancer) for balancer in live])
+
+    def _find_trend(self, balancer: BalancerView) -> list[float | None]:
+        """Return requests per second between each two samples; None where they cannot be compared."""
+        samples = balancer.rates.samples
+        if not samples:
+            return []
+        seen, trend = self._trends.get(balancer.name, (None, []))
+        if seen is samples[-1]:
+            return trend
+        if len(samples) > 1 and seen is samples[-2]:
+            trend = [*trend, _find_rate(*samples[-2:])][-len(samples) + 1 :]
+        else:
+            trend = list(itertools.starmap(_find_rate, itertools.pairwise(samples)))
+        self._trends[balancer.name] = samples[-1], trend
+        return trend
+
+
+def _measure(live: Sequence[BalancerView], trends: Sequence[list[float | None]]) -> Traffic:
     rates = [trend[-1] for trend in trends if trend and trend[-1] is not None]
     counted = [_count_errors(balancer.rates) for balancer in live]
     known = [(requests, errors) for requests, errors in counted if errors is not None]
@@ -63,13 +92,9 @@ def _count_queue(balancer: BalancerView) -> int:
     return sum(backend.queue for backend in balancer.backends) + count_queued(balancer.servers)
 
 
-def _find_trend(rates: Rates) -> list[float | None]:
-    """Return requests per second between each two samples; None where they cannot be compared."""
-    found: list[float | None] = []
-    for before, after in itertools.pairwise(rates.samples):
-        requests, seconds = _count_requests(before, after), after.at - before.at
-        found.append(requests / seconds if requests is not None and seconds > 0 else None)
-    return found
+def _find_rate(before: RateSample, after: RateSample) -> float | None:
+    requests, seconds = _count_requests(before, after), after.at - before.at
+    return requests / seconds if requests is not None and seconds > 0 else None
 
 
 def _add_trends(trends: Sequence[Sequence[float | None]]) -> tuple[float, ...]:
@@ -114,7 +139,7 @@ def _count_errors(rates: Rates) -> tuple[int, int | None]:
     return requests, errors + (rates.count_cut_off(cut_off) if cut_off else 0)
 
 
-def _find_response(live: list[BalancerView]) -> ResponseTime | None:
+def _find_response(live: Sequence[BalancerView]) -> ResponseTime | None:
     """Return the mean over all backends and load balancers, by their requests; else the slowest average."""
     total_ms, requests, averages = 0, 0, list[int]()
     for balancer in live:

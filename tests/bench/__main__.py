@@ -12,13 +12,14 @@ from tests.bench import (
     console,
     consul,
     consul_sharing,
+    fleet,
     overhead,
     startup,
     upgrades,
 )
 
 TRANSPORTS: tuple[Transport, ...] = ("unix", "tcp", "ssh")
-ALL = ("startup", "overhead", "console", "consul", "sharing")
+ALL = ("startup", "overhead", "console", "fleet", "consul", "sharing")
 
 
 def main() -> int:
@@ -47,6 +48,7 @@ def main() -> int:
             ("startup", startup.measure),
             ("overhead", overhead.measure),
             ("console", lambda: console.measure(given.minutes)),
+            ("fleet", fleet.measure),
             ("consul", consul.measure),
             ("sharing", consul_sharing.measure),
         )

@@ -133,20 +133,20 @@ def _paint(command: list[str]) -> float:
 
 
 def _on_stand_in(folder: Path, count: int, capture: Path, minutes: float) -> bool:
-    with _stand_in(capture, folder / f"{count}.sock") as socket:
+    with running_stand_in(capture, folder / f"{count}.sock") as socket:
         command = _command(folder, f"changing{count}", socket)
         with Terminal(command, COLUMNS, LINES) as terminal:
             name = f"{count:,} servers, all changing"
             result(f"\n{name}: first paint after {terminal.until(b'web00', 120):.3f} s")
             time.sleep(WARM_UP)
-            good = [_report_cpu(name, load(WINDOW, terminal.pid), CPU_TARGET[count]), _keys(terminal)]
+            good = [report_cpu(name, load(WINDOW, terminal.pid), CPU_TARGET[count]), report_keys(terminal)]
             if count == MANY:
                 good.append(_memory(terminal, minutes))
             return all(good)
 
 
 @contextlib.contextmanager
-def _stand_in(capture: Path, socket: Path) -> Iterator[Path]:
+def running_stand_in(capture: Path, socket: Path) -> Iterator[Path]:
     command = [sys.executable, "-m", "tests.bench.stand_in", str(capture), str(socket)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         try:
@@ -157,7 +157,8 @@ def _stand_in(capture: Path, socket: Path) -> Iterator[Path]:
             process.kill()
 
 
-def _report_cpu(what: str, seen: CpuLoad, target: float) -> bool:
+def report_cpu(what: str, seen: CpuLoad, target: float) -> bool:
+    """Print what a program took; False when it is more than the target."""
     percent = seen.own[0]
     result(
         f"{what}: {percent:.1f} % of one core over {WINDOW:g} s, target {target:g} %"
@@ -166,7 +167,8 @@ def _report_cpu(what: str, seen: CpuLoad, target: float) -> bool:
     return percent < target
 
 
-def _keys(terminal: Terminal) -> bool:
+def report_keys(terminal: Terminal) -> bool:
+    """Press keys and print how soon they were answered; False when that took too long."""
     dice = random.Random(2)  # noqa: S311 - no secret
     times = []
     for number in range(PRESSES):
@@ -228,4 +230,4 @@ def _real(worker: int, command: list[str], name: str) -> bool:
         time.sleep(WARM_UP)
         seen = load(WINDOW, terminal.pid, worker)
         result(f"health by {name}: first paint after {first:.3f} s, HAProxy {seen.own[1]:.1f} %")
-        return all([_report_cpu("console", seen, CPU_TARGET[MANY]), _keys(terminal)])
+        return all([report_cpu("console", seen, CPU_TARGET[MANY]), report_keys(terminal)])

@@ -42,6 +42,9 @@ def variants(capture: bytes) -> list[bytes]:
                 _change(row, state, growth[place], number, dice)
                 new_states.append(" ".join(state.values()))
                 place += 1
+            elif row["type"] == "1":  # of a backend: the sum of what its servers would have served
+                own = _growth(random.Random(row["pxname"]))  # noqa: S311  (figures to look at)
+                row["hrsp_2xx"] = row["stot"] = row["req_tot"] = _counter(own[number], _ROUND, 3)
             new_stats.append(",".join(row.values()))
         tables = ["\n".join([version, state_header, *new_states]), "\n".join([stat_header, *new_stats])]
         ring.append("\n\n".join([info, level, *tables, *rest]).encode())
