@@ -42,7 +42,7 @@ class LinesView(ScrollView, Generic[Item], can_focus=True):
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"lines--{kind}" for kind in KINDS}
     DEFAULT_CSS = """
-    LinesView { height: 1fr; overflow-x: hidden; overflow-y: scroll; }
+    LinesView { height: 1fr; overflow-x: hidden; overflow-y: scroll; scrollbar-size-vertical: 1; }
     LinesView > .lines--command { text-style: bold; }
     LinesView > .lines--failed, LinesView > .lines--bad { color: $text-error; text-style: bold; }
     LinesView > .lines--head, LinesView > .lines--event { color: $foreground-muted; }
@@ -130,7 +130,9 @@ class SearchableLines(Vertical, Generic[Item]):
     DEFAULT_CSS = """
     SearchableLines > Search { display: none; height: 1; border: none; padding: 0 1; }
     SearchableLines > Search.-shown { display: block; }
-    SearchableLines > Static { height: 1; color: $foreground-muted; }
+    SearchableLines > Static {
+        height: 1; color: $foreground-muted; text-wrap: nowrap; text-overflow: ellipsis;
+    }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "search", "search", id="search", tooltip="Find a text"),
@@ -158,6 +160,10 @@ class SearchableLines(Vertical, Generic[Item]):
     def describe(self) -> list[str]:
         """Return what the lines are, for the line below them."""
 
+    def source(self) -> str:
+        """Return where the lines come from, which is shown as far as there is room; empty: nothing is."""
+        return ""
+
     # -- what comes in ------------------------------------------------------------------------
 
     def settle_later(self) -> None:
@@ -182,6 +188,7 @@ class SearchableLines(Vertical, Generic[Item]):
         if self._view.query_text:
             parts.append(f"{len(list(self._found()))} with {self._view.query_text!r}")
         parts.append("follows" if self._view.following else "not following, f: follow")
+        parts += [source] if (source := self.source()) else []
         self._status.update(Text(visible(" · ".join(parts)), no_wrap=True, overflow="ellipsis"))
 
     # -- search -------------------------------------------------------------------------------

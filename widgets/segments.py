@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from rich.cells import cell_len
 from rich.style import Style
 from rich.text import Text
+from textual.content import Content
 
 from backends.text import visible
 
@@ -58,3 +60,11 @@ def render_line(line: Sequence[Segment], styles: Mapping[str, Style], width: int
 def to_text(text: str, style: str = "") -> Text:
     """Return text without markup and without control characters."""
     return Text(visible(text), style=style, no_wrap=True, end="")
+
+
+def wrap_beside(head: list[Segment], words: str, kind: str, width: int) -> list[list[Segment]]:
+    """Return text beside a head; text that does not fit wraps below the text."""
+    indent = sum(cell_len(text) for text, _ in head)
+    rows = Content(visible(words)).wrap(max(8, width - indent - 1)) or [Content("")]
+    space: list[Segment] = [(" " * indent, "plain")]
+    return [[*(space if index else head), (row.plain, kind)] for index, row in enumerate(rows)]

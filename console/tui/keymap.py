@@ -15,15 +15,19 @@ from console.config.explanation import describe_unknown_key
 from console.tui.screens.chart import ChartScreen
 from console.tui.screens.detail import DetailScreen, TranscriptScreen
 from console.tui.screens.main import MainScreen
+from widgets.detail.log_view import LogView
 from widgets.detail.view import DetailView
 from widgets.dialogs.base import Report
 from widgets.dialogs.plan import PlanScreen
 from widgets.rollout_board import RolloutBoard
+from widgets.searchable_lines import SearchableLines
 from widgets.table.widget import ServerTable
 from widgets.transcript import Transcript
 
 NODE_ACTIONS = {
-    "look": ("details", "Load balancers side by side, sessions, checks, journal"),
+    "look": ("details", "Load balancers side by side, sessions, checks, log, journal"),
+    "log": ("log", "The log of its service, as it is written"),
+    "shell": ("shell", "A shell there; `exit` comes back"),
     "drain": ("drain", "No new traffic; sessions continue"),
     "maint": ("maintenance", "Out at once"),
     "ready": ("ready", "Back in rotation, after health checks"),
@@ -108,8 +112,9 @@ def _is_key(key: str) -> bool:
 GROUPS: tuple[Group, ...] = (
     (App, MainScreen, ServerTable),
     (DetailScreen, DetailView),
+    (DetailScreen, SearchableLines, LogView),
     (RolloutBoard,),
-    (TranscriptScreen, Transcript),
+    (TranscriptScreen, SearchableLines, Transcript),
     (ChartScreen,),
     (PlanScreen, Report),
 )

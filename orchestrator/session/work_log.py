@@ -21,6 +21,7 @@ from orchestrator.journal.drain_history import read_earlier_drains
 from orchestrator.journal.entries import Entry, EntryHeader, Kind
 from orchestrator.journal.entry_status import unfinished_rollout
 from orchestrator.journal.evidence import last_evidence
+from orchestrator.journal.node_entries import NodeEntry, read_node_entries
 from orchestrator.journal.node_history import FleetHistory
 from orchestrator.journal.recording import appending, recording
 from orchestrator.journal.store import Journal
@@ -96,6 +97,11 @@ class WorkLog:
         self._held: HeldLock | None = None
         self._published: Published = already_published
         self._writing = False
+
+    def node_entries(self, node: str) -> list[NodeEntry]:
+        """Return the newest entries that concern a node, the newest first. Raises JournalError."""
+        with Journal(self._path, read_only=True) as journal:
+            return read_node_entries(journal, self._application, node)
 
     def lost(self) -> str:
         """Say why the lock of the work is not ours any more; empty while it is."""

@@ -57,6 +57,7 @@ async def console_stack(
     versions: tuple[str, ...] = (),
     further_backends: tuple[str, ...] = (),
     frozen: str = "",
+    log: str = "",
     **policy: object,
 ) -> AsyncIterator[ConsoleStack]:
     """A quick world, a session and a watch on it, as `console.tui.run_console` wires them.
@@ -67,10 +68,13 @@ async def console_stack(
         versions: releases that answer their health check with 503 for ever.
         further_backends: more backends with the same servers.
         frozen: a load balancer that says nothing from the beginning.
+        log: path of the log of each service.
         policy: fields of the roll-out policy.
     """
     async with world(directory / "s", nodes=nodes, further_backends=further_backends) as stack:
         tune(stack, "apps.shop.rollout", **{"bake_time": 0, **policy})
+        if log:
+            tune(stack, "apps.shop.service", log=log)
         for version in versions:
             stack.add_release(version, healthy=False)
         if frozen:

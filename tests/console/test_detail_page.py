@@ -7,6 +7,8 @@ import pytest
 from rich.cells import cell_len
 
 from backends.model import Admin, Operational, ServerRef
+from orchestrator.journal.node_entries import NodeEntry
+from orchestrator.live.node_checks import NodeCheck
 from orchestrator.live.poller import FleetView, PolledSessions
 from tests.console.detail_values import (
     NOW,
@@ -20,6 +22,7 @@ from tests.console.detail_values import (
 )
 from tests.support.console_values import HOSTILE, harmless, server
 from widgets.detail.page import as_text, build_page, build_title
+from widgets.detail.tabs import TABS
 from widgets.table.cell_text import NO_VALUE
 from widgets.transcript import Line
 
@@ -169,13 +172,13 @@ def test_the_journal_is_the_transcripts_lines_newest_last() -> None:
     shown = detail(journal=(journalled("set server shop/web1 state drain"), journalled("(empty)", "reply")))
     assert lines(shown)[-2].split() == "16:42:05 drain lb1 > set server shop/web1 state drain".split()
     assert lines(shown)[-1].strip() == "< (empty)"
-    assert "nothing since the console opened" in lines(detail())[-1]
+    assert "none since the console opened" in lines(detail())[-1]
 
 
 def test_long_lines_wrap_a_little_and_are_whole_in_what_is_copied() -> None:
     long = "word " * 2000
     shown = detail(journal=(journalled(long),))
-    start = next(index for index, line in enumerate(lines(shown)) if line.startswith(" Journal"))
+    start = next(index for index, line in enumerate(lines(shown)) if line.startswith(" Commands"))
     assert len(lines(shown)) - start == 4
     assert lines(shown)[-1].endswith("…")
     assert long.strip() in as_text(shown)
@@ -212,7 +215,12 @@ def test_nothing_from_outside_moves_anything(text: str, width: int) -> None:
         version=text,
         in_flight={bad.ref: replace(read(stream(3, client=text, frontend=text, ref=bad.ref)), failing=text)},
         journal=(replace(journalled("x"), node="web1", target=text[:9] if harmless(text) else "t"),),
+        entries=(NodeEntry(1, 0.0, text, text, True, text, text, text),),
+        own_checks=(NodeCheck("health", False, text),),
     )
+    for tab in TABS:
+        for line in build_page(shown, width, tab).lines:
+            assert harmless("".join(part for part, _ in line))
     for line in build_page(shown, width).lines:
         whole = "".join(part for part, _ in line)
         assert harmless(whole)

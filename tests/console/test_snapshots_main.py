@@ -94,9 +94,3 @@ def test_a_terminal_too_small(matches_snapshot: SnapshotCheck) -> None:
 
 def test_nodes_instead_of_servers(matches_snapshot: SnapshotCheck) -> None:
     assert matches_snapshot(lambda: FrozenConsole(replace(TROUBLED, silent="")), "v", sees("nodes"))
-
-
-def test_one_node_closely(matches_snapshot: SnapshotCheck) -> None:
-    assert matches_snapshot(
-        lambda: FrozenConsole(replace(TROUBLED, silent="")), "end", "enter", sees("Journal")
-    )

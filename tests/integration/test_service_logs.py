@@ -13,6 +13,7 @@ from backends.hosts.ssh import SshHost
 from backends.output_stream import OutputStream
 from backends.protocols import Host
 from backends.services.command import CommandService, CommandSettings
+from tests.support.processes import find_readers
 from tests.support.servers.sshd import Sshd
 from tests.support.wait import until
 
@@ -24,20 +25,9 @@ def log(tmp_path: Path) -> Path:
     return path
 
 
-def readers(log: Path) -> list[int]:
-    """The processes that have it open."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            found += [int(process.name) for fd in (process / "fd").iterdir() if fd.resolve() == log]
-        except OSError:
-            continue
-    return found
-
-
 async def until_unread(log: Path) -> None:
     async def is_unread() -> bool:
-        return not readers(log)
+        return not find_readers(log)
 
     await until(is_unread)
 
@@ -70,7 +60,7 @@ async def follow(host: Host, log: Path) -> None:
         found: list[str] = []
         while "after the rotation" not in found:
             found += await stream.read_lines()
-        assert readers(log)
+        assert find_readers(log)
     await until_unread(log)  # although nothing more was written
     assert await service.last_lines() == ("after the rotation",)
 

@@ -129,6 +129,10 @@ class FakeHost:
         self._node = node
         self.name = node.name
 
+    @property
+    def node(self) -> FakeNode:
+        return self._node
+
     def render(self, command: Command) -> str:
         return " ".join(command.argv)
 

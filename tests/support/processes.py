@@ -1,4 +1,4 @@
-"""Processes that are stopped by a signal, as on a machine that hangs."""
+"""Processes: those that are stopped by a signal, as on a machine that hangs, and those that read a file."""
 
 import contextlib
 import os
@@ -19,3 +19,14 @@ def thaw(pid: int) -> None:
     """Let it go on, if it is still there."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGCONT)
+
+
+def find_readers(path: Path) -> list[int]:
+    """The processes that have a file open."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            found += [int(process.name) for fd in (process / "fd").iterdir() if fd.resolve() == path]
+        except OSError:
+            continue
+    return found

@@ -9,6 +9,8 @@ from backends.model import Server, ServerRef
 from orchestrator.events import events
 from orchestrator.events.events import Record
 from orchestrator.events.text import RepeatedEvents
+from orchestrator.journal.node_entries import NodeEntry
+from orchestrator.live.node_checks import NodeCheck
 from orchestrator.live.poller import BalancerView, FleetView, PolledSessions
 from widgets.segments import Segment
 from widgets.table.by_server import RowKey
@@ -26,7 +28,10 @@ class Detail:
         version: the running version; empty if unknown.
         view: the last state of all load balancers.
         in_flight: the sessions, as far as they were read.
-        journal: the events of the node, oldest first.
+        journal: the events of the node since the console opened, oldest first.
+        entries: those of the journal on disk that concern the node, newest first.
+        own_checks: the checks that Rolldeck makes itself; none before they were made.
+        unread: why those cannot be read; empty when they can.
         now: monotonic seconds of the poller's clock.
         rollouts: the rollout that keeps a server out, in words, where one does.
     """
@@ -37,6 +42,9 @@ class Detail:
     view: FleetView
     in_flight: Mapping[ServerRef, PolledSessions] = field(default_factory=dict)
     journal: Sequence[Line] = ()
+    entries: Sequence[NodeEntry] = ()
+    unread: str = ""
+    own_checks: Sequence[NodeCheck] = ()
     now: float = 0.0
     rollouts: Mapping[ServerRef, str] = field(default_factory=dict)
 

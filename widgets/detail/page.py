@@ -1,25 +1,24 @@
 """The sections of a node's detail page, which can also be copied as text."""
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from rich.cells import cell_len
-from textual.content import Content
 
 from backends.model import Server, Stream
 from backends.text import format_clock, visible
 from orchestrator.balancers.admin_state import MaintenanceReason, find_maintenance_reasons
 from orchestrator.live.poller import SESSIONS_INTERVAL_S, BalancerView, PolledSessions
 from widgets.detail.balancer_table import LABEL_CELLS, build_checks, build_state
+from widgets.detail.journal_lines import list_entries, list_journal
 from widgets.detail.model import Detail
-from widgets.segments import Segment, truncate
+from widgets.detail.tabs import Tab
+from widgets.segments import Segment, truncate, wrap_beside
 from widgets.table.cell_text import MAX_CELL_CHARS, NO_VALUE, fit
-from widgets.transcript import MARKS, Line
 
-MAX_ROWS_PER_LINE = 3  # of one line of the journal
+_CHECK_MARKS = {True: ("✓", "ok"), False: ("✗", "bad"), None: ("·", "quiet")}
 LATE_S = 3 * SESSIONS_INTERVAL_S  # seconds; sessions that are older are called so
-_JOURNAL_KINDS = {"command": "head", "failed": "bad", "bad": "bad", "reply": "plain", "event": "quiet"}
 
 
 def list_unreachable(detail: Detail, width: int) -> list[list[Segment]]:
@@ -32,7 +31,7 @@ def list_unreachable(detail: Detail, width: int) -> list[list[Segment]]:
         words = (
             f"{instance.name[:MAX_CELL_CHARS]}: {instance.failing[:MAX_CELL_CHARS] or 'no answer yet'}{old}"
         )
-        lines += _wrap([(" ", "plain")], words, detail.connection(instance)[1], width)
+        lines += wrap_beside([(" ", "plain")], words, detail.connection(instance)[1], width)
     return lines
 
 
@@ -53,7 +52,7 @@ def list_maintenance_reasons(detail: Detail, width: int) -> list[list[Segment]]:
         where = "all" if everywhere else ", ".join(names)
         where = f"{backend} on {where}" if backend else f"on {where}"
         head: list[Segment] = [(" " + fit(label, LABEL_CELLS), "quiet")]
-        lines += _wrap(head, f"{where}: {owner.text}"[: 2 * MAX_CELL_CHARS], _kind(owner), width)
+        lines += wrap_beside(head, f"{where}: {owner.text}"[: 2 * MAX_CELL_CHARS], _kind(owner), width)
     return lines
 
 
@@ -74,7 +73,7 @@ def list_sessions(detail: Detail, width: int) -> list[list[Segment]]:
         where = f"{server.ref.backend} on {instance.name}" if len(detail.keys) > 1 else f"on {instance.name}"
         polled = detail.in_flight.get(server.ref, PolledSessions())
         if polled.failing and (instance.state == "live" or polled.denied):  # else it is shown at the top
-            lines += _wrap(
+            lines += wrap_beside(
                 [(" ", "plain")], f"{where}: {polled.failing}"[: 2 * MAX_CELL_CHARS], "moving", width
             )
         if _has_no_sessions(instance, server):
@@ -89,7 +88,7 @@ def list_sessions(detail: Detail, width: int) -> list[list[Segment]]:
             counts.append(f"{count} {where}" + (f", {late:.0f} s old" if old else ""))
             streams += polled.sessions.oldest
     title: list[Segment] = [(" " + fit("Sessions", LABEL_CELLS), "head")]
-    heads = _wrap(title, " · ".join(counts)[: 2 * MAX_CELL_CHARS] or NO_VALUE, "quiet", width)
+    heads = wrap_beside(title, " · ".join(counts)[: 2 * MAX_CELL_CHARS] or NO_VALUE, "quiet", width)
     return [*heads, *lines, *_list_streams(detail, streams)]
 
 
@@ -127,37 +126,26 @@ def _age(stream: Stream) -> int:
     return -1 if stream.age is None else stream.age
 
 
-def list_journal(detail: Detail, width: int) -> list[list[Segment]]:
-    """Return commands, replies and events as in the transcript, newest last."""
-    title: list[Segment] = [(" " + fit("Journal", LABEL_CELLS), "head")]
-    if not detail.journal:
-        return [[*title, ("nothing since the console opened", "quiet")]]
-    lines = [[*title, ("> sent, < the raw reply,   happened, ✗ failed; newest last", "quiet")]]
-    return lines + [row for line in detail.journal for row in _journal_line(line, width)]
+def list_own_checks(detail: Detail, width: int) -> list[list[Segment]]:
+    """Return what Rolldeck's own checks of the node found, as a rollout would make them."""
+    title: list[Segment] = [(" " + fit("Rolldeck", LABEL_CELLS), "head")]
+    if not detail.own_checks:
+        return [[*title, ("is checking the node itself", "quiet")]]
+    lines = [[*title, ("checks of its own, as in a rollout", "quiet")]]
+    for check in detail.own_checks:
+        mark, kind = _CHECK_MARKS[check.passed]
+        head: list[Segment] = [(" " + fit(check.name, LABEL_CELLS), "quiet"), (f"{mark} ", kind)]
+        lines += wrap_beside(
+            head, check.words[: 2 * MAX_CELL_CHARS], "bad" if check.passed is False else "plain", width
+        )
+    return lines
 
 
-def _journal_line(line: Line, width: int) -> list[list[Segment]]:
-    size = 8 if width < 100 else 14
-    head = " " * (18 + size)
-    if line.kind != "reply":
-        head = f" {line.time:<8} {line.step:<7} {fit(truncate(line.target[:MAX_CELL_CHARS], size), size)}"
-    kind = _JOURNAL_KINDS[line.kind]
-    segments: list[Segment] = [(head, "quiet"), (MARKS[line.kind] + " ", kind)]
-    # Of a line of 10 kB only the beginning: all of it is in the transcript, and in what is copied.
-    rows = _wrap(segments, line.text[: (MAX_ROWS_PER_LINE + 1) * width], kind, width)
-    if len(rows) > MAX_ROWS_PER_LINE:
-        rows = [*rows[: MAX_ROWS_PER_LINE - 1], [*rows[MAX_ROWS_PER_LINE - 1], ("…", "quiet")]]
-    return rows
-
-
-def _wrap(head: list[Segment], words: str, kind: str, width: int) -> list[list[Segment]]:
-    """Return text beside a head; text that does not fit wraps below the text."""
-    indent = sum(cell_len(text) for text, _ in head)
-    rows = Content(visible(words)).wrap(max(8, width - indent - 1)) or [Content("")]
-    space: list[Segment] = [(" " * indent, "plain")]
-    return [[*(space if index else head), (row.plain, kind)] for index, row in enumerate(rows)]
-
-
+_SECTIONS_OF: Mapping[Tab, tuple[str, ...]] = {
+    "state": ("state", "owner", "checks"),
+    "sessions": ("sessions",),
+    "journal": ("entries", "journal"),
+}
 WIDE = 160  # cells of a line in what is copied
 
 
@@ -175,15 +163,37 @@ class Page:
         return (names[index], line - starts[index]) if index >= 0 else ("", line)
 
 
-def build_page(detail: Detail, width: int) -> Page:
-    """Return the whole page for this many cells."""
-    return _join({**_sections_above(detail, width), "journal": list_journal(detail, width)})
+def build_page(detail: Detail, width: int, tab: Tab | None = None) -> Page:
+    """Return the page for this many cells: one tab, or all of it in the order of the tabs."""
+    if tab == "checks":
+        return _join(_list_checks(detail, width))
+    sections = {
+        **_sections_above(detail, width),
+        "entries": list_entries(detail, width),
+        "journal": list_journal(detail, width),
+    }
+    return _join({name: own for name, own in sections.items() if tab is None or _is_in(name, tab)})
+
+
+def _list_checks(detail: Detail, width: int) -> dict[str, list[list[Segment]]]:
+    """Return the sections of the tab with checks, in which each load balancer is named, too."""
+    sections = {"trouble": wrong} if (wrong := list_unreachable(detail, width)) else {}
+    for key in detail.keys:
+        sections[f"checks {key}"] = [*build_state(detail, key, width)[:1], *build_checks(detail, key, width)]
+    return {**sections, "own": list_own_checks(detail, width)}
+
+
+def _is_in(section: str, tab: Tab) -> bool:
+    name = section.partition(" ")[0]
+    return name == "trouble" or name in _SECTIONS_OF.get(tab, ())
 
 
 def as_text(detail: Detail) -> str:
     """Return the whole page as text to be copied; lines of the journal are not cut."""
     above = _join({"title": [build_title(detail, "", 0)], **_sections_above(detail, WIDE)}).lines
     lines = ["".join(text for text, _ in line).rstrip() for line in above]
+    entries = _join({"entries": list_entries(detail, WIDE)}).lines
+    lines += ["", *("".join(text for text, _ in line).rstrip() for line in entries)]
     return "\n".join([*lines, "", *map(str, detail.journal), ""])
 
 

@@ -12,6 +12,7 @@ from textual.widget import Widget
 from backends.text import visible
 from widgets.detail.model import Detail
 from widgets.detail.page import Page, as_text, build_page, build_title
+from widgets.detail.tabs import Tab
 from widgets.segments import KINDS, css_colors, render_line
 
 
@@ -62,14 +63,18 @@ class DetailView(ScrollView, can_focus=True, inherit_bindings=False):
     def __init__(self) -> None:
         super().__init__()
         self._detail: Detail | None = None
+        self._tab: Tab | None = None
         self._page = Page([], {})
         self._rendered: list[Strip] = []
         self._follows = False  # the end
         self._settling = False  # while this class scrolls, and not the operator
 
-    def show(self, detail: Detail) -> None:
+    def show(self, detail: Detail, tab: Tab | None = None) -> None:
         """Show this node; the scroll position stays, and the end stays in sight after End."""
         self._detail = detail
+        if tab != self._tab:
+            self._tab = tab
+            self.action_first()
         self._lay_out()
 
     def as_text(self) -> str:
@@ -80,7 +85,7 @@ class DetailView(ScrollView, can_focus=True, inherit_bindings=False):
         if self._detail is None or self._width <= 0:
             return
         section, offset = self._page.place(self.scroll_offset.y)
-        self._page = build_page(self._detail, self._width)
+        self._page = build_page(self._detail, self._width, self._tab)
         self._settling = True
         self.virtual_size = Size(self._width, len(self._page.lines))
         top = self._page.starts.get(section, 0) + offset if self.scroll_offset.y else 0

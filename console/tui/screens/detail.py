@@ -1,10 +1,13 @@
 """The screens that open over the main view: the detail of one node, and the transcript."""
 
+import asyncio
 import time
 from collections import deque
+from contextlib import aclosing
 from pathlib import Path
 from typing import ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Footer
@@ -12,22 +15,38 @@ from textual.widgets import Footer
 from backends.local_files import write_beside
 from backends.model import ServerRef
 from backends.text import visible
+from console.tui.node_journal import JournalReader
+from console.tui.node_shell import find_node, open_node_shell
 from console.tui.screens.actions import OperatorActions
 from orchestrator.events.events import Record
+from orchestrator.live.node_checks import NodeCheck, read_checks
 from orchestrator.live.poller import Poller, SessionPoller, select_with_sessions
+from orchestrator.live.service_log import follow_log
 from orchestrator.session.rollout_holds import describe_hold
 from orchestrator.session.session import Session
+from widgets.detail.log_view import LogView
 from widgets.detail.model import Detail, NodeJournal
+from widgets.detail.tabs import TABS, Tab, TabBar
 from widgets.detail.view import DetailTitle, DetailView
 from widgets.dialogs.overlay import Overlay
+from widgets.footer import KeyBar
 from widgets.table.by_server import RowKey, merge_by_name
 from widgets.transcript import Transcript
 
 POLL_INTERVAL_S = 0.1  # how often the screen checks for changes to show
+CHECK_INTERVAL_S = 5.0  # between two of Rolldeck's own checks
+LINES_AT_FIRST = 500  # of the log
+MANY_LINES = 200  # that arrive together
+MANY_LINES_PAUSE_S = 0.1
+KEYS_BY_IMPORTANCE = (
+    *("back", "help", "node-log", "node-shell", "search", "follow", "search-next", "drain", "maint", "ready"),
+    "copy",
+    "weight",
+)
 
 
 class DetailScreen(Overlay[None]):
-    """The detail of one node. It reads the node's sessions only while it is open.
+    """The page of one node, with tabs. Sessions and the log are read only while it is open.
 
     Args:
         key: backend and server name of one of the node's lines.
@@ -35,31 +54,51 @@ class DetailScreen(Overlay[None]):
         poller: of the load balancers.
         records: what happened since the console opened.
         actions: those of the main view, so that a change here works as it does there.
+        tab: which tab is open at first.
     """
 
     HELP = """
 # One node
-Each load balancer has a column. **owner** says who took the node out, as far as HAProxy
+**State**: each load balancer has a column; **owner** says who took the node out, as far as HAProxy
 reports it, and what ends that. **Sessions** are what a drain waits for, oldest first; **CUT AFTER** is the
-seconds of silence left before HAProxy ends one. The **journal** has what was sent, `>`, and the replies, `<`.
+seconds of silence left before HAProxy ends one. **Checks** are HAProxy's. **Log** is that of the service.
+**Journal** has who did what here, when and why, and below it the commands that this console sent, `>`, with
+the replies, `<`.
 
 `d` `m` `e` `w` act on this node, as in the main view, with the impact shown before.
 """
     DEFAULT_CSS = """
     DetailScreen { layout: vertical; }
+    DetailScreen > LogView { height: 1fr; display: none; }
+    DetailScreen.-log > LogView { display: block; }
+    DetailScreen.-log > DetailView { display: none; }
     """
     # The same ids as in the main view: a key that is remapped there means the same here.
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,enter,q", "leave", "back", id="back", tooltip="Back to the main view"),
+        Binding("l", "tab('log')", "log", id="node-log", tooltip="The log of the service, as it is written"),
+        Binding("S", "shell", "shell", id="node-shell", tooltip="A shell on the node; `exit` comes back"),
         Binding("d", "change('drain')", "drain", id="drain", tooltip="No new traffic; sessions continue"),
         Binding("m", "change('maint')", "maint", id="maint", tooltip="Maintenance, at once"),
         Binding("e", "change('ready')", "ready", id="ready", tooltip="Back in rotation, after health checks"),
         Binding("w", "change('weight')", "weight", id="weight", tooltip="Set the weight"),
-        Binding("y", "copy", "copy", id="copy", tooltip="Copy this page to the clipboard"),
+        Binding("y", "copy", "copy", id="copy", tooltip="Copy this page, or the log, to the clipboard"),
+        Binding("tab", "next_tab(1)", "next tab", id="tab-next", tooltip="The next tab", show=False),
+        Binding("shift+tab", "next_tab(-1)", "tab before", id="tab-previous", tooltip="Back", show=False),
+        *(
+            Binding(str(number), f"tab('{tab}')", tab, id=f"tab-{tab}", tooltip=f"Open {tab}", show=False)
+            for number, tab in enumerate(TABS, 1)
+        ),
     ]
 
     def __init__(
-        self, key: RowKey, session: Session, poller: Poller, records: deque[Record], actions: OperatorActions
+        self,
+        key: RowKey,
+        session: Session,
+        poller: Poller,
+        records: deque[Record],
+        actions: OperatorActions,
+        tab: Tab = TABS[0],
     ) -> None:
         super().__init__()
         self._key = key
@@ -68,21 +107,28 @@ seconds of silence left before HAProxy ends one. The **journal** has what was se
         self._poller = poller
         self._records = records
         self._actions = actions
+        self._tab: Tab = tab
         self._in_flight = SessionPoller(session.application.balancer_group, session.clock)
         self._journal = NodeJournal(self._node)
+        self._entries = JournalReader(session, self._node)
         self._shown: tuple[object, ...] = ()
+        self._reads_log = False
+        self._own_checks: tuple[NodeCheck, ...] = ()
 
     def compose(self) -> ComposeResult:
         yield DetailTitle()
+        yield TabBar()
         yield DetailView()
-        yield Footer(show_command_palette=False)
+        yield LogView()
+        yield KeyBar(KEYS_BY_IMPORTANCE)
 
     def on_mount(self) -> None:
-        self.query_one(DetailView).focus()
-        self._poll()
+        self.action_tab(self._tab)
         self.set_interval(POLL_INTERVAL_S, self._poll)
-        # It ends with the screen: sessions are read only while they are shown.
+        # They end with the screen: sessions and journal are read only while it is open.
         self.run_worker(self._in_flight.run(), group="sessions")
+        self.run_worker(self._entries.run(), group="entries")
+        self.run_worker(self._check_node(), group="checks")
 
     def _poll(self) -> None:
         view, seen = self._poller.view, self._in_flight.latest
@@ -92,7 +138,8 @@ seconds of silence left before HAProxy ends one. The **journal** has what was se
         self._in_flight.select(select_with_sessions(view, keys))
         paths = {(instance.name, "/".join(key)) for instance in view.instances for key in keys}
         news = self._journal.follow(self._records, paths)
-        state = (view, seen, int(time.time()), self._actions.may_change("change"))
+        may_change = self._actions.may_change("change")
+        state = (self._tab, view, seen, self._entries.latest, self._own_checks, int(time.time()), may_change)
         if news or state != self._shown:
             self._paint(keys)
             if state[-1:] != self._shown[-1:]:
@@ -107,11 +154,62 @@ seconds of silence left before HAProxy ends one. The **journal** has what was se
             view=self._poller.view,
             in_flight=self._in_flight.latest,
             journal=tuple(self._journal.lines),
+            entries=self._entries.latest,
+            own_checks=self._own_checks,
+            unread=self._entries.unread,
             now=self._session.clock.monotonic(),
             rollouts=self._find_rollouts(keys),
         )
         self.query_one(DetailTitle).show(detail, time.strftime("%H:%M:%S"))
-        self.query_one(DetailView).show(detail)
+        self.query_one(DetailView).show(detail, self._tab)
+
+    # -- tabs ---------------------------------------------------------------------------------
+
+    def action_tab(self, tab: Tab) -> None:
+        self._tab = tab
+        self.set_class(tab == "log", "-log")
+        self.query_one(TabBar).show(tab)
+        if tab == "log":
+            self.query_one(LogView).focus()
+            if not self._reads_log:
+                self._reads_log = True
+                self.run_worker(self._follow_log(), group="log")
+        else:
+            self.query_one(DetailView).focus()
+        self._poll()
+
+    def action_next_tab(self, direction: int) -> None:
+        self.action_tab(TABS[(TABS.index(self._tab) + direction) % len(TABS)])
+
+    @on(TabBar.Chosen)
+    def _tab_clicked(self, event: TabBar.Chosen) -> None:
+        self.action_tab(event.tab)
+
+    async def _check_node(self) -> None:
+        """Make Rolldeck's own checks again and again while their tab is open."""
+        node = find_node(self._session, self._node)
+        while node is not None:
+            if self._tab == "checks":
+                self._own_checks = await read_checks(node)
+            await asyncio.sleep(CHECK_INTERVAL_S if self._tab == "checks" else POLL_INTERVAL_S)
+
+    async def _follow_log(self) -> None:
+        """Read the log from its last lines on, as long as the page is open."""
+        log, node = self.query_one(LogView), find_node(self._session, self._node)
+        if node is None:
+            log.add_note("this server of HAProxy is no node that Rolldeck knows, and has no log here")
+            return
+        async with aclosing(follow_log(node, LINES_AT_FIRST, self._session.clock)) as parts:
+            async for part in parts:
+                if part.source:
+                    log.show_source(part.source)
+                log.add(part.lines)
+                if part.note:
+                    log.add_note(part.note)
+                if len(part.lines) >= MANY_LINES:
+                    await asyncio.sleep(MANY_LINES_PAUSE_S)  # a node that writes without end has to wait
+
+    # -- actions ------------------------------------------------------------------------------
 
     def _find_rollouts(self, keys: tuple[RowKey, ...]) -> dict[ServerRef, str]:
         """Return the rollout that keeps a server out, where one is known to."""
@@ -128,8 +226,12 @@ seconds of silence left before HAProxy ends one. The **journal** has what was se
         # The app's worker and not ours: a change must not be cut off halfway because this screen closes.
         self.app.run_worker(self._actions.change(action, (self._key,)), group="change")
 
+    def action_shell(self) -> None:
+        self.app.run_worker(open_node_shell(self, self._session, self._node), group="shell", exclusive=True)
+
     def action_copy(self) -> None:
-        self.app.copy_to_clipboard(self.query_one(DetailView).as_text())
+        text = self.query_one(LogView).lines_as_text() if self._tab == "log" else ""
+        self.app.copy_to_clipboard(text or self.query_one(DetailView).as_text())
         self.notify("copied", timeout=2)
 
 

@@ -13,6 +13,7 @@ from textual.widgets import Input
 
 from backends.consul.settings import NAME
 from console.operator_identity import current_operator
+from console.tui.node_shell import open_node_shell
 from console.tui.screens.actions import SWITCH
 from console.tui.screens.main_keys import KEYS_BY_IMPORTANCE, MAIN_BINDINGS
 from console.tui.screens.main_panes import MainPanes
@@ -24,6 +25,7 @@ from orchestrator.events.state import RolloutState
 from orchestrator.live.poller import FleetView, Poller
 from orchestrator.session.session import Session
 from widgets.decision_panel import DecisionPanel, build_decision_lines
+from widgets.detail.tabs import Tab
 from widgets.footer import KeyBar
 from widgets.panes.live_panes import LivePanes
 from widgets.rollout_board import RolloutBoard
@@ -169,12 +171,14 @@ in rotation.
 
     def may(self, action: str) -> bool:
         """Return whether `act_on` can do this now."""
-        return action == "look" or self._actions.may_change(action)
+        return action in ("look", "log", "shell") or self._actions.may_change(action)
 
     def act_on(self, action: str, node: str) -> None:
-        """Start an action on one node; "look" opens its detail."""
-        if action == "look":
-            self._open_detail(("", node))
+        """Start an action on one node; "look" opens its page, and "log" that with the log."""
+        if action in ("look", "log"):
+            self._open_detail(("", node), "log" if action == "log" else "state")
+        elif action == "shell":
+            self.app.run_worker(open_node_shell(self, self._session, node), group="shell", exclusive=True)
         else:
             self._change_now(action, (("", node),))
 
@@ -273,10 +277,19 @@ in rotation.
     def _row_chosen(self, event: ServerTable.Chosen) -> None:
         self._open_detail(event.key)
 
-    def _open_detail(self, key: RowKey) -> None:
+    def _open_detail(self, key: RowKey, tab: Tab = "state") -> None:
         from console.tui.screens.detail import DetailScreen
 
-        self.app.push_screen(DetailScreen(key, self._session, self._poller, self._records, self._actions))
+        page = DetailScreen(key, self._session, self._poller, self._records, self._actions, tab)
+        self.app.push_screen(page)
+
+    def action_node_log(self) -> None:
+        if (key := self.query_one(ServerTable).cursor_key) is not None:
+            self._open_detail(key, "log")
+
+    def action_node_shell(self) -> None:
+        if (key := self.query_one(ServerTable).cursor_key) is not None:
+            self.act_on("shell", self._session.names.get(key, key[1]))
 
     @work(group="quit", exclusive=True)
     async def action_quit_console(self) -> None:

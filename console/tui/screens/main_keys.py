@@ -41,7 +41,18 @@ KEYS_BY_IMPORTANCE = (
         "maint",
         "ready",
     ),
-    *("filter", "table-mark", "problems", "transcript", "sort", "resume", "roll-back", "weight"),
+    *(
+        "filter",
+        "table-mark",
+        "problems",
+        "node-log",
+        "transcript",
+        "node-shell",
+        "sort",
+        "resume",
+        "roll-back",
+        "weight",
+    ),
 )
 """The keys that stay in the footer where there is no room for all, most important first."""
 
@@ -80,10 +91,12 @@ MAIN_BINDINGS: list[BindingType] = [
         tooltip="Show all rows again, then close the board of a rollout that has ended",
         show=False,
     ),
+    Binding("l", "node_log", "log", id="node-log", tooltip="The log of the node's service"),
+    Binding("S", "node_shell", "shell", id="node-shell", tooltip="A shell on the node; `exit` comes back"),
     Binding("c", "chart", "chart", id="chart", tooltip="Both versions over the rollout"),
     Binding("1", "pane('traffic')", "traffic", id="traffic", tooltip="Show or hide traffic of ten minutes"),
     Binding("2", "pane('events')", "events", id="events", tooltip="Show or hide what happened last"),
-    Binding("t", "transcript", "log", id="transcript", tooltip="Every command and every raw reply"),
+    Binding("t", "transcript", "transcript", id="transcript", tooltip="Every command and every raw reply"),
     Binding("q", "quit_console", "quit", id="quit", tooltip="Quit; asks what to do with a running rollout"),
 ]
 
