@@ -11,13 +11,14 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.cache import LRUCache
 from textual.geometry import Region, Size
-from textual.message import Message
+from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from backends.text import visible
 
 Key = TypeVar("Key", bound=Hashable)
+Content = TypeVar("Content", bound=Hashable)
 Runs = list[tuple[str, str]]
 """Texts, each with the name of its style: a component class of the table without its prefix."""
 
@@ -33,25 +34,11 @@ def fit_cell(text: str, width: int, right: bool = False) -> str:
     return set_cell_size(text, width - 1) + "…" if width else ""
 
 
-class LineTable(ScrollView, Generic[Key], can_focus=True, inherit_bindings=False):
-    """Rows under a fixed line of titles. It posts where the cursor is and changes nothing itself.
+class LineTable(ScrollView, Generic[Key, Content], can_focus=True, inherit_bindings=False):
+    """Rows under a fixed line of titles.
 
-    A subclass has the rows; see the abstract methods. `show_rows` paints them after a change.
+    A subclass has the rows and reacts to clicks; `show_rows` paints the rows after a change.
     """
-
-    class Chosen(Message):
-        """Enter or a double click on a row."""
-
-        def __init__(self, key: Hashable) -> None:
-            super().__init__()
-            self.key = key
-
-    class TitleClicked(Message):
-        """A click on the line of titles."""
-
-        def __init__(self, x: int) -> None:
-            super().__init__()
-            self.x = x
 
     STYLES: ClassVar[tuple[str, ...]] = (
         *("ok", "moving", "bad", "out", "quiet", "plain", "trend"),
@@ -65,16 +52,16 @@ class LineTable(ScrollView, Generic[Key], can_focus=True, inherit_bindings=False
         & > .line-table--moving { color: $text-warning; }
         & > .line-table--bad { color: $text-error; text-style: bold; }
         & > .line-table--out { color: $text-primary; }
-        & > .line-table--quiet { color: $foreground 60%; }
+        & > .line-table--quiet { color: $foreground-muted; }
         & > .line-table--trend { color: $foreground 40%; }
-        & > .line-table--header { color: $foreground 60%; text-style: bold; }
+        & > .line-table--header { color: $foreground-muted; text-style: bold; }
         & > .line-table--cursor { background: $foreground 15%; text-style: bold; }
         &:nocolor > .line-table--moving, &:nocolor > .line-table--bad { color: $foreground; }
         &:nocolor > .line-table--cursor, &:ansi > .line-table--cursor { text-style: reverse; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(key, action, text, show=text == "mark", id=f"lines-{text}", tooltip=tooltip)
+        Binding(key, action, text, show=text == "mark", id=f"table-{text}", tooltip=tooltip)
         for key, action, text, tooltip in (
             ("up,k", "move(-1)", "up", "To the row above"),
             ("down,j", "move(1)", "down", "To the row below"),
@@ -87,9 +74,10 @@ class LineTable(ScrollView, Generic[Key], can_focus=True, inherit_bindings=False
         )
     ]
 
+    empty_text = reactive("")
+
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
-        self.empty_text = ""
         self._at = 0
         self._key: Key | None = None
         self._marked: frozenset[Key] = frozenset()
@@ -112,16 +100,28 @@ class LineTable(ScrollView, Generic[Key], can_focus=True, inherit_bindings=False
         """Return where a row is now; None when it is not shown."""
 
     @abstractmethod
-    def content_at(self, index: int) -> Hashable:
+    def content_at(self, index: int) -> Content:
         """Return everything that the line of a row depends on, apart from its width."""
 
     @abstractmethod
-    def build_line(self, index: int, width: int) -> Runs:
+    def build_line(self, content: Content, width: int) -> Runs:
         """Return the line of a row in this many cells, without the mark of the cursor before it."""
 
     @abstractmethod
     def build_titles(self, width: int) -> str:
         """Return the line of titles, likewise."""
+
+    @abstractmethod
+    def row_reached(self, key: Key) -> None:
+        """Take note that the cursor is on another row."""
+
+    @abstractmethod
+    def row_chosen(self, key: Key) -> None:
+        """React to Enter or a double click on a row."""
+
+    @abstractmethod
+    def title_clicked(self, x: int) -> None:
+        """React to a click on the line of titles, at this cell."""
 
     # -- what others see ----------------------------------------------------------------------
 
@@ -140,6 +140,24 @@ class LineTable(ScrollView, Generic[Key], can_focus=True, inherit_bindings=False
         self._marked = keys
         self._repaint()
 
+    def clear_marks(self) -> None:
+        """Clear all marks."""
+        self.mark(frozenset())
+
+    @property
+    def cursor_index(self) -> int:
+        """The index of the row under the cursor, as it was shown last."""
+        return self._at
+
+    @property
+    def line_width(self) -> int:
+        """The cells of a line."""
+        return self.scrollable_content_region.width  # that of the scroll bar is not ours
+
+    def forget_lines(self) -> None:
+        """Build all lines anew: something else than the content of a row has changed."""
+        self._strips.clear()
+
     def move_to(self, key: Key) -> None:
         """Put the cursor on a row, if it is shown."""
         if (at := self.index_of(key)) is not None:
@@ -148,15 +166,11 @@ class LineTable(ScrollView, Generic[Key], can_focus=True, inherit_bindings=False
     def show_rows(self) -> None:
         """Paint the rows again. The cursor stays on its row, or where it was when that is gone."""
         followed = 0 <= self._at - self.scroll_offset.y < self._page
-        self.virtual_size = Size(self._width, self.count_rows() + 1)
+        self.virtual_size = Size(self.line_width, self.count_rows() + 1)
         at = self.index_of(self._key) if self._key is not None else 0
         self._put(self._at if at is None else at, follow=followed)
 
     # -- the cursor ---------------------------------------------------------------------------
-
-    @property
-    def _width(self) -> int:
-        return self.scrollable_content_region.width  # that of the scroll bar is not ours
 
     @property
     def _page(self) -> int:
@@ -165,7 +179,9 @@ class LineTable(ScrollView, Generic[Key], can_focus=True, inherit_bindings=False
     def _put(self, at: int, follow: bool = True) -> None:
         if count := self.count_rows():
             self._at = max(0, min(at, count - 1))
-            self._key = self.key_at(self._at)
+            if (key := self.key_at(self._at)) != self._key:
+                self._key = key
+                self.row_reached(key)
         if follow:
             top = max(self._at - self._page + 1, min(self.scroll_offset.y, self._at))
             self.scroll_to(y=top, animate=False)
@@ -183,24 +199,27 @@ class LineTable(ScrollView, Generic[Key], can_focus=True, inherit_bindings=False
 
     def action_choose(self) -> None:
         if (key := self.cursor_key) is not None:
-            self.post_message(self.Chosen(key))
+            self.row_chosen(key)
 
     def on_click(self, event: events.Click) -> None:
         offset = event.get_content_offset(self)
         if offset is None or offset.y > self.count_rows() - self.scroll_offset.y:
             return
         if offset.y == 0:
-            self.post_message(self.TitleClicked(offset.x))
+            self.title_clicked(offset.x)
             return
         self._put(self.scroll_offset.y + offset.y - 1)
         if event.chain == 2:
             self.action_choose()
 
     def on_resize(self) -> None:
-        self.virtual_size = Size(self._width, self.count_rows() + 1)
+        self.virtual_size = Size(self.line_width, self.count_rows() + 1)
         self._put(self._at)
 
     # -- painting -----------------------------------------------------------------------------
+
+    def watch_empty_text(self) -> None:
+        self._repaint()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
@@ -214,7 +233,7 @@ class LineTable(ScrollView, Generic[Key], can_focus=True, inherit_bindings=False
 
     def _repaint(self) -> None:
         # Only the lines that differ: most rows do not change within a second.
-        width = self._width
+        width = self.line_width
         fresh = [self._line(y, width) for y in range(self.size.height)]
         same = len(fresh) == len(self._rendered)
         regions = [
@@ -225,7 +244,7 @@ class LineTable(ScrollView, Generic[Key], can_focus=True, inherit_bindings=False
             self.refresh(*regions)
 
     def render_line(self, y: int) -> Strip:
-        width = self._width
+        width = self.line_width
         # A line is nearly always requested right after `_repaint` found that it differs.
         known = self._rendered[y] if y < len(self._rendered) else None
         return known if known is not None and known.cell_length == width else self._line(y, width)
@@ -242,10 +261,11 @@ class LineTable(ScrollView, Generic[Key], can_focus=True, inherit_bindings=False
     def _row(self, at: int, width: int) -> Strip:
         key = self.key_at(at)
         cursor, marked = key == self._key, key in self._marked
-        known = (self.content_at(at), width, cursor, marked)
+        content = self.content_at(at)
+        known = (content, width, cursor, marked)
         if (strip := self._strips.get(known)) is None:
             glyph = ("◆" if marked else "▸") if cursor else "•" if marked else " "
-            strip = self._strip([(glyph, "plain"), *self.build_line(at, width)], width, cursor)
+            strip = self._strip([(glyph, "plain"), *self.build_line(content, width)], width, cursor)
             self._strips[known] = strip
         return strip
 

@@ -119,6 +119,15 @@ class FleetOverview:
         ]
         return tuple(sorted(found, key=lambda row: row.attention))
 
+    def last_result(self, application: str) -> str:
+        """Return how the last rollout that was seen to run here has ended; empty without an end."""
+        local = self._local.get(application)
+        return local.state.ended.result if local is not None and local.state.ended is not None else ""
+
+    def time(self) -> float:
+        """Return seconds since 1970."""
+        return self._clock.time()
+
     def monotonic(self) -> float:
         """Return the time of the load balancers' views, in seconds."""
         return self._clock.monotonic()

@@ -22,8 +22,8 @@ from widgets.line_table import Runs
 class _PickerTable(FleetTable, can_focus=False):
     """The applications with what is done to them, and no figures."""
 
-    def build_line(self, index: int, width: int) -> Runs:
-        return build_picker_row(self._rows[index], self._names, width, self._now)
+    def build_line(self, content: tuple[ApplicationRow, int], width: int) -> Runs:
+        return build_picker_row(content[0], self._names, width, self._now)
 
     def build_titles(self, width: int) -> str:
         return ""
@@ -118,7 +118,7 @@ class ApplicationPicker(ModalScreen[str | None], Overlay[str | None]):
     @on(FleetTable.Chosen)
     def _chosen(self, event: FleetTable.Chosen) -> None:
         event.stop()
-        self.dismiss(str(event.key))
+        self.dismiss(event.key)
 
 
 def find_applications(rows: Sequence[ApplicationRow], needle: str) -> list[ApplicationRow]:

@@ -1,8 +1,7 @@
 """The table of all applications."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 
-from textual import on
 from textual.message import Message
 
 from orchestrator.fleet.row import ApplicationRow
@@ -18,8 +17,15 @@ from widgets.line_table import LineTable, Runs
 from widgets.table.names import NameSet
 
 
-class FleetTable(LineTable[str]):
+class FleetTable(LineTable[str, tuple[ApplicationRow, int]]):
     """One row for each application; its key is the name."""
+
+    class Chosen(Message):
+        """Enter or a double click on an application."""
+
+        def __init__(self, key: str) -> None:
+            super().__init__()
+            self.key = key
 
     class Ordered(Message):
         """A click on the title of a column by which rows can be sorted."""
@@ -61,7 +67,7 @@ Arrows, `j` and `k`, page up and down, home and end move the cursor; it stays on
         """
         if names != self._names.names:
             self._names = NameSet(names)
-            self._strips.clear()  # names are cut where they differ, so that new ones change the others
+            self.forget_lines()  # names are cut where they differ, so that new ones change the others
         self._rows, self._options, self._now = rows, options, now
         self._index = {row.name: index for index, row in enumerate(rows)}
         self.show_rows()
@@ -81,21 +87,24 @@ Arrows, `j` and `k`, page up and down, home and end move the cursor; it stays on
     def index_of(self, key: str) -> int | None:
         return self._index.get(key)
 
-    def content_at(self, index: int) -> Hashable:
-        row = self._rows[index]
-        # What is said of a day changes with the hour; a whole row is compared by its values.
-        return row, int(self._now // 60)
+    def content_at(self, index: int) -> tuple[ApplicationRow, int]:
+        return self._rows[index], int(self._now // 60)  # what is said of a day changes with the hour
 
     def _layout(self, width: int) -> FleetLayout:
         return lay_out_fleet(width, self._names.cells)
 
-    def build_line(self, index: int, width: int) -> Runs:
-        return build_fleet_row(self._rows[index], self._layout(width), self._names, self._now)
+    def build_line(self, content: tuple[ApplicationRow, int], width: int) -> Runs:
+        return build_fleet_row(content[0], self._layout(width), self._names, self._now)
 
     def build_titles(self, width: int) -> str:
         return build_fleet_titles(self._layout(width), len(self.marked), self._options)
 
-    @on(LineTable.TitleClicked)
-    def _title_clicked(self, event: LineTable.TitleClicked) -> None:
-        if sort := fleet_sort_at(event.x, self._layout(self._width)):
+    def row_reached(self, key: str) -> None:
+        """See `LineTable`: nobody needs to know it."""
+
+    def row_chosen(self, key: str) -> None:
+        self.post_message(self.Chosen(key))
+
+    def title_clicked(self, x: int) -> None:
+        if sort := fleet_sort_at(x, self._layout(self.line_width)):
             self.post_message(self.Ordered(sort))

@@ -25,8 +25,8 @@ from widgets.table.model import BalancerBadge, build_badge
 
 POLL_INTERVAL_S = 0.1  # how often the screen checks for changes to show
 KEYS_BY_IMPORTANCE = (
-    *("lines-choose", "upgrade", "filter", "application", "quit", "help", "sort", "problems", "resume"),
-    *("roll-back", "lines-mark"),
+    *("table-choose", "upgrade", "filter", "application", "quit", "help", "sort", "problems", "resume"),
+    *("roll-back", "table-mark"),
 )
 
 
@@ -146,7 +146,7 @@ back; rollouts go on meanwhile, and several can run side by side.
 
     @on(FleetTable.Chosen)
     def _row_chosen(self, event: FleetTable.Chosen) -> None:
-        self.post_message(self.Picked(str(event.key)))
+        self.post_message(self.Picked(event.key))
 
     def action_open_for(self, action: str) -> None:
         name = self.query_one(FleetTable).cursor_key
