@@ -20,7 +20,7 @@ TEST_NEEDS := $(DEMO_NEEDS) monit:/usr/bin/monit openssh-server:/usr/sbin/sshd o
 	dnf:/usr/bin/dnf rpm:/usr/bin/rpmbuild createrepo-c:/usr/bin/createrepo_c ansible-core:/usr/bin/ansible-playbook \
 	systemd:/lib/systemd/systemd supervisor:/usr/bin/supervisord
 
-.PHONY: help demo test test-matrix lint bench bench-canary fuzz faults pictures clean
+.PHONY: help demo test test-matrix lint bench bench-canary fuzz faults pictures animation clean
 help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -74,6 +74,10 @@ faults: .venv/installed ## Inject every fault in every step, and kill a hundred 
 pictures: .venv/installed ## Take the README's pictures again, from a real upgrade
 	@$(call install_missing,$(DEMO_NEEDS))
 	$(BIN)/python -m tests.pictures
+
+animation: .venv/installed ## Record a real rollout again, as the README's animated picture
+	@$(call install_missing,$(DEMO_NEEDS))
+	$(BIN)/python -m tests.animation
 
 clean: ## Remove the virtual environment, caches and built packages
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist

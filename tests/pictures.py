@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import os
 import socket
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -26,6 +27,8 @@ WAVE = 1.3  # seconds of each
 SIZE = (100, 24)
 TALL = (100, 34)  # there the charts of both versions are below the nodes
 LEVELS = 40  # seconds until it is known how fast the old version is
+PRIVATE = (f"{getpass.getuser()}@", socket.gethostname())
+OPERATOR, MACHINE = "ann", "bastion"  # in the pictures, instead of those
 SLOW_VERSION = "1.6.0"
 TREND = 9  # seconds until there are as many rates as a row shows
 
@@ -38,6 +41,8 @@ async def take(folder: Path, visit: Callable[[Driver], Awaitable[None]], slow_sh
         visit: works the console and takes the pictures.
         slow_share: part of all requests that takes two seconds.
     """
+    os.environ["SUDO_USER"] = OPERATOR
+    socket.gethostname = lambda: MACHINE
     async with Stack(folder / "demo") as stack:
         stack.add_release(SLOW_VERSION, answer_s=0.3)
         config = load_config(stack.config_path)
@@ -133,11 +138,16 @@ async def _judge(at: Driver) -> None:
 async def _picture(at: Driver, name: str) -> None:
     await at.pilot.pause(0.3)
     svg = lean(at.app.export_screenshot(simplify=True))
-    for private in (str(at.console_stack.stack.directory), f"{getpass.getuser()}@", socket.gethostname()):
-        if private in svg:
-            raise ValueError(f"{name}.svg would show {private!r} of the machine on which it was taken")
+    check_private(at, svg, f"{name}.svg")
     (HERE / f"{name}.svg").write_text(svg, encoding="utf-8")
     say(f"docs/pictures/{name}.svg")
+
+
+def check_private(at: Driver, svg: str, name: str) -> None:
+    """Raise ValueError if a picture would show anything of the machine on which it was taken."""
+    for private in (str(at.console_stack.stack.directory), *PRIVATE):
+        if private in svg:
+            raise ValueError(f"{name} would show {private!r} of the machine on which it was taken")
 
 
 if __name__ == "__main__":

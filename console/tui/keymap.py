@@ -19,6 +19,7 @@ from widgets.detail.log_view import LogView
 from widgets.detail.view import DetailView
 from widgets.dialogs.base import Report
 from widgets.dialogs.plan import PlanScreen
+from widgets.panes.events_pane import EventsPane
 from widgets.rollout_board import RolloutBoard
 from widgets.searchable_lines import SearchableLines
 from widgets.table.widget import ServerTable
@@ -111,6 +112,7 @@ def _is_key(key: str) -> bool:
 
 GROUPS: tuple[Group, ...] = (
     (App, MainScreen, ServerTable),
+    (App, MainScreen, EventsPane),
     (DetailScreen, DetailView),
     (DetailScreen, SearchableLines, LogView),
     (RolloutBoard,),

@@ -13,12 +13,15 @@ from orchestrator.live.traffic_history import TrafficHistory
 from tests.console.frozen_console import CALM, FrozenConsole
 from tests.console.real_console import read
 from tests.console.table_app import HOSTILE
+from tests.console.test_rollout_chart import compared
 from tests.support.console_values import harmless
 from tests.support.live_views import busy_traffic
+from tests.support.verdicts import verdicts
 from widgets.panes import events_pane, traffic_pane
 from widgets.panes.events_pane import EventsPane, build_notice, format_moment
 from widgets.panes.live_panes import CHOICES, MIN_TABLE_LINES, Choice, LivePanes, share_lines
-from widgets.panes.traffic_pane import build_traffic, find_scale
+from widgets.panes.traffic_pane import TrafficPane, build_traffic, find_scale
+from widgets.rollout_board import RolloutBoard
 from widgets.segments import Segment
 
 CHOOSE: st.SearchStrategy[Choice] = st.sampled_from(CHOICES)
@@ -85,6 +88,23 @@ def test_hostile_notices_stay_in_their_line(hostile: str) -> None:
 def test_yesterday_has_a_date() -> None:
     assert format_moment(1_700_000_000.0, 1_700_000_060.0).count(":") == 2
     assert "Nov" in format_moment(1_700_000_000.0, 1_700_900_000.0)
+
+
+async def test_during_a_rollout_both_versions_are_in_the_pane_and_not_on_the_board_too() -> None:
+    app = FrozenConsole(CALM)
+    async with app.run_test(size=(120, 50)) as pilot:
+        await pilot.pause(0.4)
+        pane, board = app.screen.query_one(TrafficPane), app.screen.query_one(RolloutBoard)
+        pane.show(busy_traffic(), compared(*verdicts(4, bad_from=3)))
+        assert pane.compares
+        drawn = str(pane.render())
+        assert "1.5.0 against the other nodes, over the rollout" in drawn
+        assert "max 20.0 %" in drawn
+        board.has_chart = False
+        board.show(compared(*verdicts(4)), 1_000.0)
+        assert board._chart() == []
+        pane.show(busy_traffic(), None)
+        assert not pane.compares
 
 
 async def test_keys_hide_and_show_the_panes_and_the_next_run_remembers_it(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from widgets.rollout_chart import build_small_chart, count_small_chart_lines, pl
 from widgets.segments import KINDS, Segment, css_colors, render_line
 
 MIN_LINES = 5  # a title, a line for each plot, and the time
+REDRAW_S = 2.0  # between two redraws: a large pane takes 5 ms, and a column stands for seconds
 _TITLE_COLUMNS, _SCALE_COLUMNS = 11, 8
 _VALUE_COLUMNS = 9
 _SCALE_STEPS = (1.0, 2.0, 5.0, 10.0)
@@ -128,7 +129,7 @@ class TrafficPane(Widget):
         """
         self._history, self._rollout = history, rollout
         compared = rollout.comparison.ended if rollout is not None else 0.0
-        drawn = history.now, history.missing, compared, self.size
+        drawn = history.now // REDRAW_S, history.seconds, history.missing, compared, self.size
         if self.display and drawn != self._drawn:
             self._drawn = drawn
             self.refresh()

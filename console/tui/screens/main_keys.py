@@ -51,6 +51,8 @@ KEYS_BY_IMPORTANCE = (
         "sort",
         "resume",
         "roll-back",
+        "traffic",
+        "events",
         "weight",
     ),
 )
