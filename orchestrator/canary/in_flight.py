@@ -32,18 +32,13 @@ class Reading(NamedTuple):
 class Flow:
     """One server in one group over the last seconds."""
 
-    def __init__(self, poll: Poll, cell: Cell, before: TimeReading | None) -> None:
-        """Begin with its first poll.
-
-        Args:
-            poll: the poll.
-            cell: what it did.
-            before: what HAProxy said of its response times before; None: not known, and then neither is what
-                it did until now.
-        """
-        if before is None:
+    def __init__(self, poll: Poll, cell: Cell) -> None:
+        """Begin with its first poll, or after it if the average before is not known."""
+        if cell.earlier_response_time is None:
             self._readings = deque([Reading(poll.at, 0, 0, cell.in_flight, _read_time(cell))])
             return
+        answered = cell.total_answered - cell.answered
+        before = TimeReading(cell.earlier_response_time, answered, cell.total_informational)
         self._readings = deque([Reading(poll.at - poll.duration_s, 0, 0, 0, before)])
         self.add(poll, cell)
 

@@ -31,6 +31,7 @@ class Cell(NamedTuple):
         response_time: HAProxy's decayed average in milliseconds, as it reads now; None: not known.
         total_answered: responses that it began since HAProxy began to count, without informational ones.
         total_informational: informational responses since then: HAProxy's average counts them too.
+        earlier_response_time: the same average at the poll before; None: not known.
         broken: of `errors`, requests without a response, such as time-outs.
         in_flight: requests that are in flight now.
     """
@@ -46,6 +47,7 @@ class Cell(NamedTuple):
     response_time: int | None = None
     total_answered: int = 0
     total_informational: int = 0
+    earlier_response_time: int | None = None
     broken: int = 0
     in_flight: int = 0
 

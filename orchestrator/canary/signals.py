@@ -55,6 +55,7 @@ class _ServerSeries:
     first: Sample | None = None  # the baseline; None: not read yet
     last: Sample | None = None
     reported: _Growth = _NOTHING
+    response: int | None = None  # milliseconds, HAProxy's average
     check_failures: int = 0
     reported_check_failures: int = 0
     took_part: bool = False  # in the poll before
@@ -179,7 +180,7 @@ class _BackendReader:
         ):
             for (server, _), now in zip(selected, counters, strict=True):
                 server.begin(Sample(now, self.row))
-                server.took_part = False
+                server.took_part, server.response = False, None
                 self._read_check_failures(server)
                 server.reported_check_failures = server.check_failures
             return []
@@ -195,6 +196,7 @@ class _BackendReader:
         if server.first is None:
             server.begin(sample)
         server.last = sample
+        earlier, server.response = server.response, self._columns.response[server.index]
         self._read_check_failures(server)
         took_part, server.took_part = server.took_part, self._takes_part(server, group)
         signals = compute_signals(server.first or sample, sample) or Signals()
@@ -221,9 +223,10 @@ class _BackendReader:
             soft=grown.soft,
             check_failures=failed_checks,
             answered=grown.answered,
-            response_time=self._columns.response[server.index],
+            response_time=server.response,
             total_answered=sample.server.answered,
             total_informational=sample.server.informational,
+            earlier_response_time=earlier,
             broken=grown.broken,
             in_flight=sample.server.in_flight,
         )

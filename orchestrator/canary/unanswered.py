@@ -179,8 +179,7 @@ class Unanswered:
         server = self._servers.get(key)
         began = poll.at - poll.duration_s
         if server is None or server.cell[:3] != cell[:3] or began - server.flow.last.at > _PAUSE_S:
-            before = server.flow.last.time if server is not None else None
-            server = self._servers[key] = _Server(cell, began, Flow(poll, cell, before))
+            server = self._servers[key] = _Server(cell, began, Flow(poll, cell))
             return server
         server.cell = cell
         server.flow.add(poll, cell)

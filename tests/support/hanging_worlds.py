@@ -130,6 +130,7 @@ class _Node:
 
     name: str
     average_ms: float
+    read_ms: int  # the average at the last poll
     answered_ever: int
     next_request: float
     next_stall: float
@@ -155,10 +156,12 @@ class _Node:
             answered=self.answered,
             response_time=math.ceil(self.average_ms),
             total_answered=self.answered_ever,
+            earlier_response_time=self.read_ms,
             broken=self.broken,
             in_flight=self.in_flight,
         )
         self.requests = self.errors = self.broken = self.answered = 0
+        self.read_ms = math.ceil(self.average_ms)
         return cell
 
     def end(self, how: End, took_ms: float) -> None:
@@ -195,6 +198,7 @@ class Fleet:
             _Node(
                 f"web{number}",
                 1000 * world.answer_s,
+                math.ceil(1000 * world.answer_s),
                 counted,
                 next_request=self.random.expovariate(world.rps),
                 next_stall=self._pause_s() if world.stall_every_s else math.inf,

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.balancers.response_times import TimeReading
 from orchestrator.canary.in_flight import Flow, Usual, find_excess
 from orchestrator.canary.judge import Judge
 from orchestrator.canary.poll import Cell, Poll, Stratum
@@ -29,15 +28,12 @@ def _poll(at: float, *cells: Cell, duration_s: float = 0.25) -> Poll:
 
 def _flow(seconds: float, rps: int, in_flight: int, response_ms: int) -> Flow:
     """Return the flow of a server whose requests all took as long, and whose average has always shown it."""
-    group: Group = "new"
-    flow = Flow(_poll(0.0), _cell(group), TimeReading(response_ms, 5000))
-    answered = 5000 + 10
-    at = 0.0
+    answered, at = 5_000, 0.0
+    flow = Flow(_poll(at), _cell(requests=0, response_time=response_ms, total_answered=answered))
     while at < seconds:
         at += 0.25
         answered += rps // 4
         cell = _cell(
-            group,
             requests=rps // 4,
             answered=rps // 4,
             in_flight=in_flight,
