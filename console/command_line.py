@@ -33,6 +33,11 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("demo", "Run a real upgrade on local servers, under load."),
 }
 
+HIDDEN: Mapping[str, tuple[str, str]] = {
+    "run-rollout": ("run_rollout", "Carry out the rollout that a console has requested."),
+}
+"""Commands that Rolldeck itself runs."""
+
 
 class LazyGroup(click.Group):
     """Group that knows its commands by name and imports the module of a command when it is asked for."""
@@ -43,17 +48,18 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
+        if args[0] not in {*COMMANDS, *HIDDEN} and not args[0].startswith("-") and not ctx.resilient_parsing:
             from backends.text import there_is
 
             ctx.fail(f"No such command {args[0]!r}; {there_is(args[0], COMMANDS)}")
         return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+        commands = {**COMMANDS, **HIDDEN}
+        if cmd_name not in commands:
             return None
-        module = importlib.import_module(f"console.commands.{COMMANDS[cmd_name][0]}")
-        command: click.Command = getattr(module, cmd_name)
+        module = importlib.import_module(f"console.commands.{commands[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

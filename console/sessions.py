@@ -10,20 +10,32 @@ from console.debug_log import Log
 from console.interrupts import TERMINAL_GONE, Listener, interrupts
 from console.operator_identity import current_operator
 from console.paths import journal_path
-from orchestrator.events.actor import Via
+from orchestrator.events.actor import Actor, Via
 from orchestrator.events.event_bus import EventBus
+from orchestrator.local.follower import JournalFollower
 from orchestrator.session import factory
 from orchestrator.session.session import Session
 
 
 @asynccontextmanager
-async def open_session(config: Config, app: str, via: Via = "terminal") -> AsyncIterator[Session]:
+async def open_session(
+    config: Config,
+    app: str,
+    via: Via = "terminal",
+    *,
+    actor: Actor | None = None,
+    follower: JournalFollower | None = None,
+    needs_socket: bool = False,
+) -> AsyncIterator[Session]:
     """Open a session on an application, and close it at the end; see `orchestrator.session.factory`.
 
     Args:
         config: the whole configuration.
         app: the application.
         via: where the operator works.
+        actor: the operator, if that is not the user of this process.
+        follower: see `orchestrator.session.factory`.
+        needs_socket: likewise.
 
     Raises:
         ConfigError: no such application, or settings that do not fit together.
@@ -34,7 +46,15 @@ async def open_session(config: Config, app: str, via: Via = "terminal") -> Async
     journal = journal_path(config.journal.path)
     async with AsyncExitStack() as closing:
         closing.push_async_callback(Log(config.log, app, bus).close)
-        opening = factory.open_session(config, app, actor=current_operator(via), journal=journal, bus=bus)
+        opening = factory.open_session(
+            config,
+            app,
+            actor=actor or current_operator(via),
+            journal=journal,
+            bus=bus,
+            follower=follower,
+            needs_socket=needs_socket,
+        )
         yield await closing.enter_async_context(opening)
 
 

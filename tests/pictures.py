@@ -9,15 +9,12 @@ from collections.abc import Awaitable, Callable
 from itertools import cycle
 from pathlib import Path
 
-from console.config.config_file import load as load_config
 from console.demo.load import Load
 from console.demo.stack import Stack
-from console.sessions import open_session
 from console.terminal.output import say
 from console.tui.app import Console
 from orchestrator.events.state import NodeState
-from orchestrator.live.poller import Poller
-from tests.console.real_console import ConsoleStack, Driver
+from tests.console.real_console import Driver, opened
 from tests.support.svg import lean
 
 HERE = Path(__file__).parents[1] / "docs" / "pictures"
@@ -45,20 +42,13 @@ async def take(folder: Path, visit: Callable[[Driver], Awaitable[None]], slow_sh
     socket.gethostname = lambda: MACHINE
     async with Stack(folder / "demo") as stack:
         stack.add_release(SLOW_VERSION, answer_s=0.3)
-        config = load_config(stack.config_path)
-        async with open_session(config, next(iter(config.apps))) as session:
-            watch = Poller(
-                session.application.balancer_group, session.clock, interval=config.console.interval
-            )
-            console_stack = ConsoleStack(stack, session, watch, [])
-            await session.versions.read(session.application.nodes)
-            app = Console(session, watch)
+        async with opened(stack) as console_stack:
+            app = Console(console_stack.workspace)
             async with asyncio.TaskGroup() as group:
-                beside = [group.create_task(work) for work in (watch.run(), _traffic(stack, slow_share))]
+                traffic = group.create_task(_traffic(stack, slow_share))
                 async with app.run_test(size=SIZE, notifications=True) as pilot:
                     await visit(Driver(app, pilot, console_stack))
-                for task in beside:
-                    task.cancel()
+                traffic.cancel()
 
 
 async def _traffic(stack: Stack, slow_share: float) -> None:
@@ -81,7 +71,6 @@ async def _traffic(stack: Stack, slow_share: float) -> None:
 
 
 async def _visit(at: Driver) -> None:
-    state = at.console_stack.session.state
     await at.sees("web4", "up 4")
     await asyncio.sleep(TREND)
     await _picture(at, "main")
@@ -102,14 +91,14 @@ async def _visit(at: Driver) -> None:
     for node in ("web1", "web2"):
         await at.asked(node, "out of rotation?")
         await at.press("space")
-        await at.until(lambda node=node: state.nodes[node].state is NodeState.UPGRADED, 60)  # type: ignore[misc]
+        await at.until(lambda node=node: at.console_stack.state.nodes[node].state is NodeState.UPGRADED, 60)  # type: ignore[misc]
     await at.asked("web3", "out of rotation?")
     await asyncio.sleep(TREND)
     await _picture(at, "rollout")
     for node in ("web3", "web4"):
         await at.asked(node, "out of rotation?")
         await at.press("space")
-        await at.until(lambda node=node: state.nodes[node].state is NodeState.UPGRADED, 60)  # type: ignore[misc]
+        await at.until(lambda node=node: at.console_stack.state.nodes[node].state is NodeState.UPGRADED, 60)  # type: ignore[misc]
     await at.result("healthy")
 
 

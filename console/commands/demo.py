@@ -12,6 +12,7 @@ import click
 
 from backends.errors import ConfigError
 from console.config.config_file import Config, load
+from console.demo import watchdog
 from console.demo.configuration import DRAIN_TIMEOUT_S
 from console.demo.consul import find_consul
 from console.demo.haproxy import search_path
@@ -21,11 +22,14 @@ from console.demo.stack import Stack, Transport
 from console.demo.websockets import WebSockets
 from console.exit_codes import ExitCode
 from console.interrupts import interrupts
+from console.paths import journal_path
 from console.run_plan import RunOptions, run_plan
 from console.sessions import open_session, stop_on_signals
+from console.terminal.follow import follow_local, open_local
 from console.terminal.output import clean, on_terminal, paint, result, say
 from console.terminal.rollout_text import EXIT_CODES
 from orchestrator.events.state import RolloutState
+from orchestrator.journal.store import Journal
 from orchestrator.session.session import Session
 
 
@@ -119,11 +123,26 @@ def demo(
     return interrupts.run(_run_demo(traffic, transport, consul, upgrade_headless))
 
 
-async def _run_console(session: Session, config: Config) -> int:
+async def _run_console(_: Session, config: Config) -> int:
+    """Run the console, and wait for a rollout that goes on without it: the servers end with the demo."""
     from console.tui.run_console import run_tui  # Textual takes half a second to import
 
-    code = await run_tui(session, config)
+    name = next(iter(config.apps))
+    # With this mark, no process of a rollout outlives the servers, whatever happens to the demo.
+    mark = {watchdog.MARK: str(Path(config.file).parent)}
+    code = await run_tui(config, name, environment=mark)
+    async with open_local(journal_path(config.journal.path), name) as (follower, rollout):
+        if rollout.running:
+            say("the demo ends with the rollout; Ctrl-C ends both at once")
+            return await follow_local(follower, rollout, as_json=False)
     return code if isinstance(code, int) else ExitCode.HEALTHY  # the demo has one application
+
+
+def _read_last_state(config: Config) -> RolloutState:
+    """Return how the last rollout went."""
+    with Journal(journal_path(config.journal.path), read_only=True) as journal:
+        rollouts = [entry for entry in journal.entries() if entry.kind != "change"]
+        return RolloutState.of(journal.records(rollouts[0].id)) if rollouts else RolloutState()
 
 
 async def _run_demo(
@@ -148,7 +167,8 @@ async def _run_demo(
                         code = await do(session, config)
                 finally:
                     report = await load_.stop()
-        _report_load(report, session.state)
+            state = _read_last_state(config)
+        _report_load(report, state)
         if traffic.websockets:
             _report_websockets(sockets)
         failed = report.total_failed or sockets.failed

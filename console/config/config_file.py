@@ -1,5 +1,6 @@
 """The configuration file: the tables that it may have, and how it is found and read."""
 
+import hashlib
 import os
 import shlex
 from collections.abc import Collection, Iterator, Mapping
@@ -83,10 +84,15 @@ class ConsoleSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_
 
 
 class Config(Settings, kw_only=True, frozen=True):
-    """A whole configuration file, decoded: the tables of the engine and those of the front ends."""
+    """A whole configuration file, decoded: the tables of the engine and those of the front ends.
+
+    Attributes:
+        digest: of the file's content, by which another process knows that it has read the same.
+    """
 
     console: ConsoleSettings = ConsoleSettings()
     log: LogSettings = LogSettings()
+    digest: str = ""
 
     def decode_nodes(self, raw: Mapping[str, Any], file: str, key: str) -> dict[str, NodeSettings]:
         """Decode nodes as `Settings.decode_nodes` does, but report all errors at once."""
@@ -257,7 +263,8 @@ def load(path: Path, *, named: bool = True) -> Config:
     file = str(path)
     text, writers = _read(path, file, named)
     try:
-        return msgspec.structs.replace(parse(parse_toml(text, file), file), writers=writers)
+        found, digest = parse(parse_toml(text, file), file), hashlib.sha256(text.encode()).hexdigest()
+        return msgspec.structs.replace(found, writers=writers, digest=digest)
     except RecursionError:
         raise ConfigError(
             file, "", "is not a configuration: its tables or lists are nested too deep"

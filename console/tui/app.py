@@ -1,7 +1,6 @@
-"""The Textual application, which connects a session to the screens. The session can outlive it."""
+"""The Textual application: it shows the screens of an application, and rollouts outlive it."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,15 +20,12 @@ from backends.local_files import write_beside
 from backends.text import visible
 from console.config.config_file import ConsoleSettings
 from console.interrupts import TERMINAL_GONE
-from console.operator_identity import current_operator
 from console.tui.screens.actions import KEEP
 from console.tui.screens.main import MainScreen
 from console.tui.terminal_driver import TerminalDriver
 from console.tui.themes import THEMES, readable_theme, remember_theme, remembered_theme
 from console.tui.view_state import ViewState
-from orchestrator.events.events import Record
-from orchestrator.live.poller import Poller
-from orchestrator.session.session import Session
+from console.tui.workspace import Workspace
 from widgets.dialogs.modal import TooSmall, fits
 
 
@@ -48,11 +44,7 @@ def _check_keys(settings: ConsoleSettings, file: str) -> dict[str, str]:
 
 
 class Console(App[str]):
-    """The console of a session. Its result says what to do with a running rollout: see `QuitDialog`.
-
-    Attributes:
-        records: what happened since the console opened, for the transcript.
-    """
+    """The console. Its result says what was done about a running rollout: see `QuitDialog`."""
 
     TITLE = "Rolldeck"
     ENABLE_COMMAND_PALETTE = True
@@ -69,9 +61,7 @@ class Console(App[str]):
 
     def __init__(
         self,
-        session: Session,
-        poller: Poller,
-        read_only: str = "",
+        workspace: Workspace,
         settings: ConsoleSettings | None = None,
         file: str = "",
         applications: Sequence[str] = (),
@@ -80,9 +70,7 @@ class Console(App[str]):
         """Create the console; `run_async` shows it.
 
         Args:
-            session: must outlive the console.
-            poller: of the load balancers, which the caller runs.
-            read_only: why nothing may be changed; empty when it may.
+            workspace: of the application that is shown; the caller closes it.
             settings: theme and keys.
             file: of the configuration, for errors.
             applications: the names of all applications of the configuration.
@@ -101,12 +89,7 @@ class Console(App[str]):
             self.register_theme(theme)
         self._configured_theme = settings.theme
         self.theme = remembered_theme(self.view_state, settings.theme)
-        self.session = session
-        self._poller = poller
-        self.read_only_because = read_only
-        self.records = deque[Record](maxlen=20_000)
-        # They are only collected here: a subscriber that raises would stop the rollout.
-        self._unsubscribe = session.bus.subscribe(self.records.append)
+        self.workspace = workspace
 
     def on_load(self) -> None:
         # From Python 3.12 on, Textual makes all tasks of the loop start eagerly. The session shares the loop,
@@ -114,12 +97,7 @@ class Console(App[str]):
         asyncio.get_running_loop().set_task_factory(None)
 
     def on_mount(self) -> None:
-        self.push_screen(
-            MainScreen(self.session, self._poller, self.records, self.read_only_because, self._applications)
-        )
-
-    def on_unmount(self) -> None:
-        self._unsubscribe()
+        self.push_screen(MainScreen(self.workspace, self._applications))
 
     def on_resize(self, event: events.Resize) -> None:
         if not fits(event.size) and not any(isinstance(screen, TooSmall) for screen in self.screen_stack):
@@ -165,10 +143,7 @@ class Console(App[str]):
         self._handle_exception(event.error)
 
     def close(self, why: str) -> None:
-        """End at once, and a rollout after its running step; a lost terminal may be reported twice."""
-        control = self.session.control
-        if self.session.is_rolling and not (why == TERMINAL_GONE and control.aborting):
-            control.abort(current_operator("terminal"), why)
+        """End at once; a rollout goes on in its own process."""
         self.exit(KEEP)
 
     def action_help(self) -> None:

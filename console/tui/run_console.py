@@ -1,23 +1,30 @@
-"""The run of the console: it is opened, and a rollout that outlives it is finished."""
+"""The run of the console: it is opened on an application, and says at its end what goes on without it."""
 
 import asyncio
 import contextlib
 import gc
+import logging
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 
+from backends.local_machine import SystemClock
 from console.config.config_file import Config, find_and_load
 from console.exit_codes import ExitCode
 from console.interrupts import interrupts
 from console.operator_identity import current_operator
-from console.sessions import listen_on, open_session, stop_on_signals
-from console.terminal.output import clean, on_terminal, result, say
-from console.terminal.progress import Progress, Prompts
+from console.paths import journal_path
+from console.sessions import listen_on, open_session
+from console.terminal.output import clean, result, say
 from console.terminal.rollout_text import EXIT_CODES, ending_lines
 from console.tui.app import Console
 from console.tui.screens.actions import ABORT, PAUSE, SWITCH
 from console.tui.view_state import open_view_state
+from console.tui.workspace import Workspace
 from orchestrator.live.poller import Poller
+from orchestrator.local.follower import JournalFollower
+from orchestrator.local.launch import Launch, Launcher
 from orchestrator.session.session import Session
 
 VERSION_POLL_INTERVAL_S = 15.0  # between two polls of the running versions
@@ -28,49 +35,83 @@ VERSION_BATCH_INTERVAL_S = 2.0  # between two batches
 def open_console(config_file: str | None, app: str | None, read_only: bool) -> int:
     """Open the console on an application, and return the exit code."""
     config = find_and_load(config_file)
-
-    async def go(name: str) -> int | str:
-        async with open_session(config, name, "console") as session:
-            return await run_tui(session, config, "--read-only was given" if read_only else "")
-
+    why = "--read-only was given" if read_only else ""
     following: int | str = app or next(iter(config.apps))
     while isinstance(following, str):
-        following = interrupts.run(go(following))
+        following = interrupts.run(run_tui(config, following, why))
     return following
 
 
-async def run_tui(session: Session, config: Config, read_only: str = "") -> int | str:
-    """Run the console over a session, and wait for a rollout that outlives the console.
+async def run_tui(
+    config: Config, app: str, read_only: str = "", environment: Mapping[str, str] | None = None
+) -> int | str:
+    """Run the console on an application; rollouts that it starts go on without it.
+
+    Args:
+        config: the configuration.
+        app: the application.
+        read_only: why nothing may be changed; empty when it may.
+        environment: further variables of the processes that carry out rollouts.
 
     Returns:
         The exit code, or the name of the application to open next.
 
     Raises:
         ConfigError: a key in the configuration that does not work.
-        Exception: a bug has ended the console; a rollout has continued to its end.
+        Exception: a bug has ended the console.
     """
-    poller = Poller(session.application.balancer_group, session.clock, interval=config.console.interval)
-    file, names, remembered = config.file, tuple(config.apps), open_view_state()
-    console = Console(session, poller, read_only, config.console, file, names, remembered)
-    polling = asyncio.create_task(poller.run(), name="poller")
-    versions = asyncio.create_task(_poll_versions(session), name="versions")
-    _collect_rarely()
-    try:
+    launch = make_launcher(config, environment or {})
+    async with open_workspace(config, app, launch, read_only) as workspace:
+        console = Console(workspace, config.console, config.file, tuple(config.apps), open_view_state())
+        _collect_rarely()
         with _close_on_signals(console):
             answer = await console.run_async()
-    finally:
-        for task in (polling, versions):
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-    if answer is not None and answer.startswith(SWITCH):
-        return answer.removeprefix(SWITCH)
-    if console.defect is not None and session.is_rolling:
-        say(f"a bug in Rolldeck ended the console, please report it: {clean(repr(console.defect))}")
-    code = await _finish_rollout(session, answer)
-    if console.defect is not None:
-        raise console.defect
-    return code
+        if answer is not None and answer.startswith(SWITCH):
+            return answer.removeprefix(SWITCH)
+        if console.defect is not None:
+            say(f"a bug in Rolldeck ended the console, please report it: {clean(repr(console.defect))}")
+        code = _report_rollout(workspace, answer)
+        if console.defect is not None:
+            raise console.defect
+        return code
+
+
+def make_launcher(config: Config, environment: Mapping[str, str]) -> Launch:
+    """Return what starts the processes of rollouts: this program again, with the same configuration.
+
+    `-P` keeps modules in the working directory from being imported.
+    """
+    command = [sys.executable, "-P", "-m", "console", "--config", os.path.abspath(config.file)]
+    if logging.getLogger("rolldeck.wire").isEnabledFor(logging.DEBUG):
+        command.append("--debug")
+    return Launcher([*command, "run-rollout"], {**os.environ, **environment})
+
+
+@asynccontextmanager
+async def open_workspace(
+    config: Config, app: str, launch: Launch, read_only: str = ""
+) -> AsyncIterator[Workspace]:
+    """Open all that the console needs of an application, and close it at the end."""
+    operator = current_operator("console")
+    follower = JournalFollower(journal_path(config.journal.path), SystemClock(), operator)
+    async with AsyncExitStack() as closing:
+        opening = open_session(config, app, "console", follower=follower)
+        session = await closing.enter_async_context(opening)
+        poller = Poller(session.application.balancer_group, session.clock, interval=config.console.interval)
+        workspace = Workspace(session, poller, config, launch, read_only)
+        closing.callback(workspace.close)
+        await follower.look()  # a rollout that runs is on the first screen
+        works = {"poller": poller.run, "versions": lambda: _poll_versions(session), "journal": follower.run}
+        if session.links.remote is not None:
+            works["remote"] = session.links.remote.run
+        tasks = [asyncio.create_task(work(), name=name) for name, work in works.items()]
+        try:
+            yield workspace
+        finally:
+            for task in tasks:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
 
 
 def _collect_rarely() -> None:
@@ -96,43 +137,31 @@ async def _poll_versions(session: Session) -> None:
 
 @contextlib.contextmanager
 def _close_on_signals(console: Console) -> Iterator[None]:
-    """Close the console on SIGTERM or a lost terminal; a rollout ends after its running step."""
+    """Close the console on SIGTERM or a lost terminal; a rollout goes on in its own process."""
     loop = asyncio.get_running_loop()
     with listen_on(loop, console.close):
         yield
 
 
-async def _finish_rollout(session: Session, answer: str | None) -> int:
-    """Wait for a running rollout, and report what is out of rotation."""
-    if session.is_rolling:
-        if answer == ABORT:
-            session.control.abort(current_operator("console"), "the console was closed")
-        elif answer == PAUSE:
-            session.control.pause(current_operator("console"), "the console was closed")
-            say("paused; Ctrl-C ends the rollout after its running step")
-        elif not session.control.aborting:
-            say("the rollout continues without the console; Ctrl-C ends it after the running step")
-        session.bus.subscribe(Progress(session.state))
-        await _wait_for_end(session)
-    ended = session.state.ended
-    if ended is None:
+def _report_rollout(workspace: Workspace, answer: str | None) -> int:
+    """Say what goes on without the console, or how the last rollout has ended; return the exit code."""
+    active, name = workspace.active, workspace.name
+    if active is None:
         return ExitCode.HEALTHY
-    for line in ending_lines(ended, session.state.verdict):
+    if active.running and active.is_local:
+        what = {
+            ABORT: f"ends after its running step; to see its end: rolldeck follow {name}",
+            PAUSE: f"is paused; to let it go on: rolldeck control {name} resume",
+        }
+        going_on = f"continues without the console; to see it: rolldeck follow {name}"
+        say(clean(f"the rollout of {name} {what.get(answer or '', going_on)}"))
+        return ExitCode.HEALTHY
+    if active.interrupted and active.is_local:
+        say(clean(f"the rollout of {name} was interrupted; to finish it: rolldeck resume {name}"))
+        return ExitCode.DEGRADED
+    ended = active.state.ended
+    if ended is None or not active.is_local:
+        return ExitCode.HEALTHY
+    for line in ending_lines(ended, active.state.verdict):
         result(line)
     return EXIT_CODES[ended.result]
-
-
-async def _wait_for_end(session: Session) -> None:
-    """Ask questions on the terminal once the console is closed; abort where there is no terminal."""
-    prompts = Prompts(session.control)
-    session.control.interactive = on_terminal(sys.stdin)
-    if session.control.interactive:
-        session.bus.subscribe(prompts)
-        prompts.show()
-    elif session.control.questions:
-        session.control.abort(current_operator("terminal"), "no operator is there to answer")
-    try:
-        async with stop_on_signals(session):
-            await session.finished()
-    finally:
-        prompts.close()

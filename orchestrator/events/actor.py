@@ -8,9 +8,9 @@ Via = Literal["", "terminal", "console", "socket", "consul", "rolldeck"]
 """The place from which something was done.
 
 "":         unknown: the event was written before this was recorded
-"terminal": a command, a prompt or a signal of the process that carries out the rollout
-"console":  a screen of the console in which the rollout runs
-"socket":   a request over this machine's own socket
+"terminal": a command, a prompt or a signal on the machine that carries out the rollout
+"console":  a screen of a console on that machine
+"socket":   a request over that machine's own socket, by a program that does not say what it is
 "consul":   a request that was left in Consul; who left it is known only as far as Consul is trusted
 "rolldeck": nobody: Rolldeck itself, such as when a load balancer was reloaded
 """

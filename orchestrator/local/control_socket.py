@@ -138,7 +138,7 @@ class ControlSocket:
         except ValueError as error:
             return Reply(status="refused", text=str(error))
         sender = line.sender
-        actor = Actor(sender.name, "socket", -1 if uid is None else uid, sender.credential)
+        actor = Actor(sender.name, sender.via, -1 if uid is None else uid, sender.credential)
         return await self._answer(line, actor)
 
 

@@ -20,10 +20,12 @@ class Sender(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         name: `user@machine`.
+        via: from where: a command, or a screen of the console.
         credential: as `orchestrator.events.actor.Actor` has it.
     """
 
     name: Name
+    via: Literal["terminal", "console"] = "terminal"
     credential: Annotated[str, msgspec.Meta(max_length=4 * MAX_NAME_CHARS)] = ""
 
     def check(self) -> None:

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 from backends.errors import Refused
 from backends.text import shorten
@@ -231,7 +232,8 @@ class LocalRollout:
 
     @property
     def _sender(self) -> Sender:
-        return Sender(name=self._actor.name, credential=self._actor.credential)
+        via: Literal["terminal", "console"] = "console" if self._actor.via == "console" else "terminal"
+        return Sender(name=self._actor.name, via=via, credential=self._actor.credential)
 
     async def _send(self, line: ControlLine | ChangeLine) -> Reply:
         reply = await send_line(self._socket, line)

@@ -169,6 +169,7 @@ class RemoteRollout:
         seen: the last published state that was accepted; None before the first.
         is_local: see `ActiveRollout`.
         plan: likewise; too little of it is published.
+        was_running: whether it was seen to run.
         problem: why what is published now is not followed, in words; else empty.
     """
 
@@ -180,6 +181,7 @@ class RemoteRollout:
     ) -> None:
         self.state = RolloutState()
         self.seen: PublishedRollout | None = None
+        self.was_running = False
         self.problem = ""
         self._following = following
         self._clock = clock
@@ -241,13 +243,14 @@ class RemoteRollout:
             self.problem = f"key {self._following.key} is ignored: {seen.doubt}"
             return
         if self.seen is None or self.seen.header != seen.header:
-            self.state, self._last_seq = RolloutState(), 0
+            self.state, self._last_seq, self.was_running = RolloutState(), 0, False
         for record in seen.records:
             if record.seq > self._last_seq:
                 self._last_seq = record.seq
                 self._following.fold(self.state, record)
                 self._versions.learn(record, self.state.version)
         self.seen, self.problem = seen, ""
+        self.was_running = self.was_running or self.running
 
     async def request(self, what: ControlAction, subject: str = "") -> None:
         """See `ActiveRollout.request`; the rollout carries it out when it reads it in Consul."""

@@ -35,7 +35,7 @@ class SessionLinks:
         local, remote = self.local, self.remote
         if local is not None and local.entry is None:
             local = None
-        if remote is not None and (remote.seen is None or _is_same(local, remote)):
+        if remote is not None and (not remote.was_running or _is_same(local, remote)):
             remote = None
         if local is None or remote is None or local.running:
             return local or remote

@@ -52,6 +52,8 @@ class LiveHistory:
         self._is_read = False
         self._has_news = asyncio.Event()  # the journal has an entry that was not read
         session.bus.subscribe(self.add_record)
+        if session.links.local is not None:
+            session.links.local.subscribe(self.add_record)
         poller.subscribe(self.update)
 
     def update(self) -> None:

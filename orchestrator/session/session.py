@@ -1,6 +1,5 @@
 """A session: one application with everything that is needed to work on it. It outlives any front end."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -90,7 +89,6 @@ class Session:
         self.results: list[RolloutEnded] = []  # of all rollouts so far
         self.observed_nodes = (0, 0)  # by the last preflight: how many so far, and of how many
         self.current_plan: Plan | None = None  # the last one that was begun
-        self._rollout: asyncio.Task[RolloutEnded] | None = None
         bus.subscribe(self._follow)
         bus.subscribe(self._requests.watch)
         if self.links.local is not None:
@@ -266,26 +264,12 @@ class Session:
         found = [Finding(Severity.WARNING, "inventory", text) for text in self.inventory.doubts()]
         return [*unread, *self.inventory.remarks, *found]
 
-    def start(
-        self, proposal: Proposal, *, break_lock: bool = False, agree: Agree = agree_within_request
-    ) -> None:
-        """Start to carry out a plan in a task of the session, which outlives the front end."""
-        self.activity.control = self._new_control(interactive=True)
-        self.activity.is_rolling = True
-        work = self.run(proposal, break_lock=break_lock, agree=agree)
-        self._rollout = asyncio.create_task(work, name="rollout")
-
     def _new_control(self, *, interactive: bool) -> RolloutControl:
         return RolloutControl(self.clock, self.bus, interactive=interactive, forbidden=self.work_log.lost)
 
     def reset_control(self) -> None:
         """Replace the control: one that has stopped new drains cannot be used again."""
         self.activity.control = self._new_control(interactive=self.control.interactive)
-
-    async def finished(self) -> RolloutEnded | None:
-        """Wait for the end of what `start` began; None when nothing was started."""
-        # The front end that waits may be cancelled; the rollout must not be.
-        return await asyncio.shield(self._rollout) if self._rollout is not None else None
 
     async def run(
         self, agreed: Proposal | Agreed, *, break_lock: bool = False, agree: Agree = agree_within_request

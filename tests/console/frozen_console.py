@@ -8,12 +8,14 @@ from backends.errors import Refused, Unreachable
 from backends.haproxy.columns import columns_of
 from backends.local_machine import SystemClock
 from backends.model import Admin, Backend, Info, Level, Operational, Server, SessionList, Sessions, Snapshot
-from console.config.config_file import ConsoleSettings
+from console.config.config_file import Config, ConsoleSettings
 from console.tui.app import Console
+from console.tui.workspace import Workspace
 from orchestrator.balancers.group import BalancerGroup
 from orchestrator.events.event_bus import EventBus
 from orchestrator.live.poller import BalancerView, FleetView, Poller
 from orchestrator.live.rates import Rates, RowIndex
+from orchestrator.local.launch import LaunchReply, RolloutRequest
 from orchestrator.node import Node
 from orchestrator.planning.application import Application, Policy
 from orchestrator.session.recovery import roll_back_after
@@ -184,11 +186,18 @@ class FrozenConsole(Console):
         clock = session.clock
         assert isinstance(clock, FrozenClock)
         watch = _FrozenWatch(session.application.balancer_group, clock, view_of(scene, clock.moment))
-        super().__init__(session, watch, read_only, settings, applications=applications)
+        workspace = Workspace(
+            session, watch, Config(file="config.toml", haproxy={}, apps={}), _launch, read_only
+        )
+        super().__init__(workspace, settings, applications=applications)
         self.animation_level = "none"
 
     def export_screenshot(self, *, title: str | None = None, simplify: bool = False) -> str:
         return lean(super().export_screenshot(title=title, simplify=True))
+
+
+async def _launch(request: RolloutRequest) -> LaunchReply:
+    return LaunchReply(status="refused", text="this is a frozen console")
 
 
 def session_of(scene: Frame) -> Session:

@@ -2,10 +2,15 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from backends.command import CommandFinished
+from backends.errors import Refused
 from orchestrator.engine.control import RolloutControl
+from orchestrator.engine.facts import ImpactFacts
+from orchestrator.engine.manual_change import Change
+from orchestrator.engine.operator_requests import ControlAction, OperatorRequests
+from orchestrator.events.actor import Actor
 from orchestrator.events.events import (
     AnyEvent,
     BatchStarted,
@@ -23,6 +28,9 @@ from orchestrator.events.events import (
 from orchestrator.events.judgement import VerdictChanged
 from orchestrator.events.steps import STEPS, Step
 from orchestrator.events.ways_back import OriginalStateRecord
+from orchestrator.planning.plan import Plan
+from orchestrator.session.active_rollout import ActiveRollout
+from orchestrator.session.links import SessionLinks
 from orchestrator.session.session import Session
 from tests.console.frozen_console import (
     BACKEND,
@@ -65,7 +73,8 @@ class FrozenRollout:
         before = session_of(replace(CALM, policy=scene.policy))
         plan = asyncio.run(before.plan("1.5.0", changes={"confirm": confirm}))
         names = [node.name for node in plan.nodes]
-        self.session.current_plan, self.session.activity.is_rolling = plan, True
+        self.active = FrozenActive(self.session, plan)
+        self.session.links = _FrozenLinks(self.active)
         self.session.activity.control = RolloutControl(self._clock, self.session.bus, interactive=True)
         self._tell(
             RolloutStarted(
@@ -141,16 +150,58 @@ class FrozenRollout:
 
     def ends(self, how: RolloutEnded) -> "FrozenRollout":
         self._tell(how)
-        self.session.activity.is_rolling = False
+        self.active.running = False
         return self
 
     def console(self) -> FrozenConsole:
         console = _Asking(self.scene, self.session, self._questions)
-        console.records.extend(self._records)
+        console.workspace.records.extend(self._records)
         return console
 
     def _tell(self, event: AnyEvent) -> None:
         self.session.bus.emit(event)
+
+
+class FrozenActive:
+    """Implements `ActiveRollout` by the events of a session."""
+
+    problem = words = who = ""
+    is_local = True
+    interrupted = False
+
+    def __init__(self, session: Session, plan: Plan) -> None:
+        self.state = session.state
+        self.plan: Plan | None = plan
+        self.running = True
+        self.records: list[Record] = []
+        self._session = session
+
+    @property
+    def paused(self) -> bool:
+        return self._session.control.paused
+
+    async def request(self, what: ControlAction, subject: str = "") -> None:
+        requests = OperatorRequests(self._session.bus, lambda: self._session.control, "")
+        requests.carry_out(what, Actor("ann@bastion", "console"), subject)
+
+    async def change(self, change: Change, shown: ImpactFacts) -> Sequence[str]:
+        raise Refused("the rollout", "this is a frozen console")
+
+
+@dataclass(frozen=True)
+class _FrozenLinks(SessionLinks):
+    """Links to nothing but a frozen rollout."""
+
+    frozen: ActiveRollout | None = None
+
+    def __init__(self, frozen: ActiveRollout) -> None:
+        object.__setattr__(self, "frozen", frozen)
+        for name in ("consul", "published", "remote", "local", "socket"):
+            object.__setattr__(self, name, None)
+
+    @property
+    def active(self) -> ActiveRollout | None:
+        return self.frozen
 
 
 class _Asking(FrozenConsole):
@@ -163,7 +214,8 @@ class _Asking(FrozenConsole):
 
     def on_load(self) -> None:
         for question in self._questions:
-            self._tasks.append(asyncio.create_task(self.session.control.request_decision(*question)))
+            control = self.workspace.session.control
+            self._tasks.append(asyncio.create_task(control.request_decision(*question)))
 
 
 def _sent(name: str, step: Step) -> Sequence[tuple[str, str, str]]:

@@ -3,23 +3,27 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from textual.pilot import Pilot
 from textual.screen import Screen
 
 from console.config.config_file import load
 from console.demo.stack import Stack
-from console.sessions import open_session
 from console.tui.app import Console
+from console.tui.run_console import open_workspace
 from console.tui.screens.main import MainScreen
-from orchestrator.events.actor import Actor
+from console.tui.workspace import Workspace
+from orchestrator.engine.control import Question, RolloutControl
 from orchestrator.events.events import CommandFinished, Record, RolloutEnded
+from orchestrator.events.state import RolloutState
 from orchestrator.live.poller import Poller
 from orchestrator.session.session import Session
+from tests.console.loop_launcher import LoopLauncher
 from tests.support.processes import freeze
 from tests.support.rollouts import states, tune, world
 
@@ -29,12 +33,45 @@ POLL = 0.2  # seconds between two looks at a load balancer; the console's own de
 
 @dataclass(slots=True)
 class ConsoleStack:
-    """A world with a session on it, and what the session has done so far; it outlives the console."""
+    """A world with the console's session on it, and what was done so far; it outlives the console.
+
+    Attributes:
+        records: of the console's own session, and of the rollouts that it has started.
+        launcher: starts rollouts in this process: a process of its own takes a second to start.
+    """
 
     stack: Stack
-    session: Session
-    watch: Poller
+    workspace: Workspace
     records: list[Record]
+    launcher: LoopLauncher
+
+    @property
+    def session(self) -> Session:
+        """The console's."""
+        return self.workspace.session
+
+    @property
+    def watch(self) -> Poller:
+        return self.workspace.poller
+
+    @property
+    def state(self) -> RolloutState:
+        """Of the rollout that was started last."""
+        return self.launcher.session.state if self.launcher.session is not None else RolloutState()
+
+    @property
+    def control(self) -> RolloutControl:
+        """Of the rollout that was started last."""
+        assert self.launcher.session is not None
+        return self.launcher.session.control
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        return self.control.questions if self.launcher.session is not None else ()
+
+    @property
+    def is_rolling(self) -> bool:
+        return self.launcher.is_rolling
 
     @property
     def changes(self) -> list[tuple[str, str]]:
@@ -46,7 +83,7 @@ class ConsoleStack:
     @property
     def ended(self) -> RolloutEnded | None:
         """How the last rollout ended; None while there is none that has."""
-        return self.session.state.ended
+        return self.state.ended
 
 
 @asynccontextmanager
@@ -79,26 +116,23 @@ async def console_stack(
             stack.add_release(version, healthy=False)
         if frozen:
             freeze(stack.instances[frozen].pid)
-        async with open_session(load(stack.config_path), "shop") as session:
-            records: list[Record] = []
-            session.bus.subscribe(records.append)
-            watch = Poller(session.application.balancer_group, session.clock, interval=POLL)
-            polling = asyncio.create_task(watch.run())
-            await session.versions.read(session.application.nodes)
-            try:
-                yield ConsoleStack(stack, session, watch, records)
-            finally:
-                await _end(session)
-                polling.cancel()
-                with suppress(asyncio.CancelledError):
-                    await polling
+        async with opened(stack) as here:
+            yield here
 
 
-async def _end(session: Session) -> None:
-    """A test that failed in the middle must not leave a rollout behind."""
-    if session.is_rolling:
-        session.control.abort(Actor("the test"), immediate=True)
-        await session.finished()
+@asynccontextmanager
+async def opened(stack: Stack) -> AsyncIterator[ConsoleStack]:
+    """All that a console needs on this stack; it has read which versions run."""
+    config, records = load(stack.config_path), list[Record]()
+    config = msgspec.structs.replace(config, console=msgspec.structs.replace(config.console, interval=POLL))
+    launcher = LoopLauncher(config, records)
+    try:
+        async with open_workspace(config, "shop", launcher) as workspace:
+            workspace.session.bus.subscribe(records.append)
+            await workspace.session.versions.read(workspace.session.application.nodes)
+            yield ConsoleStack(stack, workspace, records, launcher)
+    finally:
+        await launcher.end()  # a test that failed in the middle must not leave a rollout behind
 
 
 @dataclass(slots=True)
@@ -147,13 +181,20 @@ class Driver:
         await self.until(lambda: all(text in self.text for text in words))
 
     async def asked(self, node: str, text: str) -> None:
-        """Wait until the rollout asks this about a node."""
+        """Wait until the console has seen that the rollout asks this about a node."""
 
         def found() -> bool:
-            questions = self.console_stack.session.control.questions
+            active = self.console_stack.workspace.active
+            questions = active.state.questions.values() if active is not None else ()
             return any(question.subject == node and text in question.text for question in questions)
 
         await self.until(found)
+
+    @property
+    def seen_questions(self) -> list[str]:
+        """The ids of the open questions that the console has seen."""
+        active = self.console_stack.workspace.active
+        return list(active.state.questions) if active is not None else []
 
     async def gone(self) -> None:
         """Wait until the console has been told to end; it no longer answers the pilot then."""
@@ -181,7 +222,7 @@ class Driver:
         await self.press("enter")
         await self.sees(f"shop → {version}", "Start")
         await self.press("right", "enter")
-        await self.until(lambda: self.console_stack.session.state.version == version)
+        await self.until(lambda: self.console_stack.state.version == version)
 
     async def result(self, word: str) -> None:
         """Wait for the result screen, read its headline, and close it."""
@@ -203,7 +244,9 @@ async def drive(
     console_stack: ConsoleStack, read_only: str = "", *, up: int | None = None
 ) -> AsyncIterator[Driver]:
     """Open the console there; it is ready when every server has been seen on every load balancer."""
-    app = Console(console_stack.session, console_stack.watch, read_only)
+    workspace = console_stack.workspace
+    workspace.read_only = read_only
+    app = Console(workspace)
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         made = Driver(app, pilot, console_stack)
         servers = len(console_stack.stack.nodes) * len(console_stack.stack.backends) if up is None else up

@@ -38,7 +38,7 @@ async def test_who_does_not_agree_to_it_touches_nothing(tmp_path: Path) -> None:
         await at.press("escape")
         await at.until(lambda: "has changed since the plan was made" in at.said)
         assert here.changes == []
-        assert not here.session.is_rolling
+        assert not here.is_rolling
         assert await versions(here.stack) == dict.fromkeys(here.stack.nodes, OLD)
 
 

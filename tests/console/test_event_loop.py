@@ -18,7 +18,7 @@ async def test_nodes_can_be_entered_while_the_console_runs(tmp_path: Path) -> No
         pilot.app.exit()
 
     async with console_stack(tmp_path / "w") as at:
-        await Console(at.session, at.watch).run_async(headless=True, auto_pilot=look)
+        await Console(at.workspace).run_async(headless=True, auto_pilot=look)
     (plan,) = plans
     assert plan.errors == ()
     assert [node.installed for node in plan.nodes] == ["1.4.2", "1.4.2"], "read over SSH"

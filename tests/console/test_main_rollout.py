@@ -5,7 +5,7 @@ from pathlib import Path
 
 from orchestrator.engine.control import CONTINUE
 from orchestrator.events.actor import Actor
-from orchestrator.events.events import AnyEvent, Paused
+from orchestrator.events.events import Paused
 from tests.console.real_console import console_stack, drive
 from tests.support.rollouts import MAINT, NEW, OLD, say, versions
 from widgets.footer import KeyBar
@@ -77,7 +77,7 @@ async def test_step_by_step_asks_before_each_step(tmp_path: Path) -> None:
         for node in ("web1", "web2"):
             for step in ("drain", "stop", "install", "start", "verify"):
                 await at.asked(node, f"{step}?")
-                cells = here.session.state.nodes[node].steps
+                cells = here.state.nodes[node].steps
                 assert step not in cells, "it began before it was confirmed"
                 await at.press("space")
         await at.result("healthy")
@@ -95,18 +95,16 @@ async def test_what_never_becomes_healthy_is_retried_then_skipped(tmp_path: Path
         await at.until(lambda: at.possible("answer", "skip"))
         assert at.possible("answer", "continue") is False
         assert await at.admins("web1") == {MAINT}  # what failed stays out
-        first = here.session.control.questions[0].id
+        first = at.seen_questions[0]
         await at.press("r")
-        await at.until(
-            lambda: [question.id for question in here.session.control.questions] not in ([], [first])
-        )
+        await at.until(lambda: at.seen_questions not in ([], [first]))
         await at.press("s")
         await at.asked("web2", "verify failed")
         await at.press("a")
         await at.sees("Abort the rollout?", "a second abort cuts it short")
         await at.press("enter")  # the safe answer has the focus: nothing is aborted
         await at.until(lambda: at.app.screen is at.main)
-        assert not here.session.control.aborting
+        assert not here.control.aborting
         await at.press("a")
         await at.sees("Abort the rollout?")
         await at.press("right", "enter")
@@ -117,14 +115,12 @@ async def test_p_pauses_and_resumes(tmp_path: Path) -> None:
     async with console_stack(tmp_path) as here, drive(here) as at:
         await at.start(NEW, NODE)
         await at.asked("web1", "out of rotation?")
-        told: list[AnyEvent] = []
-        here.session.bus.subscribe(lambda record: told.append(record.event))
         await at.press("p")
         await at.sees("paused by")
-        [paused] = [event for event in told if isinstance(event, Paused)]
+        [paused] = [record.event for record in here.records if isinstance(record.event, Paused)]
         assert (paused.via, paused.uid) == ("console", os.getuid())
         await at.press("space")
-        await at.until(lambda: not here.session.control.questions)
+        await at.until(lambda: not here.questions)
         assert here.changes == []  # a yes while all is paused starts nothing yet
         await at.press("p")
         await at.asked("web2", "out of rotation?")
@@ -149,11 +145,9 @@ async def test_a_rollout_that_is_kept_goes_on_after_the_console_has_gone(tmp_pat
             await at.press("down", "enter")
             await at.gone()
         assert at.app.return_value == "keep"
-        assert here.session.is_rolling
-        here.session.control.answer(
-            here.session.control.questions[0].id, CONTINUE, Actor("another front end")
-        )
-        ended = await here.session.finished()
+        assert here.is_rolling
+        here.control.answer(here.questions[0].id, CONTINUE, Actor("another front end"))
+        ended = await here.launcher.finished()
         assert ended is not None
         assert ended.result == "healthy", ended
         assert set((await versions(here.stack)).values()) == {NEW}
@@ -194,5 +188,5 @@ async def test_ctrl_q_asks_about_a_running_rollout_too(tmp_path: Path) -> None:
         await at.press("escape")
         await at.until(lambda: at.app.screen is at.main)
         assert at.app.return_value is None
-        here.session.control.abort(Actor("the test"))
+        here.control.abort(Actor("the test"))
         await at.result("aborted")

@@ -194,7 +194,7 @@ async def test_a_terminal_too_small_is_told_so_and_it_comes_back(tmp_path: Path)
 
 async def test_another_application_is_opened_from_here(tmp_path: Path) -> None:
     async with console_stack(tmp_path) as here:
-        app = Console(here.session, here.watch, applications=("shop", "api [b]"))
+        app = Console(here.workspace, applications=("shop", "api [b]"))
         async with app.run_test(size=(80, 24), notifications=True) as pilot:
             at = Driver(app, pilot, here)
             await at.sees("web1")

@@ -4,8 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.engine.control import ABORT
-from orchestrator.events.actor import Actor
 from orchestrator.locks.file import FileLock, Holder
 from tests.console.real_console import console_stack, drive
 from tests.support.rollouts import NEW, OLD, admin_states, versions
@@ -17,12 +15,8 @@ ANN = Holder(operator="ann@there", host="elsewhere", pid=1, since=0.0, what="upg
 async def test_what_was_left_is_named_on_start_and_finished_by_keys(tmp_path: Path) -> None:
     async with console_stack(tmp_path, versions=(SICK,), verify_timeout=0.5, min_healthy=0) as here:
         proposal = await here.session.propose(SICK)
-        here.session.start(proposal)
-        control = here.session.control
-        while not control.questions:
-            await here.session.clock.sleep(0.05)
-        control.answer(control.questions[0].id, ABORT, Actor("ann@here"))
-        await here.session.finished()
+        here.session.control.interactive = False
+        assert (await here.session.run(proposal)).failed == ["web1"]
         here.stack.add_release(SICK, healthy=True)  # somebody has mended it
         lock = FileLock.of(here.stack.directory / "locks", "shop")
         await lock.acquire(ANN)

@@ -1,5 +1,6 @@
 """Nodes and Consul itself come and go: the effect on plans, rollouts and unfinished nodes."""
 
+import asyncio
 import base64
 import signal
 from pathlib import Path
@@ -110,7 +111,8 @@ async def test_two_of_one_name_are_said_and_the_nodes_stay(tmp_path: Path) -> No
 async def test_a_rollout_asks_about_what_has_come_and_gone(tmp_path: Path) -> None:
     async with consul_world(tmp_path / "s", nodes=3) as (stack, agent), held(stack, "stop") as let_go:
         async with open_session(load(stack.config_path), "shop") as session:
-            session.start(await session.propose(NEW))
+            session.control.interactive = True
+            rollout = asyncio.create_task(session.run(await session.propose(NEW)))
 
             async def stopping() -> bool:
                 return session.active_nodes() == {"web1"}
@@ -132,8 +134,7 @@ async def test_a_rollout_asks_about_what_has_come_and_gone(tmp_path: Path) -> No
                 session.control.questions[0].text
             )
             session.control.answer(asked, SKIP, Actor("me"))
-            ended = await session.finished()
-            assert ended is not None
+            ended = await rollout
             assert (ended.upgraded, ended.skipped, ended.out_of_rotation) == (["web1", "web2"], ["web3"], [])
         assert await versions(stack) == {"web1": NEW, "web2": NEW, "web3": OLD}
 
@@ -266,7 +267,8 @@ async def test_a_plan_is_carried_out_with_the_nodes_it_was_made_of(tmp_path: Pat
             await register(agent, stack, "web2", "web3")
             await register(agent, stack, "web9", "web3")
             await shows(session, "web1", "web2", "web3", "web9")
-            session.start(proposal)
+            session.control.interactive = True
+            rollout = asyncio.create_task(session.run(proposal))
             asked = await question(session, "inventory")
             session.control.answer(asked, CONTINUE, Actor("me"))
             asked = await question(session, "web2")
@@ -275,8 +277,7 @@ async def test_a_plan_is_carried_out_with_the_nodes_it_was_made_of(tmp_path: Pat
                 f"web2 is at {place} in Consul now: upgrade it anyway?"
             )
             session.control.answer(asked, CONTINUE, Actor("me"))  # where it was when the plan was made
-            ended = await session.finished()
-            assert ended is not None
+            ended = await rollout
             assert (ended.result, ended.upgraded) == ("healthy", ["web1", "web2", "web3"])
         assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
 

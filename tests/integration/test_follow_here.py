@@ -28,7 +28,7 @@ async def test_a_rollout_is_followed_paused_resumed_and_aborted_by_other_process
                 paused = await rolldeck(stack, "control", "shop", "pause")
                 assert paused.code == 0, paused.text
                 event = await first.event("paused")
-                assert (event["via"], event["uid"]) == ("socket", os.getuid())
+                assert (event["via"], event["uid"]) == ("terminal", os.getuid())
                 await follower.event("paused")
                 assert (await rolldeck(stack, "control", "shop", "resume")).code == 0
                 await first.event("resumed")

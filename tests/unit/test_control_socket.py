@@ -45,7 +45,7 @@ async def test_it_is_its_owners_and_says_who_asks(tmp_path: Path) -> None:
         assert stat.S_IMODE(os.stat(path.parent).st_mode) == 0o700
         assert os.listdir(path.parent) == [path.name]
         assert await send_line(path, PAUSE) == Reply(status="accepted")
-    assert desk.lines == [(PAUSE, Actor("ann@here", "socket", os.getuid()))]
+    assert desk.lines == [(PAUSE, Actor("ann@here", "terminal", os.getuid()))]
     assert not path.exists()
 
 

@@ -154,22 +154,32 @@ class ChangeDialog(Dialog[ChangeAnswer | None]):
     ChangeDialog #refusal { margin-top: 1; }
     """
 
-    def __init__(self, action: Action, impact: Impact, differences: Sequence[Difference] = ()) -> None:
+    def __init__(
+        self,
+        action: Action,
+        impact: Impact,
+        differences: Sequence[Difference] = (),
+        notes: Sequence[str] = (),
+    ) -> None:
         """Create the dialog for one action.
 
         Args:
             action: what is to be done.
             impact: what it would do; for "weight", what weight 0 would do.
             differences: from what was shown before, where it is shown again.
+            notes: what else follows, such as from a rollout that works on the node.
         """
         super().__init__()
+        self._notes = notes
         self.title = build_title(action, impact.nodes)
         self._action = action
         self._impact = impact
         self._differences = differences
 
     def entries(self) -> Sequence[Entry]:
-        return [*list_differences(self._differences), *describe_impact(self._action, self._impact)]
+        notes = [entry(to_content(note, "$text-warning")) for note in self._notes]
+        impact = describe_impact(self._action, self._impact)
+        return [*list_differences(self._differences), *notes, *impact]
 
     def fields(self) -> Iterable[Widget]:
         if self._action == "weight":

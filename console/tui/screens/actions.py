@@ -3,36 +3,35 @@
 Each dialog is imported when it is shown, so that the first screen appears sooner.
 """
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, cast
 
 from textual.screen import Screen
-from textual.worker import WorkerCancelled
 
 from backends.errors import RolldeckError
 from backends.model import Level
-from console.operator_identity import current_operator
 from console.tui.screens.confirmations import (
     LockAnswer,
-    confirm_abort,
     confirm_break_lock,
     confirm_override_freeze,
     confirm_resume,
     confirm_take_over,
 )
-from orchestrator.engine import manual_change
-from orchestrator.engine.manual_change import Action, Change, Impact
-from orchestrator.engine.plan_differences import Difference
+from console.tui.screens.rollout_actions import RolloutActions
+from console.tui.screens.start import Planner, start_rollout
+from console.tui.workspace import Workspace
 from orchestrator.errors import AlreadyRolledBack
-from orchestrator.events.text import format_health
 from orchestrator.journal.entry_status import entry_status
-from orchestrator.live.poller import Poller
-from orchestrator.planning.plan import Plan
-from orchestrator.session.proposal import Proposal, make_manual_change
+from orchestrator.planning.findings import Severity
+from orchestrator.session.proposal import Proposal
 from orchestrator.session.recovery import describe_unfinished, plan_resume, plan_rollback
-from orchestrator.session.session import Session
 from orchestrator.session.takeover import find_offer, take_over
 from widgets.table.by_server import RowKey, node_of
+
+if TYPE_CHECKING:
+    from orchestrator.engine.manual_change import Action
+    from orchestrator.events.events import RolloutEnded
+    from orchestrator.events.judgement import VerdictChanged
 
 LEAVE, KEEP, PAUSE, ABORT = "leave", "keep", "pause", "abort"
 SWITCH = "application: "  # with its name, the result of a console that opens another application
@@ -41,11 +40,13 @@ SWITCH = "application: "  # with its name, the result of a console that opens an
 class OperatorActions:
     """The actions of the main view on the session; every error becomes a notification."""
 
-    def __init__(self, screen: Screen[str], session: Session, poller: Poller, read_only: str) -> None:
+    def __init__(self, screen: Screen[str], workspace: Workspace, requests: RolloutActions) -> None:
         self._screen = screen
-        self._session = session
-        self._poller = poller
-        self._read_only = read_only
+        self._workspace = workspace
+        self._session = workspace.session
+        self._poller = workspace.poller
+        self._read_only = workspace.read_only
+        self._requests = requests
         self._changing: set[str] = set()  # nodes
         self._upgrading = False
 
@@ -78,13 +79,13 @@ class OperatorActions:
     def why_not(self, action: str) -> str:
         """Return why this action is not possible now; empty when it is."""
         if action == "application":
-            rolling = self._session.is_rolling or self._changing
+            rolling = self._workspace.starting or self._changing
             return f"{self._session.application.name} is being worked on" if rolling else ""
         if self.read_only:
             how = "" if self._read_only else " (`level admin` at its `stats socket` in haproxy.cfg)"
             return f"read-only: {self.read_only}{how}"
         repairs = ("upgrade", "resume", "roll_back")
-        if action in repairs and self._session.is_rolling:
+        if action in repairs and self._workspace.running_here is not None:
             return "a rollout is running: one at a time"
         if action in repairs and self._upgrading:
             return "an upgrade is being prepared already"
@@ -105,35 +106,16 @@ class OperatorActions:
             self._changing.difference_update(names)
 
     async def _change(self, action: str, names: Sequence[str]) -> bool:
-        from widgets.dialogs.change import ChangeDialog
+        from console.tui.screens.manual_change import change_nodes
 
         try:
-            lock = await confirm_break_lock(self._screen.app, self._session)
-            if not lock.proceed:
-                return False
-            application = await self._session.load_all_nodes()
-            change = Change(cast("Action", action), manual_change.find_nodes(application, names))
-            weights = self._session.work_log.original_weights()
-            impact = await manual_change.read_impact(application, change, weights)
-
-            async def ask(now: Impact, differences: Sequence[Difference] = ()) -> Change | None:
-                dialog = ChangeDialog(change.action, now, differences)
-                answer = await self._screen.app.push_screen_wait(dialog)
-                if answer is None:
-                    return None
-                return Change(change.action, change.nodes, answer.weight, answer.override)
-
-            if (chosen := await ask(impact)) is None:
-                return False
-            after = await make_manual_change(self._session, chosen, impact, ask, break_lock=lock.break_lock)
+            read = await change_nodes(self._screen.app, self._workspace, cast("Action", action), names)
         except RolldeckError as error:
             self._notify(str(error), "error")
             return False
-        read = ", ".join(
-            f"{server.ref.server} on {server.ref.instance}: {server.admin_state} {format_health(server)}"
-            for server in after
-        )
-        self._notify(f"read back: {read}")
+        if read is None:
+            return False
+        self._notify(f"read back: {', '.join(read)}")
         return True
 
     async def upgrade(self) -> None:
@@ -162,15 +144,19 @@ class OperatorActions:
         answer = await self._screen.app.push_screen_wait(dialog)
         if answer is None:
             return
-        try:
-            self._notify("running preflight checks…", seconds=2)
-            proposal = await session.propose(
-                answer.version, limit=answer.limit, changes=answer.changes, freeze=freeze
-            )
-        except RolldeckError as error:
-            self._notify(str(error), "error")
-            return
-        await self._carry_out(proposal, lock)
+        limit, changes = answer.limit, answer.changes
+
+        async def plan() -> Proposal | None:
+            return await session.propose(answer.version, limit=limit, changes=changes, freeze=freeze)
+
+        overridden = freeze is Severity.WARNING
+        options = {
+            "version": answer.version,
+            "limit": limit,
+            "changes": dict(changes),
+            "override_freeze": overridden,
+        }
+        await self._carry_out("upgrade", plan, lock, options)
 
     async def resume(self) -> None:
         """Finish an earlier rollout, if there is one."""
@@ -179,11 +165,12 @@ class OperatorActions:
             lock = await self._confirm_break_lock()
             if not lock.proceed or not await self._take_over():
                 return
-            found = await plan_resume(self._session)
-            if found is None:
-                self._notify("nothing to resume")
-            else:
-                await self._carry_out(found[0], lock)
+
+            async def plan() -> Proposal | None:
+                found = await plan_resume(self._session)
+                return found[0] if found is not None else None
+
+            await self._carry_out("resume", plan, lock)
         except RolldeckError as error:
             self._notify(str(error), "error")
         finally:
@@ -212,12 +199,12 @@ class OperatorActions:
         self._upgrading = True
         try:
             lock = await self._confirm_break_lock()
+
+            async def plan() -> Proposal | None:
+                return await plan_rollback(self._session)
+
             if lock.proceed:
-                await self._carry_out(await plan_rollback(self._session), lock)
-        except AlreadyRolledBack as done:
-            self._notify(str(done))
-        except RolldeckError as error:
-            self._notify(str(error), "error")
+                await self._carry_out("rollback", plan, lock)
         finally:
             self._upgrading = False
 
@@ -232,10 +219,7 @@ class OperatorActions:
             self._notify(str(error), "error")
             return
         if entry is not None and entry_status(entry) == "running":
-            self._notify(
-                f"rollout {entry.id} to {entry.version} is running on another machine, by {entry.operator}"
-            )
-            return
+            return  # the board shows it
         if self.read_only or not (left or entry):
             return
         if holder is not None:
@@ -263,62 +247,46 @@ class OperatorActions:
             self._notify(str(error), "error")
             return LockAnswer(proceed=False)
 
-    async def _carry_out(self, proposal: Proposal, lock: LockAnswer) -> None:
-        """Show the plan, run the rollout, and show its result.
+    async def _carry_out(
+        self, action: str, plan: Planner, lock: LockAnswer, options: Mapping[str, object] | None = None
+    ) -> None:
+        """Show the plan and start the rollout; see `start_rollout`. Every error becomes a notification."""
+        try:
+            await start_rollout(self._screen, self._workspace, action, plan, lock, options or {})
+        except AlreadyRolledBack as done:
+            self._notify(str(done))
+        except RolldeckError as error:
+            self._notify(str(error), "error")
 
-        Args:
-            proposal: the plan, which was made after the question about the lock.
-            lock: the answer to that question.
-        """
-        from widgets.dialogs.plan import PlanScreen
+    async def show_result(self, ended: "RolloutEnded", verdict: "VerdictChanged | None") -> None:
+        """Read which versions run now, and show how a rollout has ended."""
         from widgets.dialogs.result import ResultScreen
 
         session = self._session
-        # Notifications would cover the buttons of the plan.
-        self._screen.app.clear_notifications()
-        if not await self._screen.app.push_screen_wait(PlanScreen(proposal.plan)):
-            return
-        lock = await self._confirm_break_lock(lock)  # somebody may have taken it while the plan was read
-        if not lock.proceed:
-            return
-        session.start(proposal, break_lock=lock.break_lock, agree=self._confirm_changed_plan)
-        try:
-            ended = await session.finished()
-        except RolldeckError as error:
-            self._notify(str(error), "error")
-            return
-        await session.versions.read(
-            [node for node in session.application.nodes if node.name in session.state.nodes]
-        )
-        if ended is not None:
-            await self._screen.app.push_screen_wait(ResultScreen(ended, session.state.verdict))
-
-    async def _confirm_changed_plan(self, plan: Plan, differences: Sequence[Difference]) -> bool:
-        """Show the changed plan and ask again. A closed console agrees to nothing."""
-        from widgets.dialogs.plan import PlanScreen
-
-        async def ask() -> bool:
-            return await self._screen.app.push_screen_wait(PlanScreen(plan, differences))
-
-        try:
-            return await self._screen.run_worker(ask(), group="upgrade").wait()
-        except WorkerCancelled:
-            return False
-
-    async def abort(self) -> None:
-        """Ask, then end the rollout; a second abort ends it at once."""
-        control = self._session.control
-        if await confirm_abort(self._screen.app, second=control.aborting):
-            control.abort(current_operator("console"))
+        active = session.active
+        names = active.state.nodes if active is not None else {}
+        await session.versions.read([node for node in session.application.nodes if node.name in names])
+        await self._screen.app.push_screen_wait(ResultScreen(ended, verdict))
 
     async def quit(self) -> str | None:
-        """Return what to do with a running rollout; None to stay."""
+        """Return what was done about a running rollout; None to stay."""
         from widgets.dialogs.modal import QuitDialog
 
-        if not self._session.is_rolling:
+        if self._workspace.starting:
+            self._notify("a rollout is being started: wait until it runs", "warning")
+            return None
+        if self._workspace.running_here is None:
             return LEAVE
+        if self._read_only:
+            return KEEP
         answer = await self._screen.app.push_screen_wait(QuitDialog())
-        return None if answer == "stay" else answer
+        if answer == "stay":
+            return None
+        if answer == PAUSE and not await self._requests.request("pause"):
+            return None
+        if answer == ABORT and not await self._requests.request("abort"):
+            return None
+        return answer
 
     def _notify(self, text: str, severity: str = "information", seconds: float = 8) -> None:
         self._screen.notify(text, severity=severity, markup=False, timeout=seconds)  # type: ignore[arg-type]

@@ -5,20 +5,14 @@ Each dialog is imported when it is shown, so that the first screen appears soone
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from textual.app import App
-from textual.screen import Screen
 
-from backends.errors import RolldeckError
 from orchestrator.locks.file import Holder
 from orchestrator.planning.findings import Severity, judge_freeze
 from orchestrator.session.session import Session
 from orchestrator.session.takeover import Offer
-
-if TYPE_CHECKING:
-    from orchestrator.engine.operator_requests import ControlAction
-    from orchestrator.remote.rollout import RemoteRollout
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +118,13 @@ async def confirm_resume(app: App[Any], unfinished: Sequence[str]) -> bool:
     return answer == "yes"
 
 
-async def confirm_abort(app: App[Any], *, second: bool) -> bool:
+async def confirm_abort(app: App[Any], *, second: bool, who: str = "") -> bool:
     """Ask whether to end the rollout.
 
     Args:
         app: shows the question.
         second: an abort has been requested before, so this one does not wait for the running step.
+        who: carries it out, if that is somebody else.
     """
     from widgets.dialogs.modal import Confirm
 
@@ -138,67 +133,10 @@ async def confirm_abort(app: App[Any], *, second: bool) -> bool:
         if second
         else "after the running step; a second abort cuts it short"
     )
+    lines = [f"It ends {text}.", "Whatever is then out of rotation is listed."]
+    if who:
+        lines = [f"The rollout is run by {who}; your name is recorded.", *lines]
     answer = await app.push_screen_wait(
-        Confirm(
-            "Abort the rollout?",
-            [f"It ends {text}.", "Whatever is then out of rotation is listed."],
-            [("no", "Go on", "default"), ("yes", "Abort", "error")],
-        )
+        Confirm("Abort the rollout?", lines, [("no", "Go on", "default"), ("yes", "Abort", "error")])
     )
     return answer == "yes"
-
-
-ABORT_HINTS = {"abort": "; a second request does not wait for the running step"}
-
-
-class RemoteActions:
-    """Requests to the machine that runs the rollout, which records them with our name."""
-
-    def __init__(self, screen: Screen[str], session: Session, read_only: str) -> None:
-        self._screen = screen
-        self._session = session
-        self._read_only = read_only
-
-    @property
-    def running(self) -> "RemoteRollout | None":
-        """The rollout that another machine runs now; None while there is none."""
-        found = self._session.links.remote
-        return found if found is not None and found.running and not self._session.is_rolling else None
-
-    def may(self, action: str, parameters: Sequence[object]) -> bool:
-        """Return whether this can be requested now."""
-        found = self.running
-        if found is None or self._read_only or action != "answer":
-            return found is not None and not self._read_only
-        return any(parameters[0] in question.choices for question in found.state.questions.values())
-
-    async def request(self, what: "ControlAction") -> None:
-        """Send a request; an abort is confirmed first."""
-        found = self.running
-        if found is None or found.seen is None:
-            return
-        who = found.seen.header.who
-        if what == "abort" and not await self._confirm_abort(who):
-            return
-        try:
-            await found.request(what)
-        except RolldeckError as error:
-            self._screen.notify(str(error), severity="error", markup=False, timeout=8)
-            return
-        self._screen.notify(f"asked {who} to {what}{ABORT_HINTS.get(what, '')}", markup=False, timeout=8)
-
-    async def _confirm_abort(self, who: str) -> bool:
-        from widgets.dialogs.modal import Confirm
-
-        answer = await self._screen.app.push_screen_wait(
-            Confirm(
-                "Request an abort?",
-                [
-                    f"The rollout is run by {who}.",
-                    "It ends after the running step; your name is recorded.",
-                    "A second abort cuts that step short.",
-                ],
-                [("no", "No", "default"), ("yes", "Request abort", "error")],
-            )
-        )
-        return answer == "yes"

@@ -1,7 +1,6 @@
 """The main view: all servers live, below them the rollout, and the keys that work now."""
 
 import time
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
@@ -12,18 +11,18 @@ from textual.binding import BindingType
 from textual.widgets import Input
 
 from backends.consul.settings import NAME
-from console.operator_identity import current_operator
 from console.tui.node_shell import open_node_shell
 from console.tui.screens.actions import SWITCH
 from console.tui.screens.main_keys import KEYS_BY_IMPORTANCE, MAIN_BINDINGS
 from console.tui.screens.main_panes import MainPanes
 from console.tui.screens.rollout_summary import RolloutSummary
-from orchestrator.engine.control import BACK, CONTINUE, RETRY, SKIP
+from console.tui.workspace import Workspace
 from orchestrator.engine.operator_requests import ControlAction
-from orchestrator.events.events import Record
+from orchestrator.events.events import RolloutEnded
+from orchestrator.events.judgement import VerdictChanged
 from orchestrator.events.state import RolloutState
-from orchestrator.live.poller import FleetView, Poller
-from orchestrator.session.session import Session
+from orchestrator.live.poller import FleetView
+from orchestrator.session.active_rollout import ActiveRollout
 from widgets.decision_panel import DecisionPanel, build_decision_lines
 from widgets.detail.tabs import Tab
 from widgets.footer import KeyBar
@@ -57,29 +56,19 @@ in rotation.
     """
     BINDINGS: ClassVar[list[BindingType]] = MAIN_BINDINGS
 
-    def __init__(
-        self,
-        session: Session,
-        poller: Poller,
-        records: deque[Record],
-        read_only: str,
-        applications: Sequence[str] = (),
-    ) -> None:
+    def __init__(self, workspace: Workspace, applications: Sequence[str] = ()) -> None:
         """Create the screen; it is filled when it is mounted.
 
         Args:
-            session: of the application.
-            poller: of the load balancers.
-            records: what happened, for the transcript.
-            read_only: why nothing may be changed; empty when it may.
+            workspace: of the application.
             applications: the names of all applications of the configuration.
         """
-        super().__init__(session, poller, read_only, applications)
-        self._records = records
+        super().__init__(workspace, applications)
         self._view: FleetView | None = None
         self._view_model: MainViewModel | None = None
         self._second = -1
-        self._put_away: object = object()  # the end of the rollout whose board was put away
+        self._put_away: object = None  # the state of the rollout whose board was put away
+        self._watched: ActiveRollout | None = None  # the rollout that ran when it was looked at last
 
     def compose(self) -> ComposeResult:
         yield StatusHeader()
@@ -96,8 +85,6 @@ in rotation.
         self.set_interval(POLL_INTERVAL_S, self._poll)
         self._paint()
         self._offer()
-        if self._session.links.remote is not None:
-            self.run_worker(self._session.links.remote.run(), group="remote", exit_on_error=False)
 
     # -- showing ------------------------------------------------------------------------------
 
@@ -109,10 +96,22 @@ in rotation.
             passed and any(instance.state != "live" for instance in view.instances)
         ):
             self._paint()  # rows show the age of stale data
-        elif passed or self._session.is_rolling or self._remote.running is not None:
+        elif passed or self._requests.running is not None or self._watched is not None:
             # Sorting thousands of rows again for the clock alone would cost too much.
             self._paint_clock()
             self._paint_board(view)
+        self._watch_end()
+
+    def _watch_end(self) -> None:
+        """Show how a rollout has ended that was seen to run."""
+        watched, self._watched = self._watched, self._requests.running
+        if watched is None or watched.running:
+            return
+        if watched.state.ended is not None:
+            self._show_result(watched.state.ended, watched.state.verdict)
+        elif watched.interrupted:
+            text = f"the rollout was interrupted: {watched.words}"
+            self.notify(text, severity="error", markup=False, timeout=20)
 
     def _paint_clock(self) -> None:
         if self._view_model is None:
@@ -141,26 +140,28 @@ in rotation.
         self._paint_board(view)
 
     def _paint_board(self, view: FleetView) -> None:
-        board = self.query_one(RolloutBoard)
-        remote = self._remote.running
-        shown = bool(self._session.state.nodes) and self._session.state.ended is not self._put_away
-        board.set_class(shown or remote is not None, "-shown")
-        if remote is not None:
-            board.show(remote.state, self._session.clock.time(), remote.words, {})
-        elif shown:
-            self._paint_rollout(view)
+        active = self._workspace.active
+        shown = active is not None and bool(active.state.nodes) and active.state is not self._put_away
+        self.query_one(RolloutBoard).set_class(shown, "-shown")
+        if active is not None and shown:
+            self._paint_rollout(view, active)
         self._refresh_keys()
 
-    def _paint_rollout(self, view: FleetView) -> None:
-        state, plan = self._session.state, self._session.current_plan
-        if plan is None or any(name not in state.nodes for batch in plan.batches for name in batch):
-            return  # it has just started: its first event is on the way
-        summary = RolloutSummary(
-            view, plan, state, self._session.application.balancer_group.backends, self.size.width - 4
-        )
+    def _paint_rollout(self, view: FleetView, active: ActiveRollout) -> None:
+        state, plan = active.state, active.plan
         board, now = self.query_one(RolloutBoard), self._session.clock.time()
-        board.show(state, now, summary.capacity_line(), summary.differences())
-        self.query_one(DecisionPanel).show(build_decision_lines(state, summary.impact(), self._key_names()))
+        words = "" if self._workspace.is_own and active.running else active.words
+        if plan is None or any(name not in state.nodes for batch in plan.batches for name in batch):
+            board.show(state, now, words, {})
+            impact: Sequence[str] = ()
+        else:
+            backends = self._session.application.balancer_group.backends
+            summary = RolloutSummary(view, plan, state, backends, self.size.width - 4)
+            notes = [summary.capacity_line(), words] if active.running else [words]
+            board.show(state, now, " · ".join(filter(None, notes)), summary.differences())
+            impact = summary.impact()
+        lines = build_decision_lines(state, impact, self._key_names()) if active.running else []
+        self.query_one(DecisionPanel).show(lines)
 
     # -- for the command palette --------------------------------------------------------------
 
@@ -217,32 +218,20 @@ in rotation.
         await self._actions.offer_resume()
 
     @work(group="ask")
-    async def _ask(self, what: ControlAction) -> None:
-        await self._remote.request(what)
+    async def action_answer(self, choice: ControlAction) -> None:
+        await self._requests.answer(choice)
 
-    def action_answer(self, choice: ControlAction) -> None:
-        if self._remote.running is not None:
-            self._ask(choice)
-            return
-        questions = self._session.control.questions
-        if questions and choice in (CONTINUE, RETRY, BACK, SKIP):
-            self._session.control.answer(questions[0].id, choice, current_operator("console"))
-
-    def action_pause(self) -> None:
-        control = self._session.control
-        if (remote := self._remote.running) is not None:
-            self._ask("resume" if remote.paused else "pause")
-        elif control.paused:
-            control.resume(current_operator("console"))
-        else:
-            control.pause(current_operator("console"))
+    @work(group="ask")
+    async def action_pause(self) -> None:
+        await self._requests.pause_or_resume()
 
     @work(group="abort", exclusive=True)
     async def action_abort(self) -> None:
-        if self._remote.running is not None:
-            await self._remote.request("abort")
-        else:
-            await self._actions.abort()
+        await self._requests.abort()
+
+    @work(group="result")
+    async def _show_result(self, ended: RolloutEnded, verdict: VerdictChanged | None) -> None:
+        await self._actions.show_result(ended, verdict)
 
     @work(group="application", exclusive=True)
     async def action_application(self) -> None:
@@ -255,21 +244,22 @@ in rotation.
 
     def action_put_away(self) -> None:
         """Close the filter, or else the board of a rollout that has ended."""
-        if not self.clear_filter() and self._session.state.ended is not None:
-            self._put_away = self._session.state.ended
+        active = self._workspace.active
+        if not self.clear_filter() and active is not None and not active.running:
+            self._put_away = active.state
             self._paint()
 
     def action_transcript(self) -> None:
         from console.tui.screens.detail import TranscriptScreen
 
-        self.app.push_screen(TranscriptScreen(self._records))
+        self.app.push_screen(TranscriptScreen(self._workspace.records))
 
     def action_chart(self) -> None:
         from console.tui.screens.chart import ChartScreen
 
         def read() -> RolloutState:
-            remote = self._remote.running
-            return self._session.state if remote is None else remote.state
+            active = self._workspace.active
+            return active.state if active is not None else RolloutState()
 
         self.app.push_screen(ChartScreen(read))
 
@@ -280,7 +270,8 @@ in rotation.
     def _open_detail(self, key: RowKey, tab: Tab = "state") -> None:
         from console.tui.screens.detail import DetailScreen
 
-        page = DetailScreen(key, self._session, self._poller, self._records, self._actions, tab)
+        records = self._workspace.records
+        page = DetailScreen(key, self._session, self._poller, records, self._actions, tab)
         self.app.push_screen(page)
 
     def action_node_log(self) -> None:

@@ -12,9 +12,8 @@ from textual.widgets import Input
 
 from backends.text import counted, visible
 from console.tui.screens.actions import OperatorActions
-from console.tui.screens.confirmations import RemoteActions
-from orchestrator.live.poller import Poller
-from orchestrator.session.session import Session
+from console.tui.screens.rollout_actions import RolloutActions
+from console.tui.workspace import Workspace
 from widgets.footer import KeyBar
 from widgets.table.by_node import translate_keys
 from widgets.table.filter_line import FilterLine
@@ -106,13 +105,14 @@ MAIN_BINDINGS: list[BindingType] = [
 class MainKeys(Screen[str]):
     """The part of the main view that handles keys, and that sorts, filters and groups the rows."""
 
-    def __init__(self, session: Session, poller: Poller, read_only: str, applications: Sequence[str]) -> None:
+    def __init__(self, workspace: Workspace, applications: Sequence[str]) -> None:
         super().__init__()
-        self._session = session
-        self._poller = poller
+        self._workspace = workspace
+        self._session = workspace.session
+        self._poller = workspace.poller
         self._applications = applications
-        self._actions = OperatorActions(self, session, poller, read_only)
-        self._remote = RemoteActions(self, session, read_only)
+        self._requests = RolloutActions(self, workspace)
+        self._actions = OperatorActions(self, workspace, self._requests)
         self._options = TableOptions()
         self._possible_keys: object = None  # what decides which keys work, when they were last shown
 
@@ -129,38 +129,27 @@ class MainKeys(Screen[str]):
 
     def _refresh_keys(self) -> None:
         """Rebuild the footer only when other keys work: it is too costly for ten times a second."""
-        control = self._session.control
+        running = self._requests.running
         possible_keys = (
-            self._session.is_rolling,
             self._actions.may_change("change"),
             self._actions.may_change("upgrade"),
-            control.questions[:1],
-            control.paused,
-            control.aborting,
-            self._remote.running is not None,
+            *self._requests.keys_state,
         )
         if possible_keys != self._possible_keys:
             self._possible_keys = possible_keys
-            self.query_one(KeyBar).relabel({"pause": "resume"} if control.paused else {})
+            is_paused = running is not None and running.paused
+            self.query_one(KeyBar).relabel({"pause": "resume"} if is_paused else {})
             self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Return None to gray a key out that is not possible now."""
         if action in ("change", "upgrade", "resume", "roll_back"):
             return True if self._actions.may_change(action) else None
-        control = self._session.control
-        if action in ("pause", "abort", "answer") and self._remote.running is not None:
-            return self._remote.may(action, parameters)
+        if action in ("pause", "abort", "answer"):
+            return self._requests.may(action, parameters)
         if action == "application":
             several = len(self._applications) > 1
             return (None if self._actions.why_not(action) else True) if several else False
-        if action == "pause" and control.aborting:
-            return False
-        if action in ("pause", "abort"):
-            return self._session.is_rolling
-        if action == "answer":
-            choices = control.questions[0].choices if self._session.is_rolling and control.questions else ()
-            return parameters[0] in choices
         return True
 
     def on_key(self, event: events.Key) -> None:

@@ -7,9 +7,8 @@ from textual.app import App
 
 from console.tui.screens.main_keys import MainKeys
 from console.tui.view_state import ViewState
-from orchestrator.live.poller import Poller
+from console.tui.workspace import Workspace
 from orchestrator.session.live_history import LiveHistory, live_history
-from orchestrator.session.session import Session
 from widgets.panes.live_panes import CHOICES, Choice, LivePanes, share_lines
 from widgets.panes.traffic_pane import TrafficPane
 from widgets.rollout_board import RolloutBoard
@@ -26,9 +25,9 @@ _MEMORY = ViewState()  # of an app that remembers nothing
 class MainPanes(MainKeys):
     """The part of the main view that shows traffic and events below the table."""
 
-    def __init__(self, session: Session, poller: Poller, read_only: str, applications: Sequence[str]) -> None:
-        super().__init__(session, poller, read_only, applications)
-        self._history: LiveHistory = live_history(session, poller)
+    def __init__(self, workspace: Workspace, applications: Sequence[str]) -> None:
+        super().__init__(workspace, applications)
+        self._history: LiveHistory = live_history(workspace.session, workspace.poller)
         self._row_count = 0
 
     def on_mount(self) -> None:
@@ -58,9 +57,8 @@ class MainPanes(MainKeys):
         panes.show(traffic_seen, notices, state, balancers, self._session.clock.time())
 
     def _compared_rollout(self) -> "RolloutState | None":
-        remote = self._remote.running
-        state = self._session.state if remote is None else remote.state
-        return state if state.comparison.points and state.ended is None else None
+        running = self._requests.running
+        return running.state if running is not None and running.state.comparison.points else None
 
     # -- what is remembered -------------------------------------------------------------------
 

@@ -1,0 +1,87 @@
+"""A rollout that a console has started, once that console is gone, stuck, or somebody leaves it waiting."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from console.demo.stack import Stack
+from tests.support.rollouts import NEW, ROLLDECK, journalled, rolldeck, tune, until_ended, versions, world
+from tests.support.terminals import Terminal
+from tests.support.wait import until
+
+pytestmark = pytest.mark.long
+
+
+async def start(terminal: Terminal, confirm: int = 0) -> None:
+    """Upgrade by keys; `confirm` is the index in the list of confirmations."""
+    await terminal.shows("web1", "web2", "servers up 2")
+    terminal.type(b"u")
+    await terminal.shows("Upgrade shop", "Version")
+    terminal.type(NEW.encode() + b"\t\t\t" + b"\x1b[B" * confirm + b"\t\t\r")
+    await terminal.shows(f"shop → {NEW}", "Start", seconds=60)
+    terminal.type(b"\x1b[C\r")
+
+
+async def test_a_killed_console_changes_nothing_and_another_one_goes_on_from_there(tmp_path: Path) -> None:
+    async with world(tmp_path / "s", nodes=2) as stack:
+        command = [ROLLDECK, "--config", str(stack.config_path)]
+        with Terminal(command, 120, 40, controlling=True) as terminal:
+            await start(terminal, confirm=1)
+            await terminal.shows("web1: take it out of rotation?", seconds=60)
+            os.kill(terminal.pid, signal.SIGKILL)
+            terminal.hang_up()
+        events = journalled(stack)
+        assert events[-1]["event"] == "decision_requested"
+        holder = await rolldeck(stack, "control", "shop", "pause")
+        assert holder.code == 0, holder.text
+        with Terminal(command, 120, 40) as terminal:
+            await terminal.shows("web1: take it out of rotation?", "paused by", seconds=60)
+            terminal.type(b"p")
+            await terminal.shows("space continue")
+            terminal.type(b" ")
+            await terminal.shows("web2: take it out of rotation?", seconds=60)
+            terminal.type(b" ")
+            await terminal.shows("✓ healthy", "everything is in rotation", seconds=60)
+        assert set((await versions(stack)).values()) == {NEW}
+
+
+async def test_a_stuck_terminal_and_a_closed_one_stop_nothing(tmp_path: Path) -> None:
+    async with world(tmp_path / "s", nodes=2) as stack:
+        command = [ROLLDECK, "--config", str(stack.config_path)]
+        with Terminal(command, 120, 40, controlling=True) as terminal:
+            await start(terminal)
+            await until(lambda: has_begun(stack), 60)
+            terminal.hold()  # nobody reads what the console writes
+            terminal.hang_up()
+            ended = await until_ended(stack)
+        assert ended["result"] == "healthy"
+        assert set((await versions(stack)).values()) == {NEW}
+
+
+async def test_a_question_waits_for_as_long_as_it_takes(tmp_path: Path) -> None:
+    async with world(tmp_path / "s", nodes=2) as stack:
+        tune(stack, "apps.shop.rollout", drain_timeout=1, verify_timeout=1)
+        with Terminal([ROLLDECK, "--config", str(stack.config_path)], 120, 40) as terminal:
+            await start(terminal, confirm=1)
+            await terminal.shows("web1: take it out of rotation?", seconds=60)
+            terminal.type(b"q")
+            await terminal.shows("A rollout is running: quit?")
+            terminal.type(b"\x1b[B\r")
+            assert await terminal.ends() == 0
+        await asyncio.sleep(5)
+        assert journalled(stack)[-1]["event"] == "decision_requested"
+        for _ in stack.nodes:
+            await until(lambda: is_asked(stack), 60)
+            assert (await rolldeck(stack, "control", "shop", "continue")).code == 0
+        assert (await until_ended(stack))["result"] == "healthy"
+
+
+async def has_begun(stack: Stack) -> bool:
+    return any(event["event"] == "node_started" for event in journalled(stack))
+
+
+async def is_asked(stack: Stack) -> bool:
+    return bool(journalled(stack)[-1]["event"] == "decision_requested")
