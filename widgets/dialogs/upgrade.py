@@ -128,8 +128,8 @@ class UpgradeDialog(Dialog[UpgradeAnswer | None]):
             is_complete: whether the nodes were asked; otherwise more may come.
         """
         self._found = found, is_complete
-        if not (self._is_open and self.is_attached):
-            return  # it is not open yet, or not any more
+        if not (self._is_open and self.is_attached and self.query(VersionList)):
+            return  # it is not open yet, or is being closed
         parts = [self._running_now]
         if found.choices:
             parts.append(f"↑↓ {counted(len(found.choices), 'version')}")
