@@ -4,14 +4,13 @@ from collections.abc import Mapping, MutableMapping
 
 from orchestrator.canary.bursts import Spread
 from orchestrator.canary.comparison import Comparison
-from orchestrator.canary.evidence import EProcess
+from orchestrator.canary.evidence import EProcess, is_suspicious
 from orchestrator.canary.history import UNLEARNED_M, Place
 from orchestrator.canary.nodes import NodeEvidence
 from orchestrator.canary.normality import Normality
 from orchestrator.canary.poll import Poll
 from orchestrator.canary.unanswered import FRESH_S, Hanging
 
-_MANY_BURSTS = 3.0  # of size m
 _SUMS = ("errors", "requests", "judged_requests", "unknown_requests", "old_requests", "old_errors")
 
 
@@ -80,10 +79,10 @@ class Account:
         return self.hard.spread.enough or any(found.spread for found in self.hanging.values())
 
     @property
-    def counts_many(self) -> bool:
-        """Whether more counts against the new version than two bursts."""
+    def is_suspicious(self) -> bool:
+        """Whether the evidence beside the old version is enough where that of before is proof."""
         counted = self.hard.counted + sum(found.counted for found in self.hanging.values())
-        return counted >= _MANY_BURSTS * (self.m or UNLEARNED_M)
+        return is_suspicious(self.hanging_evidence.log_value, counted, self.m or UNLEARNED_M)
 
     @property
     def hanging_evidence(self) -> EProcess:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import expm1, inf, lgamma, log, log1p, pi
 
 from orchestrator.canary.bursts import limit_errors
-from orchestrator.canary.evidence import PRIOR, RATIOS, EProcess
+from orchestrator.canary.evidence import PRIOR, RATIOS, EProcess, is_suspicious
 from orchestrator.canary.history import LEAST_DF, UNLEARNED_M, UNLEARNED_STICKY_M, limit_m
 from orchestrator.canary.normality import LEAST_RATE, NORMAL_RATIO
 from orchestrator.canary.poll import FAST_INTERVAL_S
@@ -84,7 +84,7 @@ def count_failed_requests(share: float, rates: Rates, normal_rate: float) -> flo
         at_the_same_time.compare(counted, rates.base * weights[1], weights, rates.null_ratio, rates.m)
         than_before.expect(counted, normal, rates.m)
         value = at_the_same_time.log_value
-        suspicious = value >= log(20) and than_before.log_value >= proof
+        suspicious = is_suspicious(value, number * counted, rates.m) and than_before.log_value >= proof
         if (value >= proof or suspicious) and number * FAST_INTERVAL_S >= _LEAST_SECONDS:
             return _FAILED_TO_90_PERCENT * failed_per_s * (number + 1) * FAST_INTERVAL_S
     return inf

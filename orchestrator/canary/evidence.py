@@ -17,6 +17,9 @@ RATIOS = (2.0, 3.0, 5.0, 10.0, 30.0, 100.0, 1000.0)
 PRIOR = (0.25, 0.2, 0.15, 0.15, 0.1, 0.1, 0.05)
 """The share of the mixture that each alternative has at the beginning."""
 
+_SUSPICION, _SUSPICION_OF_MANY = log(20), log(10)
+_MANY_BURSTS = 3.0  # of size m
+
 _LOG_PRIOR = tuple(map(log, PRIOR))
 _LARGEST_LOG = 690.0  # its exponential is still a finite float
 
@@ -76,6 +79,17 @@ class EProcess:
     def value(self) -> float:
         """The e-value, as a finite number."""
         return exp(min(self.log_value, _LARGEST_LOG))
+
+
+def is_suspicious(log_value: float, errors: float, m: float) -> bool:
+    """Return whether evidence is enough where other evidence is proof.
+
+    Args:
+        log_value: the logarithm of the e-value.
+        errors: how many errors it comes from, as they count.
+        m: the size of bursts: where more than two explain the errors, less evidence is enough.
+    """
+    return log_value >= (_SUSPICION_OF_MANY if errors >= _MANY_BURSTS * m else _SUSPICION)
 
 
 def average(processes: Iterable[EProcess], count: int) -> float:

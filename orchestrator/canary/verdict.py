@@ -15,8 +15,6 @@ from orchestrator.canary.unanswered import Waiting
 if TYPE_CHECKING:
     from orchestrator.events.judgement import Verdict
 
-_SUSPICION = log(20)
-_SUSPICION_OF_MANY = log(10)  # where no two bursts explain the errors
 _SIGN = log(3)  # as good a version as the old one hardly ever has so much against it
 
 
@@ -32,10 +30,9 @@ def find_bad_node(account: Account, settings: CanarySettings) -> str:
     hard, normality, nodes = account.hard, account.normality, account.nodes
     node, node_value = nodes.find_suspect(new=True)
     if account.is_spread and _is_frequent(hard, settings):
-        proof, value = log(2 / settings.alpha), account.hanging_evidence.log_value
+        proof = log(2 / settings.alpha)
         worse_than_before = account.hanging_history.log_value >= proof and normality.others_as_always
-        is_suspect = value >= (_SUSPICION_OF_MANY if account.counts_many else _SUSPICION)
-        if value >= proof or (is_suspect and worse_than_before):
+        if account.hanging_evidence.log_value >= proof or (account.is_suspicious and worse_than_before):
             return node
     if node_value >= log(100 / settings.alpha) and _is_clear(nodes.of(node, new=True), settings):
         return node
