@@ -18,6 +18,7 @@ from orchestrator.session.session import Session
 
 if TYPE_CHECKING:
     from orchestrator.journal.entries import Entry
+    from orchestrator.session.active_rollout import ActiveRollout
 
 HISTORY_ENTRIES = 200  # of the journal, for who changed a node last
 _SHOWN_ENTRIES = 12  # of those, as notices
@@ -54,6 +55,10 @@ class LiveHistory:
         session.bus.subscribe(self.add_record)
         if session.links.local is not None:
             session.links.local.subscribe(self.add_record)
+        self._remote: ActiveRollout | None = None
+        self._remote_seq = -1
+        if session.links.local is not None:
+            session.links.local.subscribe(self.add_record)
         poller.subscribe(self.update)
 
     def update(self) -> None:
@@ -63,6 +68,19 @@ class LiveHistory:
         for notice in self._changes.compare(view, at, self._session.names):
             self.notices.add(notice)
         self._update_consul(at)
+        self._update_remote()
+
+    def _update_remote(self) -> None:
+        """Take the events of a rollout of another machine, which publishes the last ones each time."""
+        active = self._session.active
+        if active is None or active.is_local:
+            return
+        if active is not self._remote:
+            self._remote, self._remote_seq = active, -1
+        for record in active.records:
+            if record.seq > self._remote_seq:
+                self._remote_seq = record.seq
+                self.notices.add_record(record)
 
     def _update_consul(self, at: float) -> None:
         status = self._session.consul_status

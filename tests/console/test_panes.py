@@ -138,7 +138,7 @@ async def test_events_scroll_and_follow_the_newest() -> None:
         await pilot.pause(0.4)
         for number in range(100):
             app.screen._history.notices.add(Notice(1.7e9, "web1", f"number {number}", "info"))  # type: ignore[attr-defined]
-        await pilot.pause(0.4)
+        await pilot.pause(1.2)
         assert "number 99" in read(app.screen)
         app.screen.query_one(EventsPane).focus()
         await pilot.press("home")

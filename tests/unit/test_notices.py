@@ -2,16 +2,25 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
+from backends.local_machine import SystemClock
 from backends.model import Server
 from orchestrator.events import events
+from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import Record
 from orchestrator.journal.entries import Entry, Kind
 from orchestrator.live.notices import MAX_NOTICES, Notice, NoticeLog, last_changes, notice_of_entry
-from orchestrator.live.poller import BalancerView, FleetView
+from orchestrator.live.poller import BalancerView, FleetView, LiveView
 from orchestrator.live.view_changes import ViewChanges
+from orchestrator.session.live_history import LiveHistory
+from orchestrator.session.recovery import roll_back_after
+from orchestrator.session.session import Session
 from tests.support.console_values import server
+from tests.support.fake_fleet import World
+from tests.support.journal import blank_work_log
 from tests.support.live_views import DOWN, MAINT, balancer, following
 
 
@@ -136,3 +145,24 @@ def test_only_the_last_notices_are_kept() -> None:
     for number in range(2 * MAX_NOTICES):
         log.add(Notice(float(number), "web1", str(number), "info"))
     assert len(log.notices) == MAX_NOTICES
+
+
+async def test_rollouts_of_other_processes_and_machines_are_told_too() -> None:
+    clock = SystemClock()
+    bus = EventBus(clock)
+    world = World(nodes=1)
+    made = Session(
+        world.application, bus, work_log=blank_work_log(clock, bus), roll_back_after=roll_back_after
+    )
+    history = LiveHistory(made, LiveView(("lb1",), clock))
+    paused = Record(1, 5.0, events.Paused(who="ann", why="lunch"))
+    elsewhere = SimpleNamespace(is_local=False, records=[paused])
+    with patch.object(Session, "active", property(lambda _: elsewhere)):
+        history.update()
+        history.update()
+        elsewhere.records.append(Record(2, 9.0, events.Resumed(who="ann", duration_s=4.0)))
+        history.update()
+    assert [notice.at for notice in history.notices.notices] == [5.0, 9.0]
+    assert history.notices.notices[0].text == "paused by ann: lunch"
+    await history.read_journal()  # there is none: that is no error
+    assert history.describe_change("web1") == ""

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from rich.cells import cell_len
 from rich.segment import Segment as Piece
+from rich.style import Style
 from textual.binding import Binding, BindingType
+from textual.cache import LRUCache
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 MIN_LINES = 4  # a title, and what happened last
 MAX_CHARS = 400  # of a notice: no screen shows more
+REDRAW_S = 0.8  # between two redraws: where hundreds of servers flap, there is always news
 MAX_SUBJECT_COLUMNS = 28
 _KINDS = {"good": "ok", "change": "moving", "bad": "bad", "info": "quiet"}
 _GLYPHS = {"good": "✓", "change": "•", "bad": "✗", "info": "·"}
@@ -86,6 +89,9 @@ reloads of load balancers, Consul. A server that changes again and again *flaps*
         self._subject = 0
         self._follows = True
         self._now = 0.0
+        self._drawn_at = -REDRAW_S  # monotonic seconds
+        self._styles: dict[str, Style] = {}
+        self._strips: LRUCache[tuple[object, ...], Strip] = LRUCache(256)
 
     def show(self, log: NoticeLog, balancers: int, now: float) -> None:
         """Show these notices.
@@ -95,9 +101,9 @@ reloads of load balancers, Consul. A server that changes again and again *flaps*
             balancers: the number of load balancers.
             now: seconds since 1970.
         """
-        self._now = now
-        if log.version == self._version:
+        if log.version == self._version or time.monotonic() - self._drawn_at < REDRAW_S:
             return
+        self._now, self._drawn_at = now, time.monotonic()
         self._version, self._balancers = log.version, balancers
         self._notices = list(log.notices)
         widest = max((cell_len(visible(notice.subject[:64])) for notice in self._notices), default=0)
@@ -120,13 +126,31 @@ reloads of load balancers, Consul. A server that changes again and again *flaps*
     def render_line(self, y: int) -> Strip:
         width = self.scrollable_content_region.width
         index = y + int(self.scroll_y) - 1
-        line: list[Segment] = []
         if y == 0:
-            line = self._build_title()
-        elif 0 <= index < len(self._notices):
+            return self._build_strip(self._build_title(), width)
+        if not 0 <= index < len(self._notices):
+            return self._build_strip([], width)
+        today = time.localtime(self._now).tm_yday
+        known = (self._notices[index], self._subject, self._balancers, width, today)
+        if (strip := self._strips.get(known)) is None:
             line = build_notice(self._notices[index], self._subject, self._balancers, width, self._now)
-        pieces = [Piece(text, self.get_component_rich_style(f"events--{kind}")) for text, kind in line]
+            strip = self._strips[known] = self._build_strip(line, width)
+        return strip
+
+    def _build_strip(self, line: list[Segment], width: int) -> Strip:
+        pieces = [Piece(text, self._style(kind)) for text, kind in line]
         return Strip(pieces).adjust_cell_length(width, self.rich_style).apply_style(self.rich_style)
+
+    def notify_style_update(self) -> None:
+        self._styles.clear()
+        self._strips.clear()
+        super().notify_style_update()
+
+    def _style(self, kind: str) -> Style:
+        """Return the style of a kind from a cache, as looking it up costs more than all else."""
+        if kind not in self._styles:
+            self._styles[kind] = self.get_component_rich_style(f"events--{kind}")
+        return self._styles[kind]
 
     def _build_title(self) -> list[Segment]:
         count = len(self._notices)
