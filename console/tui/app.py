@@ -1,14 +1,13 @@
 """The Textual application: it shows the screens of an application, and rollouts outlive it."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from rich.console import RenderableType
 from textual import events, on
-from textual.app import App, SystemCommand
+from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.driver import Driver
@@ -20,6 +19,7 @@ from backends.local_files import write_beside
 from backends.text import visible
 from console.config.config_file import ConsoleSettings
 from console.interrupts import TERMINAL_GONE
+from console.tui.late_errors import is_late
 from console.tui.screens.actions import KEEP
 from console.tui.screens.main import MainScreen
 from console.tui.terminal_driver import TerminalDriver
@@ -29,11 +29,11 @@ from console.tui.workspace import Workspace
 from widgets.dialogs.modal import TooSmall, fits
 
 
-def _load_node_commands() -> type[Provider]:
+def _load_commands() -> type[Provider]:
     """Return the provider; it is imported with the palette, to show the first screen sooner."""
-    from console.tui.keymap import NodeCommands
+    from console.tui.command_palette import ConsoleCommands
 
-    return NodeCommands
+    return ConsoleCommands
 
 
 def _check_keys(settings: ConsoleSettings, file: str) -> dict[str, str]:
@@ -48,12 +48,13 @@ class Console(App[str]):
 
     TITLE = "Rolldeck"
     ENABLE_COMMAND_PALETTE = True
+    # At the top, where they cover neither the board nor a question nor the answers of a plan.
     CSS = """
-    CommandPalette > .command-palette--help-text { text-style: not bold not dim; }
+    ToastRack { dock: top; align: right top; margin: 1 0 0 0; max-height: 25%; }
+    Toast { padding: 0 1; }
     """
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {
-        *App.COMMANDS,
-        _load_node_commands,
+        _load_commands,
     }
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("question_mark,f1", "help", "help", id="help", tooltip="All keys that work here")
@@ -121,6 +122,10 @@ class Console(App[str]):
         """The bug that ended the console; None without one."""
         return self._exception
 
+    def _handle_exception(self, error: Exception) -> None:
+        if not is_late(self, error, self._exit):
+            super()._handle_exception(error)
+
     def _fatal_error(self) -> None:
         # Textual would write a traceback with all locals, and wait until the terminal has accepted it.
         self._close_messages_no_wait()
@@ -154,6 +159,18 @@ class Console(App[str]):
         if not isinstance(self.screen, (HelpScreen, TooSmall)):
             self.push_screen(HelpScreen(collect_sections(self.screen)))
 
+    def action_command_palette(self) -> None:
+        from console.tui.command_palette import Palette
+
+        if not isinstance(self.screen, Palette):
+            self.push_screen(Palette())
+
+    def search_themes(self) -> None:
+        """Open the palette with the themes."""
+        from console.tui.command_palette import Palette, ThemeCommands
+
+        self.push_screen(Palette(providers=[ThemeCommands], placeholder="Search for themes…"))
+
     def get_theme(self, theme_name: str) -> Theme | None:
         """Return a theme with colors that can be read; they are computed when it is used."""
         return readable_theme(theme_name) if theme_name in THEMES else super().get_theme(theme_name)
@@ -183,18 +200,3 @@ class Console(App[str]):
         else:
             self.notify(f"saved to {visible(str(written.absolute()))}", markup=False)
         return None
-
-    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """Yield Textual's commands, and every key of the screen that works now."""
-        yield from super().get_system_commands(screen)
-        seen = set()
-        for active in screen.active_bindings.values():
-            binding = active.binding
-            if active.node is screen and active.enabled and binding.id and binding.id not in seen:
-                seen.add(binding.id)
-                key = self.get_key_display(binding)
-                yield SystemCommand(
-                    f"{binding.description} ({key})",
-                    binding.tooltip,
-                    partial(screen.run_action, binding.action),
-                )

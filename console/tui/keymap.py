@@ -1,16 +1,13 @@
-"""The configured keys, checked before the console opens, and the command palette."""
+"""The configured keys, checked before the console opens."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
 
 from textual.app import App
 from textual.binding import Binding, BindingType
-from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.dom import DOMNode
 from textual.keys import Keys, format_key
 
 from backends.errors import ConfigError
-from backends.text import visible
 from console.config.explanation import describe_unknown_key
 from console.tui.screens.chart import ChartScreen
 from console.tui.screens.detail import DetailScreen, TranscriptScreen
@@ -24,17 +21,6 @@ from widgets.rollout_board import RolloutBoard
 from widgets.searchable_lines import SearchableLines
 from widgets.table.widget import ServerTable
 from widgets.transcript import Transcript
-
-NODE_ACTIONS = {
-    "look": ("details", "Load balancers side by side, sessions, checks, log, journal"),
-    "log": ("log", "The log of its service, as it is written"),
-    "shell": ("shell", "A shell there; `exit` comes back"),
-    "drain": ("drain", "No new traffic; sessions continue"),
-    "maint": ("maintenance", "Out at once"),
-    "ready": ("ready", "Back in rotation, after health checks"),
-    "weight": ("weight", "Set the weight"),
-}
-MAX_HITS = 50  # nobody reads more, and there may be thousands of nodes
 
 Group = Sequence[type[DOMNode]]
 """Classes whose keys are active at the same time."""
@@ -120,49 +106,3 @@ GROUPS: tuple[Group, ...] = (
     (ChartScreen,),
     (PlanScreen, Report),
 )
-
-
-class NodeCommands(Provider):
-    """Provider of node actions for the command palette, such as `web3 drain`; each asks before it acts."""
-
-    @property
-    def _main(self) -> MainScreen | None:
-        return self.screen if isinstance(self.screen, MainScreen) else None
-
-    async def search(self, query: str) -> Hits:
-        main = self._main
-        if main is None:
-            return
-        matcher = self.matcher(query)
-        count = 0
-        for node, action in self._likely(main, query.casefold().split()):
-            label = f"{visible(node)} {NODE_ACTIONS[action][0]}"
-            score = max(matcher.match(label), matcher.match(f"{NODE_ACTIONS[action][0]} {visible(node)}"))
-            if score > 0:
-                yield Hit(
-                    score,
-                    matcher.highlight(label),
-                    partial(main.act_on, action, node),
-                    text=label,
-                    help=NODE_ACTIONS[action][1],
-                )
-                count += 1
-            if count == MAX_HITS:
-                return
-
-    async def discover(self) -> Hits:
-        main = self._main
-        if main is not None:
-            for node in main.node_names[:8]:
-                label = f"{visible(node)} details"
-                yield DiscoveryHit(label, partial(main.act_on, "look", node), help=NODE_ACTIONS["look"][1])
-
-    def _likely(self, main: MainScreen, words: list[str]) -> Iterator[tuple[str, str]]:
-        """Yield actions on nodes that match by substring: fuzzy matching of 10,000 names would block."""
-        for node in main.node_names:
-            name = node.casefold()
-            if len(main.node_names) > MAX_HITS and not any(word in name for word in words):
-                continue
-            for action in NODE_ACTIONS:
-                if main.may(action):
-                    yield node, action

@@ -16,7 +16,8 @@ class Overlay(Screen[Answer], Generic[Answer]):
     """
 
     _is_answered: bool = False
-    _late_answer: tuple[Answer | None] | None = None  # given while another screen was in front
+    _late_answer: tuple[Answer | None] | None = None  # given while this screen could not be closed
+    _was_in_front: bool = False
 
     @property
     def is_answered(self) -> bool:
@@ -30,19 +31,20 @@ class Overlay(Screen[Answer], Generic[Answer]):
             result: the answer, for whoever has opened the screen.
 
         Returns:
-            An awaitable for the end of the screen. Where another screen is in front there is nothing to
-            await: this one closes when it is in front again.
+            An awaitable for the end of the screen. Where another screen is in front, or this one was not
+            mounted yet, there is nothing to await: this one closes when it is in front.
         """
         if self._is_answered:
             return AwaitComplete()
         self._is_answered = True
-        if self.app.screen is not self:
+        if self.app.screen is not self or not self._was_in_front:
             self._late_answer = (result,)
             return AwaitComplete()
         return super().dismiss(result)
 
     def on_screen_resume(self) -> None:
-        """Close the screen if it was answered while another one was in front."""
+        """Close the screen if it was answered before it was mounted, or while another one was in front."""
+        self._was_in_front = True
         if self._late_answer is not None:
             (answer,), self._late_answer = self._late_answer, None
             super().dismiss(answer)

@@ -1,0 +1,45 @@
+"""Errors of what still runs for a screen that was closed meanwhile: a timer, a worker, a late resize."""
+
+from typing import Any
+
+from textual._context import active_message_pump
+from textual.app import App
+from textual.css.query import NoMatches
+from textual.dom import DOMNode, NoScreen
+from textual.message_pump import MessagePump
+from textual.screen import Screen
+from textual.worker import NoActiveWorker, WorkerFailed, get_current_worker
+
+
+def is_late(app: App[Any], error: Exception, is_exiting: bool) -> bool:
+    """Return whether an error only says that a closed screen has lost its widgets.
+
+    Textual removes the widgets of a screen while its timers, workers and messages are still handled, and ends
+    the application when one of these looks for a widget.
+
+    Args:
+        app: has the screens that are open.
+        error: what a handler or a worker has raised.
+        is_exiting: whether the application ends, so that all screens are being closed.
+    """
+    cause = error.error if isinstance(error, WorkerFailed) else error
+    if not isinstance(cause, NoMatches):
+        return False
+    return is_exiting or _screen_of(_origin()) not in app.screen_stack
+
+
+def _origin() -> object:
+    """Return the node whose handler or worker is running."""
+    try:
+        return get_current_worker().node
+    except NoActiveWorker:
+        return active_message_pump.get(None)
+
+
+def _screen_of(node: object) -> Screen[Any] | None:
+    if isinstance(node, Screen):
+        return node
+    try:
+        return node.screen if isinstance(node, DOMNode | MessagePump) and hasattr(node, "screen") else None
+    except NoScreen:
+        return None

@@ -1,0 +1,33 @@
+"""A short run of the monkey over a console without network; `python -m tests.monkey` has the long ones."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.console.frozen_console import TROUBLED, FrozenConsole
+from tests.console.frozen_rollout import FAILURE, FrozenRollout, halfway
+from tests.monkey.run import Run, working_folder
+
+
+def open_trouble() -> FrozenConsole:
+    return FrozenConsole(TROUBLED, applications=("shop", "api", "billing"))
+
+
+@pytest.fixture
+def failed_rollout() -> FrozenRollout:
+    """A rollout that waits for a decision; each console over it is another one."""
+    story = FrozenRollout(halfway("maint")).upgraded("web1", "web2").batch("web3").step("web3", "drain")
+    return story.failed("web3", "drain", FAILURE)
+
+
+@pytest.mark.parametrize(
+    ("seed", "count"),
+    [(1, 45), *(pytest.param(seed, 1500, marks=pytest.mark.long) for seed in range(2, 6))],
+)
+async def test_random_input_does_no_harm(
+    failed_rollout: FrozenRollout, tmp_path: Path, seed: int, count: int
+) -> None:
+    for number, open_console in enumerate((open_trouble, failed_rollout.console)):
+        run = Run(open_console, log=tmp_path / f"{number}.jsonl")
+        with working_folder(tmp_path):
+            await run.play_random(seed, count)
