@@ -170,6 +170,7 @@ class AdapterFactory:
                 else NodeConnections(host, spec.port)
             ),
             version_regex=app.health_check.version_regex,
+            values=values,
         )
 
     def _ssh(

@@ -1,7 +1,8 @@
 """A node: one machine or container of the application, with everything that is needed to work on it."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from backends.model import Admin, AdminState, Server, ServerRef
 from backends.protocols import (
@@ -34,6 +35,7 @@ class Node:
     registration: Registration | None = None  # in service discovery other than HAProxy
     connections: Connections | None = None  # on its port; None where its kernel does not see them
     version_regex: str = ""  # regular expression with one group; see `reported_version`
+    values: Mapping[str, str] = field(default_factory=dict, compare=False)  # of placeholders, but {version}
 
     def reported_version(self, version: str) -> str:
         """Return what the application itself calls this version: of the package 1.5.0-1 it may say 1.5.0."""

@@ -21,6 +21,7 @@ from backends.templates import check_value, wrong_placeholders
 from backends.text import one_of
 from console.config.decoding import decode, decode_list, decode_table, repair
 from console.config.explanation import describe_unknown_key, format_value
+from console.config.own_commands import OwnCommandSettings
 from console.config.problems import Problems
 from console.debug_log import LogSettings
 from console.paths import find_config
@@ -92,6 +93,7 @@ class Config(Settings, kw_only=True, frozen=True):
 
     console: ConsoleSettings = ConsoleSettings()
     log: LogSettings = LogSettings()
+    commands: tuple[OwnCommandSettings, ...] = ()  # of the operator's own, for the console
     digest: str = ""
 
     def decode_nodes(self, raw: Mapping[str, Any], file: str, key: str) -> dict[str, NodeSettings]:
@@ -108,7 +110,11 @@ _DEFAULT_TABLES: dict[str, type[msgspec.Struct]] = {
 }
 """Tables that have defaults for all of their keys; each is the field of `Config` of the same name."""
 
-_TABLE_LISTS: dict[str, type[msgspec.Struct]] = {"hooks": HookSettings, "freeze": Freeze}
+_TABLE_LISTS: dict[str, type[msgspec.Struct]] = {
+    "hooks": HookSettings,
+    "freeze": Freeze,
+    "commands": OwnCommandSettings,
+}
 TABLES = (*_DEFAULT_TABLES, *_TABLE_LISTS, "consul", "haproxy", "apps")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from rich.console import RenderableType
-from textual import events, on
+from textual import events, on, work
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.command import Provider
@@ -18,8 +18,11 @@ from textual.theme import Theme
 from backends.local_files import write_beside
 from backends.text import visible
 from console.config.config_file import ConsoleSettings
+from console.config.own_commands import OwnCommandSettings
 from console.interrupts import TERMINAL_GONE
+from console.tui.command_targets import targets_of
 from console.tui.late_errors import is_late
+from console.tui.own_commands import OwnCommands
 from console.tui.screens.actions import KEEP
 from console.tui.screens.main import MainScreen
 from console.tui.terminal_driver import TerminalDriver
@@ -34,6 +37,12 @@ def _load_commands() -> type[Provider]:
     from console.tui.command_palette import ConsoleCommands
 
     return ConsoleCommands
+
+
+def _load_own_commands() -> type[Provider]:
+    from console.tui.own_command_palette import OwnCommandProvider
+
+    return OwnCommandProvider
 
 
 def _check_keys(settings: ConsoleSettings, file: str) -> dict[str, str]:
@@ -55,6 +64,7 @@ class Console(App[str]):
     """
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {
         _load_commands,
+        _load_own_commands,
     }
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("question_mark,f1", "help", "help", id="help", tooltip="All keys that work here")
@@ -91,6 +101,22 @@ class Console(App[str]):
         self._configured_theme = settings.theme
         self.theme = remembered_theme(self.view_state, settings.theme)
         self.workspace = workspace
+        self.own_commands = OwnCommands(self)
+
+    def add_commands(self, commands: Sequence[OwnCommandSettings], file: str = "") -> None:
+        """Give the console commands of the operator's own. Raises ConfigError for a key that is taken."""
+        self.own_commands = OwnCommands(self, commands)
+        self.own_commands.bind(file)
+
+    @work(group="own-command")
+    async def action_own_command(self, index: int) -> None:
+        await self.own_commands.run(index, targets_of(self.screen))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Return None to gray a key out that is not possible now."""
+        if action == "own_command":
+            return self.own_commands.may_run(int(str(parameters[0]))) or None
+        return super().check_action(action, parameters)
 
     def on_load(self) -> None:
         # From Python 3.12 on, Textual makes all tasks of the loop start eagerly. The session shares the loop,

@@ -56,6 +56,35 @@ def check_keymap(keys: Mapping[str, str], groups: Sequence[Group], file: str) ->
     return keymap
 
 
+def check_command_keys(
+    keys: Sequence[str], keymap: Mapping[str, str], file: str, everywhere: Iterable[Binding] = ()
+) -> None:
+    """Check the keys of `[[commands]]`, which must do nothing else in any view.
+
+    Args:
+        keys: one of each command, in the order of the configuration.
+        keymap: other keys of the console's own actions, as `check_keymap` returns them.
+        file: of the configuration, for errors.
+        everywhere: the bindings of the application, which work in every view.
+
+    Raises:
+        ConfigError: no such key, or one that already does something else.
+    """
+    users: dict[str, str] = {}
+    for bindings in (everywhere, *map(_bindings, GROUPS)):
+        for binding in bindings:
+            name = binding.id or binding.action
+            for key in keymap.get(name, binding.key).split(","):
+                users.setdefault(_normalize(key), repr(name))
+    for index, key in enumerate(keys):
+        where = f"commands.{index}.key"
+        if not _is_key(key.strip()):
+            raise ConfigError(file, where, f"found {key!r}, expected a key such as f5, ctrl+u or D")
+        other = users.setdefault(_normalize(key), f"commands.{index}")
+        if other != f"commands.{index}":
+            raise ConfigError(file, where, f"{key} is the key of {other} already; choose another one")
+
+
 def _bindings(group: Group) -> Iterable[Binding]:
     for owner in group:
         yield from _own(owner.BINDINGS)

@@ -63,6 +63,7 @@ async def run_tui(
     launch = make_launcher(config, environment or {})
     async with open_workspace(config, app, launch, read_only) as workspace:
         console = Console(workspace, config.console, config.file, tuple(config.apps), open_view_state())
+        console.add_commands(config.commands, config.file)
         _collect_rarely()
         with _close_on_signals(console):
             answer = await console.run_async()

@@ -14,6 +14,7 @@ from backends.installers.command import NoInstall
 from backends.installers.versions import VersionSettings
 from backends.kinds import HealthSettings, InstallSettings, ServiceSettings
 from console.config.config_file import MAX_FILE_BYTES, TABLES, Config, find_and_load, load, parse
+from console.config.own_commands import OwnCommandSettings
 from console.debug_log import LogSettings
 from orchestrator.inventory.kinds import InventorySettings
 from orchestrator.inventory.source import NodeSettings
@@ -31,6 +32,7 @@ SETTINGS = (
         SshSettings,
         HaproxySettings,
         HookSettings,
+        OwnCommandSettings,
         Freeze,
         ApplicationSettings,
         Access,
@@ -118,12 +120,12 @@ def test_an_application_that_is_not_there_names_those_that_are(tmp_path: Path) -
 
 
 def test_every_table_that_is_allowed_is_a_field_of_the_configuration() -> None:
-    assert set(TABLES) == {*Config.__struct_fields__} - {"file", "writers"}
+    assert set(TABLES) == {*Config.__struct_fields__} - {"file", "writers", "digest"}
 
 
 @pytest.mark.parametrize("table", [name for name in TABLES if name not in ("haproxy", "apps")])
 def test_no_table_is_ignored(table: str) -> None:
-    is_list = table in ("hooks", "freeze")
+    is_list = table in ("hooks", "freeze", "commands")
     with pytest.raises(ConfigError, match="unheard-of") as refused:
         parse(raw() | {table: [{"unheard-of": 1}] if is_list else {"unheard-of": 1}}, "config.toml")
     assert refused.value.key.startswith(table)

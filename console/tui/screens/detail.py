@@ -15,6 +15,7 @@ from textual.widgets import Footer
 from backends.local_files import write_beside
 from backends.model import ServerRef
 from backends.text import visible
+from console.tui.command_targets import CommandTargets
 from console.tui.node_journal import JournalReader
 from console.tui.node_shell import find_node, open_node_shell
 from console.tui.screens.actions import OperatorActions
@@ -225,6 +226,10 @@ the replies, `<`.
     def action_change(self, action: str) -> None:
         # The app's worker and not ours: a change must not be cut off halfway because this screen closes.
         self.app.run_worker(self._actions.change(action, (self._key,)), group="change")
+
+    def command_targets(self) -> CommandTargets:
+        """Return the line for which a command of the operator's own is run."""
+        return CommandTargets(self._session, self._actions.read_only, (self._key,))
 
     def action_shell(self) -> None:
         self.app.run_worker(open_node_shell(self, self._session, self._node), group="shell", exclusive=True)

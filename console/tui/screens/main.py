@@ -11,6 +11,7 @@ from textual.binding import BindingType
 from textual.widgets import Input
 
 from backends.consul.settings import NAME
+from console.tui.command_targets import CommandTargets
 from console.tui.node_shell import open_node_shell
 from console.tui.screens.actions import SWITCH
 from console.tui.screens.main_keys import KEYS_BY_IMPORTANCE, MAIN_BINDINGS
@@ -190,6 +191,10 @@ in rotation.
         if table.marked:
             return tuple(sorted(table.marked))
         return (table.cursor_key,) if table.cursor_key is not None else ()
+
+    def command_targets(self) -> CommandTargets:
+        """Return the lines for which a command of the operator's own is run."""
+        return CommandTargets(self._session, self._actions.read_only, self._chosen())
 
     # Never exclusive: that would cut off an earlier change halfway.
     @work(group="change")
