@@ -3,12 +3,17 @@
 `hrsp_5xx` of a server counts only the node's own responses. If a node resets the connection, sends garbage or
 does not answer, the client gets a 502 or 504, and `eresp` grows, twice in some versions. If it breaks off in
 the middle of a response, `srv_abrt` grows, and usually `eresp` too; if it refuses all attempts to connect,
-`econ`. Measured on 2.2, 2.6, 3.0 and 3.2: `tests/integration/test_request_errors.py` has the table.
+`econ`. If it resets a connection that the client has used before, HAProxy closes that one without a word, so
+that the client repeats the request: `eresp` and `srv_abrt`, as for a response that broke off, which are told
+apart by how many 502 and 504 the backend has. Of several servers each has its share of those, which is exact
+unless they fail in different ways at the same time, some with one `eresp` and some with two. Measured on 2.2,
+2.6, 3.0 and 3.2: `tests/integration/test_request_errors.py` has the table.
 
 Two cases show in no counter: before 3.0, a node that closes a connection that was kept open instead of
 answering; in 3.0, a body that stops until `timeout server`, which is counted as if the client had left.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -107,7 +112,13 @@ def compute_signals(before: Sample, after: Sample) -> Signals | None:
     if not now.http:
         return Signals(max(0, grown.requests), hard=None, refused=refused, soft=soft)
     gateway_errors = _count_gateway_errors(grown, before.backend, after.backend)
-    broken = _count_broken(grown, silent, gateway_errors)
+    closed = _count_closed(grown, before.backend, after.backend)
+    broken = _count_broken(grown, silent, gateway_errors, closed)
+    if gateway_errors is not None:
+        if now.informational:
+            # A WebSocket that has ended is silent too. A reset is a 502 of the backend, or a `srv_abrt`.
+            broken = min(broken, gateway_errors + grown.server_aborts)
+        gateway_errors = min(gateway_errors, broken - min(broken, closed))
     cut = grown.server_aborts - (0 if gateway_errors is None else max(0, broken - gateway_errors))
     if gateway_errors is None or now.informational:
         # A WebSocket that nobody used for too long ends like a response that broke off, but without `eresp`.
@@ -118,7 +129,7 @@ def compute_signals(before: Sample, after: Sample) -> Signals | None:
     if gateway_errors is not None and after.backend is not None and after.backend.doubtful_aborts:
         # Counted for a reset while HAProxy waits for its processor, and then with `eresp` twice, as for each
         # reset. What is cut off has an `eresp` beyond those.
-        beyond = grown.broken - 2 * broken
+        beyond = grown.broken - broken - min(broken, gateway_errors)
         cut = min(cut, beyond) if broken and beyond >= 0 else cut
     # Only answers are cut off.
     answers = answered - grown.answered_5xx + then.in_flight + grown.retries
@@ -137,24 +148,49 @@ def compute_all_signals(sample: Sample) -> Signals:
 def _count_gateway_errors(
     grown: RequestCounters, then: RequestCounters | None, now: RequestCounters | None
 ) -> int | None:
-    """Return how many 502 and 504 HAProxy can have sent for this server at most; None: not known."""
+    """Return how many 502 and 504 HAProxy can have sent for this server at most; None: not known.
+
+    The row of the backend has those for all of its servers. Each of them is one or two `eresp` and no
+    `srv_abrt`, in the rows of server and backend, while what a reset of a kept connection or the end of a
+    response adds to one it adds to the other: so the share of this server is that of the difference.
+    """
     if then is None or now is None or went_back(then, now):
         return None
-    return max(0, now.answered_5xx - then.answered_5xx - grown.answered_5xx - grown.refused)
+    found = max(0, now.answered_5xx - then.answered_5xx - grown.answered_5xx - grown.refused)
+    own = grown.broken - grown.server_aborts
+    of_all = now.broken - then.broken - (now.server_aborts - then.server_aborts)
+    if own >= of_all:  # it is the only one
+        return found
+    share = min(own, max(round(found * own / of_all), math.ceil(own / 2))) if own > 0 else 0
+    return min(found, share)
 
 
-def _count_broken(grown: RequestCounters, silent: int, gateway_errors: int | None) -> int:
+def _count_closed(grown: RequestCounters, then: RequestCounters | None, now: RequestCounters | None) -> int:
+    """Return how many requests to this server HAProxy closed without a response, as far as that is known.
+
+    From 2.6 on they are in no class of responses of the backend. No server has more of them than `srv_abrt`.
+    """
+    if then is None or now is None or went_back(then, now):
+        return 0
+    ended = now.total - then.total - (now.in_flight - then.in_flight)
+    responses = now.answered - then.answered + now.informational - then.informational
+    without = ended - responses - (now.client_aborts - then.client_aborts)
+    of_others = max(0, now.server_aborts - then.server_aborts - grown.server_aborts)
+    return min(grown.server_aborts, max(0, without - of_others))
+
+
+def _count_broken(grown: RequestCounters, silent: int, gateway_errors: int | None, closed: int) -> int:
     """Count the requests that ended without a response.
 
     `eresp` counts some of them twice, and each attempt of `retry-on`. So there are no more of them than
     requests without a response. Which of these are over cannot be seen while others last for long, or are
-    retried: then HAProxy's own error responses are counted.
+    retried: then HAProxy's own error responses are counted, and what it closed without one.
     """
     least = min(grown.broken, silent)
     if gateway_errors is None:
         return least
     unanswered = max(0, grown.total - grown.redispatches - grown.answered - grown.refused)
-    return max(least, min(grown.broken, unanswered, gateway_errors))
+    return max(least, min(grown.broken, unanswered, gateway_errors + closed))
 
 
 class RequestTally:

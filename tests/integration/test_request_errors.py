@@ -13,7 +13,13 @@ from backends.model import Snapshot
 from console.terminal.status import unattributed
 from orchestrator.balancers.request_errors import Totals, TrafficCount
 from tests.support.free_ports import free_port
-from tests.support.servers.faulty_http import BRIEFLY, faulty_server, is_error
+from tests.support.servers.faulty_http import (
+    BRIEFLY,
+    faulty_server,
+    is_error,
+    is_error_on_kept_connection,
+    use_websocket,
+)
 from tests.support.servers.haproxy import RunningHaproxy, haproxy_binaries, running_haproxy, series
 
 SECTIONS = """
@@ -22,6 +28,7 @@ frontend www
     use_backend redispatched if {{ path_beg /redispatched }}
     use_backend refused if {{ path_beg /refused }}
     use_backend retried if {{ path_beg /retried }}
+    use_backend pair if {{ path_beg /pair }}
     use_backend queued if {{ path_beg /queued }}
     use_backend nobody if {{ path_beg /nobody }}
     default_backend shop
@@ -46,6 +53,10 @@ backend retried
     retry-on all-retryable-errors
     retries 2
     server web1 127.0.0.1:{node}
+backend pair
+    balance roundrobin
+    server web1 127.0.0.1:{node}
+    server web2 127.0.0.1:{node}
 backend queued
     server web1 127.0.0.1:{node} maxconn 1
 backend nobody
@@ -177,6 +188,26 @@ async def test_errors_beside_responses_that_go_on_for_long(binary: Path, tmp_pat
         assert not any(await asyncio.gather(*streams, *waiting))
         count.add(await it.settled())
         assert count.totals().errors == 5
+
+
+@pytest.mark.parametrize("binary", haproxy_binaries())
+async def test_resets_of_two_servers_with_and_without_a_word_to_the_client(
+    binary: Path, tmp_path: Path
+) -> None:
+    """On a kept connection HAProxy closes without a 502, from 2.6 on, so that clients repeat the request."""
+    async with stack(tmp_path, binary) as it:
+        kept = [is_error_on_kept_connection(it.www, "/pair/ok", "/pair/reset") for _ in range(10)]
+        cut = it.get("/pair/cut", 3)
+        seen, totals = await it.counted(*kept, *it.get("/pair/reset", 10), *cut)  # type: ignore[arg-type]
+        assert (seen, totals.errors, totals.unattributed) == (23, 23, 0)
+
+
+@pytest.mark.parametrize("binary", haproxy_binaries())
+async def test_websockets_that_end_beside_resets_are_no_errors(binary: Path, tmp_path: Path) -> None:
+    async with stack(tmp_path, binary) as it:
+        websockets = [use_websocket(it.www, "/websocket") for _ in range(20)]
+        seen, totals = await it.counted(*websockets, *it.get("/reset", 10))  # type: ignore[arg-type]
+        assert (seen, totals.errors, totals.unattributed) == (10, 10, 0)
 
 
 @pytest.mark.parametrize("binary", haproxy_binaries())

@@ -14,6 +14,10 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 HALF = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"
 CHUNK = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"
 HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n"
+SWITCH = (
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+)
 ENDLESS = 30.0  # seconds: longer than any time-out here
 BRIEFLY = 0.1
 
@@ -29,8 +33,9 @@ _SAYS = {
     "stream": CHUNK,
     "hints": HINTS + OK,
     "hints-reset": HINTS,
+    "websocket": SWITCH,
 }
-_ENDS = frozenset(("garbage", "cut", "cut-chunk", "close"))
+_ENDS = frozenset(("garbage", "cut", "cut-chunk", "close", "websocket"))
 _RESETS = frozenset(("reset", "cut-reset", "hints-reset"))
 
 
@@ -79,7 +84,7 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tr
         writer.write(b"0\r\n\r\n")
     if fault in ("hang", "stalled"):
         await asyncio.sleep(ENDLESS)
-    if fault.startswith(("cut", "hints-")):
+    if fault.startswith(("cut", "hints-", "websocket")):
         await asyncio.sleep(BRIEFLY)  # HAProxy is to have passed on what there is
     if fault in _RESETS:
         linger = struct.pack("ii", 1, 0)
@@ -103,6 +108,34 @@ async def is_error(port: int, path: str, *, leave: bool = False) -> bool:
             return not _whole(await reader.read(-1))
     except ConnectionError:
         return True
+    finally:
+        writer.close()
+
+
+async def is_error_on_kept_connection(port: int, first: str, second: str) -> bool:
+    """Ask for two paths on one connection and say whether what came for the second one is an error."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(f"GET {first} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
+        await reader.readuntil(b"\r\n\r\nok")
+        writer.write(f"GET {second} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n".encode())
+        async with asyncio.timeout(ENDLESS):
+            return not _whole(await reader.read(-1))
+    except ConnectionError:
+        return True
+    finally:
+        writer.close()
+
+
+async def use_websocket(port: int, path: str) -> bool:
+    """Open a websocket, read it to its end, and say whether it could not be opened."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        head = f"GET {path} HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        writer.write((head + key).encode())
+        async with asyncio.timeout(ENDLESS):
+            return not (await reader.read(-1)).startswith(b"HTTP/1.1 101 ")
     finally:
         writer.close()
 
