@@ -11,11 +11,15 @@ from backends.errors import ConfigError
 from console.config.explanation import describe_unknown_key
 from console.tui.screens.chart import ChartScreen
 from console.tui.screens.detail import DetailScreen, TranscriptScreen
+from console.tui.screens.history import HistoryScreen
+from console.tui.screens.history_entry import EntryScreen
 from console.tui.screens.main import MainScreen
 from widgets.detail.log_view import LogView
 from widgets.detail.view import DetailView
 from widgets.dialogs.base import Report
 from widgets.dialogs.plan import PlanScreen
+from widgets.dialogs.result import ResultScreen
+from widgets.history.entry_table import EntryTable
 from widgets.panes.events_pane import EventsPane
 from widgets.rollout_board import RolloutBoard
 from widgets.searchable_lines import SearchableLines
@@ -134,4 +138,7 @@ GROUPS: tuple[Group, ...] = (
     (TranscriptScreen, SearchableLines, Transcript),
     (ChartScreen,),
     (PlanScreen, Report),
+    (ResultScreen, Report),
+    (HistoryScreen, EntryTable),
+    (EntryScreen, Report),
 )

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
+from typing import Any
 
 from backends.text import there_is
 from orchestrator.journal.entries import NO_ROLLOUTS, UNKNOWN, Entry
@@ -62,7 +63,9 @@ def _is_by(operator: str, pattern: str) -> bool:
     return any(fnmatchcase(name, pattern) for name in (operator, operator.partition("@")[0]))
 
 
-def find_entries(journal: Journal, wanted: EntryFilter, limit: int = -1) -> Iterator[Entry]:
+def find_entries(
+    journal: Journal, wanted: EntryFilter, limit: int = -1, *, before: int = 0
+) -> Iterator[Entry]:
     """Yield the entries that a filter selects, the newest first, also those that cannot be read.
 
     A long journal is read page by page, as far as the caller goes.
@@ -71,21 +74,22 @@ def find_entries(journal: Journal, wanted: EntryFilter, limit: int = -1) -> Iter
         journal: the journal.
         wanted: the filter.
         limit: their number at most; -1 for all.
+        before: only entries with a smaller id than this one; 0 for all.
 
     Raises:
         JournalError: it cannot be read.
     """
-    before, found = 0, 0
+    found = 0
     while True:
         page = journal.entries(
             wanted.application, limit=PAGE_ENTRIES, unknown=True, before=before, commands=True
         )
         for entry in page:
-            if found == limit:
-                return
             if wanted.selects(entry):
                 found += 1
                 yield entry
+                if found == limit:
+                    return
         if len(page) < PAGE_ENTRIES:
             return
         before = page[-1].id
@@ -130,3 +134,35 @@ def parse_results(text: str) -> tuple[str, ...]:
         if result not in RESULTS:
             raise ValueError(f"no result {result[:40]!r}; {there_is(result, RESULTS)}")
     return found
+
+
+_WORDS = {"since": "since", "result": "results", "node": "node", "by": "operator", "app": "application"}
+FILTER_HINT = "since:7d result:degraded node:web2 by:ann"
+
+
+def parse_filter(text: str, now: float, application: str = "") -> EntryFilter:
+    """Return the filter that a line such as `since:7d result:degraded,aborted node:web* by:ann` stands for.
+
+    Args:
+        text: words of the form KEY:VALUE; a time with a space is written with a `T`, as `2026-11-20T14:00`.
+        now: in seconds since 1970.
+        application: the one to which entries belong unless the line names another one.
+
+    Raises:
+        ValueError: it cannot be understood; the text is written for operators.
+    """
+    fields: dict[str, Any] = {"application": application}
+    for word in text.split():
+        key, colon, value = word.partition(":")
+        if not colon or key not in _WORDS:
+            raise ValueError(f"found {word[:40]!r}, expected words such as {FILTER_HINT}, or app:shop")
+        if not value:
+            raise ValueError(f"{key}: found nothing, expected a value")
+        match key:
+            case "since":
+                fields["since"] = parse_since(value, now)
+            case "result":
+                fields["results"] = parse_results(value)
+            case _:
+                fields[_WORDS[key]] = value
+    return EntryFilter(**fields)

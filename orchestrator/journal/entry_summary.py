@@ -59,12 +59,12 @@ class EntrySummary:
 
     @classmethod
     def whole(cls, journal: Journal, entry: Entry) -> "EntrySummary":
-        """Summarize an entry with later rollbacks of it, which reads all entries. Raises JournalError."""
+        """Summarize an entry with later rollbacks of it, which reads later entries. Raises JournalError."""
         summary = cls.of(journal, entry)
         if entry.kind in NO_ROLLOUTS or entry.problem:
             return summary
         try:
-            way = FleetHistory.read(journal, entry.application).way_back(entry.id)
+            way = FleetHistory.read(journal, entry.application, since=entry.id).way_back(entry.id)
         except JournalError:  # of another entry; this one is shown all the same
             return summary
         return summary if way is None else replace(summary, rolled_back=way.returned)

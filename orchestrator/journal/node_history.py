@@ -4,7 +4,7 @@ A rollout goes *forward* when it is no rollback: an upgrade, a rollout that resu
 rollback.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from backends.model import AdminState
@@ -148,10 +148,24 @@ class FleetHistory:
             self._take(entry, records)
 
     @classmethod
-    def read(cls, journal: Journal, application: str) -> "FleetHistory":
-        """Read the history of an application. Raises JournalError."""
-        entries = [entry for entry in journal.entries(application) if entry.kind != "change"]
-        return cls((entry, journal.records(entry.id, *_NODE_EVENTS)) for entry in reversed(entries))
+    def read(cls, journal: Journal, application: str, *, limit: int = -1, since: int = 0) -> "FleetHistory":
+        """Read the history of an application, of which some rollouts may be enough: each takes a while.
+
+        Args:
+            journal: the journal.
+            application: its name.
+            limit: only so many of the newest entries; -1 for all.
+            since: only this rollout, those that it follows, and at most `MAX_ENTRIES` after it; 0 for all.
+
+        Raises:
+            JournalError: it cannot be read.
+        """
+        found = journal.entries(application, limit=limit)
+        entries = [entry for entry in reversed(found) if entry.kind != "change"]
+        if since:
+            later = [entry for entry in entries if entry.id >= since][: MAX_ENTRIES + 1]
+            entries = [*_find_followed(entries, since), *later]
+        return cls((entry, journal.records(entry.id, *_NODE_EVENTS)) for entry in entries)
 
     def _take(self, entry: Entry, records: Iterable[Record]) -> None:
         self._entries[entry.id] = entry
@@ -249,6 +263,18 @@ class FleetHistory:
             if is_resumption(entry) and entry.follows in found:
                 found.add(entry.id)
         return found
+
+
+def _find_followed(entries: Sequence[Entry], number: int) -> list[Entry]:
+    """Return the rollouts that one follows, directly or through others, oldest first."""
+    by_number = {entry.id: entry for entry in entries}
+    found: list[Entry] = []
+    entry = by_number.get(number)
+    while entry is not None and entry.follows is not None and entry.follows < entry.id:
+        entry = by_number.get(entry.follows)
+        if entry is not None:
+            found.insert(0, entry)
+    return found
 
 
 def is_resumption(entry: Entry) -> bool:

@@ -67,7 +67,7 @@ def read_earlier_versions(
     Raises:
         JournalError: it cannot be read.
     """
-    history = FleetHistory.read(journal, application)
+    history = FleetHistory.read(journal, application, limit=MAX_EARLIER_ROLLOUTS)
     found: dict[str, VersionChoice] = {}
     counts: dict[str, int] = {}
     for version in now_on.values():

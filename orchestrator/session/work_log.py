@@ -103,6 +103,11 @@ class WorkLog:
         with Journal(self._path, read_only=True) as journal:
             return read_node_entries(journal, self._application, node)
 
+    @property
+    def path(self) -> Path:
+        """The file of the journal."""
+        return self._path
+
     def lost(self) -> str:
         """Say why the lock of the work is not ours any more; empty while it is."""
         return self._held.lock.lost_reason() if self._held is not None else ""
@@ -168,8 +173,12 @@ class WorkLog:
         Raises:
             JournalError: the journal cannot be read.
         """
-        # The whole journal is read, while the rollout goes on.
-        way = (await asyncio.to_thread(self.history)).way_back(entry)
+
+        def read() -> FleetHistory:
+            with Journal(self._path, read_only=True, check=False) as journal:
+                return FleetHistory.read(journal, self._application, limit=MAX_ENTRIES)
+
+        way = (await asyncio.to_thread(read)).way_back(entry)  # while the rollout goes on
         return way.wanted.get(node, "") if way is not None else ""
 
     def earlier_versions(self, now_on: Mapping[str, str]) -> tuple[VersionChoice, ...]:

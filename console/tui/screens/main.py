@@ -22,6 +22,7 @@ from orchestrator.engine.operator_requests import ControlAction
 from orchestrator.events.events import RolloutEnded
 from orchestrator.events.judgement import VerdictChanged
 from orchestrator.events.state import RolloutState
+from orchestrator.journal.reader import HistoryReader
 from orchestrator.live.poller import FleetView
 from orchestrator.session.active_rollout import ActiveRollout
 from widgets.decision_panel import DecisionPanel, build_decision_lines
@@ -258,6 +259,12 @@ in rotation.
         from console.tui.screens.detail import TranscriptScreen
 
         self.app.push_screen(TranscriptScreen(self._workspace.records))
+
+    def action_history(self) -> None:
+        from console.tui.screens.history import HistoryScreen
+
+        reader = HistoryReader(self._session.work_log.path)
+        self.app.push_screen(HistoryScreen(reader, self._session.application.name))
 
     def action_chart(self) -> None:
         from console.tui.screens.chart import ChartScreen

@@ -1,0 +1,1 @@
+"""The journal in the console: the list of its entries."""
