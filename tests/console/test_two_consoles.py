@@ -18,6 +18,7 @@ async def test_a_second_console_sees_it_pauses_it_and_answers(tmp_path: Path) ->
             assert second.possible("upgrade") is None
             await second.press("p")
             await first.sees("paused by")
+            await second.sees("paused by")
             await second.press("p")
             await second.until(lambda: not here.control.paused)
             await second.press("space")
