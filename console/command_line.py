@@ -90,7 +90,7 @@ of what is out of rotation."""
     "--app",
     metavar="APP",
     shell_complete=complete_applications,
-    help="Application to open in the console (default: the first).",
+    help="Application to open in the console (default: all of them, at a glance).",
 )
 @click.option("--read-only", is_flag=True, help="Open the console read-only.")
 @click.option("--debug", is_flag=True, help="Also log wire traffic (secrets redacted).")

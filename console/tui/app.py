@@ -72,7 +72,7 @@ class Console(App[str]):
 
     def __init__(
         self,
-        workspace: Workspace,
+        workspace: Workspace | None,
         settings: ConsoleSettings | None = None,
         file: str = "",
         applications: Sequence[str] = (),
@@ -81,7 +81,7 @@ class Console(App[str]):
         """Create the console; `run_async` shows it.
 
         Args:
-            workspace: of the application that is shown; the caller closes it.
+            workspace: of the only application, which the caller closes; None where there are several.
             settings: theme and keys.
             file: of the configuration, for errors.
             applications: the names of all applications of the configuration.
@@ -124,7 +124,8 @@ class Console(App[str]):
         asyncio.get_running_loop().set_task_factory(None)
 
     def on_mount(self) -> None:
-        self.push_screen(MainScreen(self.workspace, self._applications))
+        if self.workspace is not None:
+            self.push_screen(MainScreen(self.workspace, self._applications))
 
     def on_resize(self, event: events.Resize) -> None:
         if not fits(event.size) and not any(isinstance(screen, TooSmall) for screen in self.screen_stack):

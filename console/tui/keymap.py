@@ -9,8 +9,10 @@ from textual.keys import Keys, format_key
 
 from backends.errors import ConfigError
 from console.config.explanation import describe_unknown_key
+from console.tui.rollout_keys import RolloutKeys
 from console.tui.screens.chart import ChartScreen
 from console.tui.screens.detail import DetailScreen, TranscriptScreen
+from console.tui.screens.fleet import FleetScreen
 from console.tui.screens.history import HistoryScreen
 from console.tui.screens.history_entry import EntryScreen
 from console.tui.screens.main import MainScreen
@@ -19,6 +21,8 @@ from widgets.detail.view import DetailView
 from widgets.dialogs.base import Report
 from widgets.dialogs.plan import PlanScreen
 from widgets.dialogs.result import ResultScreen
+from widgets.fleet.picker import ApplicationPicker
+from widgets.fleet.table import FleetTable
 from widgets.history.entry_table import EntryTable
 from widgets.panes.events_pane import EventsPane
 from widgets.rollout_board import RolloutBoard
@@ -130,8 +134,10 @@ def _is_key(key: str) -> bool:
 
 
 GROUPS: tuple[Group, ...] = (
-    (App, MainScreen, ServerTable),
-    (App, MainScreen, EventsPane),
+    (App, RolloutKeys, MainScreen, ServerTable),
+    (App, RolloutKeys, MainScreen, EventsPane),
+    (App, RolloutKeys, FleetScreen, FleetTable),
+    (ApplicationPicker,),
     (DetailScreen, DetailView),
     (DetailScreen, SearchableLines, LogView),
     (RolloutBoard,),

@@ -1,4 +1,4 @@
-"""The run of the console: it is opened on an application, and says at its end what goes on without it."""
+"""The run of the console: it is opened, and says at its end what goes on without it."""
 
 import asyncio
 import contextlib
@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from backends.local_machine import SystemClock
 from console.config.config_file import Config, find_and_load
 from console.exit_codes import ExitCode
+from console.fleet import running_fleet
 from console.interrupts import interrupts
 from console.operator_identity import current_operator
 from console.paths import journal_path
@@ -19,62 +20,65 @@ from console.sessions import listen_on, open_session
 from console.terminal.output import clean, result, say
 from console.terminal.rollout_text import EXIT_CODES, ending_lines
 from console.tui.app import Console
-from console.tui.screens.actions import ABORT, PAUSE, SWITCH
+from console.tui.fleet_console import FleetConsole
+from console.tui.screens.actions import ABORT, PAUSE
+from console.tui.version_polling import poll_versions
 from console.tui.view_state import open_view_state
 from console.tui.workspace import Workspace
+from console.tui.workspaces import running_workspaces
 from orchestrator.live.poller import Poller
 from orchestrator.local.follower import JournalFollower
 from orchestrator.local.launch import Launch, Launcher
-from orchestrator.session.session import Session
-
-VERSION_POLL_INTERVAL_S = 15.0  # between two polls of the running versions
-VERSION_BATCH_NODES = 8  # a node costs 5 ms
-VERSION_BATCH_INTERVAL_S = 2.0  # between two batches
 
 
 def open_console(config_file: str | None, app: str | None, read_only: bool) -> int:
-    """Open the console on an application, and return the exit code."""
+    """Open the console on all applications, or on one, and return the exit code."""
     config = find_and_load(config_file)
-    why = "--read-only was given" if read_only else ""
-    following: int | str = app or next(iter(config.apps))
-    while isinstance(following, str):
-        following = interrupts.run(run_tui(config, following, why))
-    return following
+    if app is not None:
+        config.app(app)  # raises before anything is shown
+    return interrupts.run(run_tui(config, app or "", "--read-only was given" if read_only else ""))
 
 
 async def run_tui(
-    config: Config, app: str, read_only: str = "", environment: Mapping[str, str] | None = None
-) -> int | str:
-    """Run the console on an application; rollouts that it starts go on without it.
+    config: Config, app: str = "", read_only: str = "", environment: Mapping[str, str] | None = None
+) -> int:
+    """Run the console; rollouts that it starts go on without it.
 
     Args:
         config: the configuration.
-        app: the application.
+        app: the application that is opened at once; empty for the only one, or for all of them at a glance.
         read_only: why nothing may be changed; empty when it may.
         environment: further variables of the processes that carry out rollouts.
 
     Returns:
-        The exit code, or the name of the application to open next.
+        The exit code.
 
     Raises:
         ConfigError: a key in the configuration that does not work.
         Exception: a bug has ended the console.
     """
     launch = make_launcher(config, environment or {})
-    async with open_workspace(config, app, launch, read_only) as workspace:
+    _collect_rarely()
+    if len(config.apps) > 1:
+        async with running_fleet(config) as fleet, running_workspaces(fleet, launch, read_only) as workspaces:
+            several = FleetConsole(workspaces, config.console, config.file, open_view_state(), app)
+            return await _run(several, config, workspaces.opened)
+    async with open_workspace(config, app or next(iter(config.apps)), launch, read_only) as workspace:
         console = Console(workspace, config.console, config.file, tuple(config.apps), open_view_state())
-        console.add_commands(config.commands, config.file)
-        _collect_rarely()
-        with _close_on_signals(console):
-            answer = await console.run_async()
-        if answer is not None and answer.startswith(SWITCH):
-            return answer.removeprefix(SWITCH)
-        if console.defect is not None:
-            say(f"a bug in Rolldeck ended the console, please report it: {clean(repr(console.defect))}")
-        code = _report_rollout(workspace, answer)
-        if console.defect is not None:
-            raise console.defect
-        return code
+        return await _run(console, config, {workspace.name: workspace})
+
+
+async def _run(console: Console, config: Config, workspaces: Mapping[str, Workspace]) -> int:
+    """Run the console to its end, say what goes on without it, and return the exit code."""
+    console.add_commands(config.commands, config.file)
+    with _close_on_signals(console):
+        answer = await console.run_async()
+    if console.defect is not None:
+        say(f"a bug in Rolldeck ended the console, please report it: {clean(repr(console.defect))}")
+    codes = [_report_rollout(workspace, answer) for workspace in workspaces.values()]
+    if console.defect is not None:
+        raise console.defect
+    return max(codes, default=ExitCode.HEALTHY)
 
 
 def make_launcher(config: Config, environment: Mapping[str, str]) -> Launch:
@@ -102,7 +106,7 @@ async def open_workspace(
         workspace = Workspace(session, poller, config, launch, read_only)
         closing.callback(workspace.close)
         await follower.look()  # a rollout that runs is on the first screen
-        works = {"poller": poller.run, "versions": lambda: _poll_versions(session), "journal": follower.run}
+        works = {"poller": poller.run, "versions": lambda: poll_versions(session), "journal": follower.run}
         if session.links.remote is not None:
             works["remote"] = session.links.remote.run
         tasks = [asyncio.create_task(work(), name=name) for name, work in works.items()]
@@ -123,17 +127,6 @@ def _collect_rarely() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)
-
-
-async def _poll_versions(session: Session) -> None:
-    """Poll running versions in small batches, so that thousands of nodes do not block the console."""
-    while True:
-        nodes = session.application.nodes
-        for first in range(0, len(nodes), VERSION_BATCH_NODES):
-            await session.versions.read(nodes[first : first + VERSION_BATCH_NODES])
-            if first + VERSION_BATCH_NODES < len(nodes):
-                await session.clock.sleep(VERSION_BATCH_INTERVAL_S)
-        await session.clock.sleep(VERSION_POLL_INTERVAL_S)
 
 
 @contextlib.contextmanager

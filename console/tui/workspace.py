@@ -9,7 +9,7 @@ import msgspec
 from console.config.config_file import Config
 from orchestrator.events.actor import Actor
 from orchestrator.events.events import Record
-from orchestrator.live.poller import Poller
+from orchestrator.live.poller import LiveView
 from orchestrator.local.launch import Launch, LaunchReply, RolloutRequest
 from orchestrator.session.active_rollout import ActiveRollout
 from orchestrator.session.proposal import Proposal
@@ -31,7 +31,7 @@ class Workspace:
     """
 
     def __init__(
-        self, session: Session, poller: Poller, config: Config, launch: Launch, read_only: str = ""
+        self, session: Session, poller: LiveView, config: Config, launch: Launch, read_only: str = ""
     ) -> None:
         """Begin to collect records.
 

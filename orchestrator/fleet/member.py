@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from backends.consul.client import Consul
@@ -22,8 +22,6 @@ from orchestrator.planning.server_pool import name_servers
 from orchestrator.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from backends.haproxy.columns import Name
     from orchestrator.inventory.source import NodeSettings
 
@@ -113,6 +111,11 @@ class Member:
         except (BackendError, ConfigError) as error:
             self.problem, self._failed_at = str(error), asyncio.get_running_loop().time()
         self._resolved = [balancer.rows for balancer in live]
+
+    @property
+    def running_versions(self) -> Mapping[str, str]:
+        """The running version of each node that was read."""
+        return self._versions.by_node
 
     @property
     def knows_versions(self) -> bool:

@@ -1,7 +1,7 @@
 """The overview of all applications: it reads everything that their rows show, and changes nothing."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from backends.consul.client import Consul
@@ -138,6 +138,11 @@ class FleetOverview:
         if local is not None and local.entry is not None and local.running:
             return line_of_state(local.state, local.entry.operator, local.entry.host, local.entry.id)
         return self._published.line(application)
+
+    def known_versions(self, application: str) -> Mapping[str, str]:
+        """Return the version of each node of an application, as far as it is known."""
+        journal = self._journal.summaries.get(application, _NOTHING).versions
+        return {**journal, **self.members[application].running_versions}
 
     def view(self, application: str) -> LiveView | None:
         """Return the live view of an application; None until its load balancers are known."""

@@ -155,6 +155,7 @@ class FrozenRollout:
 
     def console(self) -> FrozenConsole:
         console = _Asking(self.scene, self.session, self._questions)
+        assert console.workspace is not None
         console.workspace.records.extend(self._records)
         return console
 
@@ -213,6 +214,7 @@ class _Asking(FrozenConsole):
         self._tasks: list[asyncio.Task[object]] = []
 
     def on_load(self) -> None:
+        assert self.workspace is not None
         for question in self._questions:
             control = self.workspace.session.control
             self._tasks.append(asyncio.create_task(control.request_decision(*question)))

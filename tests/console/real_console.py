@@ -21,7 +21,7 @@ from console.tui.workspace import Workspace
 from orchestrator.engine.control import Question, RolloutControl
 from orchestrator.events.events import CommandFinished, Record, RolloutEnded
 from orchestrator.events.state import RolloutState
-from orchestrator.live.poller import Poller
+from orchestrator.live.poller import LiveView
 from orchestrator.session.session import Session
 from tests.console.loop_launcher import LoopLauncher
 from tests.support.processes import freeze
@@ -51,7 +51,7 @@ class ConsoleStack:
         return self.workspace.session
 
     @property
-    def watch(self) -> Poller:
+    def watch(self) -> LiveView:
         return self.workspace.poller
 
     @property

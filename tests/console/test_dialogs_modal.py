@@ -3,7 +3,7 @@
 import pytest
 
 from tests.console.dialog_values import HOSTILE, cut_off, open_dialog, shown
-from widgets.dialogs.modal import ANSWERS, Confirm, QuitDialog, SelectDialog
+from widgets.dialogs.modal import ANSWERS, Confirm, QuitDialog
 
 CHOICES = [("pause", "Pause", "default"), ("skip", "Skip", "warning"), ("continue", "Go on", "success")]
 
@@ -85,9 +85,3 @@ async def test_each_way_to_quit(number: int) -> None:
     async with open_dialog(QuitDialog()) as (app, pilot):
         await pilot.press(*["down"] * number, "enter")
     assert app.answers == [ANSWERS[number][0]]
-
-
-async def test_enter_opens_what_is_picked_and_space_picks_nothing_else() -> None:
-    async with open_dialog(SelectDialog("Application", ["a", "b", "c"], "a")) as (app, pilot):
-        await pilot.press("down", "space", "space", "enter")
-    assert app.answers == ["b"]

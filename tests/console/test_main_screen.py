@@ -8,9 +8,8 @@ import pytest
 from textual.widgets import OptionList
 
 from backends.model import Level, Snapshot
-from console.tui.app import Console
 from console.tui.command_palette import list_actions
-from tests.console.real_console import Driver, console_stack, drive
+from tests.console.real_console import console_stack, drive
 from tests.support.processes import freeze, thaw
 from tests.support.rollouts import DRAIN, MAINT, say
 from tests.support.stacks import reload_haproxy
@@ -191,23 +190,6 @@ async def test_a_terminal_too_small_is_told_so_and_it_comes_back(tmp_path: Path)
         await at.until(lambda: at.app.screen is at.main)
         await at.sees("web1", "web2")
         assert here.changes == []
-
-
-async def test_another_application_is_opened_from_here(tmp_path: Path) -> None:
-    async with console_stack(tmp_path) as here:
-        app = Console(here.workspace, applications=("shop", "api [b]"))
-        async with app.run_test(size=(80, 24), notifications=True) as pilot:
-            at = Driver(app, pilot, here)
-            await at.sees("web1")
-            await at.press("g")
-            await at.sees("Application", "shop", "api [b]")
-            await at.press("enter")  # the one that is shown already
-            await at.until(lambda: at.app.screen is at.main)
-            await at.press("g")
-            await at.sees("Application")
-            await at.press("down", "enter")
-            await at.gone()
-        assert app.return_value == "application: api [b]"
 
 
 async def test_with_one_application_there_is_nothing_to_choose(tmp_path: Path) -> None:

@@ -16,14 +16,16 @@ import widgets
 from console.tui.screens.main import MainScreen
 from orchestrator.planning.application import Policy
 from tests.console.dialog_values import ended, impact, plan
+from tests.console.fleet_app import ROWS
 from tests.console.frozen_console import CALM, FrozenConsole
 from widgets.dialogs.change import ChangeDialog
 from widgets.dialogs.elements import InlineButton
-from widgets.dialogs.modal import Confirm, QuitDialog, SelectDialog, TooSmall
+from widgets.dialogs.modal import Confirm, QuitDialog, TooSmall
 from widgets.dialogs.overlay import Overlay
 from widgets.dialogs.plan import PlanScreen
 from widgets.dialogs.result import ResultScreen
 from widgets.dialogs.upgrade import UpgradeDialog
+from widgets.fleet.picker import ApplicationPicker
 
 
 def press_together(pilot: Pilot[Any], *keys: str) -> None:
@@ -39,7 +41,7 @@ def question() -> Confirm:
 DIALOGS: dict[str, Callable[[], Screen[Any]]] = {
     "confirm": question,
     "quit": QuitDialog,
-    "select": lambda: SelectDialog("Application", ["a", "b"], "a"),
+    "picker": lambda: ApplicationPicker(ROWS, "cart", 0.0),
     "change": lambda: ChangeDialog("drain", impact()),
     "plan": lambda: PlanScreen(plan()),
     "result": lambda: ResultScreen(ended()),

@@ -61,14 +61,6 @@ def test_read_only_and_a_gray_key_says_why(matches_snapshot: SnapshotCheck) -> N
     assert matches_snapshot(lambda: FrozenConsole(scene), "d", sees("changes need admin"))
 
 
-@small
-def test_another_application(matches_snapshot: SnapshotCheck) -> None:
-    applications = ("shop", "api", "billing")
-    assert matches_snapshot(
-        lambda: FrozenConsole(CALM, applications=applications), "g", sees("billing"), "down"
-    )
-
-
 def test_the_help(matches_snapshot: SnapshotCheck) -> None:
     assert matches_snapshot(lambda: FrozenConsole(CALM), "t", "question_mark", sees("Help", "search"))
 

@@ -26,6 +26,7 @@ STAND_INS = (
     *("media", "metrics", "newsletter", "orders", "payments", "pricing", "profiles", "quotes", "ratings"),
 )
 """Names of applications; more than these get numbers."""
+DOWN = ("images", 11)  # an application and the number of its server whose check fails
 
 _HEAD = """\
 global
@@ -57,7 +58,6 @@ backend {name}
 _STAND_IN_BACKEND = """\
 backend {name}
     balance roundrobin
-    default-server check inter 1h rise 2 fall 1
 """
 _CONFIG = """\
 [journal]
@@ -209,7 +209,8 @@ class FleetWorld(TunedStack):
         for name in self._stand_ins:
             text += _STAND_IN_BACKEND.format(name=name)
             for number in range(1, self._servers + 1):
-                text += f"    server {name}-{number:02d} 127.0.0.1:{stub}\n"
+                check = " check port 1 inter 5s fall 1" if (name, number) == DOWN else ""
+                text += f"    server {name}-{number:02d} 127.0.0.1:{stub}{check}\n"
         instance.file.write_text(text)
 
     async def _write_configuration(self) -> None:
@@ -280,8 +281,6 @@ async def _run(arguments: argparse.Namespace) -> None:
         rates |= dict.fromkeys(REAL, 15.0)
         if arguments.applications > 30:
             await world.set_states({"catalog/catalog-03": "maint", "mail/mail-07": "drain"})
-            for instance in world.instances.values():
-                await instance.ask("set server images/images-11 health down")
         sys.stdout.write(f"{world.config_path}\n")
         sys.stdout.flush()
         await world.load(rates)

@@ -13,7 +13,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from widgets.dialogs.base import Dialog
-from widgets.dialogs.elements import Entries, Entry, InlineButton, RadioList, entry
+from widgets.dialogs.elements import Entries, Entry, InlineButton, entry
 from widgets.dialogs.overlay import Overlay
 
 MIN_SIZE = Size(80, 24)
@@ -114,39 +114,6 @@ class QuitDialog(Dialog[str]):
 
     def action_cancel(self) -> None:
         self.dismiss("stay")
-
-
-class SelectDialog(Dialog[str | None]):
-    """The answer is the selected name; None for escape."""
-
-    def __init__(self, title: str, names: Sequence[str], current: str) -> None:
-        """Create the dialog for one thing to select.
-
-        Args:
-            title: what is picked.
-            names: what there is.
-            current: what it is now.
-        """
-        super().__init__()
-        self.title = title
-        self._names = names
-        self._current = current
-
-    def fields(self) -> Iterable[Widget]:
-        rows = [(name, name, "shown now" if name == self._current else "") for name in self._names]
-        yield RadioList(rows, self._current, id="names")
-
-    def buttons(self) -> Iterable[InlineButton]:
-        yield InlineButton("no", "Cancel")
-        yield InlineButton("yes", "Open", "primary")
-
-    def initial_focus(self) -> Widget:
-        """Focus the list, since selecting a name changes nothing."""
-        return self.query_one(RadioList)
-
-    @on(InlineButton.Pressed)
-    def _pressed(self, event: InlineButton.Pressed) -> None:
-        self.dismiss(self.query_one(RadioList).value if event.answer == "yes" else None)
 
 
 def fits(size: Size) -> bool:

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from orchestrator.events.judgement import VerdictChanged
 
 LEAVE, KEEP, PAUSE, ABORT = "leave", "keep", "pause", "abort"
-SWITCH = "application: "  # with its name, the result of a console that opens another application
 
 
 class OperatorActions:

@@ -21,7 +21,7 @@ from console.tui.node_shell import find_node, open_node_shell
 from console.tui.screens.actions import OperatorActions
 from orchestrator.events.events import Record
 from orchestrator.live.node_checks import NodeCheck, read_checks
-from orchestrator.live.poller import Poller, SessionPoller, select_with_sessions
+from orchestrator.live.poller import LiveView, SessionPoller, select_with_sessions
 from orchestrator.live.service_log import follow_log
 from orchestrator.session.rollout_holds import describe_hold
 from orchestrator.session.session import Session
@@ -96,7 +96,7 @@ the replies, `<`.
         self,
         key: RowKey,
         session: Session,
-        poller: Poller,
+        poller: LiveView,
         records: deque[Record],
         actions: OperatorActions,
         tab: Tab = TABS[0],

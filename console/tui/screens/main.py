@@ -8,12 +8,12 @@ from typing import ClassVar
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.message import Message
 from textual.widgets import Input
 
 from backends.consul.settings import NAME
 from console.tui.command_targets import CommandTargets
 from console.tui.node_shell import open_node_shell
-from console.tui.screens.actions import SWITCH
 from console.tui.screens.main_keys import KEYS_BY_IMPORTANCE, MAIN_BINDINGS
 from console.tui.screens.main_panes import MainPanes
 from console.tui.screens.rollout_summary import RolloutSummary
@@ -58,6 +58,12 @@ in rotation.
     """
     BINDINGS: ClassVar[list[BindingType]] = MAIN_BINDINGS
 
+    class Left(Message):
+        """The operator has left the application; where it is the only one, nothing happens."""
+
+    class ApplicationAsked(Message):
+        """The operator wants another application."""
+
     def __init__(self, workspace: Workspace, applications: Sequence[str] = ()) -> None:
         """Create the screen; it is filled when it is mounted.
 
@@ -91,6 +97,8 @@ in rotation.
     # -- showing ------------------------------------------------------------------------------
 
     def _poll(self) -> None:
+        if self not in self.app.screen_stack:
+            return  # another application is shown
         second = int(time.time())
         view, passed = self._poller.view, second != self._second
         self._second = second
@@ -164,6 +172,11 @@ in rotation.
             impact = summary.impact()
         lines = build_decision_lines(state, impact, self._key_names()) if active.running else []
         self.query_one(DecisionPanel).show(lines)
+
+    @property
+    def application_name(self) -> str:
+        """The name of the application."""
+        return self._workspace.name
 
     # -- for the command palette --------------------------------------------------------------
 
@@ -239,21 +252,19 @@ in rotation.
     async def _show_result(self, ended: RolloutEnded, verdict: VerdictChanged | None) -> None:
         await self._actions.show_result(ended, verdict)
 
-    @work(group="application", exclusive=True)
-    async def action_application(self) -> None:
-        from widgets.dialogs.modal import SelectDialog
-
-        here = self._session.application.name
-        picked = await self.app.push_screen_wait(SelectDialog("Application", self._applications, here))
-        if picked not in (None, here) and not self._actions.why_not("application"):
-            self.app.exit(SWITCH + picked)
+    def action_application(self) -> None:
+        self.post_message(self.ApplicationAsked())
 
     def action_put_away(self) -> None:
-        """Close the filter, or else the board of a rollout that has ended."""
+        """Close the filter, or else the board of a rollout that has ended, or else leave the application."""
         active = self._workspace.active
-        if not self.clear_filter() and active is not None and not active.running:
+        if self.clear_filter():
+            return
+        if active is not None and not active.running and active.state is not self._put_away:
             self._put_away = active.state
             self._paint()
+            return
+        self.post_message(self.Left())
 
     def action_transcript(self) -> None:
         from console.tui.screens.detail import TranscriptScreen

@@ -1,0 +1,213 @@
+"""The console of several applications: the fleet is its first screen, and applications are opened over it."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from textual import on, work
+from textual.binding import BindingType
+from textual.css.query import NoMatches
+from textual.screen import ModalScreen, Screen
+
+from backends.errors import RolldeckError
+from backends.text import counted
+from console.config.config_file import ConsoleSettings
+from console.tui.app import Console
+from console.tui.rollout_keys import RolloutKeys
+from console.tui.screens.actions import KEEP
+from console.tui.screens.fleet import FleetScreen
+from console.tui.screens.main import MainScreen
+from console.tui.view_state import ViewState
+from console.tui.workspaces import Workspaces
+from orchestrator.fleet.row import ApplicationRow
+from widgets.dialogs.modal import Confirm
+from widgets.fleet.picker import ApplicationPicker
+from widgets.fleet.strip import RolloutStrip
+
+STRIP_INTERVAL_S = 0.25  # how often rollouts are looked at for the strip
+
+
+class FleetConsole(Console):
+    """The console with a fleet. Screens of applications stay as they were left, with what they still do."""
+
+    BINDINGS: ClassVar[list[BindingType]] = RolloutKeys.BINDINGS
+
+    def __init__(
+        self,
+        workspaces: Workspaces,
+        settings: ConsoleSettings | None = None,
+        file: str = "",
+        view_state: ViewState | None = None,
+        first: str = "",
+    ) -> None:
+        """Create the console; `run_async` shows it.
+
+        Args:
+            workspaces: of the applications; the caller closes them.
+            settings: theme and keys.
+            file: of the configuration, for errors.
+            view_state: choices of earlier runs; None to remember nothing.
+            first: the application that is opened at once; empty for the fleet.
+
+        Raises:
+            ConfigError: a key in the settings that does not work.
+        """
+        super().__init__(None, settings, file, tuple(workspaces.fleet.config.apps), view_state)
+        self._workspaces = workspaces
+        self._overview = workspaces.fleet.overview
+        self._first = first
+        self._opened: dict[str, MainScreen] = {}
+        self._rollouts: dict[str, str] = {}  # the rollouts that ran when they were looked at last, in words
+
+    def on_mount(self) -> None:
+        self.push_screen(FleetScreen(self._overview))
+        self.set_interval(STRIP_INTERVAL_S, self._watch_rollouts)
+        if self._first:
+            self.open_application(self._first)
+
+    # -- applications -------------------------------------------------------------------------
+
+    @property
+    def shown_application(self) -> str:
+        """The application whose screen is in front, or below a dialog; empty for the fleet."""
+        main = self._main
+        return main.application_name if main is not None else ""
+
+    @property
+    def _main(self) -> MainScreen | None:
+        return next((screen for screen in self.screen_stack if isinstance(screen, MainScreen)), None)
+
+    @on(FleetScreen.Picked)
+    def _picked(self, event: FleetScreen.Picked) -> None:
+        self.open_application(event.application, event.action)
+
+    @on(MainScreen.Left)
+    def _left(self) -> None:
+        self._show_fleet()
+
+    @on(MainScreen.ApplicationAsked)
+    def _application_asked(self) -> None:
+        self._pick_application()
+
+    @work(group="pick", exclusive=True)
+    async def _pick_application(self) -> None:
+        here = self.shown_application
+        picker = ApplicationPicker(self._overview.rows(), here, self._overview.time())
+        picked = await self.push_screen_wait(picker)
+        if picked not in (None, here):
+            self.open_application(picked)
+
+    @work(group="open", exclusive=True)
+    async def open_application(self, name: str, action: str = "") -> None:
+        """Show an application in place of the one that is shown.
+
+        Args:
+            name: of the application.
+            action: of its screen, to start there; empty for none.
+        """
+        try:
+            workspace = await self._workspaces.open(name)
+        except RolldeckError as error:
+            self.notify(f"{name} cannot be opened: {error}", severity="error", markup=False, timeout=10)
+            return
+        if not await self._return_to_fleet():
+            return
+        if name not in self._opened:
+            self._opened[name] = MainScreen(workspace, self._applications)
+            self.install_screen(self._opened[name], f"application-{len(self._opened)}")
+        await self.push_screen(self._opened[name])
+        await self._workspaces.show(name)
+        if action:
+            await self._opened[name].run_action(action)
+
+    @work(group="open", exclusive=True)
+    async def _show_fleet(self) -> None:
+        if await self._return_to_fleet():
+            await self._workspaces.show("")
+
+    async def _return_to_fleet(self) -> bool:
+        """Close the screens over the fleet; returns False where a dialog has to be answered first."""
+        if any(isinstance(screen, ModalScreen) for screen in self.screen_stack):
+            return False
+        while len(self.screen_stack) > 1 and not isinstance(self.screen, FleetScreen):
+            await self.pop_screen()
+        return True
+
+    # -- rollouts -----------------------------------------------------------------------------
+
+    def push_screen(self, screen: Screen[Any] | str, *args: Any, **kwargs: Any) -> Any:
+        """Push a screen, with the strip of rollouts at its bottom; the fleet has them in its table."""
+        pushed = super().push_screen(screen, *args, **kwargs)
+        if isinstance(screen, Screen) and not isinstance(screen, ModalScreen | FleetScreen):
+            screen.call_later(self._add_strip, screen)
+        return pushed
+
+    async def _add_strip(self, screen: Screen[Any]) -> None:
+        if screen.is_attached and not screen.query(RolloutStrip):
+            await screen.mount(RolloutStrip())
+            self._show_strip(self._overview.running_rows())
+
+    def _watch_rollouts(self) -> None:
+        rows = self._overview.running_rows()
+        self._show_strip(rows)
+        running = {row.name: row.rollout.target for row in rows if row.rollout is not None}
+        for name in self._rollouts.keys() - running.keys():
+            if name != self.shown_application:  # its own screen shows the result
+                self._say_ended(name, self._rollouts[name])
+        self._rollouts = running
+
+    def _say_ended(self, name: str, target: str) -> None:
+        ended = self._overview.last_result(name)
+        severity: Any = "information" if ended == "healthy" else "warning"
+        self.notify(f"{name} {target}: {ended or 'interrupted'}", severity=severity, markup=False, timeout=10)
+
+    def _show_strip(self, rows: Sequence[ApplicationRow]) -> None:
+        try:
+            strip = self.screen.query_one(RolloutStrip)
+        except NoMatches:
+            return
+        own = self.shown_application if isinstance(self.screen, MainScreen) else ""
+        strip.show([row for row in rows if row.name != own], self._key_of("next-rollout"))
+
+    def _key_of(self, name: str) -> str:
+        bindings = (binding for _, binding in self._bindings if binding.id == name)
+        return next((self.get_key_display(binding) for binding in bindings), "")
+
+    @on(RolloutStrip.Picked)
+    def _strip_clicked(self, event: RolloutStrip.Picked) -> None:
+        self.open_application(event.application)
+
+    def action_next_rollout(self) -> None:
+        """Open the application of the next rollout, first those that wait for an answer."""
+        names = [row.name for row in self._overview.running_rows()]
+        here = self.shown_application
+        following = names[names.index(here) + 1 :] + names if here in names else names
+        if following and following[0] != here:
+            self.open_application(following[0])
+        else:
+            self.notify("no other rollout is running", timeout=3)
+
+    # -- the end ------------------------------------------------------------------------------
+
+    async def action_quit(self) -> None:
+        """Quit; on the screen of an application, it asks what to do with its rollout."""
+        main = self._main
+        if main is not None:
+            main.action_quit_console()
+        else:
+            self._quit_fleet()
+
+    @work(group="quit", exclusive=True)
+    async def _quit_fleet(self) -> None:
+        rows = self._overview.running_rows()
+        if rows:
+            names = ", ".join(row.name for row in rows)
+            answer = await self.push_screen_wait(
+                Confirm(
+                    "Rollouts are running: quit?",
+                    [f"{counted(len(rows), 'rollout')} ({names}) without this console: they go on."],
+                    [("stay", "Stay", "default"), ("keep", "Quit", "primary")],
+                )
+            )
+            if answer != "keep":
+                return
+        self.exit(KEEP)
