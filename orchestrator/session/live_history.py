@@ -53,8 +53,6 @@ class LiveHistory:
         self._is_read = False
         self._has_news = asyncio.Event()  # the journal has an entry that was not read
         session.bus.subscribe(self.add_record)
-        if session.links.local is not None:
-            session.links.local.subscribe(self.add_record)
         self._remote: ActiveRollout | None = None
         self._remote_seq = -1
         if session.links.local is not None:

@@ -9,18 +9,21 @@ from unittest.mock import patch
 from backends.local_machine import SystemClock
 from backends.model import Server
 from orchestrator.events import events
+from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import Record
 from orchestrator.journal.entries import Entry, Kind
 from orchestrator.live.notices import MAX_NOTICES, Notice, NoticeLog, last_changes, notice_of_entry
 from orchestrator.live.poller import BalancerView, FleetView, LiveView
 from orchestrator.live.view_changes import ViewChanges
+from orchestrator.local.rollout import LocalRollout
+from orchestrator.session.links import SessionLinks
 from orchestrator.session.live_history import LiveHistory
 from orchestrator.session.recovery import roll_back_after
 from orchestrator.session.session import Session
 from tests.support.console_values import server
 from tests.support.fake_fleet import World
-from tests.support.journal import blank_work_log
+from tests.support.journal import NOWHERE, blank_work_log
 from tests.support.live_views import DOWN, MAINT, balancer, following
 
 
@@ -166,3 +169,19 @@ async def test_rollouts_of_other_processes_and_machines_are_told_too() -> None:
     assert history.notices.notices[0].text == "paused by ann: lunch"
     await history.read_journal()  # there is none: that is no error
     assert history.describe_change("web1") == ""
+
+
+async def test_a_rollout_of_this_machine_is_told_once() -> None:
+    clock = SystemClock()
+    bus = EventBus(clock)
+    local = LocalRollout("shop", NOWHERE / "socket", Actor("ann@here"))
+    made = Session(
+        World(nodes=1).application,
+        bus,
+        work_log=blank_work_log(clock, bus),
+        roll_back_after=roll_back_after,
+        links=SessionLinks(local=local),
+    )
+    history = LiveHistory(made, LiveView(("lb1",), clock))
+    local.take([Record(1, 5.0, events.Paused(who="ann", why="lunch"))])
+    assert [notice.text for notice in history.notices.notices] == ["paused by ann: lunch"]
