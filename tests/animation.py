@@ -34,10 +34,10 @@ async def _record(at: Driver) -> None:
     await at.sees("In rotation, batch by batch", "Start")
     frames.append(_look(at))
     await at.press("right", "enter")
-    state = at.console_stack.session.state
+    state = at.console_stack.state
     while state.ended is None and len(frames) < MAX_FRAMES:
         await asyncio.sleep(RECORD_INTERVAL_S)
-        state = at.console_stack.session.state
+        state = at.console_stack.state
         frames.append(_look(at))
     if any(node.state is not NodeState.UPGRADED for node in state.nodes.values()):
         raise RuntimeError(f"the rollout did not succeed:\n{at.text}")

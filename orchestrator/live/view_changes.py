@@ -13,6 +13,7 @@ from orchestrator.live.poller import BalancerView, FleetView
 from orchestrator.live.rates import RowIndex
 
 MAX_NAMED = 5  # servers that change together, each with a line of its own
+SILENT_FROM_S = 2.0  # seconds; a shorter silence is no news: a busy machine has them
 FLAP_CHANGES, FLAP_WITHIN_S = 4, 180.0  # changes of the health of one server in so many seconds
 
 State = tuple[str, str, int]
@@ -27,7 +28,7 @@ class _BalancerStates:
     rows: RowIndex | None = None
     states: list[State] = field(default_factory=list)  # as they were read
     settled: list[State] = field(default_factory=list)  # with the last health that was known
-    failing: str = ""
+    failing: str = ""  # as it was told
     failing_since: float | None = None
     reloaded_at: float | None = None
 
@@ -60,15 +61,16 @@ class ViewChanges:
     def _compare_process(
         self, before: _BalancerStates, instance: BalancerView, at: float
     ) -> Iterator[Notice]:
-        if instance.failing != before.failing:
-            if instance.failing:
-                yield Notice(at, instance.name, instance.failing, "bad")
-                before.failing_since = at if before.failing_since is None else before.failing_since
-            else:
-                silent = at - (at if before.failing_since is None else before.failing_since)
-                yield Notice(at, instance.name, f"answers again, after {format_duration(silent)}", "good")
-                before.failing_since = None
-            before.failing = instance.failing
+        if instance.failing:
+            since = before.failing_since = at if before.failing_since is None else before.failing_since
+            if instance.failing != before.failing and at - since >= SILENT_FROM_S:
+                before.failing = instance.failing
+                yield Notice(since, instance.name, instance.failing, "bad")
+        elif before.failing_since is not None:
+            if before.failing:
+                silent = format_duration(at - before.failing_since)
+                yield Notice(at, instance.name, f"answers again, after {silent}", "good")
+            before.failing, before.failing_since = "", None
         if instance.reloaded_at != before.reloaded_at:
             before.reloaded_at = instance.reloaded_at
             pid = f" (process {instance.info.pid})" if instance.info is not None else ""

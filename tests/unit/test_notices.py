@@ -97,7 +97,10 @@ def test_many_servers_at_once_are_one_line() -> None:
 def test_reloads_and_silence_of_a_load_balancer() -> None:
     watched = Watched()
     first, second = watched._views
-    watched.take([replace(first, failing="connection refused", state="stale"), second])
+    silent = replace(first, failing="connection refused", state="stale")
+    assert watched.take([silent, second]) == []
+    watched.at = 2.0
+    assert watched.take([silent, second]) == ["lb1 connection refused"]
     watched.at = 12.0
     watched.take([replace(first, read_at=12.0), replace(second, reloaded_at=11.0)])
     assert watched.texts == [

@@ -44,6 +44,7 @@ class MainPanes(MainKeys):
 
     def _update_panes(self) -> None:
         """Share the lines between table and panes, and show what is known now."""
+        self._history.update()  # a silence that lasts changes no view
         panes, table = self.query_one(LivePanes), self.query_one(ServerTable)
         lines = table.outer_size.height + panes.outer_size.height
         if not table.outer_size.height:
