@@ -58,6 +58,27 @@ def build_decision_lines(state: RolloutState, impact: Sequence[str], keys: KeyNa
     return []
 
 
+def build_unfinished_lines(unfinished: Sequence[str], keys: KeyNames) -> list[list[Segment]]:
+    """Return what is shown as long as an earlier rollout is not finished; nothing if none is.
+
+    Args:
+        unfinished: what it has left, one line for each node.
+        keys: "resume" and "roll-back".
+    """
+    if not unfinished:
+        return []
+    more = f" (and {len(unfinished) - 1} more)" if len(unfinished) > 1 else ""
+    return [
+        [("! not finished: ", "moving"), (f"{unfinished[0]}{more}", "plain")],
+        [
+            (keys["resume"], "head"),
+            (" finish it  ", "plain"),
+            (keys["roll-back"], "head"),
+            (" roll back", "plain"),
+        ],
+    ]
+
+
 def _title(state: RolloutState, question: DecisionRequested, others: int) -> list[Segment]:
     node = state.nodes.get(question.subject)
     failed = node is not None and node.state in (NodeState.FAILED, NodeState.HELD)

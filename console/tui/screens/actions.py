@@ -21,6 +21,7 @@ from console.tui.screens.rollout_actions import RolloutActions
 from console.tui.screens.start import Planner, start_rollout
 from console.tui.workspace import Workspace
 from orchestrator.errors import AlreadyRolledBack
+from orchestrator.events.timeline import Timeline
 from orchestrator.journal.entry_status import entry_status
 from orchestrator.planning.findings import Severity
 from orchestrator.session.proposal import Proposal
@@ -47,6 +48,7 @@ class OperatorActions:
         self._read_only = workspace.read_only
         self._requests = requests
         self._changing: set[str] = set()  # nodes
+        self.unfinished: Sequence[str] = ()  # what an earlier rollout has left, in words, until one runs
         self._upgrading = False
 
     @property
@@ -229,6 +231,7 @@ class OperatorActions:
             lines = [
                 f"Rollout {entry.id} ({entry.operator}) to {entry.version} is not finished; no node is out."
             ]
+        self.unfinished = lines
         if await confirm_resume(self._screen.app, lines):
             await self.resume()
 
@@ -265,7 +268,11 @@ class OperatorActions:
         active = session.active
         names = active.state.nodes if active is not None else {}
         await session.versions.read([node for node in session.application.nodes if node.name in names])
-        await self._screen.app.push_screen_wait(ResultScreen(ended, verdict))
+        timeline = Timeline.of(active.records) if active is not None else None
+        local = session.links.local
+        entry = local.entry.id if local is active and local is not None and local.entry is not None else 0
+        result = ResultScreen(ended, verdict, timeline=timeline, entry=entry)
+        await self._screen.app.push_screen_wait(result)
 
     async def quit(self) -> str | None:
         """Return what was done about a running rollout; None to stay."""

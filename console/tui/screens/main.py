@@ -25,7 +25,7 @@ from orchestrator.events.state import RolloutState
 from orchestrator.journal.reader import HistoryReader
 from orchestrator.live.poller import FleetView
 from orchestrator.session.active_rollout import ActiveRollout
-from widgets.decision_panel import DecisionPanel, build_decision_lines
+from widgets.decision_panel import DecisionPanel, build_decision_lines, build_unfinished_lines
 from widgets.detail.tabs import Tab
 from widgets.footer import KeyBar
 from widgets.panes.live_panes import LivePanes
@@ -155,6 +155,11 @@ in rotation.
         self.query_one(RolloutBoard).set_class(shown, "-shown")
         if active is not None and shown:
             self._paint_rollout(view, active)
+        if active is not None and active.running:
+            self._actions.unfinished = ()
+        else:
+            lines = build_unfinished_lines(self._actions.unfinished, self._key_names())
+            self.query_one(DecisionPanel).show(lines)
         self._refresh_keys()
 
     def _paint_rollout(self, view: FleetView, active: ActiveRollout) -> None:
@@ -243,6 +248,10 @@ in rotation.
     @work(group="ask")
     async def action_pause(self) -> None:
         await self._requests.pause_or_resume()
+
+    @work(group="cut", exclusive=True)
+    async def action_cut_wait(self) -> None:
+        await self._requests.cut_wait()
 
     @work(group="abort", exclusive=True)
     async def action_abort(self) -> None:

@@ -70,6 +70,14 @@ MAIN_BINDINGS: list[BindingType] = [
         tooltip="Bring the failed node back to its last healthy version",
     ),
     Binding("s", "answer('skip')", "skip", id="skip", tooltip="Leave this node as it is and continue"),
+    Binding(
+        "n",
+        "cut_wait",
+        "wait no longer",
+        id="cut-wait",
+        tooltip="A drain waits no longer for sessions, or a node that is verified fails now",
+        show=False,
+    ),
     Binding("a", "abort", "abort", id="abort", tooltip="End the rollout after the running step"),
     Binding("d", "change('drain')", "drain", id="drain", tooltip="No new traffic; sessions continue"),
     Binding("m", "change('maint')", "maint", id="maint", tooltip="Maintenance, at once"),
@@ -148,7 +156,7 @@ class MainKeys(Screen[str]):
         """Return None to gray a key out that is not possible now."""
         if action in ("change", "upgrade", "resume", "roll_back"):
             return True if self._actions.may_change(action) else None
-        if action in ("pause", "abort", "answer"):
+        if action in ("pause", "abort", "answer", "cut_wait"):
             return self._requests.may(action, parameters)
         if action == "application":
             several = len(self._applications) > 1

@@ -1,6 +1,6 @@
 """The operator's requests to a rollout: it runs in another process, here or on another machine."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from textual.screen import Screen
 
@@ -8,10 +8,26 @@ from backends.errors import RolldeckError
 from console.tui.screens.confirmations import confirm_abort
 from console.tui.workspace import Workspace
 from orchestrator.engine.operator_requests import ControlAction
+from orchestrator.engine.wait_cuts import Cut
 from orchestrator.events.events import DecisionRequested
+from orchestrator.events.state import RolloutState
+from orchestrator.events.steps import STEPS
 from orchestrator.session.active_rollout import ActiveRollout
 
 ABORT_HINTS = {"abort": "; a second request does not wait for the running step"}
+LABELS: Mapping[Cut, str] = {"enough": "on to maintenance", "fail-now": "fail now"}
+MAX_WAITS = 2  # that are offered at once; the others are offered after these
+
+
+def list_waits(state: RolloutState) -> list[tuple[str, Cut, str]]:
+    """Return the nodes whose wait can be cut short, with how, and what they wait for."""
+    cuts: dict[str, Cut] = {step: "fail-now" for step in STEPS.after("install")}
+    cuts["drain"] = "enough"
+    return [
+        (node.name, cuts[node.step], node.reason or f"{node.step} goes on")
+        for node in state.nodes.values()
+        if node.at_work and node.step in cuts
+    ]
 
 
 class RolloutActions:
@@ -73,6 +89,27 @@ class RolloutActions:
         who = "" if self._workspace.is_own and running.is_local else running.who
         if await confirm_abort(self._screen.app, second=second, who=who):
             await self.request("abort")
+
+    async def cut_wait(self) -> None:
+        """Ask which wait is to be cut short, and do that."""
+        from widgets.dialogs.modal import Confirm
+
+        if (running := self.running) is None:
+            return
+        waits = list_waits(running.state)
+        if not waits:
+            self._screen.notify("no drain waits for sessions, and no node is started or verified", timeout=4)
+            return
+        choices = [("no", "Wait", "default")]
+        choices += [
+            (f"{cut} {node}", f"{node}: {LABELS[cut]}", "warning") for node, cut, _ in waits[:MAX_WAITS]
+        ]
+        lines = [f"{node}: {reason}" for node, _, reason in waits[:MAX_WAITS]]
+        lines.append("It then goes on as at its deadline; your name is recorded.")
+        answer = await self._screen.app.push_screen_wait(Confirm("Wait no longer?", lines, choices))
+        for node, cut, _ in waits:
+            if answer == f"{cut} {node}":
+                await self.request(cut, node)
 
     async def request(self, what: ControlAction, subject: str = "") -> bool:
         """Send a request; return whether it was accepted."""

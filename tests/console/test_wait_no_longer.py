@@ -1,0 +1,81 @@
+"""What the console offers to cut short, and what stays in sight after "Not now"."""
+
+from console.tui.screens.rollout_actions import list_waits
+from orchestrator.events.events import (
+    AnyEvent,
+    NodeFailed,
+    NodeStarted,
+    RolloutStarted,
+    ServiceLog,
+    StepDone,
+    StepStarted,
+    Traffic,
+    Waiting,
+)
+from orchestrator.events.state import RolloutState
+from orchestrator.events.timeline import Timeline
+from tests.console.dialog_values import ended
+from tests.unit.journals import numbered
+from widgets.decision_panel import build_unfinished_lines
+from widgets.dialogs.result import ResultScreen, build_account_entries
+
+STARTED = RolloutStarted(
+    application="shop",
+    version="1.5.0",
+    nodes=["web1", "web2", "web3"],
+    batches=[["web1", "web2", "web3"]],
+    operator="ann",
+    before={"web1": "1.4.2", "web2": "1.4.2", "web3": "1.4.2"},
+)
+
+
+def test_the_waits_of_drains_and_verifications_can_be_cut_short() -> None:
+    events: list[AnyEvent] = [
+        STARTED,
+        StepStarted(node="web1", step="drain"),
+        Waiting(node="web1", step="drain", reason="sessions: 3 on lb1", remaining_s=60),
+        StepStarted(node="web2", step="verify"),
+        StepStarted(node="web3", step="install"),
+    ]
+    state = RolloutState.of(numbered(*events))
+    assert list_waits(state) == [
+        ("web1", "enough", "sessions: 3 on lb1"),
+        ("web2", "fail-now", "verify goes on"),
+    ]
+
+
+def test_an_unfinished_rollout_stays_in_sight_with_its_keys() -> None:
+    keys = {"resume": "^r", "roll-back": "R"}
+    assert build_unfinished_lines((), keys) == []
+    lines = build_unfinished_lines(("web2 was left by rollout 12", "web3 was left by rollout 12"), keys)
+    assert ["".join(text for text, _ in line) for line in lines] == [
+        "! not finished: web2 was left by rollout 12 (and 1 more)",
+        "^r finish it  R roll back",
+    ]
+
+
+def test_a_result_says_why_what_and_where_to_read_more() -> None:
+    timeline = Timeline.of(
+        numbered(
+            STARTED,
+            NodeStarted(node="web2", version="1.5.0", originals=[]),
+            StepStarted(node="web2", step="start"),
+            StepDone(node="web2", step="start", changed=True, detail="", duration_s=2),
+            StepStarted(node="web2", step="verify"),
+            NodeFailed(node="web2", step="verify", error="503", servers=["DOWN 0/3 L7STS on lb1"]),
+            ServiceLog(node="web2", step="verify", lines=["no database"]),
+            Traffic(served=1204, errors_5xx=3, duration_s=60, errors=3),
+        )
+    )
+    text = "\n".join((entry.head + entry.body).plain for entry in build_account_entries(timeline))
+    for words in (
+        "✗ web2 at verify: 503",
+        "HAProxy then: DOWN 0/3 L7STS on lb1",
+        "| no database",
+        "1.4.2 → 1.5.0",
+        "start ",
+        "1,204 requests, 3 errors",
+    ):
+        assert words in text
+    whole = ResultScreen(ended(), timeline=timeline, entry=12).entries()
+    assert "rolldeck history show 12" in (whole[-1].head + whole[-1].body).plain
