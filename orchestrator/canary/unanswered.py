@@ -9,6 +9,7 @@ second, and only at the moment of judging: what is answered late leaves no trace
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple
 
 from orchestrator.canary.bursts import LEAST_CELLS, LEAST_SECONDS, Cap, find_second
@@ -30,6 +31,7 @@ WAITING_S = 3.0
 _SUSPICIOUS = 5.0  # requests that hang
 _LIKELY, _CERTAIN = 1.0, 4.0  # standard deviations beyond which requests hang
 _BEGUN_S = 60
+_MOST_OLD = 20  # servers of the old version that show what is usual
 FRESH_S = 2.5
 """Seconds for which a poll tells what hangs now."""
 
@@ -165,12 +167,13 @@ class Unanswered:
         self._cap = Cap()
 
     def add(self, place: Place, poll: Poll, cells: Sequence[Cell]) -> None:
-        """Add one backend in one poll."""
-        found = [self._read(place, poll, cell) for cell in cells if cell.errors is not None]
-        new = [server for server in found if server.cell.group == "new"]
+        """Add one backend in one poll; without a new server there is nothing to find."""
+        known = [cell for cell in cells if cell.errors is not None]
+        new = [self._read(place, poll, cell) for cell in known if cell.group == "new"]
         if not new:
             return
-        usual = Usual.of([server.flow for server in found if server.cell.group == "old"])
+        old = islice((cell for cell in known if cell.group == "old"), _MOST_OLD)
+        usual = Usual.of([self._read(place, poll, cell).flow for cell in old])
         for server in new:
             server.note(poll.at, find_excess(server.flow, usual), 0.0 if usual is None else usual.mean)
 
