@@ -5,6 +5,7 @@ from contextlib import aclosing
 import click
 
 from backends.local_machine import SystemClock
+from console.completion import complete_applications, complete_nodes
 from console.config.config_file import find_and_load
 from console.exit_codes import ExitCode
 from console.interrupts import interrupts
@@ -16,8 +17,8 @@ from orchestrator.node import Node
 
 
 @click.command()
-@click.argument("app")
-@click.argument("node")
+@click.argument("app", shell_complete=complete_applications)
+@click.argument("node", shell_complete=complete_nodes)
 @click.option("-f", "--follow", "follows", is_flag=True, help="Go on with new lines, until Ctrl-C.")
 @click.option(
     "-n",

@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from console.completion import complete_applications, complete_nodes
 from console.config.config_file import find_and_load
 from console.interrupts import interrupts
 from console.sessions import open_session
@@ -12,8 +13,8 @@ from orchestrator.engine.manual_change import find_nodes
 
 
 @click.command()
-@click.argument("app")
-@click.argument("node")
+@click.argument("app", shell_complete=complete_applications)
+@click.argument("node", shell_complete=complete_nodes)
 @click.pass_obj
 def shell(config_file: str | None, app: str, node: str) -> int:
     """Open a shell on NODE, over SSH with the settings and host keys that Rolldeck itself uses.

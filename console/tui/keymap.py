@@ -11,6 +11,7 @@ from backends.errors import ConfigError
 from console.config.explanation import describe_unknown_key
 from console.tui.rollout_keys import RolloutKeys
 from console.tui.screens.chart import ChartScreen
+from console.tui.screens.command_output import CommandOutput
 from console.tui.screens.detail import DetailScreen, TranscriptScreen
 from console.tui.screens.fleet import FleetScreen
 from console.tui.screens.history import HistoryScreen
@@ -142,6 +143,7 @@ GROUPS: tuple[Group, ...] = (
     (DetailScreen, SearchableLines, LogView),
     (RolloutBoard,),
     (TranscriptScreen, SearchableLines, Transcript),
+    (CommandOutput, SearchableLines, LogView),
     (ChartScreen,),
     (PlanScreen, Report),
     (ResultScreen, Report),

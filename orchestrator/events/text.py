@@ -48,7 +48,7 @@ _SENTENCES: dict[type[Event], str] = {
     events.ManualChangeStarted: "manual change by {operator}: {action} {nodes}{words}: {reason}",
     events.ManualChangeFinished: "the manual change {words}: {error}",
     OperatorCommandStarted: "{title} on {nodes}, {words}by {operator}: {command}",
-    OperatorCommandFinished: "ended after {duration_s} with {words}: {error}",
+    OperatorCommandFinished: "ended after {duration_s}: {words}",
     events.Unreadable: "unknown event {kind!r}, which cannot be read: {problem}",
     events.RollbackStarted: "rolling back {nodes} (on_failure = {policy})",
     events.RollbackRefused: "the rollback was refused: {reason}",
@@ -105,8 +105,10 @@ def _describe_operator_command(event: AnyEvent) -> str:
     match event:
         case OperatorCommandStarted(where=where):
             return "run here, " if where == "here" else ""
-        case OperatorCommandFinished(exit_status=status):
-            return "an unknown exit status" if status is None else f"exit status {status}"
+        case OperatorCommandFinished(exit_status=status, error=error):
+            return error or (
+                f"exit status {status}" if status is not None else "its exit status is not known"
+            )
     return ""
 
 

@@ -189,12 +189,13 @@ class Journal:
             self._connection.execute(f"DELETE FROM entries WHERE {where}", (entry,))  # noqa: S608 - texts of our own; values are bound
 
     def prune(self, before: float) -> int:
-        """Forget entries that ended healthy before this time; returns how many.
+        """Forget entries that ended healthy before this time, and commands of operators; returns how many.
 
         An entry without an end, or that left something unfinished, is kept regardless of its age.
         """
         old = (
-            "SELECT id FROM entries WHERE ended IS NOT NULL AND ended < ? AND result = 'healthy' ORDER BY id"
+            "SELECT id FROM entries WHERE ended IS NOT NULL AND ended < ?"
+            " AND (result = 'healthy' OR kind = 'command') ORDER BY id"
         )
         with self.transaction():
             found = [entry for (entry,) in self._connection.execute(old, (before,)).fetchall()]

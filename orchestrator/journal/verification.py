@@ -265,6 +265,7 @@ def _check_end(connection: sqlite3.Connection, entry: int) -> Iterator[str]:
     ends = connection.execute(
         "SELECT at, CAST(event AS BLOB) FROM events"
         " WHERE entry = ? AND (event LIKE '%rollout_ended%' OR event LIKE '%manual_change_finished%'"
+        " OR event LIKE '%operator_command_finished%'"
         " OR event LIKE '%change_ended%') ORDER BY seq",  # as it was called in schema 1
         (entry,),
     ).fetchall()

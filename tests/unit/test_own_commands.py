@@ -121,7 +121,18 @@ async def test_it_is_recorded_with_its_exit_status_and_the_end_of_its_output(tmp
         assert (entry.result, entry.reason) == ("degraded", "exit status 3")
         assert [found.what for found in read_node_entries(journal, "shop", "web1")] == ["look on web1"]
         assert read_node_entries(journal, "shop", "web2") == []
+        assert journal.verify().intact
         assert journal.entries() == [], "what decides about rollouts does not see it"
+
+
+async def test_it_is_forgotten_in_time_whatever_its_exit_status(tmp_path: Path) -> None:
+    _, _, path = await run("exit 3", tmp_path)
+    with Journal(path) as journal:
+        [entry] = journal.entries(commands=True)
+        assert entry.ended is not None
+        assert journal.prune(entry.ended) == 0
+        assert journal.prune(entry.ended + 1) == 1
+        assert journal.verify().intact
 
 
 async def test_one_that_does_not_end_is_ended(tmp_path: Path) -> None:
