@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from backends.haproxy.columns import columns_of
 from backends.model import RequestCounters, Snapshot
+from orchestrator.balancers.forced_ends import count_forced_ends
 
 MIN_REQUESTS = 50
 """Requests; with fewer, none of which failed, one in twenty may still fail."""
@@ -294,21 +295,35 @@ def _has_begun_again(before: Snapshot, after: Snapshot) -> bool:
 
 def _count(totals: Totals, first: Snapshot, last: Snapshot, counts: Callable[[str], bool]) -> None:
     then, now = _backend_counters(first), _backend_counters(last)
-    explained_5xx = Counter[str]()
+    explained_5xx, unanswered = Counter[str](), Counter[str]()
     for backend, change, answered_5xx in _compute_server_signals(first, last, then, now):
         totals.requests += change.started
         totals.answered_5xx += answered_5xx
         totals.errors += change.known
         explained_5xx[backend] += change.with_5xx
+        unanswered[backend] += change.broken + change.refused
     for name, counters in now.items():
         if not counters.http:
             totals.unknown.add(name)
             continue
         totals.http = True
         if name in then and counts(name):
-            totals.unattributed += max(
-                0, counters.answered_5xx - then[name].answered_5xx - explained_5xx[name]
-            )
+            unexplained = counters.answered_5xx - then[name].answered_5xx - explained_5xx[name]
+            if unexplained > 0:
+                unexplained -= count_forced_ends(
+                    _server_counters(first, name),
+                    _server_counters(last, name),
+                    then[name],
+                    counters,
+                    unanswered=unanswered[name],
+                )
+            totals.unattributed += max(0, unexplained)
+
+
+def _server_counters(snapshot: Snapshot, backend: str) -> list[RequestCounters]:
+    columns = columns_of(snapshot.servers)
+    rows = zip(columns.names, columns.counters, strict=True)
+    return [counters for name, counters in rows if name[0] == backend]
 
 
 def _compute_server_signals(

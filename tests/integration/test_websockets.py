@@ -26,6 +26,7 @@ from tests.support.wait import until
 COUNT = 20
 PACE = 5
 DRAIN_TIMEOUT_S = 1.0
+IN_FLIGHT = 3  # requests at the end of the rollout, beside the websockets
 LONG = pytest.mark.long
 
 
@@ -60,6 +61,7 @@ def assert_nobody_is_blamed(run: Run, report: Report, websockets: WebSockets) ->
     assert (report.total_failed, websockets.failed) == (0, 0), (report.failures, websockets.failures)
     (traffic,) = [event for event in run.events if event["event"] == "traffic"]
     assert traffic["errors"] == 0, traffic
+    assert traffic["unattributed"] <= IN_FLIGHT, traffic
     states = {event["state"] for event in run.events if event["event"] == "verdict"}
     assert not states & {"bad", "hold"}, run.text
 
