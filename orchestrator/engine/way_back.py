@@ -104,8 +104,9 @@ async def read_servers(context: StepContext) -> list[str]:
         return []
     found: dict[str, list[str]] = {}
     for server in servers:
-        health = f" {server.check_health}/{server.full_health}" if server.has_checks else ""
-        check = f" {server.check_status}" if server.check_status else ""
+        checked = server.has_checks and not server.status.startswith("MAINT")  # nothing checks it then
+        health = f" {server.check_health}/{server.full_health}" if checked else ""
+        check = f" {server.check_status}" if checked and server.check_status else ""
         places = found.setdefault(f"{server.status}{health}{check}", [])
         if server.ref.instance not in places:
             places.append(server.ref.instance)
