@@ -79,14 +79,24 @@ class JournalFollower:
             while self._read():  # noqa: ASYNC110 - others have their turn meanwhile
                 await asyncio.sleep(0)
         except JournalError as error:
-            self.close()
+            self._fail(str(error))
+        except Exception as error:  # after a defect an old state must not pass for a live one
+            self._fail(f"internal error: {error!r}")
+        else:
             for rollout in self._rollouts.values():
-                rollout.problem = shorten(str(error), MAX_SHOWN_CHARS)
+                rollout.unread = ""
         now = self._clock.monotonic()
         if now - self._looked_at >= PROCESS_INTERVAL_S or self._has_ended():
             self._looked_at = now
             for rollout in self._rollouts.values():
                 rollout.look_at_process()
+
+    def _fail(self, problem: str) -> None:
+        """Note why nothing is read; the journal is opened again at the next look."""
+        self.close()
+        self._file = None
+        for rollout in self._rollouts.values():
+            rollout.unread = shorten(problem, MAX_SHOWN_CHARS)
 
     def _has_ended(self) -> bool:
         """Return whether a process has written an end, so that it matters now whether it goes on."""

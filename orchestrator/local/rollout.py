@@ -39,7 +39,7 @@ class LocalRollout:
         application: its name.
         entry: of the journal, the one that is followed; None before the first.
         state: see `ActiveRollout`.
-        problem: likewise.
+        unread: why the journal cannot be read; empty while it can.
         reading: whether earlier events of it are still to be read.
         searched: whether rollouts that ran already were searched for.
     """
@@ -57,7 +57,7 @@ class LocalRollout:
         self.application = application
         self.entry: Entry | None = None
         self.state = RolloutState()
-        self.problem = ""
+        self.unread = ""
         self.reading = False
         self.searched = False
         self._socket = socket
@@ -65,6 +65,7 @@ class LocalRollout:
         self._records = deque[Record](maxlen=MAX_RECORDS)
         self._listeners: list[Listener] = []
         self._last_seq = 0
+        self._misfit = ""  # what in the journal cannot be a part of this rollout
         self._alive = False
         self._plan: Plan | None = None
         self._before: RolloutEnded | None = None  # how the rollout has ended that is rolled back now
@@ -94,7 +95,7 @@ class LocalRollout:
             self._rolled_back = []
         self._is_refused = False
         self.entry, self.state, self._last_seq = entry, RolloutState(), 0
-        self._alive, self.reading, self.problem = True, True, ""
+        self._alive, self.reading, self._misfit = True, True, ""
         try:
             self._plan = decode_plan(entry.plan, entry.application, entry.version)
         except ValueError:
@@ -107,7 +108,7 @@ class LocalRollout:
             try:
                 self.state.apply(record)
             except (LookupError, ValueError, TypeError) as error:  # somebody has edited the journal
-                self.problem = f"event {record.seq} does not fit: {shorten(repr(error), MAX_SHOWN_CHARS)}"
+                self._misfit = f"event {record.seq} does not fit: {shorten(repr(error), MAX_SHOWN_CHARS)}"
             self._records.append(record)
             self._follow_rollback(record)
             for listener in tuple(self._listeners):
@@ -179,6 +180,11 @@ class LocalRollout:
         """See `ActiveRollout.who`."""
         entry = self.entry
         return f"{entry.operator} (process {entry.pid} on {entry.host})" if entry is not None else ""
+
+    @property
+    def problem(self) -> str:
+        """See `ActiveRollout.problem`."""
+        return self.unread or self._misfit
 
     @property
     def paused(self) -> bool:

@@ -153,3 +153,23 @@ async def test_another_file_of_that_name_is_opened_again(tmp_path: Path) -> None
     desk.write(entry, journals.started())
     await desk.look()
     assert desk.rollout.running
+
+
+async def test_what_cannot_be_read_is_said_until_it_can(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    entry = desk.journal.begin(header())
+    desk.write(entry, journals.started())
+    await desk.look()
+
+    def fail(record: Record) -> None:
+        raise LookupError("odd")
+
+    unsubscribe = desk.rollout.subscribe(fail)
+    desk.write(entry, NodeNote(node="web1", text="1"))
+    await desk.look()
+    assert "internal error: LookupError('odd')" in desk.rollout.problem
+    unsubscribe()
+    desk.write(entry, ended("healthy", upgraded=["web1"]))
+    await desk.look()
+    assert desk.rollout.problem == ""
+    assert desk.rollout.state.ended is not None

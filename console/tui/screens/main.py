@@ -166,6 +166,8 @@ in rotation.
         state, plan = active.state, active.plan
         board, now = self.query_one(RolloutBoard), self._session.clock.time()
         words = "" if self._workspace.is_own and active.running else active.words
+        if active.is_local and active.problem:
+            words = f"✗ cannot be followed: {active.problem}"
         if plan is None or any(name not in state.nodes for batch in plan.batches for name in batch):
             board.show(state, now, words, {})
             impact: Sequence[str] = ()
