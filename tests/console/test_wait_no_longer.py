@@ -4,6 +4,7 @@ from console.tui.screens.rollout_actions import list_waits
 from orchestrator.events.events import (
     AnyEvent,
     NodeFailed,
+    NodeRolledBack,
     NodeStarted,
     RolloutStarted,
     ServiceLog,
@@ -64,6 +65,7 @@ def test_a_result_says_why_what_and_where_to_read_more() -> None:
             StepStarted(node="web2", step="verify"),
             NodeFailed(node="web2", step="verify", error="503", servers=["DOWN 0/3 L7STS on lb1"]),
             ServiceLog(node="web2", step="verify", lines=["no database"]),
+            NodeRolledBack(node="web2", duration_s=3, version="1.4.2"),
             Traffic(served=1204, errors_5xx=3, duration_s=60, errors=3),
         )
     )

@@ -10,7 +10,7 @@ from textual.content import Content
 from backends.name_ranges import fold_names
 from backends.text import format_duration
 from orchestrator.engine.result import format_version_and_rotation, group_outcomes
-from orchestrator.events.events import RolloutEnded
+from orchestrator.events.events import NodeFailed, RolloutEnded
 from orchestrator.events.judgement import Verdict, VerdictChanged
 from orchestrator.events.state import NodeState
 from orchestrator.events.steps import STEPS
@@ -143,14 +143,20 @@ def build_result_entries(ended: RolloutEnded, verdict: VerdictChanged | None = N
 def build_account_entries(timeline: Timeline) -> Iterator[Entry]:
     """Yield why nodes have failed, which versions there were, what took how long, and what clients saw."""
     state = timeline.state
-    failed = [node for node in state.nodes.values() if node.state == NodeState.FAILED]
-    if failed:
+    failures = [record.event for record in timeline.notes if isinstance(record.event, NodeFailed)]
+    # The last one of each node, also if it was brought back after that.
+    last = {failed.node: failed for failed in failures}
+    done = {node.name for node in state.nodes.values() if node.state == NodeState.UPGRADED}
+    failed_nodes = [failed for name, failed in last.items() if name not in done]
+    if failed_nodes:
         yield make_heading("Why")
-    for node in failed:
-        yield Entry(to_content("✗ ", "$text-error"), to_content(f"{node.name} at {node.step}: {node.reason}"))
-        if node.servers:
-            yield Entry(to_content("  HAProxy then: ", QUIET_STYLE), to_content(" · ".join(node.servers)))
-        for line in node.log:
+    for failed in failed_nodes:
+        words = f"{failed.node} at {failed.step}: {failed.error}"
+        yield Entry(to_content("✗ ", "$text-error"), to_content(words))
+        if failed.servers:
+            yield Entry(to_content("  HAProxy then: ", QUIET_STYLE), to_content(" · ".join(failed.servers)))
+        node = state.nodes.get(failed.node)
+        for line in node.log if node is not None else ():
             yield Entry(to_content("  | ", QUIET_STYLE), to_content(line))
     yield make_heading("Account")
     before = state.versions_before()
