@@ -1,7 +1,7 @@
 """The style and keys that dialogs and reports share: text that scrolls, and answers that stay visible."""
 
-from collections.abc import Iterable, Sequence
-from typing import ClassVar, Generic, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar, Generic, Self, TypeVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -18,6 +18,8 @@ from widgets.dialogs.overlay import Overlay
 from widgets.dialogs.scrolling import Headline, ScrolledText, ScrollKeys
 
 Answer = TypeVar("Answer")
+IsOver = Callable[[], str]
+WITHDRAWAL_INTERVAL_S = 0.3  # between two looks whether there is still something to ask
 MIN_TEXT_LINES = 2  # of a dialog's text that stay in sight where its fields need the room
 
 
@@ -28,6 +30,7 @@ class Dialog(ModalScreen[Answer], Overlay[Answer], Generic[Answer]):
     """
 
     AUTO_FOCUS = ""  # `compose` decides: the safe answer
+    _is_over: IsOver = staticmethod(lambda: "")
     HELP = """
 # Question
 The answer that has the focus is the safe one. Left, right and tab go to another one; Enter or Space gives it,
@@ -89,6 +92,21 @@ and so does a click. Escape closes the question, and nothing is done.
             with Horizontal(id="answers"):
                 yield from self.buttons()
 
+    def withdraw_when(self, is_over: IsOver) -> Self:
+        """Close the dialog as Escape does, and tell why, once what it asks about is over.
+
+        Args:
+            is_over: returns why there is nothing to ask any more; empty while there is.
+        """
+        self._is_over = is_over
+        return self
+
+    def _withdraw(self) -> None:
+        why = self._is_over()
+        if why and not self.is_answered:
+            self.app.notify(why, severity="warning", markup=False, timeout=8)
+            self.action_cancel()
+
     def entries(self) -> Sequence[Entry]:
         """Return the text of the dialog."""
         return ()
@@ -103,6 +121,7 @@ and so does a click. Escape closes the question, and nothing is done.
 
     def on_mount(self) -> None:
         self.initial_focus().focus()
+        self.set_interval(WITHDRAWAL_INTERVAL_S, self._withdraw)
         for part in self.query(ScrolledText):
             self.watch(part, "place", self._show_place)
             self.watch(part, "virtual_size", self._fit_later, init=False)

@@ -17,7 +17,7 @@ from console.tui.screens.confirmations import (
     confirm_resume,
     confirm_take_over,
 )
-from console.tui.screens.rollout_actions import RolloutActions
+from console.tui.screens.rollout_actions import ENDED_MEANWHILE, RolloutActions
 from console.tui.screens.start import Planner, start_rollout
 from console.tui.workspace import Workspace
 from orchestrator.errors import AlreadyRolledBack
@@ -232,7 +232,12 @@ class OperatorActions:
                 f"Rollout {entry.id} ({entry.operator}) to {entry.version} is not finished; no node is out."
             ]
         self.unfinished = lines
-        if await confirm_resume(self._screen.app, lines):
+
+        def is_over() -> str:
+            active = self._session.active
+            return "a rollout is running meanwhile" if active is not None and active.running else ""
+
+        if await confirm_resume(self._screen.app, lines, is_over):
             await self.resume()
 
     async def _confirm_break_lock(self, before: LockAnswer | None = None) -> LockAnswer:
@@ -281,11 +286,16 @@ class OperatorActions:
         if self._workspace.starting:
             self._notify("a rollout is being started: wait until it runs", "warning")
             return None
-        if self._workspace.running_here is None:
+        if (running := self._workspace.running_here) is None:
             return LEAVE
         if self._read_only:
             return KEEP
-        answer = await self._screen.app.push_screen_wait(QuitDialog())
+        state = running.state
+
+        def is_over() -> str:
+            return "" if running.running and running.state is state else ENDED_MEANWHILE
+
+        answer = await self._screen.app.push_screen_wait(QuitDialog().withdraw_when(is_over))
         if answer == "stay":
             return None
         if answer == PAUSE and not await self._requests.request("pause"):

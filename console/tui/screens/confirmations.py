@@ -3,7 +3,7 @@
 Each dialog is imported when it is shown, so that the first screen appears sooner.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,12 +99,15 @@ async def confirm_take_over(app: App[Any], offer: Offer) -> bool:
     return answer == "yes"
 
 
-async def confirm_resume(app: App[Any], unfinished: Sequence[str]) -> bool:
+async def confirm_resume(
+    app: App[Any], unfinished: Sequence[str], is_over: Callable[[], str] = lambda: ""
+) -> bool:
     """Ask whether to finish an earlier rollout.
 
     Args:
         app: shows the question.
         unfinished: what it did not finish, one line each.
+        is_over: returns why there is nothing to resume any more; empty while there is.
     """
     from widgets.dialogs.modal import Confirm
 
@@ -113,18 +116,21 @@ async def confirm_resume(app: App[Any], unfinished: Sequence[str]) -> bool:
             "An earlier rollout was not finished",
             [*unfinished, "", "Resuming checks the current state, shows the plan and asks before it starts."],
             [("no", "Not now", "default"), ("yes", "Review plan", "primary")],
-        )
+        ).withdraw_when(is_over)
     )
     return answer == "yes"
 
 
-async def confirm_abort(app: App[Any], *, second: bool, who: str = "") -> bool:
+async def confirm_abort(
+    app: App[Any], *, second: bool, who: str = "", is_over: Callable[[], str] = lambda: ""
+) -> bool:
     """Ask whether to end the rollout.
 
     Args:
         app: shows the question.
         second: an abort has been requested before, so this one does not wait for the running step.
         who: carries it out, if that is somebody else.
+        is_over: returns why there is nothing to abort any more; empty while there is.
     """
     from widgets.dialogs.modal import Confirm
 
@@ -137,6 +143,8 @@ async def confirm_abort(app: App[Any], *, second: bool, who: str = "") -> bool:
     if who:
         lines = [f"The rollout is run by {who}; your name is recorded.", *lines]
     answer = await app.push_screen_wait(
-        Confirm("Abort the rollout?", lines, [("no", "Go on", "default"), ("yes", "Abort", "error")])
+        Confirm(
+            "Abort the rollout?", lines, [("no", "Go on", "default"), ("yes", "Abort", "error")]
+        ).withdraw_when(is_over)
     )
     return answer == "yes"

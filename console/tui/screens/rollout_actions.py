@@ -30,6 +30,9 @@ def list_waits(state: RolloutState) -> list[tuple[str, Cut, str]]:
     ]
 
 
+ENDED_MEANWHILE = "the rollout has ended meanwhile"
+
+
 class RolloutActions:
     """Requests of the main view; every error becomes a notification."""
 
@@ -87,7 +90,16 @@ class RolloutActions:
             return
         second = running.state.phase == "aborting"
         who = "" if self._workspace.is_own and running.is_local else running.who
-        if await confirm_abort(self._screen.app, second=second, who=who):
+        state = running.state
+
+        def is_over() -> str:
+            if not running.running or running.state is not state:
+                return ENDED_MEANWHILE
+            changed = (state.phase == "aborting") != second
+            return "somebody else has aborted the rollout meanwhile" if changed else ""
+
+        agreed = await confirm_abort(self._screen.app, second=second, who=who, is_over=is_over)
+        if agreed and not is_over():
             await self.request("abort")
 
     async def cut_wait(self) -> None:
