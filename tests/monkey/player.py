@@ -103,8 +103,7 @@ class Player:
             return
         self._press("f1")
         await self._until(lambda: isinstance(self.app.screen, HelpScreen), "the help does not open")
-        self._press("escape")
-        await self._until(lambda: len(self.app.screen_stack) <= self._depth, "the help does not close")
+        await self.go_back()  # a plan that was being made may have opened meanwhile
 
     async def go_back(self) -> None:
         """Press Escape until only the first screen is there."""
