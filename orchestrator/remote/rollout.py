@@ -216,7 +216,11 @@ class RemoteRollout:
     @property
     def words(self) -> str:
         """See `ActiveRollout.words`."""
-        return f"by {self.seen.header.operator}; p and a send requests" if self.seen is not None else ""
+        if self.seen is None:
+            return ""
+        if self.interrupted:
+            return f"{self.seen.header.who} has left it unfinished: resume it or roll it back"
+        return f"by {self.seen.header.operator}; p and a send requests"
 
     async def run(self) -> None:
         """Follow what is published until cancelled."""
