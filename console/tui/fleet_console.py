@@ -9,7 +9,6 @@ from textual.css.query import NoMatches
 from textual.screen import ModalScreen, Screen
 
 from backends.errors import RolldeckError
-from backends.text import counted
 from console.config.config_file import ConsoleSettings
 from console.tui.app import Console
 from console.tui.rollout_keys import RolloutKeys
@@ -86,15 +85,14 @@ class FleetConsole(Console):
 
     @on(MainScreen.ApplicationAsked)
     def _application_asked(self) -> None:
-        self._pick_application()
-
-    @work(group="pick", exclusive=True)
-    async def _pick_application(self) -> None:
         here = self.shown_application
-        picker = ApplicationPicker(self._overview.rows(), here, self._overview.time())
-        picked = await self.push_screen_wait(picker)
-        if picked not in (None, here):
-            self.open_application(picked)
+
+        def picked(name: str | None) -> None:
+            if name is not None and name != here:
+                self.open_application(name)
+
+        # No worker in between: what is typed at once belongs to the list.
+        self.push_screen(ApplicationPicker(self._overview.rows(), here, self._overview.time()), picked)
 
     @work(group="open", exclusive=True)
     async def open_application(self, name: str, action: str = "") -> None:
@@ -204,7 +202,7 @@ class FleetConsole(Console):
             answer = await self.push_screen_wait(
                 Confirm(
                     "Rollouts are running: quit?",
-                    [f"{counted(len(rows), 'rollout')} ({names}) without this console: they go on."],
+                    [f"What goes on without this console: {names}."],
                     [("stay", "Stay", "default"), ("keep", "Quit", "primary")],
                 )
             )

@@ -59,6 +59,11 @@ class Fleet:
         except TimeoutError:
             raise AssertionError(f"never saw {words} in:\n{self.text}") from None
 
+    async def find(self, name: str) -> None:
+        await self.press("g")
+        await self.sees("type to find")
+        await self.press(*name, "enter")
+
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)
 
@@ -117,13 +122,13 @@ async def test_a_rollout_goes_on_while_another_application_is_open(tmp_path: Pat
         await at.sees("5 apps")
         await at.until(lambda: "1.5.0 ×2" in at.text)
         await at.sees("shop → 1.5.0: healthy")
-        await at.press("g", *"cart", "enter")
+        await at.find("cart")
         await at.sees("cart-1", "cart-2")
         cart = at.app.screen
         assert isinstance(cart, MainScreen)
-        await at.press("g", *"shop", "enter")
+        await at.find("shop")
         await at.sees("shop-1")
-        await at.press("g", *"cart", "enter")
+        await at.find("cart")
         await at.until(lambda: at.app.screen is cart)
         await at.press("slash", *"cart-2", "enter", "escape")
         await at.sees("cart-1")  # Esc has cleared the filter only

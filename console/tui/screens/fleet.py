@@ -4,7 +4,7 @@ import time
 from dataclasses import replace
 from typing import ClassVar
 
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
@@ -153,14 +153,16 @@ back; rollouts go on meanwhile, and several can run side by side.
         if name is not None:
             self.post_message(self.Picked(name, action))
 
-    @work(group="application", exclusive=True)
-    async def action_application(self) -> None:
-        rows = self._overview.rows()
+    def action_application(self) -> None:
         here = self.query_one(FleetTable).cursor_key or ""
-        picked = await self.app.push_screen_wait(ApplicationPicker(rows, here, time.time()))
-        if picked is not None:
-            self.query_one(FleetTable).move_to(picked)
-            self.post_message(self.Picked(picked))
+
+        def picked(name: str | None) -> None:
+            if name is not None:
+                self.query_one(FleetTable).move_to(name)
+                self.post_message(self.Picked(name))
+
+        # No worker in between: what is typed at once belongs to the list.
+        self.app.push_screen(ApplicationPicker(self._overview.rows(), here, time.time()), picked)
 
     # -- arranging the table ------------------------------------------------------------------
 
