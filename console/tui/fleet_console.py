@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from textual import on, work
+from textual.app import ScreenStackError
 from textual.binding import BindingType
 from textual.css.query import NoMatches
 from textual.screen import ModalScreen, Screen
@@ -161,7 +162,7 @@ class FleetConsole(Console):
     def _show_strip(self, rows: Sequence[ApplicationRow]) -> None:
         try:
             strip = self.screen.query_one(RolloutStrip)
-        except NoMatches:
+        except (NoMatches, ScreenStackError):  # the last screen is closed at the end
             return
         own = self.shown_application if isinstance(self.screen, MainScreen) else ""
         strip.show([row for row in rows if row.name != own], self._key_of("next-rollout"))

@@ -3,7 +3,7 @@
 from typing import Any
 
 from textual._context import active_message_pump
-from textual.app import App
+from textual.app import App, ScreenStackError
 from textual.css.query import NoMatches
 from textual.dom import DOMNode, NoScreen
 from textual.message_pump import MessagePump
@@ -41,5 +41,5 @@ def _screen_of(node: object) -> Screen[Any] | None:
         return node
     try:
         return node.screen if isinstance(node, DOMNode | MessagePump) and hasattr(node, "screen") else None
-    except NoScreen:
+    except (NoScreen, ScreenStackError):
         return None
