@@ -1,5 +1,7 @@
 """Programs of a real supervisord: what it says, and what it does."""
 
+import asyncio
+import contextlib
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -147,3 +149,17 @@ async def test_one_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="no such file"):
         await gone.stop()
     assert await gone.last_lines() == ()
+
+
+async def test_its_log_is_followed_on_both_outputs(supervisor: Supervisor) -> None:
+    fails, host = service(supervisor, "fails"), LocalHost("web1")
+    source = await fails.log_source(10, follow=True)
+    with contextlib.suppress(Refused):
+        await fails.start()
+    found: list[str] = []
+    async with asyncio.timeout(30), host.stream(source.command) as stream:
+        while "cannot read the configuration" not in found:
+            found += await stream.read_lines()
+    once = await fails.log_source(10, follow=False)
+    async with host.stream(once.command) as stream:
+        assert "cannot read the configuration" in await stream.read_lines()
