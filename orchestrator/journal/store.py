@@ -252,12 +252,15 @@ class Journal:
     def summaries(self, after: int = 0, *, limit: int = -1) -> list[Summary]:
         """Return the entries with higher ids, the newest first, without those that cannot be read.
 
+        What operators ran beside rollouts is left out, as by `entries`.
+
         Args:
             after: an id.
             limit: their number at most.
         """
         columns = "id, kind, application, host, pid, began"
-        query = f"SELECT {columns} FROM entries WHERE id > ? ORDER BY id DESC LIMIT ?"  # noqa: S608 - texts of our own; values are bound
+        where = "id > ? AND kind IS NOT 'command'"
+        query = f"SELECT {columns} FROM entries WHERE {where} ORDER BY id DESC LIMIT ?"  # noqa: S608 - texts of our own; values are bound
         with self._explained():
             return read_summaries(self._connection.execute(query, (after, limit)).fetchall())
 

@@ -122,6 +122,7 @@ async def test_it_is_recorded_with_its_exit_status_and_the_end_of_its_output(tmp
         assert [found.what for found in read_node_entries(journal, "shop", "web1")] == ["look on web1"]
         assert read_node_entries(journal, "shop", "web2") == []
         assert journal.verify().intact
+        assert journal.summaries() == [], "who follows rollouts does not see it"
         assert journal.entries() == [], "what decides about rollouts does not see it"
 
 
