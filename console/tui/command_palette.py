@@ -6,11 +6,24 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, cast
 
-from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Matcher, Provider
+from textual import events
+from textual.app import ComposeResult
+from textual.command import (
+    CommandInput,
+    CommandList,
+    CommandPalette,
+    DiscoveryHit,
+    Hit,
+    Hits,
+    Matcher,
+    Provider,
+    SearchIcon,
+)
+from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import Input, OptionList
+from textual.widgets import Input, LoadingIndicator, OptionList
 
 from backends.text import visible
 from console.tui.screens.main import MainScreen
@@ -32,12 +45,30 @@ OWN_ACTIONS = 1000.0  # is added to the score of an action whose name or explana
 NAMED_SO = 500.0  # is added on top where its name begins with that
 
 
+class CommandHits(CommandList):
+    """The list of the palette; a click on a line that has just gone does nothing."""
+
+    async def _on_click(self, event: events.Click) -> None:
+        event.prevent_default()  # Textual would call its own handler again
+        with contextlib.suppress(IndexError):
+            await super()._on_click(event)
+
+
 class Palette(CommandPalette, Overlay[None]):
     """Textual's palette, which runs a command once and takes any key at any time."""
 
     DEFAULT_CSS = """
     Palette > .command-palette--help-text { text-style: not bold not dim; }
     """
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="--container"):
+            with Horizontal(id="--input"):
+                yield SearchIcon()
+                yield CommandInput(placeholder=self._placeholder, select_on_focus=False)
+            with Vertical(id="--results"):
+                yield CommandHits()
+                yield LoadingIndicator()
 
     def _action_command_list(self, action: str) -> None:
         # A list that was not laid out yet has no lines: a page key that arrives by then would be an error.

@@ -23,6 +23,8 @@ def is_late(app: App[Any], error: Exception, is_exiting: bool) -> bool:
         is_exiting: whether the application ends, so that all screens are being closed.
     """
     cause = error.error if isinstance(error, WorkerFailed) else error
+    if is_exiting and isinstance(cause, ScreenStackError):
+        return True  # a key or click that arrived after the last screen was closed
     if not isinstance(cause, NoMatches):
         return False
     return is_exiting or _screen_of(_origin()) not in app.screen_stack

@@ -4,6 +4,8 @@ import asyncio
 from typing import Any
 
 import pytest
+from rich.style import Style
+from textual import events
 from textual.command import CommandList
 from textual.fuzzy import Matcher
 from textual.pilot import Pilot
@@ -95,6 +97,30 @@ async def test_two_enters_run_a_command_once() -> None:
         await pilot.pause(0.2)
         transcripts = [screen for screen in app.screen_stack if screen.query(Transcript)]
         assert len(transcripts) == 1
+
+
+async def test_a_click_on_a_line_that_has_gone_does_no_harm() -> None:
+    app = FrozenConsole(CALM)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        await pilot.press("ctrl+p")
+        await listed(pilot)
+        hits = app.screen.query_one(CommandList)
+        style = Style.from_meta({"option": 999})
+        hits.post_message(events.Click(hits, 1, 1, 0, 0, 1, False, False, False, 1, 1, style))
+        await pilot.pause(0.1)
+        assert app.return_value is None
+
+
+async def test_a_key_after_the_console_has_ended_does_no_harm() -> None:
+    app = FrozenConsole(CALM)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        press_together(pilot, "q", "down", "x", "enter", "down", "escape")
+        for _ in range(100):
+            pilot.app.post_message(events.Key("down", None))
+            await asyncio.sleep(0.002)
+    assert app.return_value == "leave"
 
 
 async def test_a_theme_that_is_picked_is_remembered() -> None:
