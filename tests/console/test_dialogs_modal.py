@@ -1,6 +1,7 @@
 """Questions with a few answers, and quitting while a rollout runs."""
 
 import pytest
+from textual.css.query import NoMatches
 
 from tests.console.dialog_values import HOSTILE, cut_off, open_dialog, shown
 from widgets.dialogs.modal import ANSWERS, Confirm, QuitDialog
@@ -85,3 +86,9 @@ async def test_each_way_to_quit(number: int) -> None:
     async with open_dialog(QuitDialog()) as (app, pilot):
         await pilot.press(*["down"] * number, "enter")
     assert app.answers == [ANSWERS[number][0]]
+
+
+async def test_a_question_that_was_closed_before_it_was_mounted_has_nothing_to_focus() -> None:
+    """It must be the error that the console expects of closed screens."""
+    with pytest.raises(NoMatches):
+        question().initial_focus()

@@ -51,7 +51,8 @@ class Confirm(Dialog[str | None]):
             yield InlineButton(answer, label, variant)
 
     def initial_focus(self) -> InlineButton:
-        return next(button for button in self.query(InlineButton) if button.answer == self._safe)
+        buttons = self.query(InlineButton)
+        return next((button for button in buttons if button.answer == self._safe), None) or buttons.first()
 
     @on(InlineButton.Pressed)
     def _pressed(self, event: InlineButton.Pressed) -> None:
