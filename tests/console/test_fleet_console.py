@@ -127,7 +127,9 @@ async def test_a_rollout_goes_on_while_another_application_is_open(tmp_path: Pat
         cart = at.app.screen
         assert isinstance(cart, MainScreen)
         await at.find("shop")
-        await at.sees("shop-1")
+        await at.sees("everything is in rotation")  # its result waits where the application is opened
+        await at.press("escape")
+        await at.sees("servers up 2")
         await at.find("cart")
         await at.until(lambda: at.app.screen is cart)
         await at.press("slash", *"cart-2", "enter", "escape")
