@@ -77,6 +77,8 @@ class ConsoleSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_
 
     theme: ThemeName = "dark"
     interval: float = 1.0  # seconds between two polls of a load balancer
+    # How to call an operator when a rollout asks, a node has failed, or it has ended.
+    notify: tuple[Literal["bell", "desktop", "title"], ...] = ("bell", "desktop", "title")
     keys: dict[str, str] = {}  # other keys, by the id of their binding: see `console.tui.keymap`
 
     def __post_init__(self) -> None:

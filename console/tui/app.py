@@ -1,7 +1,7 @@
 """The Textual application: it shows the screens of an application, and rollouts outlive it."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,6 +20,7 @@ from backends.text import visible
 from console.config.config_file import ConsoleSettings
 from console.config.own_commands import OwnCommandSettings
 from console.interrupts import TERMINAL_GONE
+from console.tui.attention import Attention
 from console.tui.command_targets import targets_of
 from console.tui.late_errors import is_late
 from console.tui.own_commands import OwnCommands
@@ -29,7 +30,10 @@ from console.tui.terminal_driver import TerminalDriver
 from console.tui.themes import THEMES, readable_theme, remember_theme, remembered_theme
 from console.tui.view_state import ViewState
 from console.tui.workspace import Workspace
+from orchestrator.events.state import RolloutState
 from widgets.dialogs.modal import TooSmall, fits
+
+ATTENTION_INTERVAL_S = 0.5  # how often it is seen whether an operator has to be called
 
 
 def _load_commands() -> type[Provider]:
@@ -102,6 +106,7 @@ class Console(App[str]):
         self.theme = remembered_theme(self.view_state, settings.theme)
         self.workspace = workspace
         self.own_commands = OwnCommands(self)
+        self._attention = Attention(settings.notify, self._write_to_terminal)
 
     def add_commands(self, commands: Sequence[OwnCommandSettings], file: str = "") -> None:
         """Give the console commands of the operator's own. Raises ConfigError for a key that is taken."""
@@ -124,8 +129,22 @@ class Console(App[str]):
         asyncio.get_running_loop().set_task_factory(None)
 
     def on_mount(self) -> None:
+        self.set_interval(ATTENTION_INTERVAL_S, lambda: self._attention.update(self.rollout_states()))
         if self.workspace is not None:
             self.push_screen(MainScreen(self.workspace, self._applications))
+
+    def on_unmount(self) -> None:
+        self._attention.close()
+
+    def rollout_states(self) -> Mapping[str, RolloutState]:
+        """Return the rollout of each application that runs or ran last, as far as this console knows."""
+        workspace = self.workspace
+        active = workspace.active if workspace is not None else None
+        return {} if workspace is None or active is None else {workspace.name: active.state}
+
+    def _write_to_terminal(self, data: str) -> None:
+        if isinstance(self._driver, TerminalDriver):
+            self._driver.write(data)
 
     def on_resize(self, event: events.Resize) -> None:
         if not fits(event.size) and not any(isinstance(screen, TooSmall) for screen in self.screen_stack):

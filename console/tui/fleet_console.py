@@ -1,6 +1,6 @@
 """The console of several applications: the fleet is its first screen, and applications are opened over it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from textual import on, work
@@ -18,6 +18,7 @@ from console.tui.screens.fleet import FleetScreen
 from console.tui.screens.main import MainScreen
 from console.tui.view_state import ViewState
 from console.tui.workspaces import Workspaces
+from orchestrator.events.state import RolloutState
 from orchestrator.fleet.row import ApplicationRow
 from widgets.dialogs.modal import Confirm
 from widgets.fleet.picker import ApplicationPicker
@@ -130,6 +131,9 @@ class FleetConsole(Console):
         while len(self.screen_stack) > 1 and not isinstance(self.screen, FleetScreen):
             await self.pop_screen()
         return True
+
+    def rollout_states(self) -> Mapping[str, RolloutState]:
+        return self._overview.states()
 
     # -- rollouts -----------------------------------------------------------------------------
 

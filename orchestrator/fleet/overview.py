@@ -9,6 +9,7 @@ from backends.errors import BackendError, ConfigError
 from backends.protocols import Clock
 from orchestrator.adapters import AdapterFactory
 from orchestrator.background import keep_running
+from orchestrator.events.state import RolloutState
 from orchestrator.fleet.journal_reader import JournalReader, JournalSummary
 from orchestrator.fleet.member import Member
 from orchestrator.fleet.published import PublishedRollouts
@@ -118,6 +119,10 @@ class FleetOverview:
             if (line := self.running(name)) is not None
         ]
         return tuple(sorted(found, key=lambda row: row.attention))
+
+    def states(self) -> Mapping[str, RolloutState]:
+        """Return the rollouts of this machine that run or ran last, by application."""
+        return {name: local.state for name, local in self._local.items() if local.entry is not None}
 
     def last_result(self, application: str) -> str:
         """Return how the last rollout that was seen to run here has ended; empty without an end."""

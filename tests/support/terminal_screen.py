@@ -19,6 +19,7 @@ class TerminalScreen:
 
     Attributes:
         modes: private modes that are on, such as `?1049`.
+        calls: what calls an operator, such as `\\x07` or `]2;Rolldeck`, in its order.
         unknown: sequences that are none of those that Textual writes; half of one would be among them.
     """
 
@@ -29,6 +30,7 @@ class TerminalScreen:
         self._x = self._y = 0
         self._saved = 0, 0  # the place of the cursor, while another screen is there
         self.modes = {WRAP, CURSOR}
+        self.calls: list[str] = []
         self.unknown: list[str] = []
         self._clear()
 
@@ -75,6 +77,10 @@ class TerminalScreen:
                     self._switch(f"?{mode}", on=final == "h")
             case "K":
                 self._erase(arguments)
+            case "t":  # the title is saved or put back
+                self.calls.append(sequence[0][1:])
+            case None if sequence[0].startswith("\x1b]"):
+                self.calls.append(sequence[0][1:].rstrip("\x07\x1b\\"))
             case "m" | "u" | "p" | "q" | None:
                 pass
             case _:
@@ -97,6 +103,8 @@ class TerminalScreen:
                 self._x = 0
             case "\n":
                 self._next_line()
+            case "\a":
+                self.calls.append(character)
             case _ if character < " " or character == "\x7f":
                 pass
             case _:

@@ -151,6 +151,12 @@ class Terminal:
             return self._last_at - self.started_at
 
     @property
+    def calls(self) -> list[str]:
+        """See `TerminalScreen.calls`."""
+        with self._news:
+            return list(self._screen.calls)
+
+    @property
     def unknown(self) -> list[str]:
         """Sequences that nobody writes: what half of one, or two in each other, look like."""
         with self._news:
