@@ -37,7 +37,7 @@ async def work(arguments: argparse.Namespace, folder: Path) -> None:
             with working_folder(folder):
                 await _play(run, here, arguments)
             await end_rollouts(here)
-        report = await load.stop()
+            report = await load.stop()
     ended = [record.event for record in here.records if isinstance(record.event, RolloutEnded)]
     results = ", ".join(event.result for event in ended) or "none"
     say(f"{run.played} actions on {run.consoles} consoles, {len(ended)} rollouts: {results}")
