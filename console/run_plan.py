@@ -24,7 +24,7 @@ from orchestrator.events.json import event_fields
 from orchestrator.planning.application import Amount, Policy
 from orchestrator.planning.findings import PreflightFailed
 from orchestrator.planning.plan import Plan, failed_versions_text
-from orchestrator.session.proposal import Proposal, agree_within_request, require_reason
+from orchestrator.session.proposal import Proposal, agree_within_request, parse_reason, require_reason
 from orchestrator.session.session import Session
 from orchestrator.session.takeover import add_published_finding, break_lock_first
 
@@ -77,14 +77,11 @@ def break_lock_option(command: F) -> F:
     return click.option("--break-lock", is_flag=True, help=text)(command)
 
 
-MAX_REASON_CHARS = 200
-
-
 def _parse_reason(_: click.Context, __: click.Parameter, value: str) -> str:
-    text = value.strip()
-    if len(text) > MAX_REASON_CHARS or not text.isprintable():
-        raise click.BadParameter(f"expected one line of at most {MAX_REASON_CHARS} printable characters")
-    return text
+    try:
+        return parse_reason(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def reason_option(command: F) -> F:

@@ -73,6 +73,17 @@ class Proposal:
         return PlanFacts.of(self.plan, self.follows)
 
 
+MAX_REASON_CHARS = 200
+
+
+def parse_reason(text: str) -> str:
+    """Return a reason as it is recorded. Raises ValueError for a text that is not one short line."""
+    reason = text.strip()
+    if len(reason) > MAX_REASON_CHARS or not reason.isprintable():
+        raise ValueError(f"expected one line of at most {MAX_REASON_CHARS} printable characters")
+    return reason
+
+
 def require_reason(application: Application, reason: str) -> None:
     """Raise ReasonRequired if operators of this application must say why, and this is no reason."""
     if application.policy.require_reason and not reason.strip():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from orchestrator.engine.control import CONTINUE
 from orchestrator.events.actor import Actor
-from orchestrator.events.events import Paused
+from orchestrator.events.events import ManualChangeStarted, Paused
 from tests.console.real_console import console_stack, drive
 from tests.support.rollouts import MAINT, NEW, OLD, say, versions
 from widgets.footer import KeyBar
@@ -190,3 +190,16 @@ async def test_ctrl_q_asks_about_a_running_rollout_too(tmp_path: Path) -> None:
         assert at.app.return_value is None
         here.control.abort(Actor("the test"))
         await at.result("aborted")
+
+
+async def test_a_required_reason_is_asked_for_and_recorded(tmp_path: Path) -> None:
+    async with console_stack(tmp_path, require_reason=True) as here, drive(here) as at:
+        await at.press("d")
+        await at.sees("Drain web1?")
+        await at.press("right", "enter")
+        await at.sees("Why? shop requires a reason")
+        await at.type("INC-7")
+        await at.press("enter")
+        await at.sees("drain 1")
+        changed = [record.event for record in here.records]
+        assert [event.reason for event in changed if isinstance(event, ManualChangeStarted)] == ["INC-7"]

@@ -10,6 +10,7 @@ from typing import Any
 from textual.app import App
 
 from orchestrator.locks.file import Holder
+from orchestrator.planning.application import Application
 from orchestrator.planning.findings import Severity, judge_freeze
 from orchestrator.session.session import Session
 from orchestrator.session.takeover import Offer
@@ -83,6 +84,15 @@ async def confirm_override_freeze(app: App[Any], session: Session) -> Severity |
         )
     )
     return Severity.WARNING if answer == "yes" else None
+
+
+async def ask_reason(app: App[Any], application: Application) -> str | None:
+    """Return why it is done: empty where no reason is required; None if none was given."""
+    from widgets.dialogs.reason import ReasonDialog
+
+    if not application.policy.require_reason:
+        return ""
+    return await app.push_screen_wait(ReasonDialog(application.name))
 
 
 async def confirm_take_over(app: App[Any], offer: Offer) -> bool:

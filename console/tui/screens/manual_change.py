@@ -4,11 +4,12 @@ While a rollout runs on this machine, its process makes the change, within its o
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from textual.app import App
 
-from console.tui.screens.confirmations import LockAnswer, confirm_break_lock
+from console.tui.screens.confirmations import LockAnswer, ask_reason, confirm_break_lock
 from console.tui.workspace import Workspace
 from orchestrator.engine import manual_change
 from orchestrator.engine.facts import ImpactFacts
@@ -49,11 +50,17 @@ async def change_nodes(
         notes = list(describe_conflicts(state, names)) if state is not None else []
         dialog = ChangeDialog(action, now, differences, notes)
         answer = await app.push_screen_wait(dialog)
-        return Change(action, change.nodes, answer.weight, answer.override) if answer is not None else None
+        if answer is None:
+            return None
+        return Change(action, change.nodes, answer.weight, answer.override, reason)
 
+    reason = ""
     chosen = await ask(impact)
-    if chosen is None:
+    given = await ask_reason(app, application) if chosen is not None else None
+    if chosen is None or given is None:
         return None
+    reason = given
+    chosen = replace(chosen, reason=reason)
     if rollout is not None and rollout.running:
         return await _change_within(workspace, rollout, chosen, impact, ask)
     after = await make_manual_change(session, chosen, impact, ask, break_lock=lock.break_lock)

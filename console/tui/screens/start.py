@@ -1,12 +1,13 @@
 """The start of a rollout: its plan is shown, and carried out in a process of its own once it is agreed to."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from textual.screen import Screen
 
 from console.operator_identity import current_operator
-from console.tui.screens.confirmations import LockAnswer, confirm_break_lock
+from console.tui.screens.confirmations import LockAnswer, ask_reason, confirm_break_lock
 from console.tui.workspace import Workspace
 from orchestrator.engine.plan_differences import compare_plans
 from orchestrator.session.proposal import Proposal
@@ -46,6 +47,9 @@ async def start_rollout(
     app = screen.app
     differences: Sequence[Difference] = ()
     changed = ""  # why the plan is shown again
+    reason = await ask_reason(app, workspace.session.application)
+    if reason is None:
+        return
     proposal, is_given_up = await _plan(screen, workspace, plan)
     while proposal is not None:
         app.clear_notifications()  # they would cover the buttons of the plan
@@ -56,6 +60,7 @@ async def start_rollout(
         lock = await confirm_break_lock(app, workspace.session, lock.locked_by)  # taken while it was read
         if not lock.proceed:
             return
+        proposal = replace(proposal, reason=reason)
         screen.notify("starting the rollout…", markup=False, timeout=START_TIMEOUT_S)
         reply = await workspace.start(
             proposal, action, current_operator("console"), break_lock=lock.break_lock, options=options

@@ -1,0 +1,70 @@
+"""The dialog that asks an operator why, where the configuration demands a reason."""
+
+from collections.abc import Iterable
+
+from textual import on
+from textual.widget import Widget
+from textual.widgets import Input, Static
+
+from orchestrator.session.proposal import MAX_REASON_CHARS, parse_reason
+from widgets.dialogs.base import Dialog
+from widgets.dialogs.elements import InlineButton, to_content
+
+
+class ReasonDialog(Dialog[str | None]):
+    """The answer is the reason; None if it was not given."""
+
+    DEFAULT_CSS = """
+    ReasonDialog .hint { height: auto; min-height: 1; color: $text-muted; }
+    ReasonDialog .hint.-wrong { color: $text-error; }
+    ReasonDialog:nocolor .hint.-wrong { color: $foreground; }
+    """
+
+    def __init__(self, application: str) -> None:
+        """Create the dialog.
+
+        Args:
+            application: which one demands a reason.
+        """
+        super().__init__()
+        self.title = f"Why? {application} requires a reason"
+
+    def fields(self) -> Iterable[Widget]:
+        yield Input(
+            id="reason", placeholder="such as a ticket", max_length=MAX_REASON_CHARS, select_on_focus=False
+        )
+        yield Static(to_content("It is recorded, and shown to others."), classes="hint", id="hint")
+
+    def buttons(self) -> Iterable[InlineButton]:
+        yield InlineButton("no", "Cancel")
+        yield InlineButton("yes", "Go on", "primary")
+
+    def initial_focus(self) -> Widget:
+        """Focus the field: what is typed alone starts nothing."""
+        return self.query_one("#reason")
+
+    @on(Input.Submitted)
+    def _submitted(self) -> None:
+        self._go_on()
+
+    @on(InlineButton.Pressed)
+    def _pressed(self, event: InlineButton.Pressed) -> None:
+        if event.answer == "yes":
+            self._go_on()
+        else:
+            self.dismiss(None)
+
+    def _go_on(self) -> None:
+        try:
+            reason = parse_reason(self.query_one("#reason", Input).value)
+        except ValueError as error:
+            problem = str(error)
+        else:
+            if reason:
+                self.dismiss(reason)
+                return
+            problem = "type why, or cancel"
+        hint = self.query_one("#hint", Static)
+        hint.update(to_content(problem))
+        hint.add_class("-wrong")
+        self.query_one("#reason").focus()
