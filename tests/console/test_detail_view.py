@@ -37,6 +37,7 @@ async def test_it_scrolls_and_what_is_read_stays_when_more_sessions_come() -> No
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         view = app.query_one(DetailView)
         view.show(detail(in_flight={LB1: read(stream(3))}, journal=tuple(map(said, range(60)))))
+        await pilot.pause()  # only a page that has been laid out can be scrolled
         await pilot.press(*["pagedown"] * 2)
         top = screen(app)[0]
         assert "line" in top

@@ -77,6 +77,8 @@ def test_a_row_in_full() -> None:
         note="",
         is_problem=False,
         backend_count=2,
+        address="10.0.0.11:8080",
+        check="L7OK 200 1 ms",
     )
 
 

@@ -101,6 +101,8 @@ def test_a_row_in_full() -> None:
         glyphs="✓✓",
         note="",
         is_problem=False,
+        address="10.0.0.11:8080",
+        check="L7OK 200 1 ms",
     )
 
 
