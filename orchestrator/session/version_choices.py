@@ -36,9 +36,10 @@ class VersionChoice:
     @property
     def remarks(self) -> list[str]:
         """What there is to know about it, in words."""
-        here = [f"on {self.nodes} now"] if self.nodes else []
-        there = ["not listed any more"] if self.is_available is False else []
-        return [*here, *filter(None, [self.failed or self.ended]), *there]
+        here = f"installed on {self.nodes}" if self.nodes else ""
+        there = "not listed any more" if self.is_available is False else ""
+        known = list(filter(None, (here, self.failed or self.ended, there)))
+        return known or (["can be installed"] if self.is_available else [])
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ def test_earlier_versions_say_how_they_ended_and_where_they_failed(tmp_path: Pat
         assert read_earlier_versions(journal, "pay", {}) == ()
     assert [choice.version for choice in found] == ["2.0", "1.0"]
     assert found[0].remarks == ["failed on web2 in rollout 2"]
-    assert found[1].remarks == ["on 2 now", "healthy in rollout 1, 2023-11-14"]
+    assert found[1].remarks == ["installed on 2", "healthy in rollout 1, 2023-11-14"]
 
 
 def test_what_can_be_installed_comes_first_and_what_cannot_is_marked() -> None:
@@ -52,10 +52,12 @@ def test_what_can_be_installed_comes_first_and_what_cannot_is_marked() -> None:
         ("1.4", True),
         ("1.3", False),
     ]
+    assert found.choices[0].remarks == ["can be installed"]
     assert found.choices[1].remarks == ["healthy in rollout 2, x"]
     assert found.choices[2].remarks == ["not listed any more"]
     unknown = merge(None, earlier, "web1 does not answer")
     assert (list(unknown.choices), unknown.problem) == (earlier, "web1 does not answer")
+    assert unknown.choices[1].remarks == [], "nobody knows whether it can be installed"
 
 
 @pytest.mark.virtual_time

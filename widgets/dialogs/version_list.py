@@ -96,11 +96,9 @@ class VersionList(Widget):
 
     def _row(self, choice: VersionChoice, width: int) -> Content:
         is_picked = choice.version == self._picked
-        mark = "✗" if choice.failed else "✓" if choice.is_available else "·"
-        style = "$text-error" if choice.failed else "$text-success" if choice.is_available else QUIET_STYLE
         row = Content.assemble(
             ("▸" if is_picked else " ", "bold"),
-            (f"{mark} ", style),
+            ("✗ " if choice.failed else "  ", "$text-error"),  # no other signs: the words say what is known
             pad_cell(choice.version, width, "bold" if is_picked else ""),
             "  ",
             to_content(" · ".join(choice.remarks), "$text-error" if choice.failed else QUIET_STYLE),
