@@ -132,6 +132,9 @@ async def test_a_result_names_what_is_out_and_the_way_back() -> None:
         ):
             assert words in text
         await pilot.press("y")
+        assert app.clipboard.splitlines()[0] == "✗ degraded · web3 failed at start · 2:05"
+        assert "rolldeck ready shop web3" in app.clipboard
+        await pilot.press("Y")  # the commands only
         assert app.clipboard.splitlines()[0] == "rolldeck ready shop web3"
         assert len(app.clipboard.splitlines()) == 4
         await pilot.press("enter")
@@ -163,8 +166,10 @@ async def test_a_healthy_result() -> None:
         text = "\n".join(shown(app))
         assert "✓ healthy · 2:05" in text
         assert "everything is in rotation" in text
-        await pilot.press("y")
+        await pilot.press("Y")  # there are no commands
         assert app.clipboard == ""
+        await pilot.press("y")
+        assert app.clipboard.splitlines()[0] == "✓ healthy · 2:05"
         await pilot.press("escape")
     assert app.answers == [None]
 
