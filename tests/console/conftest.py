@@ -55,6 +55,8 @@ def frozen_environment(shape: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     monkeypatch.setattr("console.tui.screens.detail.time", still)
     monkeypatch.setattr("console.tui.screens.fleet.time", still)
     monkeypatch.setattr("widgets.rollout_board.monotonic", lambda: 0.0)
+    # The picture is taken once nothing has changed for a moment, which is shorter than this.
+    monkeypatch.setattr("widgets.panes.events_pane.REDRAW_S", 0.0)
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     yield
