@@ -85,7 +85,8 @@ class HelpScreen(Overlay[None], ScrollKeys):
     def _typed(self, event: Input.Changed) -> None:
         found = narrow_sections(self._sections, event.value)
         none = [entry(f"nothing here has {event.value!r}; Esc shows everything")]
-        self.query_one("#lines", Entries).show(list(build_entries(found)) or none)
+        notes = () if event.value else NOTES
+        self.query_one("#lines", Entries).show([*(list(build_entries(found)) or none), *notes])
         self._text.scroll_to_edge(-1)
 
     @on(Input.Submitted)
