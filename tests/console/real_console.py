@@ -1,6 +1,7 @@
 """The console on real servers, operated by keys alone, for the tests of the main view."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -95,6 +96,7 @@ async def console_stack(
     further_backends: tuple[str, ...] = (),
     frozen: str = "",
     log: str = "",
+    freeze_reason: str = "",
     **policy: object,
 ) -> AsyncIterator[ConsoleStack]:
     """A quick world, a session and a watch on it, as `console.tui.run_console` wires them.
@@ -106,12 +108,19 @@ async def console_stack(
         further_backends: more backends with the same servers.
         frozen: a load balancer that says nothing from the beginning.
         log: path of the log of each service.
+        freeze_reason: of a freeze window that is active; empty for none.
         policy: fields of the roll-out policy.
     """
     async with world(directory / "s", nodes=nodes, further_backends=further_backends) as stack:
         tune(stack, "apps.shop.rollout", **{"bake_time": 0, **policy})
         if log:
             tune(stack, "apps.shop.service", log=log)
+        if freeze_reason:
+            with stack.config_path.open("a") as file:
+                file.write(
+                    f"\n[[apps.shop.freeze]]\nreason = {json.dumps(freeze_reason)}\n"
+                    "from = 2020-01-01T00:00:00Z\nto = 2099-01-01T00:00:00Z\n"
+                )
         for version in versions:
             stack.add_release(version, healthy=False)
         if frozen:

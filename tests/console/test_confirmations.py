@@ -1,25 +1,16 @@
 """Freeze windows and locks of others are named, respected, and overridden only on purpose, by keys alone."""
 
-from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from orchestrator.events.events import FreezeOverridden, NodeNote
 from orchestrator.locks.file import FileLock, Holder
-from orchestrator.planning.application import Freeze
 from tests.console.real_console import ConsoleStack, console_stack, drive
 from tests.support.rollouts import NEW, OLD, admin_states, versions
 
 ANN = Holder(operator="ann@there", host="elsewhere", pid=1, since=0.0, what="upgrade to 1.4.9")
 BOB = msgspec.structs.replace(ANN, operator="bob@there")
-
-
-def freeze(here: ConsoleStack) -> None:
-    begin, end = datetime(2020, 1, 1, tzinfo=UTC), datetime(2099, 1, 1, tzinfo=UTC)
-    year_end = Freeze(begin=begin, end=end, reason="year end")
-    here.session._application = replace(here.session.application, freezes=(year_end,))
 
 
 async def hold(here: ConsoleStack, holder: Holder = ANN) -> FileLock:
@@ -29,8 +20,7 @@ async def hold(here: ConsoleStack, holder: Holder = ANN) -> FileLock:
 
 
 async def test_a_freeze_is_named_kept_to_and_overridden(tmp_path: Path) -> None:
-    async with console_stack(tmp_path) as here, drive(here) as at:
-        freeze(here)
+    async with console_stack(tmp_path, freeze_reason="year end") as here, drive(here) as at:
         await at.press("u")
         await at.sees("Freeze window active", "year end")
         await at.press("enter")  # the safe answer has the focus
