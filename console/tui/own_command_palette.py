@@ -9,6 +9,7 @@ from textual.command import DiscoveryHit, Hit, Hits, Provider
 from backends.text import visible
 from console.tui.command_targets import targets_of
 from console.tui.screens.main import MainScreen
+from console.tui.workers import start_worker
 
 if TYPE_CHECKING:
     from console.tui.own_commands import OwnCommands
@@ -56,4 +57,6 @@ class OwnCommandProvider(Provider):
 
     async def _run(self, index: int, node: str) -> None:
         # Of the screen below the palette.
-        self.app.run_worker(self._own.run(index, targets_of(self.screen, node)), group="own-command")
+        start_worker(
+            self.app, partial(self._own.run, index, targets_of(self.screen, node)), group="own-command"
+        )

@@ -4,6 +4,7 @@ Each dialog is imported when it is shown, so that the first screen appears soone
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from textual.screen import Screen
@@ -19,6 +20,7 @@ from console.tui.screens.confirmations import (
 )
 from console.tui.screens.rollout_actions import ENDED_MEANWHILE, RolloutActions
 from console.tui.screens.start import Planner, start_rollout
+from console.tui.workers import start_worker
 from console.tui.workspace import Workspace
 from orchestrator.errors import AlreadyRolledBack
 from orchestrator.events.timeline import Timeline
@@ -141,7 +143,7 @@ class OperatorActions:
         dialog = UpgradeDialog(
             session.application.name, session.versions.summary(), session.application.policy
         )
-        self._screen.run_worker(fill_versions(session, dialog), group="versions", exclusive=True)
+        start_worker(self._screen, partial(fill_versions, session, dialog), group="versions", exclusive=True)
         answer = await self._screen.app.push_screen_wait(dialog)
         if answer is None:
             return

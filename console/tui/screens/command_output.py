@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
 from backends.text import visible
+from console.tui.workers import start_worker
 from widgets.detail.log_view import LogView
 from widgets.dialogs.overlay import Overlay
 from widgets.footer import KeyBar
@@ -51,7 +52,7 @@ of its output and its exit status.
         log = self.query_one(LogView)
         log.show_source("runs")
         log.focus()
-        self.run_worker(self._work(), group="own-command")
+        start_worker(self, self._work, group="own-command")
 
     async def _work(self) -> None:
         await self._run(self)

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import deque
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,6 +20,7 @@ from console.tui.command_targets import CommandTargets
 from console.tui.node_journal import JournalReader
 from console.tui.node_shell import find_node, open_node_shell
 from console.tui.screens.actions import OperatorActions
+from console.tui.workers import start_worker
 from orchestrator.events.events import Record
 from orchestrator.live.node_checks import NodeCheck, read_checks
 from orchestrator.live.poller import LiveView, SessionPoller, select_with_sessions
@@ -127,9 +129,9 @@ the replies, `<`.
         self.action_tab(self._tab)
         self.set_interval(POLL_INTERVAL_S, self._poll)
         # They end with the screen: sessions and journal are read only while it is open.
-        self.run_worker(self._in_flight.run(), group="sessions")
-        self.run_worker(self._entries.run(), group="entries")
-        self.run_worker(self._check_node(), group="checks")
+        start_worker(self, self._in_flight.run, group="sessions")
+        start_worker(self, self._entries.run, group="entries")
+        start_worker(self, self._check_node, group="checks")
 
     def _poll(self) -> None:
         view, seen = self._poller.view, self._in_flight.latest
@@ -174,7 +176,7 @@ the replies, `<`.
             self.query_one(LogView).focus()
             if not self._reads_log:
                 self._reads_log = True
-                self.run_worker(self._follow_log(), group="log")
+                start_worker(self, self._follow_log, group="log")
         else:
             self.query_one(DetailView).focus()
         self._poll()
@@ -225,14 +227,16 @@ the replies, `<`.
 
     def action_change(self, action: str) -> None:
         # The app's worker and not ours: a change must not be cut off halfway because this screen closes.
-        self.app.run_worker(self._actions.change(action, (self._key,)), group="change")
+        start_worker(self.app, partial(self._actions.change, action, (self._key,)), group="change")
 
     def command_targets(self) -> CommandTargets:
         """Return the line for which a command of the operator's own is run."""
         return CommandTargets(self._session, self._actions.read_only, (self._key,))
 
     def action_shell(self) -> None:
-        self.app.run_worker(open_node_shell(self, self._session, self._node), group="shell", exclusive=True)
+        start_worker(
+            self.app, partial(open_node_shell, self, self._session, self._node), group="shell", exclusive=True
+        )
 
     def action_copy(self) -> None:
         text = self.query_one(LogView).lines_as_text() if self._tab == "log" else ""

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import ClassVar
 
 from textual import on, work
@@ -17,6 +18,7 @@ from console.tui.node_shell import open_node_shell
 from console.tui.screens.main_keys import KEYS_BY_IMPORTANCE, MAIN_BINDINGS
 from console.tui.screens.main_panes import MainPanes
 from console.tui.screens.rollout_summary import RolloutSummary
+from console.tui.workers import start_worker
 from console.tui.workspace import Workspace
 from orchestrator.engine.operator_requests import ControlAction
 from orchestrator.events.events import RolloutEnded
@@ -201,7 +203,9 @@ in rotation.
         if action in ("look", "log"):
             self._open_detail(("", node), "log" if action == "log" else "state")
         elif action == "shell":
-            self.app.run_worker(open_node_shell(self, self._session, node), group="shell", exclusive=True)
+            start_worker(
+                self.app, partial(open_node_shell, self, self._session, node), group="shell", exclusive=True
+            )
         else:
             self._change_now(action, (("", node),))
 

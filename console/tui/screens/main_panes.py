@@ -7,6 +7,7 @@ from textual.app import App
 
 from console.tui.screens.main_keys import MainKeys
 from console.tui.view_state import ViewState
+from console.tui.workers import start_worker
 from console.tui.workspace import Workspace
 from orchestrator.session.live_history import LiveHistory, live_history
 from widgets.panes.live_panes import CHOICES, Choice, LivePanes, share_lines
@@ -33,7 +34,7 @@ class MainPanes(MainKeys):
     def on_mount(self) -> None:
         self._history.update()
         self.set_interval(ARRANGE_INTERVAL_S, self._update_panes)
-        self.run_worker(self._history.follow_journal(), group="journal", exit_on_error=False)
+        start_worker(self, self._history.follow_journal, group="journal", exit_on_error=False)
 
     def on_resize(self) -> None:
         self.call_after_refresh(self._update_panes)
