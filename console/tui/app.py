@@ -10,6 +10,8 @@ from textual import events, on, work
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.command import Provider
+from textual.css.query import NoMatches
+from textual.dom import DOMNode
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.screen import Screen
@@ -22,7 +24,7 @@ from console.config.own_commands import OwnCommandSettings
 from console.interrupts import TERMINAL_GONE
 from console.tui.attention import Attention
 from console.tui.command_targets import targets_of
-from console.tui.late_errors import is_late
+from console.tui.late_errors import is_late, is_open
 from console.tui.own_commands import OwnCommands
 from console.tui.screens.actions import KEEP
 from console.tui.screens.main import MainScreen
@@ -171,6 +173,15 @@ class Console(App[str]):
     def _handle_exception(self, error: Exception) -> None:
         if not is_late(self, error, self._exit):
             super()._handle_exception(error)
+
+    async def _dispatch_action(self, namespace: DOMNode, action_name: str, params: Any) -> bool:
+        # Keys that were typed ahead come to a screen whose widgets are not there yet.
+        try:
+            return await super()._dispatch_action(namespace, action_name, params)
+        except NoMatches:
+            if is_open(namespace):
+                raise
+            return True
 
     def _fatal_error(self) -> None:
         # Textual would write a traceback with all locals, and wait until the terminal has accepted it.

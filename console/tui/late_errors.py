@@ -30,6 +30,12 @@ def is_late(app: App[Any], error: Exception, is_exiting: bool) -> bool:
     return is_exiting or _screen_of(_origin()) not in app.screen_stack
 
 
+def is_open(node: DOMNode) -> bool:
+    """Return whether the screen of a node has all its widgets: it is mounted, and is not being closed."""
+    screen = _screen_of(node)
+    return screen is not None and screen.is_mounted and screen in screen.app.screen_stack
+
+
 def _origin() -> object:
     """Return the node whose handler or worker is running."""
     try:

@@ -175,6 +175,7 @@ and so does a click. Escape closes the question, and nothing is done.
     def _scrolled(self) -> ScrolledText:
         """The part that has more than is in sight; the text, where both have."""
         parts = [part for part in self.query(ScrolledText) if part.display]
+        parts = parts or [self.query_one("#text", ScrolledText)]
         return next((part for part in parts if part.place), parts[0])
 
 

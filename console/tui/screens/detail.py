@@ -170,6 +170,8 @@ the replies, `<`.
 
     def action_tab(self, tab: Tab) -> None:
         self._tab = tab
+        if not self.query(TabBar):
+            return  # it was typed ahead: the tab is opened as soon as the page is there
         self.set_class(tab == "log", "-log")
         self.query_one(TabBar).show(tab)
         if tab == "log":

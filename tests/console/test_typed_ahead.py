@@ -1,0 +1,31 @@
+"""Keys that arrive before the screen that the first one opens has its widgets."""
+
+import pytest
+from textual.css.query import NoMatches
+
+from console.tui.screens.detail import DetailScreen
+from console.tui.screens.main import MainScreen
+from orchestrator.planning.application import Policy
+from tests.console.frozen_console import CALM, FrozenConsole
+from tests.console.real_console import read
+from widgets.dialogs.upgrade import UpgradeDialog
+
+
+@pytest.mark.parametrize("action", ["tab('journal')", "next_tab(-1)", "copy"])
+async def test_keys_for_a_page_that_is_being_opened(action: str) -> None:
+    async with FrozenConsole(CALM).run_test(size=(80, 24)) as pilot:
+        main = pilot.app.screen
+        assert isinstance(main, MainScreen)
+        main.act_on("look", "web1")
+        page = pilot.app.screen
+        assert isinstance(page, DetailScreen)
+        assert not page.is_mounted
+        assert await pilot.app.run_action(action, page)
+        await pilot.pause()
+        assert ("Commands" in read(page)) == ("tab" in action), "a tab is opened that was typed ahead"
+
+
+async def test_a_dialog_that_is_not_there_yet_has_nothing_to_scroll() -> None:
+    """It must be the error that the console expects of such screens."""
+    with pytest.raises(NoMatches):
+        UpgradeDialog("shop", "", Policy()).action_scroll(1)
