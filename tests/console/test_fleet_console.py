@@ -110,14 +110,14 @@ async def test_a_rollout_goes_on_while_another_application_is_open(tmp_path: Pat
         await at.press("t")  # a screen over that of an application has it, too
         await at.until(lambda: "waits for you: shop-1" in at.strip)
         await at.press("escape", "f2")
-        await at.sees("shop-2", "0/2")
+        await at.sees("shop-2", "0/2", "space")
         assert at.strip == ""  # its own board shows it
         await at.press("space")
         await at.until(lambda: at.asked == ["shop-2"])
         await at.press("escape")
         await at.sees("waits for you: shop-2", "1.5.0 ×1")
         await at.press("f2")
-        await at.sees("shop-2", "1/2")
+        await at.sees("shop-2", "1/2", "space")
         await at.press("space")
         await at.sees("everything is in rotation")
         await at.press("escape")  # the result, then the board, then the application
