@@ -29,3 +29,7 @@ async def test_a_dialog_that_is_not_there_yet_has_nothing_to_scroll() -> None:
     """It must be the error that the console expects of such screens."""
     with pytest.raises(NoMatches):
         UpgradeDialog("shop", "", Policy()).action_scroll(1)
+
+
+async def test_a_dialog_that_is_not_there_yet_has_no_size_to_fit() -> None:
+    UpgradeDialog("shop", "", Policy())._fit()

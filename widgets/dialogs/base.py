@@ -135,6 +135,8 @@ and so does a click. Escape closes the question, and nothing is done.
 
     def _fit(self) -> None:
         """Give the text the remaining height, so that the buttons are always in sight."""
+        if not self.query("#answers"):
+            return  # a resize that comes before the dialog has its widgets, or after it was closed
         box, text, fields = self.query_one("#box"), self.query_one("#text"), self.query_one("#fields")
         answers = self.query_one("#answers")
         room = self.size.height - box.gutter.height
