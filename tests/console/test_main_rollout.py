@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import pytest
+
 from orchestrator.engine.control import CONTINUE
 from orchestrator.events.actor import Actor
 from orchestrator.events.events import ManualChangeStarted, Paused
@@ -48,6 +50,7 @@ async def test_the_table_is_live_an_upgrade_goes_through_and_escape_takes_its_bo
         await at.sees("shop 1.5.0 → 1.4.2")
 
 
+@pytest.mark.long
 async def test_each_node_is_asked_about_space_goes_on_and_s_skips(tmp_path: Path) -> None:
     async with console_stack(tmp_path) as here, drive(here) as at:
         await at.start(NEW, NODE)
@@ -71,6 +74,7 @@ async def test_each_node_is_asked_about_space_goes_on_and_s_skips(tmp_path: Path
         assert await at.admins("web2") == {0}
 
 
+@pytest.mark.long
 async def test_step_by_step_asks_before_each_step(tmp_path: Path) -> None:
     async with console_stack(tmp_path) as here, drive(here) as at:
         await at.start(NEW, STEP)

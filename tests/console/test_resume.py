@@ -36,6 +36,7 @@ async def test_what_was_left_is_named_on_start_and_finished_by_keys(tmp_path: Pa
         assert await admin_states(here.stack) == {0}
 
 
+@pytest.mark.long
 async def test_back_to_the_versions_before_by_keys(tmp_path: Path) -> None:
     async with console_stack(tmp_path) as here, drive(here) as at:
         await at.start(NEW)

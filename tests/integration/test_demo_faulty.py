@@ -80,6 +80,7 @@ async def demo(*arguments: str) -> tuple[int, str]:
     return process.returncode, out.decode()
 
 
+@pytest.mark.long
 async def test_the_demo_upgrades_to_one_without_a_terminal() -> None:
     code, said = await demo("--to", "1.6.0-unhealthy")
     assert code == 1, said

@@ -132,7 +132,7 @@ async def test_it_ends_by_a_signal_after_it_was_aborted_by_one(stack: Stack) -> 
         assert await running.code() == 4
 
 
-@pytest.mark.parametrize("back", [True, False])
+@pytest.mark.parametrize("back", [pytest.param(True, marks=pytest.mark.long), False])
 async def test_a_terminal_that_is_stuck_stops_no_rollout(stack: Stack, back: bool) -> None:
     """When it comes back it has the end; when it goes, the process ends."""
     tune(stack, "apps.shop.rollout", bake_time=2)

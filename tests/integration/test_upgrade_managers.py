@@ -58,6 +58,7 @@ async def test_four_units(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.long  # test_supervisor.py has each of the steps
 @needs_supervisor
 async def test_two_programs(tmp_path: Path) -> None:
     async with managed(tmp_path, "supervisor") as stack:

@@ -108,7 +108,11 @@ async def test_a_version_that_monit_restarts_again_and_again(tmp_path: Path, pla
             assert await running_version(stack, "web2") == OLD
 
 
-@pytest.mark.parametrize("cycle_s", [1, 60], ids=["Monit starts it again", "Monit has not noticed"])
+@pytest.mark.parametrize(
+    "cycle_s",
+    [1, pytest.param(60, marks=pytest.mark.long)],
+    ids=["Monit starts it again", "Monit has not noticed"],
+)
 async def test_a_version_that_dies_before_it_listens_is_not_waited_for(
     tmp_path: Path, place: Path, cycle_s: int
 ) -> None:

@@ -92,6 +92,7 @@ async def apt_world(folder: Path) -> AsyncIterator[Stack]:
         yield stack
 
 
+@pytest.mark.long  # test_dnf_installer.py installs them, too
 @needs_dnf
 async def test_packages_of_dnf(tmp_path: Path) -> None:
     async with dnf_world(tmp_path) as stack:

@@ -189,7 +189,13 @@ async def test_nobody_waits_for_the_hook_of_a_pause() -> None:
 
 
 @pytest.mark.virtual_time
-@pytest.mark.parametrize("moment", ["start", "node", "pause", "failure", "end"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        *("start", "node", "end"),
+        *(pytest.param(moment, marks=pytest.mark.long) for moment in ("pause", "failure")),
+    ],
+)
 async def test_an_abort_waits_for_no_hook(moment: Moment) -> None:
     hook = FakeHook(on=[moment], seconds=30_000, stops=True)
     made = world(hook)
