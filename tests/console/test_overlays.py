@@ -114,6 +114,21 @@ async def test_a_screen_that_is_closed_before_it_was_mounted_does_no_harm() -> N
         assert app.screen is main
 
 
+async def test_a_dialog_that_is_closed_as_another_screen_opens_leaves_that_one_alone() -> None:
+    app = FrozenConsole(CALM)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        main, below, plan_screen = app.screen, question(), PlanScreen(plan())
+        app.push_screen(below)
+        below.dismiss(None)  # before it has heard that it is in front
+        app.push_screen(plan_screen)
+        await pilot.pause()
+        assert app.screen is plan_screen
+        await pilot.press("escape")
+        await pilot.pause()
+        assert app.screen is main
+
+
 async def test_a_dialog_below_another_screen_closes_when_it_is_in_front_again() -> None:
     app = FrozenConsole(CALM)
     answers: list[object] = []

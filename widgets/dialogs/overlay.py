@@ -45,7 +45,8 @@ class Overlay(Screen[Answer], Generic[Answer]):
     def on_screen_resume(self) -> None:
         """Close the screen if it was answered before it was mounted, or while another one was in front."""
         self._was_in_front = True
-        if self._late_answer is not None:
+        # By the time the message arrives, another screen may be in front, and would be closed instead.
+        if self._late_answer is not None and self.app.screen is self:
             (answer,), self._late_answer = self._late_answer, None
             super().dismiss(answer)
 
