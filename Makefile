@@ -74,6 +74,7 @@ faults: .venv/installed ## Inject every fault in every step, and kill a hundred 
 pictures: .venv/installed ## Take the README's pictures again, from a real upgrade
 	@$(call install_missing,$(DEMO_NEEDS))
 	$(BIN)/python -m tests.pictures
+	$(BIN)/python -m tests.fleet_pictures
 
 animation: .venv/installed ## Record a real rollout again, as the README's animated picture
 	@$(call install_missing,$(DEMO_NEEDS))

@@ -75,6 +75,12 @@ async def _visit(at: Driver) -> None:
     await asyncio.sleep(TREND)
     await _picture(at, "main")
 
+    await at.press("l")
+    await at.sees("web1", "requests answered")
+    await asyncio.sleep(TREND / 3)
+    await _picture(at, "node")
+    await at.press("escape")
+
     await at.press("x", "down", "x", "down", "x", "d")
     await at.sees("Refused: the capacity floor would be violated")
     await _picture(at, "refused")

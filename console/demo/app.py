@@ -23,6 +23,7 @@ import threading
 import time
 from typing import Any, BinaryIO
 
+LOGGED_REQUESTS = 50  # after so many, the log has a line
 LINGER_S = 1.0  # for a client to close a connection whose response it has received
 SILENCE_S = 60.0  # that a request is left without an answer, unless the client leaves before
 RESET = struct.pack("ii", 1, 0)  # of SO_LINGER: closing the connection resets it
@@ -100,11 +101,13 @@ class App:
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._listener.bind(("127.0.0.1", self._port))
         self._listener.listen(128)
+        _log(f"{self._version} listens on port {self._port}")
         if not self._release["ignore_sigterm"]:
             signal.signal(signal.SIGTERM, self._stop)
         if self._release["exit_after"] is not None:
             threading.Timer(self._release["exit_after"], os._exit, (1,)).start()
         self._accept()
+        _log("stops once its requests are answered")
         with self._changed:
             self._changed.wait_for(lambda: self._in_flight == 0)
 
@@ -188,7 +191,10 @@ class App:
         with self._workers or contextlib.nullcontext():
             time.sleep(seconds)
         body = {"node": self._node, "version": self._version}
+        if number % LOGGED_REQUESTS == 0:
+            _log(f"{number} requests answered")
         if failure := self._errors.find(number):
+            _log(f"request {number}: {failure}")
             return failure, {"error": "this release is faulty", **body}
         return "200 OK", body
 
@@ -221,6 +227,10 @@ class App:
                     connection.sendall(encode_frame(CLOSE, payload))
                     return
         connection.sendall(encode_frame(CLOSE, GOING_AWAY))
+
+
+def _log(text: str) -> None:
+    print(time.strftime("%H:%M:%S"), text, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def accept_key(key: bytes) -> bytes:

@@ -40,6 +40,7 @@ start = "./appctl start"
 stop = "./appctl stop"
 status = "./appctl status"
 pid_file = "app.pid"
+log_command = "tail -n {{lines}} -F app.log"
 
 [apps.{app}.install]
 kind = "symlink"
