@@ -114,7 +114,7 @@ async def console_stack(
     async with world(directory / "s", nodes=nodes, further_backends=further_backends) as stack:
         tune(stack, "apps.shop.rollout", **{"bake_time": 0, **policy})
         if log:
-            tune(stack, "apps.shop.service", log=log)
+            tune(stack, "apps.shop.service", log=log, log_command="")
         if freeze_reason:
             with stack.config_path.open("a") as file:
                 file.write(

@@ -5,6 +5,9 @@ from tests.support.rollouts import rolldeck, tune
 
 
 async def test_the_last_lines_and_a_log_that_nobody_knows(small: Stack) -> None:
+    shown = await rolldeck(small, "logs", "shop", "web1", "-n", "1")
+    assert (shown.code, "listens on port" in shown.out) == (0, True)
+    tune(small, "apps.shop.service", log_command="")
     unknown = await rolldeck(small, "logs", "shop", "web1")
     assert unknown.code == 1
     assert "set `log`, its path, or `log_command`" in unknown.err
