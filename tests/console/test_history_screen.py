@@ -50,7 +50,7 @@ def is_harmless(text: str) -> bool:
 
 async def sees(app: App[None], *words: str) -> str:
     """Wait until the screen in front says all of this; return all that it says."""
-    await until(lambda: all(text in read(app.screen) for text in words), 20)
+    await until(lambda: all(text in read(app.screen) for text in words))
     return read(app.screen)
 
 
