@@ -23,7 +23,7 @@ def is_late(app: App[Any], error: Exception, is_exiting: bool) -> bool:
         is_exiting: whether the application ends, so that all screens are being closed.
     """
     cause = error.error if isinstance(error, WorkerFailed) else error
-    if is_exiting and isinstance(cause, ScreenStackError):
+    if isinstance(cause, ScreenStackError) and (is_exiting or not app.screen_stack):
         return True  # a key or click that arrived after the last screen was closed
     if not isinstance(cause, NoMatches):
         return False

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 from textual import events
+from textual.app import ScreenStackError
 from textual.keys import key_to_character
 from textual.pilot import Pilot
 from textual.screen import Screen
 
 import console.tui
 import widgets
+from console.tui.late_errors import is_late
 from console.tui.screens.main import MainScreen
 from orchestrator.planning.application import Policy
 from tests.console.dialog_values import ended, impact, plan
@@ -150,6 +152,14 @@ async def test_a_dialog_below_another_screen_closes_when_it_is_in_front_again() 
         await pilot.pause()
         assert app.screen is main
     assert answers == ["no"]
+
+
+async def test_a_key_after_the_last_screen_was_closed_is_no_defect() -> None:
+    app = FrozenConsole(CALM)
+    async with app.run_test(size=(80, 24)):
+        assert not is_late(app, ScreenStackError(), is_exiting=False)
+    assert not app.screen_stack
+    assert is_late(app, ScreenStackError(), is_exiting=False)
 
 
 def test_every_screen_over_another_is_an_overlay() -> None:
