@@ -19,6 +19,7 @@ EXACT_RESPONSES = 512
 """Responses up to which HAProxy's sum is exact, `TIME_STATS_SAMPLES` in its source."""
 
 _DECAY = 1 - 1 / EXACT_RESPONSES
+_CROSSING_MS = 10.0  # beyond rounding, when only the sum before was exact
 _MAX_ERROR_MS, _MAX_ERROR_RATIO = 2.0, 0.1  # of a mean that is shown
 
 
@@ -56,7 +57,7 @@ class RecoveredMean(NamedTuple):
 
     Attributes:
         mean_ms: the mean; of more than about a hundred requests, later ones count more.
-        error_ms: how far rounding can have moved it, at most.
+        error_ms: how far it can be off, by rounding and as only the sum before was exact.
         requests: how many there were.
     """
 
@@ -72,6 +73,16 @@ def recover_mean(before: TimeReading, after: TimeReading) -> RecoveredMean | Non
         None without any, in TCP mode, when counters went back, and when only the sum before was exact: the
         mean would be off by several milliseconds.
     """
+    is_crossing = before.is_exact and after.counted > EXACT_RESPONSES
+    return None if is_crossing else estimate_mean(before, after)
+
+
+def estimate_mean(before: TimeReading, after: TimeReading) -> RecoveredMean | None:
+    """Return the same mean, and a rough one when only the sum before was exact.
+
+    Returns:
+        None without any requests, in TCP mode, and when counters went back.
+    """
     requests = after.answered - before.answered
     if requests <= 0 or after.average_ms is None or after.informational < before.informational:
         return None
@@ -80,10 +91,9 @@ def recover_mean(before: TimeReading, after: TimeReading) -> RecoveredMean | Non
         kept = _DECAY**requests
         new = 1 - kept
         return RecoveredMean(max(0.0, (after.average_ms - average_before * kept) / new), 1 / new, requests)
-    if after.counted > EXACT_RESPONSES:
-        return None
     total_ms = after.average_ms * after.counted - average_before * before.counted
-    return RecoveredMean(max(0.0, total_ms / requests), after.counted / requests, requests)
+    error_ms = after.counted / requests + (_CROSSING_MS if after.counted > EXACT_RESPONSES else 0.0)
+    return RecoveredMean(max(0.0, total_ms / requests), error_ms, requests)
 
 
 class ResponseTime(NamedTuple):

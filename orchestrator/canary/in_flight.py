@@ -10,13 +10,11 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from orchestrator.balancers.response_times import TimeReading, recover_mean
+from orchestrator.balancers.response_times import TimeReading, estimate_mean
 from orchestrator.canary.poll import Cell, Poll
 
 WINDOW_S = 2.0
 """Seconds over which rates and response times are averaged."""
-
-_CROSSING_MS = 10.0  # beyond rounding, when only the sum before was exact
 
 
 class Reading(NamedTuple):
@@ -35,7 +33,7 @@ class Flow:
     def __init__(self, poll: Poll, cell: Cell) -> None:
         """Begin with its first poll, or after it if the average before is not known."""
         if cell.earlier_response_time is None:
-            self._readings = deque([Reading(poll.at, 0, 0, cell.in_flight, _read_time(cell))])
+            self._readings = deque([Reading(poll.at, 0, 0, cell.in_flight, cell.reading)])
             return
         answered = cell.total_answered - cell.answered
         before = TimeReading(cell.earlier_response_time, answered, cell.total_informational)
@@ -46,7 +44,7 @@ class Flow:
         """Add a poll."""
         readings, last = self._readings, self._readings[-1]
         requests, answered = last.requests + cell.requests, last.answered + cell.answered
-        readings.append(Reading(poll.at, requests, answered, cell.in_flight, _read_time(cell)))
+        readings.append(Reading(poll.at, requests, answered, cell.in_flight, cell.reading))
         while readings[1].at <= poll.at - WINDOW_S:
             readings.popleft()
 
@@ -84,20 +82,10 @@ class Flow:
     @property
     def response_ms(self) -> tuple[float, float] | None:
         """The least and the largest mean response time that rounding leaves possible; None: not known."""
-        before, after = self._readings[0].time, self.last.time
-        requests = after.answered - before.answered
-        if requests <= 0 or after.average_ms is None or after.informational < before.informational:
+        found = estimate_mean(self._readings[0].time, self.last.time)
+        if found is None:
             return None
-        if (found := recover_mean(before, after)) is not None:
-            mean_ms, error_ms = found.mean_ms, found.error_ms
-        else:
-            total_ms = after.average_ms * after.counted - (before.average_ms or 0) * before.counted
-            mean_ms, error_ms = total_ms / requests, after.counted / requests + _CROSSING_MS
-        return max(0.0, mean_ms - error_ms), max(0.0, mean_ms) + error_ms
-
-
-def _read_time(cell: Cell) -> TimeReading:
-    return TimeReading(cell.response_time, cell.total_answered, cell.total_informational)
+        return max(0.0, found.mean_ms - found.error_ms), found.mean_ms + found.error_ms
 
 
 class Excess(NamedTuple):

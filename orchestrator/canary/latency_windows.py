@@ -154,7 +154,7 @@ class StratumTimes:
 
     def _read(self, at: float, cell: Cell) -> None:
         series = self.series.setdefault(cell.server, Series())
-        reading = TimeReading(cell.response_time, cell.total_answered, cell.total_informational)
+        reading = cell.reading
         if series.reading is not None and reading.answered < series.reading.answered:
             self._forget_readings(cell.server)  # HAProxy began to count again
         if series.group != cell.group or series.reading is None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from orchestrator.balancers.response_times import TimeReading
 from orchestrator.events.judgement import Group
 
 FAST_INTERVAL_S, SLOW_INTERVAL_S = 0.25, 1.0
@@ -50,6 +51,11 @@ class Cell(NamedTuple):
     earlier_response_time: int | None = None
     broken: int = 0
     in_flight: int = 0
+
+    @property
+    def reading(self) -> TimeReading:
+        """What HAProxy says now of its response times."""
+        return TimeReading(self.response_time, self.total_answered, self.total_informational)
 
 
 @dataclass(frozen=True, slots=True)

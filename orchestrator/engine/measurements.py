@@ -26,7 +26,7 @@ class _Total:
     reading: TimeReading | None = None
 
     def add(self, cell: Cell) -> None:
-        self.reading = TimeReading(cell.response_time, cell.total_answered, cell.total_informational)
+        self.reading = cell.reading
         self.requests += cell.requests
         self.errors = None if self.errors is None or cell.errors is None else self.errors + cell.errors
         self.soft += cell.soft

@@ -5,7 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backends.model import RequestCounters
-from orchestrator.balancers.response_times import EXACT_RESPONSES, RecoveredMean, TimeReading, recover_mean
+from orchestrator.balancers.response_times import (
+    EXACT_RESPONSES,
+    RecoveredMean,
+    TimeReading,
+    estimate_mean,
+    recover_mean,
+)
 
 DECAY = 1 - 1 / EXACT_RESPONSES
 
@@ -83,6 +89,15 @@ def test_what_cannot_be_recovered() -> None:
     assert recover_mean(average.read(), before) is None  # counters went back
     tcp = RequestCounters(answered=20, http=False)
     assert recover_mean(TimeReading(None, 0), TimeReading.of(tcp, 0)) is None
+
+
+@given(earlier=st.integers(1, 511), now=st.integers(2, 600), time_ms=st.integers(0, 300))
+def test_a_mean_across_the_change_of_method_is_estimated(earlier: int, now: int, time_ms: int) -> None:
+    average = Average()
+    before = average.add(*[time_ms] * earlier)
+    mean = estimate_mean(before, average.add(*[time_ms] * max(now, EXACT_RESPONSES + 1 - earlier)))
+    assert mean is not None
+    assert abs(mean.mean_ms - time_ms) <= mean.error_ms
 
 
 def test_informational_responses_count_in_the_divisor() -> None:
