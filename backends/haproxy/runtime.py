@@ -80,7 +80,7 @@ class Runtime:
         """
         try:
             snapshot = await self._snapshot(backends)
-            if not _missing(snapshot, backends):
+            if not SnapshotSlices(snapshot).missing(backends):
                 return snapshot
         except PermissionDenied:
             raise
@@ -93,11 +93,11 @@ class Runtime:
         # HAProxy does not say which one it missed, and `show stat NAME` shows the frontend when
         # one has the same name: check all of them.
         every = await self._snapshot(())
-        snapshot = SnapshotSlices(every).cut(backends)
-        if missing := _missing(snapshot, backends):
+        slices = SnapshotSlices(every)
+        if missing := slices.missing(backends):
             known = [backend.name for backend in every.backends]
             raise Refused(self._name, f"{words} {absent(missing, known)}")
-        return snapshot
+        return slices.cut(backends)
 
     async def _snapshot(self, backends: Sequence[str]) -> Snapshot:
         reads = commands.snapshot(backends)
@@ -208,8 +208,3 @@ def _refusal(sent: Sequence[str], answers: Sequence[str], words: str) -> str:
         return f"`{commands.SEPARATOR.join(sent)}`: {words}"
     text = "; ".join(f"`{line}`: {words}" for line, words in zip(sent, answers, strict=True) if words)
     return text + (" (the rest of the line was executed)" if "" in answers else "")
-
-
-def _missing(snapshot: Snapshot, wanted: Sequence[str]) -> list[str]:
-    found = {backend.name for backend in snapshot.backends}
-    return [name for name in wanted if name not in found]
