@@ -12,8 +12,8 @@ from math import floor
 from orchestrator.canary.poll import Poll
 from orchestrator.canary.rows import Row, add_up
 
-LEAST_CELLS = 3
-LEAST_SECONDS = 2
+_LEAST_CELLS = 3
+_LEAST_SECONDS = 2
 _SECOND_S = 1.0
 _HALF_SECOND_S = 0.5
 _BURSTS = 2.0  # of size m, in a second
@@ -113,7 +113,7 @@ class Spread:
 
     @property
     def enough(self) -> bool:
-        return self.cells >= LEAST_CELLS and self.seconds >= LEAST_SECONDS
+        return self.cells >= _LEAST_CELLS and self.seconds >= _LEAST_SECONDS
 
 
 def find_second(at: float, duration_s: float) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from math import log
 
-from orchestrator.canary.bursts import LEAST_CELLS, LEAST_SECONDS, find_second
+from orchestrator.canary.bursts import Spread, find_second
 from orchestrator.canary.evidence import EProcess
 from orchestrator.canary.poll import Poll
 from orchestrator.canary.rows import Side
@@ -148,5 +148,5 @@ class Normality:
             other_requests=sum(second.other_requests for second in seconds),
             other_errors=sum(second.other_errors for second in seconds),
             expected=sum(second.expected for second in seconds),
-            spread=sum(second.cells for second in seconds) >= LEAST_CELLS and with_errors >= LEAST_SECONDS,
+            spread=Spread(sum(second.cells for second in seconds), with_errors).enough,
         )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
 
-from orchestrator.canary.bursts import LEAST_CELLS, LEAST_SECONDS, Cap, find_second
+from orchestrator.canary.bursts import Cap, Spread, find_second
 from orchestrator.canary.history import Place
 from orchestrator.canary.in_flight import Excess, Flow, Usual, find_excess
 from orchestrator.canary.poll import Cell, Poll
@@ -215,8 +215,8 @@ class Unanswered:
         if not (server.has_timed_out and server.flow.answers_most(_SECOND_S)):
             return Hanging()
         seconds = {begun.second for begun in server.begun}
-        spread = len(server.begun) >= LEAST_CELLS and len(seconds) >= LEAST_SECONDS
-        return Hanging(server.hangs, max(0.0, min(server.hangs, server.ahead)), spread)
+        spread = Spread(len(server.begun), len(seconds))
+        return Hanging(server.hangs, max(0.0, min(server.hangs, server.ahead)), spread.enough)
 
     def waiting(self, at: float, warm_up_s: float) -> Waiting | None:
         """Return the node with the most requests that wait, if there are enough.
