@@ -1,7 +1,7 @@
 """What a real HAProxy counts for each fault of a node, and what clients saw: the two are the same."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -119,7 +119,7 @@ class Stack:
                 last = counters
                 await asyncio.sleep(0.05)
 
-    async def counted(self, *requests: "asyncio.Future[bool]") -> tuple[int, Totals]:
+    async def counted(self, *requests: Awaitable[bool]) -> tuple[int, Totals]:
         """How many of these a client takes for errors, and what HAProxy says of them."""
         count = TrafficCount()
         count.add(await self.settled())
@@ -127,17 +127,13 @@ class Stack:
         count.add(await self.settled())
         return seen, count.totals()
 
-    def leave(self, path: str) -> "list[asyncio.Future[bool]]":
+    def leave(self, path: str) -> list[Awaitable[bool]]:
         """A client that does not wait for its answer."""
-        return [_lazily(self.www, path, leave=True)]
+        return [is_error(self.www, path, leave=True)]
 
-    def get(self, path: str, number: int = 1) -> list["asyncio.Future[bool]"]:
+    def get(self, path: str, number: int = 1) -> list[Awaitable[bool]]:
         """So many requests that begin when they are awaited."""
-        return [_lazily(self.www, path) for _ in range(number)]
-
-
-def _lazily(port: int, path: str, *, leave: bool = False) -> "asyncio.Future[bool]":
-    return is_error(port, path, leave=leave)  # type: ignore[return-value]  # gather takes it
+        return [is_error(self.www, path) for _ in range(number)]
 
 
 @asynccontextmanager
@@ -198,7 +194,7 @@ async def test_resets_of_two_servers_with_and_without_a_word_to_the_client(
     async with stack(tmp_path, binary) as it:
         kept = [is_error_on_kept_connection(it.www, "/pair/ok", "/pair/reset") for _ in range(10)]
         cut = it.get("/pair/cut", 3)
-        seen, totals = await it.counted(*kept, *it.get("/pair/reset", 10), *cut)  # type: ignore[arg-type]
+        seen, totals = await it.counted(*kept, *it.get("/pair/reset", 10), *cut)
         assert (seen, totals.errors, totals.unattributed) == (23, 23, 0)
 
 
@@ -206,7 +202,7 @@ async def test_resets_of_two_servers_with_and_without_a_word_to_the_client(
 async def test_websockets_that_end_beside_resets_are_no_errors(binary: Path, tmp_path: Path) -> None:
     async with stack(tmp_path, binary) as it:
         websockets = [use_websocket(it.www, "/websocket") for _ in range(20)]
-        seen, totals = await it.counted(*websockets, *it.get("/reset", 10))  # type: ignore[arg-type]
+        seen, totals = await it.counted(*websockets, *it.get("/reset", 10))
         assert (seen, totals.errors, totals.unattributed) == (10, 10, 0)
 
 
