@@ -7,6 +7,7 @@ from heapq import heappop, heappush
 from random import Random
 from typing import Literal
 
+from orchestrator.balancers.response_times import EXACT_RESPONSES
 from orchestrator.canary.judge import Judge
 from orchestrator.canary.poll import (
     FAST_INTERVAL_S,
@@ -20,10 +21,7 @@ from orchestrator.canary.poll import (
 from orchestrator.canary.settings import CanarySettings
 from orchestrator.events.judgement import Group
 
-REACTION_S = 0.25
-"""Seconds from a verdict until its node is out of rotation."""
-
-_DECAY = 1 - 1 / 512
+_REACTION_S = 0.25  # from a verdict until its node is out of rotation
 
 End = Literal["answered", "failed", "timed out", "streamed"]
 """How a request ends; one that is streamed was answered before."""
@@ -105,7 +103,7 @@ def simulate_hanging(
         seed: of the random numbers.
         settings: of the judge.
     """
-    fleet = Fleet(world, Random(seed))  # noqa: S311 - a simulation
+    fleet = _Fleet(world, Random(seed))  # noqa: S311 - a simulation
     outcome = HangingOutcome(Judge(settings or CanarySettings(), fleet.lifetimes(), version="1.5.0"))
     judge = outcome.judge
     first_return = world.before_s + world.out_s
@@ -114,7 +112,7 @@ def simulate_hanging(
         after_s = poll.at - first_return
         if judge.is_bad:
             outcome.bad_after_s = after_s
-            outcome.failed = fleet.count_failed(poll.at + REACTION_S)
+            outcome.failed = fleet.count_failed(poll.at + _REACTION_S)
             break
         found = judge.judge(poll.at)
         if found.state == "hold" and outcome.held_after_s is None:
@@ -172,7 +170,7 @@ class _Node:
         if how in ("answered", "failed"):
             self.answer()
         if how != "timed out":
-            weight = 1 / min(self.answered_ever, 512)
+            weight = 1 / min(self.answered_ever, EXACT_RESPONSES)
             self.average_ms += (took_ms - self.average_ms) * weight
 
     def answer(self) -> None:
@@ -182,7 +180,7 @@ class _Node:
 
 
 @dataclass(slots=True)
-class Fleet:
+class _Fleet:
     """Nodes behind a load balancer, one of them upgraded after the other."""
 
     world: HangingWorld
