@@ -17,7 +17,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from operator import gt
+from operator import gt, sub
 from typing import NamedTuple
 
 from backends.haproxy.columns import columns_of
@@ -102,18 +102,17 @@ def compute_signals(before: Sample, after: Sample) -> Signals | None:
         None when a counter went back: what happened meanwhile cannot be known.
     """
     then, now = before.server, after.server
-    if went_back(then, now):
+    grown = _subtract(then, now)
+    if grown is None:
         return None
-    growth = [after - before for before, after in zip(then[:_GROWING], now[:_GROWING], strict=True)]
-    grown = RequestCounters._make([*growth, 0, now.http, False])
     refused, answered = grown.refused, grown.answered
-    in_flight = now.in_flight - then.in_flight
-    silent = max(0, grown.requests - answered - refused - in_flight - grown.client_aborts)
+    silent = max(0, grown.requests - answered - refused - grown.in_flight - grown.client_aborts)
     soft = grown.retries + grown.redispatches
     if not now.http:
         return Signals(max(0, grown.requests), hard=None, refused=refused, soft=soft)
-    gateway_errors = _count_gateway_errors(grown, before.backend, after.backend)
-    closed = _count_closed(grown, before.backend, after.backend)
+    of_all = _subtract(before.backend, after.backend)
+    gateway_errors = _count_gateway_errors(grown, of_all) if of_all is not None else None
+    closed = _count_closed(grown, of_all) if of_all is not None else 0
     broken = _count_broken(grown, silent, gateway_errors, closed)
     if gateway_errors is not None:
         if now.informational:
@@ -127,7 +126,7 @@ def compute_signals(before: Sample, after: Sample) -> Signals | None:
     most = grown.total - grown.redispatches + then.in_flight
     if before.backend is not None and after.backend is not None:  # where an attempt is not a request each
         most = min(most, after.backend.total - before.backend.total + before.backend.in_flight)
-    if gateway_errors is not None and after.backend is not None and after.backend.doubtful_aborts:
+    if gateway_errors is not None and of_all is not None and of_all.doubtful_aborts:
         # Counted for a reset while HAProxy waits for its processor, and then with `eresp` twice, as for each
         # reset. What is cut off has an `eresp` beyond those.
         beyond = grown.broken - broken - min(broken, gateway_errors)
@@ -146,37 +145,37 @@ def compute_all_signals(sample: Sample) -> Signals:
     return compute_signals(Sample(nothing, sample.backend and RequestCounters()), sample) or Signals()
 
 
-def _count_gateway_errors(
-    grown: RequestCounters, then: RequestCounters | None, now: RequestCounters | None
-) -> int | None:
-    """Return how many 502 and 504 HAProxy can have sent for this server at most; None: not known.
+def _subtract(then: RequestCounters | None, now: RequestCounters | None) -> RequestCounters | None:
+    """Return what a row has grown by; what is in flight may be less. None: not known."""
+    if then is None or now is None or went_back(then, now):
+        return None
+    growth = map(sub, now[: _GROWING + 1], then)  # `in_flight` follows the counters
+    return RequestCounters._make([*growth, now.http, now.doubtful_aborts])
+
+
+def _count_gateway_errors(grown: RequestCounters, of_all: RequestCounters) -> int:
+    """Return how many 502 and 504 HAProxy can have sent for this server at most.
 
     The row of the backend has those for all of its servers. Each of them is one or two `eresp` and no
     `srv_abrt`, in the rows of server and backend, while what a reset of a kept connection or the end of a
     response adds to one it adds to the other: so the share of this server is that of the difference.
     """
-    if then is None or now is None or went_back(then, now):
-        return None
-    found = max(0, now.answered_5xx - then.answered_5xx - grown.answered_5xx - grown.refused)
-    own = grown.broken - grown.server_aborts
-    of_all = now.broken - then.broken - (now.server_aborts - then.server_aborts)
-    if own >= of_all:  # it is the only one
+    found = max(0, of_all.answered_5xx - grown.answered_5xx - grown.refused)
+    own, whole = (row.broken - row.server_aborts for row in (grown, of_all))
+    if own >= whole:  # it is the only one
         return found
-    share = min(own, max(round(found * own / of_all), math.ceil(own / 2))) if own > 0 else 0
+    share = min(own, max(round(found * own / whole), math.ceil(own / 2))) if own > 0 else 0
     return min(found, share)
 
 
-def _count_closed(grown: RequestCounters, then: RequestCounters | None, now: RequestCounters | None) -> int:
+def _count_closed(grown: RequestCounters, of_all: RequestCounters) -> int:
     """Return how many requests to this server HAProxy closed without a response, as far as that is known.
 
     From 2.6 on they are in no class of responses of the backend. No server has more of them than `srv_abrt`.
     """
-    if then is None or now is None or went_back(then, now):
-        return 0
-    ended = now.total - then.total - (now.in_flight - then.in_flight)
-    responses = now.answered - then.answered + now.informational - then.informational
-    without = ended - responses - (now.client_aborts - then.client_aborts)
-    of_others = max(0, now.server_aborts - then.server_aborts - grown.server_aborts)
+    ended = of_all.total - of_all.in_flight
+    without = ended - of_all.answered - of_all.informational - of_all.client_aborts
+    of_others = max(0, of_all.server_aborts - grown.server_aborts)
     return min(grown.server_aborts, max(0, without - of_others))
 
 
