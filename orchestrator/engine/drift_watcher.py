@@ -9,7 +9,7 @@ from backends.errors import BackendError
 from backends.model import Admin, AdminState, Server, ServerRef, Snapshot
 from backends.protocols import Clock
 from orchestrator.balancers.group import BalancerGroup
-from orchestrator.balancers.request_errors import Totals, TrafficCount
+from orchestrator.balancers.traffic_count import Totals, TrafficCount
 from orchestrator.engine.control import RolloutControl
 from orchestrator.engine.desired_state import DesiredStates
 from orchestrator.engine.version_judgement import VersionJudgement

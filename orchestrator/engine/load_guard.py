@@ -8,7 +8,8 @@ from backends.model import ServerRef, Snapshot
 from backends.protocols import Clock
 from orchestrator.balancers.group import find_servers, make_samples
 from orchestrator.balancers.load_history import GroupOf, LoadHistory, count_queues
-from orchestrator.balancers.request_errors import Sample, TrafficCount, compute_signals
+from orchestrator.balancers.request_errors import Sample, compute_signals
+from orchestrator.balancers.traffic_count import TrafficCount
 from orchestrator.errors import Overloaded
 from orchestrator.planning.application import Policy
 from orchestrator.planning.load_forecast import forecast_loads

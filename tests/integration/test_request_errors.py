@@ -11,7 +11,7 @@ from backends.haproxy.address import HaproxySettings
 from backends.haproxy.runtime import Runtime
 from backends.model import Snapshot
 from console.terminal.status import unattributed
-from orchestrator.balancers.request_errors import Totals, TrafficCount
+from orchestrator.balancers.traffic_count import Totals, TrafficCount
 from tests.support.free_ports import free_port
 from tests.support.servers.faulty_http import (
     BRIEFLY,

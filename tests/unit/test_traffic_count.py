@@ -5,14 +5,8 @@ from dataclasses import replace
 import pytest
 
 from backends.model import Backend, Info, Level, RequestCounters, Server, Snapshot
-from orchestrator.balancers.request_errors import (
-    Sample,
-    Signals,
-    Totals,
-    TrafficCount,
-    compute_all_signals,
-    compute_signals,
-)
+from orchestrator.balancers.request_errors import Sample, Signals, compute_all_signals, compute_signals
+from orchestrator.balancers.traffic_count import Totals, TrafficCount
 from tests.support.console_values import server
 
 

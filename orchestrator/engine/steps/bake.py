@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from backends.model import AdminState, Server, ServerRef
 from backends.text import counted
 from orchestrator.balancers.admin_state import inherits_only
-from orchestrator.balancers.request_errors import MIN_REQUESTS, RequestTally, Sample, Signals, TrafficCount
+from orchestrator.balancers.request_errors import MIN_REQUESTS, RequestTally, Sample, Signals
+from orchestrator.balancers.traffic_count import TrafficCount
 from orchestrator.engine.health_gate import ConsecutiveChecks
 from orchestrator.engine.step_context import StepContext
 from orchestrator.errors import BadVersion, StepFailed
