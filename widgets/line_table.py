@@ -4,7 +4,6 @@ from abc import abstractmethod
 from collections.abc import Hashable
 from typing import ClassVar, Generic, TypeVar
 
-from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -15,23 +14,12 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from backends.text import visible
+from widgets.segments import fit
 
 Key = TypeVar("Key", bound=Hashable)
 Content = TypeVar("Content", bound=Hashable)
 Runs = list[tuple[str, str]]
 """Texts, each with the name of its style: a component class of the table without its prefix."""
-
-MAX_CELL_CHARS = 512  # no screen shows more, and what comes from outside may be long
-
-
-def fit_cell(text: str, width: int, right: bool = False) -> str:
-    """Return text of exactly `width` cells; an ellipsis marks what was cut."""
-    text = visible(text[:MAX_CELL_CHARS])
-    room = width - cell_len(text)
-    if room >= 0:
-        return " " * room + text if right else text + " " * room
-    return set_cell_size(text, width - 1) + "…" if width else ""
 
 
 class LineTable(ScrollView, Generic[Key, Content], can_focus=True, inherit_bindings=False):
@@ -251,12 +239,12 @@ class LineTable(ScrollView, Generic[Key, Content], can_focus=True, inherit_bindi
 
     def _line(self, y: int, width: int) -> Strip:
         if y == 0:
-            return self._strip([(fit_cell(self.build_titles(width), width), "header")], width)
+            return self._strip([(fit(self.build_titles(width), width), "header")], width)
         at = self.scroll_offset.y + y - 1
         if at < self.count_rows():
             return self._row(at, width)
         text = self.empty_text if y == 2 and not self.count_rows() else ""
-        return self._strip([(fit_cell(" " + text, width), "quiet")], width)
+        return self._strip([(fit(" " + text, width), "quiet")], width)
 
     def _row(self, at: int, width: int) -> Strip:
         key = self.key_at(at)

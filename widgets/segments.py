@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.style import Style
 from rich.text import Text
 from textual.content import Content
@@ -17,6 +17,7 @@ Kind = Literal["ok", "moving", "bad", "out", "quiet"]
 Segment = tuple[str, str]
 """Text that is safe to print, and the kind that gives it its color."""
 
+MAX_CELL_CHARS = 512  # no screen shows more, and what comes from outside may be long
 KINDS = ("ok", "moving", "bad", "out", "quiet", "head", "plain")
 
 
@@ -39,6 +40,15 @@ def css_colors(widget: str, prefix: str) -> str:
     {to}head {{ text-style: bold; }}
     {gray}ok, {gray}moving, {gray}bad, {gray}out {{ color: $foreground; }}
     """
+
+
+def fit(text: str, width: int, right: bool = False) -> str:
+    """Return text of exactly `width` cells; an ellipsis marks what was cut."""
+    text = visible(text[:MAX_CELL_CHARS])
+    room = width - cell_len(text)
+    if room >= 0:
+        return " " * room + text if right else text + " " * room
+    return set_cell_size(text, width - 1) + "…" if width else ""
 
 
 def truncate(text: str, columns: int) -> str:

@@ -11,8 +11,8 @@ from backends.text import format_since, visible
 from orchestrator.events.text import format_health
 from orchestrator.live.poller import BalancerView
 from widgets.detail.model import Detail
-from widgets.segments import Segment, truncate
-from widgets.table.cell_text import MAX_CELL_CHARS, NO_VALUE, fit, format_number, format_percent
+from widgets.segments import MAX_CELL_CHARS, Segment, fit, truncate
+from widgets.table.cell_text import NO_VALUE, format_number, format_percent
 from widgets.table.server_status import judge_server
 
 Cell: TypeAlias = list[Segment]

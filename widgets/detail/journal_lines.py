@@ -3,8 +3,7 @@
 from backends.text import format_local_time, visible
 from widgets.detail.balancer_table import LABEL_CELLS
 from widgets.detail.model import Detail
-from widgets.segments import Segment, truncate, wrap_beside
-from widgets.table.cell_text import MAX_CELL_CHARS, fit
+from widgets.segments import MAX_CELL_CHARS, Segment, fit, truncate, wrap_beside
 from widgets.transcript import MARKS, Line
 
 MAX_ROWS_PER_LINE = 3  # of one line of the journal

@@ -14,8 +14,8 @@ from widgets.detail.balancer_table import LABEL_CELLS, build_checks, build_state
 from widgets.detail.journal_lines import list_entries, list_journal
 from widgets.detail.model import Detail
 from widgets.detail.tabs import Tab
-from widgets.segments import Segment, truncate, wrap_beside
-from widgets.table.cell_text import MAX_CELL_CHARS, NO_VALUE, fit
+from widgets.segments import MAX_CELL_CHARS, Segment, fit, truncate, wrap_beside
+from widgets.table.cell_text import NO_VALUE
 
 _CHECK_MARKS = {True: ("✓", "ok"), False: ("✗", "bad"), None: ("·", "quiet")}
 LATE_S = 3 * SESSIONS_INTERVAL_S  # seconds; sessions that are older are called so

@@ -17,7 +17,8 @@ from orchestrator.fleet.text import (
     format_response,
 )
 from widgets.fleet.model import FleetOptions, FleetSort, mark_of
-from widgets.line_table import MAX_CELL_CHARS, Runs, fit_cell
+from widgets.line_table import Runs
+from widgets.segments import MAX_CELL_CHARS, fit
 from widgets.table.cell_text import format_milliseconds, format_number, format_trend
 from widgets.table.names import MIN_NAME_CELLS, NameSet
 
@@ -132,18 +133,18 @@ def build_fleet_row(row: ApplicationRow, layout: FleetLayout, names: NameSet, no
         more, wider = _hide_for(layout, _width_of(both))
         if _width_of(both) <= wider:
             state, hidden, room = both, more, wider
-    name = fit_cell(names.shorten(row.name, layout.name), layout.name)
+    name = fit(names.shorten(row.name, layout.name), layout.name)
     runs: Runs = [(name + " ", kind if kind in ("bad", "moving") else "plain")]
     runs += [
         (
-            fit_cell(column.text(row, cells), cells, column.right) + " ",
+            fit(column.text(row, cells), cells, column.right) + " ",
             kind if column.style == "kind" else column.style,
         )
         for column, cells in layout.columns[: len(layout.columns) - hidden]
     ]
-    runs.append((fit_cell(state, room), "quiet" if kind == "ok" else kind))
+    runs.append((fit(state, room), "quiet" if kind == "ok" else kind))
     if layout.operator:
-        runs.append((" " + fit_cell(operator, layout.operator), "quiet"))
+        runs.append((" " + fit(operator, layout.operator), "quiet"))
     return runs
 
 
@@ -169,9 +170,9 @@ def build_picker_row(row: ApplicationRow, names: NameSet, width: int, now: float
     rest = max(0, width - name - 6 - _PICKER_IN)
     return [
         (f"{glyph} ", kind),
-        (fit_cell(names.shorten(row.name, name), name) + " ", "plain"),
-        (fit_cell(format_availability(row), _PICKER_IN, right=True) + "  ", "quiet"),
-        (fit_cell(describe_state(row, now), rest), "quiet" if kind == "ok" else kind),
+        (fit(names.shorten(row.name, name), name) + " ", "plain"),
+        (fit(format_availability(row), _PICKER_IN, right=True) + "  ", "quiet"),
+        (fit(describe_state(row, now), rest), "quiet" if kind == "ok" else kind),
     ]
 
 
@@ -184,15 +185,15 @@ def build_fleet_titles(layout: FleetLayout, marked: int, options: FleetOptions) 
     ]
     state = f"{_STATE} · {marked} marked" if marked else _STATE
     arrow = ("▴" if options.reverse else "▾") if options.sort == "attention" else ""
-    end = fit_cell(state + arrow, layout.state)
+    end = fit(state + arrow, layout.state)
     return " " + "".join(cells) + end + (f" {'OPERATOR'[: layout.operator]}" if layout.operator else "")
 
 
 def _title(title: str, width: int, options: FleetOptions, sort: FleetSort | None, right: bool = False) -> str:
     """Return a title and the gap after it, which the arrow may take so that nothing moves."""
     if sort is None or sort != options.sort:
-        return fit_cell(title, width, right) + " "
-    return fit_cell(title + ("▴" if options.reverse else "▾"), width + 1, right)
+        return fit(title, width, right) + " "
+    return fit(title + ("▴" if options.reverse else "▾"), width + 1, right)
 
 
 def fleet_sort_at(x: int, layout: FleetLayout) -> FleetSort | None:

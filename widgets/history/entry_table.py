@@ -8,7 +8,8 @@ from textual.message import Message
 
 from backends.text import format_duration, format_local_time
 from orchestrator.journal.entry_summary import EntrySummary
-from widgets.line_table import LineTable, Runs, fit_cell
+from widgets.line_table import LineTable, Runs
+from widgets.segments import fit
 
 KINDS = {
     "healthy": "ok",
@@ -123,30 +124,30 @@ One row for each rollout and each manual change, the newest first. **NODES** cou
         form = "%Y-%m-%d %H:%M" if layout.when == 16 else "%m-%d %H:%M"
         took = "-" if row.seconds is None else format_duration(row.seconds)
         runs: Runs = [
-            (fit_cell(str(row.entry.id), layout.number, right=True) + " ", "plain"),
-            (fit_cell(format_local_time(row.entry.began, form), layout.when) + " ", "quiet"),
+            (fit(str(row.entry.id), layout.number, right=True) + " ", "plain"),
+            (fit(format_local_time(row.entry.began, form), layout.when) + " ", "quiet"),
         ]
         if layout.application:
-            runs.append((fit_cell(row.entry.application, layout.application) + " ", "plain"))
+            runs.append((fit(row.entry.application, layout.application) + " ", "plain"))
         runs += [
-            (fit_cell(row.what, layout.what) + " ", "plain"),
-            (fit_cell(row.entry.operator, layout.operator) + " ", "quiet"),
-            (fit_cell(row.standing, _RESULT) + " ", kind),
-            (fit_cell(row.nodes, _NODES, right=True) + " ", "plain"),
-            (fit_cell(took, _TOOK, right=True), "quiet"),
+            (fit(row.what, layout.what) + " ", "plain"),
+            (fit(row.entry.operator, layout.operator) + " ", "quiet"),
+            (fit(row.standing, _RESULT) + " ", kind),
+            (fit(row.nodes, _NODES, right=True) + " ", "plain"),
+            (fit(took, _TOOK, right=True), "quiet"),
         ]
         return runs
 
     def build_titles(self, width: int) -> str:
         layout = lay_out_entries(width, *self._names)
         cells = [
-            fit_cell("ID", layout.number, right=True),
-            fit_cell("WHEN", layout.when),
-            *([fit_cell("APP", layout.application)] if layout.application else []),
-            fit_cell("WHAT", layout.what),
-            fit_cell("BY", layout.operator),
-            fit_cell("RESULT", _RESULT),
-            fit_cell("NODES", _NODES, right=True),
-            fit_cell("TOOK", _TOOK, right=True),
+            fit("ID", layout.number, right=True),
+            fit("WHEN", layout.when),
+            *([fit("APP", layout.application)] if layout.application else []),
+            fit("WHAT", layout.what),
+            fit("BY", layout.operator),
+            fit("RESULT", _RESULT),
+            fit("NODES", _NODES, right=True),
+            fit("TOOK", _TOOK, right=True),
         ]
         return " " + " ".join(cells)

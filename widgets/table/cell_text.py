@@ -1,25 +1,16 @@
 """The text of each cell of the server table, in as many cells as it has."""
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 
 from backends.text import format_since, visible
 from orchestrator.balancers.response_times import ResponseTime
+from widgets.segments import MAX_CELL_CHARS
 from widgets.table.model import Row
-from widgets.table.names import ELLIPSIS, TableNames
+from widgets.table.names import TableNames
 
 NO_VALUE = "\N{EN DASH}"
 BARS = "▁▂▃▄▅▆▇█"
 MIN_SINCE_CELLS = 6
-MAX_CELL_CHARS = 512  # no screen shows more, and some servers send 10 kB
-
-
-def fit(text: str, width: int, right: bool = False) -> str:
-    """Return text of exactly `width` cells; an ellipsis marks what was cut."""
-    text = visible(text[:MAX_CELL_CHARS])
-    room = width - cell_len(text)
-    if room >= 0:
-        return " " * room + text if right else text + " " * room
-    return set_cell_size(text, width - 1) + ELLIPSIS if width else ""
 
 
 def format_number(value: float | None, width: int) -> str:

@@ -7,15 +7,15 @@ from functools import lru_cache, partial
 from rich.cells import cell_len
 
 from backends.text import visible
+from widgets.line_table import Runs
+from widgets.segments import MAX_CELL_CHARS, fit
 from widgets.table import cell_text
-from widgets.table.cell_text import MAX_CELL_CHARS, NO_VALUE, fit, format_number
+from widgets.table.cell_text import NO_VALUE, format_number
 from widgets.table.model import Row, Sort, TableOptions
 from widgets.table.names import MIN_NAME_CELLS, TableNames
 
 _MAX_HIDDEN_FOR_NOTE = 3  # columns at the end, which are less important than a note
 _MIN_BACKEND_CELLS = 7  # as wide as its title
-RowSegments = list[tuple[str, str]]
-"""Texts, each with the name of its style."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def lay_out_for(width: int, instances: int, names: TableNames) -> ColumnLayout:
     return lay_out_columns(width, instances, names.nodes.cells, names.backends.cells if several else 0)
 
 
-def build_row(row: Row, layout: ColumnLayout, names: TableNames) -> RowSegments:
+def build_row(row: Row, layout: ColumnLayout, names: TableNames) -> Runs:
     """Return the segments of a row, without the glyph of cursor and mark before it."""
     hidden, room = _hide_for_note(layout, cell_len(visible(row.note[:MAX_CELL_CHARS])))
     runs = [
