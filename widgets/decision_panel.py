@@ -16,7 +16,7 @@ from orchestrator.events.events import DecisionRequested, RolloutEnded
 from orchestrator.events.state import NodeState, NodeStatus, RolloutState, is_watched
 from orchestrator.events.steps import STEPS
 from orchestrator.events.text import describe_choice, describe_remaining_time
-from widgets.segments import KINDS, Segment, css_colors, render_line, truncate
+from widgets.segments import KINDS, Segment, css_colors, find_styles, render_line, truncate
 
 _VERBS: Mapping[str, str] = {NodeState.RAMPING: "ramps up", NodeState.BAKING: "bakes"}
 ACTION_BY_CHOICE = {
@@ -183,7 +183,7 @@ class DecisionPanel(Widget):
     def _rows(self, width: int) -> list[Text]:
         if not self._lines:
             return []
-        styles = {kind: self.get_component_rich_style(f"question--{kind}") for kind in KINDS}
+        styles = find_styles(self, "question")
         room = max(8, width - 1)
         others = [Text(" ", end="").append_text(render_line(line, styles, room)) for line in self._lines[1:]]
         return [*self._title(styles, room, min(MAX_TITLE_LINES, MAX_LINES - len(others))), *others]

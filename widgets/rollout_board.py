@@ -16,7 +16,7 @@ from orchestrator.events.state import NodeState, RolloutState
 from widgets.decision_panel import build_sentence
 from widgets.rollout_chart import build_small_chart, build_verdict, count_small_chart_lines
 from widgets.rollout_rows import build_headings, build_row
-from widgets.segments import KINDS, Segment, css_colors, render_line, truncate
+from widgets.segments import KINDS, Segment, css_colors, render_lines, truncate
 
 FIXED_LINES = 3  # lines that always stay: header, sentence, headings
 MIN_LINES_WITH_VERDICT = 5  # a lower board has no room for the verdict beside a node
@@ -235,8 +235,7 @@ The key `c` shows error rate and response time of both versions over the rollout
             *(build_row(node, state, now, name, gap, self._actual.get(node.name, "")) for node in rows),
             *self._chart(),
         ]
-        styles = {kind: self.get_component_rich_style(f"board--{kind}") for kind in KINDS}
-        return Text("\n", no_wrap=True, end="").join(render_line(line, styles, width) for line in lines)
+        return render_lines(self, "board", lines)
 
 
 def find_rows_in_focus(state: RolloutState) -> list[int]:

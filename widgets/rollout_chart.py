@@ -27,7 +27,7 @@ from orchestrator.events.verdict_text import (
     describe_final_verdict,
     verdict_sentences,
 )
-from widgets.segments import KINDS, Segment, css_colors, render_line, truncate
+from widgets.segments import KINDS, Segment, css_colors, render_lines, truncate
 
 BARS = "▁▂▃▄▅▆▇█"
 VERDICT_KINDS: dict[Verdict, str] = {"good": "ok", "hold": "moving", "bad": "bad", "blind": "moving"}
@@ -151,9 +151,7 @@ class RolloutChart(Widget):
 
     def render(self) -> Text:
         width, height = self.size
-        styles = {kind: self.get_component_rich_style(f"chart--{kind}") for kind in KINDS}
-        lines = self._build_lines(max(1, width), height)
-        return Text("\n", no_wrap=True, end="").join(render_line(line, styles, width) for line in lines)
+        return render_lines(self, "chart", self._build_lines(max(1, width), height))
 
     def _build_lines(self, width: int, height: int) -> list[list[Segment]]:
         state = self._rollout

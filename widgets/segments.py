@@ -1,12 +1,13 @@
 """Segments: the pieces of text that make up lines on the screen, each with a kind that has a color."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from rich.cells import cell_len, set_cell_size
 from rich.style import Style
 from rich.text import Text
 from textual.content import Content
+from textual.widget import Widget
 
 from backends.text import visible
 
@@ -65,6 +66,17 @@ def render_line(line: Sequence[Segment], styles: Mapping[str, Style], width: int
         text.append(part, styles[kind])
     text.truncate(max(1, width), overflow="ellipsis")
     return text
+
+
+def find_styles(widget: Widget, prefix: str) -> dict[str, Style]:
+    """Return the style of each kind in a widget; `prefix` is that of `css_colors`."""
+    return {kind: widget.get_component_rich_style(f"{prefix}--{kind}") for kind in KINDS}
+
+
+def render_lines(widget: Widget, prefix: str, lines: Iterable[Sequence[Segment]]) -> Text:
+    """Return lines in a widget, each cut at its width; `prefix` is that of `css_colors`."""
+    styles, width = find_styles(widget, prefix), widget.size.width
+    return Text("\n", no_wrap=True, end="").join(render_line(line, styles, width) for line in lines)
 
 
 def to_text(text: str, style: str = "") -> Text:

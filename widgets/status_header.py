@@ -9,7 +9,7 @@ from textual.geometry import Size
 from textual.widget import Widget
 
 from backends.text import format_clock, visible
-from widgets.segments import KINDS, Segment, css_colors, render_line, truncate
+from widgets.segments import KINDS, Segment, css_colors, render_lines, truncate
 from widgets.table.model import LONG_STALE_S, BalancerBadge, MainViewModel, RowCounts
 
 
@@ -45,10 +45,9 @@ class StatusHeader(Widget):
         width = self.size.width
         if self._shown is None or width <= 0:
             return Text()
-        styles = {kind: self.get_component_rich_style(f"status--{kind}") for kind in KINDS}
         lines = [build_first_line(self._shown, self._clock, width)]
         lines += [wrong] if (wrong := describe_trouble(self._shown, width)) else []
-        return Text("\n", no_wrap=True, end="").join(render_line(line, styles, width) for line in lines)
+        return render_lines(self, "status", lines)
 
 
 def build_first_line(model: MainViewModel, clock_text: str, width: int) -> list[Segment]:

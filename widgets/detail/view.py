@@ -13,7 +13,7 @@ from backends.text import visible
 from widgets.detail.model import Detail
 from widgets.detail.page import Page, as_text, build_page, build_title
 from widgets.detail.tabs import Tab
-from widgets.segments import KINDS, css_colors, render_line
+from widgets.segments import KINDS, css_colors, find_styles, render_line, render_lines
 
 
 class DetailTitle(Widget):
@@ -37,8 +37,7 @@ class DetailTitle(Widget):
     def render(self) -> Text:
         if self._detail is None:
             return Text()
-        styles = {kind: self.get_component_rich_style(f"detail-title--{kind}") for kind in KINDS}
-        return render_line(build_title(self._detail, self._clock, self.size.width), styles, self.size.width)
+        return render_lines(self, "detail-title", [build_title(self._detail, self._clock, self.size.width)])
 
 
 class DetailView(ScrollView, can_focus=True, inherit_bindings=False):
@@ -139,6 +138,6 @@ class DetailView(ScrollView, can_focus=True, inherit_bindings=False):
         at, width, base = y + self.scroll_offset.y, self._width, self.rich_style
         if not 0 <= at < len(self._page.lines):
             return Strip.blank(width, base)
-        styles = {kind: self.get_component_rich_style(f"detail--{kind}") for kind in KINDS}
+        styles = find_styles(self, "detail")
         text = render_line(self._page.lines[at], styles, width)
         return Strip(text.render(self.app.console)).adjust_cell_length(width, base).apply_style(base)

@@ -12,7 +12,7 @@ from textual.widget import Widget
 
 from backends.text import counted, visible
 from orchestrator.fleet.row import ApplicationRow, Attention
-from widgets.segments import KINDS, Kind, Segment, css_colors, render_line
+from widgets.segments import KINDS, Kind, Segment, css_colors, render_lines
 from widgets.status_header import build_badges, describe_badges
 from widgets.table.model import BalancerBadge
 
@@ -72,10 +72,9 @@ class FleetHeader(Widget):
         width = self.size.width
         if width <= 0:
             return Text()
-        styles = {kind: self.get_component_rich_style(f"fleet-header--{kind}") for kind in KINDS}
         lines = [build_fleet_line(self._model, self._clock, width)]
         lines += [trouble] if (trouble := describe_fleet_trouble(self._model, width)) else []
-        return Text("\n", no_wrap=True, end="").join(render_line(line, styles, width) for line in lines)
+        return render_lines(self, "fleet-header", lines)
 
 
 def describe_fleet_trouble(model: FleetHeaderModel, width: int = 10_000) -> list[Segment]:

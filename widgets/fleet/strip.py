@@ -12,7 +12,7 @@ from textual.widget import Widget
 from backends.text import format_clock, visible
 from orchestrator.fleet.row import ApplicationRow
 from widgets.fleet.model import mark_of
-from widgets.segments import KINDS, Segment, css_colors, render_line, truncate
+from widgets.segments import KINDS, Segment, css_colors, render_lines, truncate
 
 MAX_NAME_CELLS = 24
 
@@ -56,8 +56,7 @@ class RolloutStrip(Widget):
         return "".join(text for text, _ in build_strip(self._rows, self._key, self.size.width))
 
     def render(self) -> Text:
-        styles = {kind: self.get_component_rich_style(f"strip--{kind}") for kind in KINDS}
-        return render_line(build_strip(self._rows, self._key, self.size.width), styles, self.size.width)
+        return render_lines(self, "strip", [build_strip(self._rows, self._key, self.size.width)])
 
     def on_click(self, event: events.Click) -> None:
         event.stop()

@@ -13,7 +13,7 @@ from orchestrator.events.comparison import NO_VALUE, format_response
 from orchestrator.events.state import RolloutState
 from orchestrator.live.traffic_history import TrafficHistory, TrafficPoint
 from widgets.rollout_chart import build_small_chart, count_small_chart_lines, plot
-from widgets.segments import KINDS, Segment, css_colors, render_line
+from widgets.segments import KINDS, Segment, css_colors, render_lines
 
 MIN_LINES = 5  # a title, a line for each plot, and the time
 REDRAW_S = 2.0  # between two redraws: a large pane takes 5 ms, and a column stands for seconds
@@ -136,9 +136,7 @@ class TrafficPane(Widget):
 
     def render(self) -> Text:
         width, height = self.size
-        styles = {kind: self.get_component_rich_style(f"traffic--{kind}") for kind in KINDS}
-        lines = self._build_lines(max(1, width), height)
-        return Text("\n", no_wrap=True, end="").join(render_line(line, styles, width) for line in lines)
+        return render_lines(self, "traffic", self._build_lines(max(1, width), height))
 
     @property
     def compares(self) -> bool:

@@ -7,7 +7,7 @@ from rich.text import Text
 from textual.widget import Widget
 
 from backends.text import counted, visible
-from widgets.segments import KINDS, Segment, css_colors, render_line, truncate
+from widgets.segments import KINDS, Segment, css_colors, render_lines, truncate
 from widgets.table.model import TableOptions
 
 MAX_FILTER_CELLS = 24
@@ -78,5 +78,4 @@ class FilterLine(Widget):
             self.refresh()
 
     def render(self) -> Text:
-        styles = {kind: self.get_component_rich_style(f"filter--{kind}") for kind in KINDS}
-        return render_line(self._line, styles, self.size.width)
+        return render_lines(self, "filter", [self._line])
