@@ -16,7 +16,7 @@ from orchestrator.events.state import NodeState, RolloutState
 from widgets.decision_panel import build_sentence
 from widgets.rollout_chart import build_small_chart, build_verdict, count_small_chart_lines
 from widgets.rollout_rows import build_headings, build_row
-from widgets.segments import KINDS, Segment, css_colors, render_lines, truncate
+from widgets.segments import KINDS, Segment, css_colors, render_lines, truncate, width_of
 
 FIXED_LINES = 3  # lines that always stay: header, sentence, headings
 MIN_LINES_WITH_VERDICT = 5  # a lower board has no room for the verdict beside a node
@@ -41,7 +41,7 @@ def build_header(state: RolloutState, now: float, width: int) -> list[Segment]:
     end = _ending(state, width)
     taken = cell_len(title) + len(count) + len(percent) + len(end[0]) + 4
     phase = _phase(state, width - taken)
-    bar = min(24, width - taken - sum(cell_len(text) for text, _ in phase))
+    bar = min(24, width - taken - width_of(phase))
     filled = int(bar * share) if bar >= 4 else 0
     bars = [("█" * filled, "ok"), ("░" * (bar - filled) + " ", "quiet")] if bar >= 4 else []
     return [(title, "head"), *phase, (f"{count} · ", "plain"), *bars, (percent, "plain"), end]

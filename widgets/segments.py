@@ -68,6 +68,22 @@ def render_line(line: Sequence[Segment], styles: Mapping[str, Style], width: int
     return text
 
 
+def width_of(line: Sequence[Segment]) -> int:
+    """Return the cells that a line takes."""
+    return sum(cell_len(text) for text, _ in line)
+
+
+def truncate_line(line: Sequence[Segment], room: int) -> list[Segment]:
+    """Return the beginning of a line, in at most this many cells."""
+    kept: list[Segment] = []
+    for text, kind in line:
+        left = room - width_of(kept)
+        if left <= 0:
+            break
+        kept.append((truncate(text, left), kind))
+    return kept
+
+
 def find_styles(widget: Widget, prefix: str) -> dict[str, Style]:
     """Return the style of each kind in a widget; `prefix` is that of `css_colors`."""
     return {kind: widget.get_component_rich_style(f"{prefix}--{kind}") for kind in KINDS}
@@ -86,7 +102,7 @@ def to_text(text: str, style: str = "") -> Text:
 
 def wrap_beside(head: list[Segment], words: str, kind: str, width: int) -> list[list[Segment]]:
     """Return text beside a head; text that does not fit wraps below the text."""
-    indent = sum(cell_len(text) for text, _ in head)
+    indent = width_of(head)
     rows = Content(visible(words)).wrap(max(8, width - indent - 1)) or [Content("")]
     space: list[Segment] = [(" " * indent, "plain")]
     return [[*(space if index else head), (row.plain, kind)] for index, row in enumerate(rows)]

@@ -1,53 +1,23 @@
 """The first line of the screen: which load balancers are live, how many servers or nodes are up, the time."""
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from rich.cells import cell_len
-from rich.text import Text
-from textual.geometry import Size
-from textual.widget import Widget
 
 from backends.text import format_clock, visible
-from widgets.segments import KINDS, Segment, css_colors, render_lines, truncate
+from widgets.header_line import HeaderLine
+from widgets.segments import Segment, truncate, truncate_line, width_of
 from widgets.table.model import LONG_STALE_S, BalancerBadge, MainViewModel, RowCounts
 
 
-class StatusHeader(Widget):
-    """The header: one line, and a second one only while something is wrong."""
+class StatusHeader(HeaderLine[MainViewModel]):
+    """The header of an application."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"status--{kind}" for kind in KINDS}
-    DEFAULT_CSS = """
-    StatusHeader { height: auto; padding: 0 1; background: $panel; }
-    """ + css_colors("StatusHeader", "status")
+    def build_first(self, model: MainViewModel, clock_text: str, width: int) -> list[Segment]:
+        return build_first_line(model, clock_text, width)
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
-        super().__init__(id=id, classes=classes)
-        self._shown: MainViewModel | None = None
-        self._clock = ""
-        self._drawn = Text()
-
-    def show(self, model: MainViewModel, clock_text: str) -> None:
-        """Show this model; `clock_text` is the time of day, such as "16:42:05"."""
-        grown = self._shown is None or bool(describe_trouble(model)) != bool(describe_trouble(self._shown))
-        self._shown, self._clock = model, visible(clock_text)
-        if grown or self._lines() != self._drawn:
-            self.refresh(layout=grown)
-
-    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        return 2 if self._shown is not None and describe_trouble(self._shown) else 1
-
-    def render(self) -> Text:
-        self._drawn = self._lines()
-        return self._drawn
-
-    def _lines(self) -> Text:
-        width = self.size.width
-        if self._shown is None or width <= 0:
-            return Text()
-        lines = [build_first_line(self._shown, self._clock, width)]
-        lines += [wrong] if (wrong := describe_trouble(self._shown, width)) else []
-        return render_lines(self, "status", lines)
+    def describe_trouble(self, model: MainViewModel, width: int) -> list[Segment]:
+        return describe_trouble(model, width)
 
 
 def build_first_line(model: MainViewModel, clock_text: str, width: int) -> list[Segment]:
@@ -58,20 +28,20 @@ def build_first_line(model: MainViewModel, clock_text: str, width: int) -> list[
     """
     of: Segment = ("servers " if model.counts.of == "server" else "  nodes ", "quiet")
     right = [of, *_count_segments(model.counts), ("   " + clock_text, "plain")]
-    room = width - _width_of(right) - 1
+    room = width - width_of(right) - 1
     title: list[Segment] = [(truncate(model.application, max(8, width // 5)) + "  ", "head")]
     for left in (
         *(title + build_badges(model.instances, parts) for parts in (3, 2, 0)),
         title + _only_problems(model.instances),
     ):
-        if _width_of(left) <= room:
+        if width_of(left) <= room:
             break
     else:  # a load balancer in trouble is more important than the label
-        right, room = right[1:], room + _width_of(right[:1])
-    return [*_truncate_segments(left, room), (" " * max(1, room - _width_of(left) + 1), "plain"), *right]
+        right, room = right[1:], room + width_of(right[:1])
+    return [*truncate_line(left, room), (" " * max(1, room - width_of(left) + 1), "plain"), *right]
 
 
-def describe_trouble(model: MainViewModel, width: int = 10_000) -> list[Segment]:
+def describe_trouble(model: MainViewModel, width: int) -> list[Segment]:
     """Return what is wrong, in about this many columns at most; nothing while all is well."""
     segments = describe_badges(model.instances, width, others=bool(model.read_only))
     if model.read_only:
@@ -80,9 +50,7 @@ def describe_trouble(model: MainViewModel, width: int = 10_000) -> list[Segment]
     return segments
 
 
-def describe_badges(
-    badges: Sequence[BalancerBadge], width: int = 10_000, *, others: bool = False
-) -> list[Segment]:
+def describe_badges(badges: Sequence[BalancerBadge], width: int, *, others: bool = False) -> list[Segment]:
     """Return what is wrong with load balancers, in about this many columns at most.
 
     Args:
@@ -110,20 +78,6 @@ def _truncate_start(note: str, room: int) -> str:
     while cell_len(end) > room - 1:
         end = end[1:]
     return "…" + end
-
-
-def _width_of(segments: Sequence[Segment]) -> int:
-    return sum(cell_len(text) for text, _ in segments)
-
-
-def _truncate_segments(segments: Sequence[Segment], room: int) -> list[Segment]:
-    result: list[Segment] = []
-    for text, kind in segments:
-        left = room - _width_of(result)
-        if left <= 0:
-            break
-        result.append((truncate(text, left), kind))
-    return result
 
 
 def _state_glyph(line: BalancerBadge) -> Segment:

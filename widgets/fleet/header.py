@@ -3,16 +3,11 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
-
-from rich.cells import cell_len
-from rich.text import Text
-from textual.geometry import Size
-from textual.widget import Widget
 
 from backends.text import counted, visible
 from orchestrator.fleet.row import ApplicationRow, Attention
-from widgets.segments import KINDS, Kind, Segment, css_colors, render_lines
+from widgets.header_line import HeaderLine
+from widgets.segments import Kind, Segment, width_of
 from widgets.status_header import build_badges, describe_badges
 from widgets.table.model import BalancerBadge
 
@@ -40,44 +35,17 @@ class FleetHeaderModel:
     problem: str = ""
 
 
-class FleetHeader(Widget):
-    """The header: one line, and a second one only while something is wrong."""
+class FleetHeader(HeaderLine[FleetHeaderModel]):
+    """The header of the fleet."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"fleet-header--{kind}" for kind in KINDS}
-    DEFAULT_CSS = """
-    FleetHeader { height: auto; padding: 0 1; background: $panel; }
-    """ + css_colors("FleetHeader", "fleet-header")
+    def build_first(self, model: FleetHeaderModel, clock_text: str, width: int) -> list[Segment]:
+        return build_fleet_line(model, clock_text, width)
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
-        super().__init__(id=id, classes=classes)
-        self._model = FleetHeaderModel((), ())
-        self._clock = ""
-        self._drawn = Text()
-
-    def show(self, model: FleetHeaderModel, clock_text: str) -> None:
-        """Show this model; `clock_text` is the time of day, such as "16:42:05"."""
-        grown = bool(describe_fleet_trouble(model)) != bool(describe_fleet_trouble(self._model))
-        self._model, self._clock = model, visible(clock_text)
-        if grown or self._lines() != self._drawn:
-            self.refresh(layout=grown)
-
-    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        return 2 if describe_fleet_trouble(self._model) else 1
-
-    def render(self) -> Text:
-        self._drawn = self._lines()
-        return self._drawn
-
-    def _lines(self) -> Text:
-        width = self.size.width
-        if width <= 0:
-            return Text()
-        lines = [build_fleet_line(self._model, self._clock, width)]
-        lines += [trouble] if (trouble := describe_fleet_trouble(self._model, width)) else []
-        return render_lines(self, "fleet-header", lines)
+    def describe_trouble(self, model: FleetHeaderModel, width: int) -> list[Segment]:
+        return describe_fleet_trouble(model, width)
 
 
-def describe_fleet_trouble(model: FleetHeaderModel, width: int = 10_000) -> list[Segment]:
+def describe_fleet_trouble(model: FleetHeaderModel, width: int) -> list[Segment]:
     """Return what is wrong, in about this many columns at most; nothing while all is well."""
     found = describe_badges(model.badges, width, others=bool(model.problem))
     if model.problem:
@@ -102,13 +70,9 @@ def build_fleet_line(model: FleetHeaderModel, clock_text: str, width: int) -> li
         right += [(" ", "plain"), clock]
         for parts in (3, 2, 0, -1):
             left = title + build_badges(model.badges, parts)
-            if (room := width - _width_of(left) - _width_of(right)) >= 1:
+            if (room := width - width_of(left) - width_of(right)) >= 1:
                 return [*left, (" " * room, "plain"), *right]
     return title
-
-
-def _width_of(segments: Sequence[Segment]) -> int:
-    return sum(cell_len(text) for text, _ in segments)
 
 
 def _count_segments(rows: Sequence[ApplicationRow]) -> list[Segment]:

@@ -1,6 +1,6 @@
 """The strip at the bottom of every screen: the rollouts that run, and the questions that are open."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -12,7 +12,7 @@ from textual.widget import Widget
 from backends.text import format_clock, visible
 from orchestrator.fleet.row import ApplicationRow
 from widgets.fleet.model import mark_of
-from widgets.segments import KINDS, Segment, css_colors, render_lines, truncate
+from widgets.segments import KINDS, Segment, css_colors, render_lines, truncate_line, width_of
 
 MAX_NAME_CELLS = 24
 
@@ -62,7 +62,7 @@ class RolloutStrip(Widget):
         event.stop()
         at, begins = event.x - self.gutter.left, 0
         for index, part in enumerate(build_parts(self._rows, self.size.width - len(self._key) - 3)):
-            begins += sum(cell_len(text) for text, _ in part)
+            begins += width_of(part)
             if at < begins:
                 self.post_message(self.Picked(self._rows[index].name))
                 return
@@ -77,17 +77,9 @@ def build_strip(rows: Sequence[ApplicationRow], key: str, width: int) -> list[Se
     line = [segment for part in parts for segment in part]
     if len(parts) < len(rows):
         line.append((f"+{len(rows) - len(parts)}", "moving"))
-    line = list(_truncate(line, room))
-    used = sum(cell_len(text) for text, _ in line)
+    line = truncate_line(line, room)
+    used = width_of(line)
     return [*line, (" " * max(1, width - used - cell_len(key)), "plain"), (key, "head")]
-
-
-def _truncate(line: Sequence[Segment], room: int) -> Iterator[Segment]:
-    for text, kind in line:
-        if room > 0:
-            shown = truncate(text, room)
-            room -= cell_len(shown)
-            yield shown, kind
 
 
 def build_parts(rows: Sequence[ApplicationRow], room: int) -> list[list[Segment]]:
@@ -101,7 +93,7 @@ def build_parts(rows: Sequence[ApplicationRow], room: int) -> list[list[Segment]
             return parts
     kept: list[list[Segment]] = []
     for part in parts:
-        room -= sum(cell_len(text) for text, _ in part)
+        room -= width_of(part)
         if room < len("+99"):
             break
         kept.append(part)
