@@ -1,11 +1,12 @@
 """The rows of the fleet in the order and selection that the operator wants."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 from orchestrator.fleet.row import ApplicationRow, Attention
 from orchestrator.fleet.text import format_versions
+from widgets.row_options import RowOptions
 from widgets.segments import Kind
 from widgets.table.by_server import natural_sort_key
 
@@ -24,17 +25,10 @@ MARKS: Mapping[Attention, tuple[str, Kind]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class FleetOptions:
-    """Which applications the operator wants to see, and in which order."""
+class FleetOptions(RowOptions[FleetSort]):
+    """Which applications to show; the filter is part of a name, a version, an operator or what is done."""
 
     sort: FleetSort = "attention"
-    reverse: bool = False
-    filter: str = ""  # part of a name, a version, an operator or what is done
-    problems_only: bool = False
-
-    def sorted_by(self, sort: FleetSort) -> "FleetOptions":
-        """Return these options with another sort order, or reversed when it is the same order."""
-        return replace(self, sort=sort, reverse=sort == self.sort and not self.reverse)
 
 
 def mark_of(row: ApplicationRow) -> tuple[str, Kind]:

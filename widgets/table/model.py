@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from operator import neg
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 from backends.model import Server
 from backends.text import counted
 from orchestrator.balancers.response_times import ResponseTime
 from orchestrator.live.poller import BalancerView, FleetView
+from widgets.row_options import RowOptions
 from widgets.segments import Kind
 from widgets.table.by_node import ServersByNode, group_by_node
 from widgets.table.by_server import GroupBy, RowKey, ServersByName, merge_by_name
@@ -47,19 +48,16 @@ class RowCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class TableOptions:
-    """Which rows the operator wants to see, and in which order."""
+class TableOptions(RowOptions[Sort]):
+    """Which rows to show; the filter is part of a node, backend or state."""
 
     sort: Sort = "problems"
-    reverse: bool = False
-    filter: str = ""  # part of a node, backend or state
-    problems_only: bool = False
     backend: str = ""  # only this one
     by: GroupBy = "server"
 
-    def sorted_by(self, sort: Sort) -> "TableOptions":
-        """Return these options with another sort order, or reversed when it is the same order."""
-        return replace(self, sort=sort, reverse=sort == self.sort and not self.reverse)
+    def without_limits(self) -> Self:
+        # Not `super()`, which knows the class only as it was without slots.
+        return replace(RowOptions.without_limits(self), backend="")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,16 @@
 """The first screen where several applications are configured: all of them at a glance."""
 
 import time
-from dataclasses import replace
 from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
-from textual.screen import Screen
-from textual.widgets import Input
 
 from backends.consul.settings import NAME
 from backends.text import counted
+from console.tui.screens.table_screen import TableScreen
 from orchestrator.fleet.overview import FleetOverview
 from widgets.fleet.filter import build_fleet_filter_line
 from widgets.fleet.header import FleetHeader, FleetHeaderModel
@@ -30,7 +28,7 @@ KEYS_BY_IMPORTANCE = (
 )
 
 
-class FleetScreen(Screen[str]):
+class FleetScreen(TableScreen[FleetOptions]):
     """All applications; Enter opens one, and Esc comes back from it."""
 
     class Picked(Message):
@@ -50,12 +48,7 @@ class FleetScreen(Screen[str]):
 All applications of the configuration, those that need attention first. **Enter** opens one, and **Esc** comes
 back; rollouts go on meanwhile, and several can run side by side.
 """
-    DEFAULT_CSS = """
-    FleetScreen { layout: vertical; }
-    FleetScreen > FleetTable { height: 1fr; }
-    FleetScreen > #filter { display: none; height: 1; border: none; padding: 0 1; }
-    FleetScreen > #filter.-shown { display: block; }
-    """
+    SORTS = FLEET_SORTS
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("u", "open_for('upgrade')", "upgrade", id="upgrade", tooltip="Upgrade this application"),
         Binding(
@@ -88,9 +81,8 @@ back; rollouts go on meanwhile, and several can run side by side.
     ]
 
     def __init__(self, overview: FleetOverview) -> None:
-        super().__init__()
+        super().__init__(FleetOptions())
         self._overview = overview
-        self._options = FleetOptions()
         self._second = -1
         self._shown: object = None  # the rollouts as they were shown last
 
@@ -98,11 +90,7 @@ back; rollouts go on meanwhile, and several can run side by side.
         yield FleetHeader()
         yield FleetTable()
         yield FilterLine()
-        yield Input(
-            placeholder="filter: part of a name, version or operator, or running, waits, frozen",
-            id="filter",
-            compact=True,
-        )
+        yield self._build_filter_box("part of a name, version or operator, or running, waits, frozen")
         yield KeyBar(KEYS_BY_IMPORTANCE)
 
     def on_mount(self) -> None:
@@ -166,42 +154,9 @@ back; rollouts go on meanwhile, and several can run side by side.
 
     # -- arranging the table ------------------------------------------------------------------
 
-    def _apply(self, options: FleetOptions) -> None:
-        self._options = options
-        self._paint()
-
-    def action_filter(self) -> None:
-        box = self.query_one("#filter", Input)
-        box.add_class("-shown")
-        box.focus()
-
-    @on(Input.Changed, "#filter")
-    def _filter_changed(self, event: Input.Changed) -> None:
-        self._apply(replace(self._options, filter=event.value))
-
-    @on(Input.Submitted, "#filter")
-    def _filter_done(self, event: Input.Submitted) -> None:
-        event.input.remove_class("-shown")  # the line below the table has the filter
-        self.query_one(FleetTable).focus()
-
     def action_clear(self) -> None:
-        box = self.query_one("#filter", Input)
-        box.value = ""
-        box.remove_class("-shown")
-        self.query_one(FleetTable).focus()
-        self._apply(replace(self._options, filter="", problems_only=False))
-
-    def action_sort(self) -> None:
-        following = FLEET_SORTS[(FLEET_SORTS.index(self._options.sort) + 1) % len(FLEET_SORTS)]
-        self._apply(self._options.sorted_by(following))
-        self.notify(f"sorted by {following}", timeout=2)
-
-    def action_reverse(self) -> None:
-        self._apply(self._options.sorted_by(self._options.sort))
+        self.clear_filter()
 
     @on(FleetTable.Ordered)
     def _ordered(self, event: FleetTable.Ordered) -> None:
-        self._apply(self._options.sorted_by(event.sort))
-
-    def action_problems(self) -> None:
-        self._apply(replace(self._options, problems_only=not self._options.problems_only))
+        self._apply_options(self._options.sorted_by(event.sort))

@@ -10,7 +10,6 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.message import Message
-from textual.widgets import Input
 
 from backends.consul.settings import NAME
 from console.tui.command_targets import CommandTargets
@@ -51,12 +50,8 @@ what health checks find. The marks under **LB** say for each load balancer wheth
 in rotation.
 """
     DEFAULT_CSS = """
-    MainScreen { layout: vertical; }
-    MainScreen > ServerTable { height: 1fr; }
     MainScreen > RolloutBoard { height: auto; max-height: 45%; display: none; }
     MainScreen > RolloutBoard.-shown { display: block; }
-    MainScreen > #filter { display: none; height: 1; border: none; padding: 0 1; }
-    MainScreen > #filter.-shown { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = MAIN_BINDINGS
 
@@ -84,7 +79,7 @@ in rotation.
         yield StatusHeader()
         yield ServerTable()
         yield FilterLine()
-        yield Input(placeholder="filter: part of a node, backend or state", id="filter", compact=True)
+        yield self._build_filter_box("part of a node, backend or state")
         yield LivePanes()
         yield DecisionPanel()
         yield RolloutBoard()

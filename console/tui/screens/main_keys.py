@@ -1,18 +1,16 @@
 """The keys of the main view: which of them work now, and the actions of those that arrange its table."""
 
-from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
 from textual import events, on
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
-from textual.widgets import Input
 
 from backends.text import counted, visible
 from console.tui.screens.actions import OperatorActions
 from console.tui.screens.rollout_actions import RolloutActions
+from console.tui.screens.table_screen import TableScreen
 from console.tui.workspace import Workspace
 from widgets.footer import KeyBar
 from widgets.table.by_node import translate_keys
@@ -22,8 +20,6 @@ from widgets.table.widget import NO_ROWS, ServerTable
 
 if TYPE_CHECKING:
     from widgets.table.by_server import GroupBy
-
-SORTS: Sequence[Sort] = get_args(Sort)
 
 KEYS_BY_IMPORTANCE = (
     *(
@@ -113,23 +109,20 @@ MAIN_BINDINGS: list[BindingType] = [
 ]
 
 
-class MainKeys(Screen[str]):
+class MainKeys(TableScreen[TableOptions]):
     """The part of the main view that handles keys, and that sorts, filters and groups the rows."""
 
+    SORTS = get_args(Sort)
+
     def __init__(self, workspace: Workspace, applications: Sequence[str]) -> None:
-        super().__init__()
+        super().__init__(TableOptions())
         self._workspace = workspace
         self._session = workspace.session
         self._poller = workspace.poller
         self._applications = applications
         self._requests = RolloutActions(self, workspace)
         self._actions = OperatorActions(self, workspace, self._requests)
-        self._options = TableOptions()
         self._possible_keys: object = None  # what decides which keys work, when they were last shown
-
-    @abstractmethod
-    def _paint(self) -> None:
-        """Show everything with the current options."""
 
     # -- which keys work ----------------------------------------------------------------------
 
@@ -172,32 +165,6 @@ class MainKeys(Screen[str]):
 
     # -- arranging the table ------------------------------------------------------------------
 
-    def action_filter(self) -> None:
-        box = self.query_one("#filter", Input)
-        box.add_class("-shown")
-        box.focus()
-
-    @on(Input.Changed, "#filter")
-    def _filter_changed(self, event: Input.Changed) -> None:
-        self._apply_options(replace(self._options, filter=event.value))
-
-    @on(Input.Submitted, "#filter")
-    def _filter_done(self, event: Input.Submitted) -> None:
-        event.input.remove_class("-shown")  # the line below the table has the filter
-        self.query_one(ServerTable).focus()
-
-    def clear_filter(self) -> bool:
-        """Show all rows again; return whether any may have been hidden."""
-        box = self.query_one("#filter", Input)
-        limited = replace(self._options, filter="", problems_only=False, backend="")
-        there = box.has_focus or limited != self._options
-        box.value = ""
-        box.remove_class("-shown")
-        if there:
-            self._apply_options(limited)
-            self.query_one(ServerTable).focus()
-        return there
-
     def _show_rows(self, model: MainViewModel) -> None:
         """Show the rows, and which ones the options hide."""
         table, shown = self.query_one(ServerTable), len(model.rows)
@@ -206,14 +173,6 @@ class MainKeys(Screen[str]):
         )
         table.show(model.rows, len(model.instances), self._options)
         self.query_one(FilterLine).show(self._options, shown, model.total)
-
-    def action_sort(self) -> None:
-        following = SORTS[(SORTS.index(self._options.sort) + 1) % len(SORTS)]
-        self._apply_options(self._options.sorted_by(following))
-        self.notify(f"sorted by {following}", timeout=2)
-
-    def action_reverse(self) -> None:
-        self._apply_options(self._options.sorted_by(self._options.sort))
 
     @on(ServerTable.Ordered)
     def _ordered(self, event: ServerTable.Ordered) -> None:
@@ -225,15 +184,8 @@ class MainKeys(Screen[str]):
         table.mark(translate_keys(table.marked, self._poller.view, self._session.names, by))
         self._apply_options(replace(self._options, by=by))
 
-    def action_problems(self) -> None:
-        self._apply_options(replace(self._options, problems_only=not self._options.problems_only))
-
     def action_backend(self) -> None:
         names = ["", *self._session.application.balancer_group.backends]
         following = names[(names.index(self._options.backend) + 1) % len(names)]
         self._apply_options(replace(self._options, backend=following))
         self.notify(f"backend: {visible(following) or 'all'}", timeout=2, markup=False)
-
-    def _apply_options(self, options: TableOptions) -> None:
-        self._options = options
-        self._paint()
