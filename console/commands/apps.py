@@ -1,7 +1,6 @@
 """`rolldeck apps`: all applications at a glance."""
 
 import asyncio
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -14,16 +13,8 @@ from console.exit_codes import ExitCode
 from console.interrupts import interrupts
 from console.paths import journal_path
 from console.terminal.apps import app_fields, apps_lines
-from console.terminal.output import (
-    clean,
-    collect_lines,
-    on_terminal,
-    paint,
-    repaint,
-    result,
-    result_json,
-    say,
-)
+from console.terminal.output import clean, paint, result, result_json, say
+from console.terminal.watch import show_repeatedly, watch_option
 from orchestrator.fleet.overview import FleetOverview
 from orchestrator.fleet.row import Attention
 
@@ -36,15 +27,7 @@ _VERSION_BATCH = 16  # nodes whose version is read at a time: nobody waits for a
 
 
 @click.command()
-@click.option(
-    "--watch",
-    "interval_s",
-    type=click.FloatRange(0.5, 3600),
-    is_flag=False,
-    flag_value=2.0,
-    metavar="[SECONDS]",
-    help="Repeat every 2 (or SECONDS) seconds, until Ctrl-C.",
-)
+@watch_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each application.")
 @click.pass_obj
 def apps(config_file: str | None, interval_s: float | None, as_json: bool) -> int:
@@ -62,20 +45,11 @@ def apps(config_file: str | None, interval_s: float | None, as_json: bool) -> in
 async def _show(config: Config, interval_s: float | None, as_json: bool) -> int:
     async with _reading(config) as overview:
         await _wait_for_data(overview)
-        if interval_s is None:
+
+        async def show() -> int:
             return _print(overview, as_json)
-        repaints = on_terminal(sys.stdout) and not as_json
-        while True:
-            now = time.strftime("%H:%M:%S")
-            if repaints:
-                with collect_lines() as lines:
-                    _print(overview, as_json)
-                repaint([f"{now}, every {interval_s:g} s; Ctrl-C ends it", "", *lines])
-            else:
-                if not as_json:
-                    result(f"--- {now}")
-                _print(overview, as_json)
-            await asyncio.sleep(interval_s)
+
+        return await show_repeatedly(show, interval_s, as_json=as_json)
 
 
 @asynccontextmanager

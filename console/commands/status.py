@@ -1,8 +1,6 @@
 """`rolldeck status`: every server on every load balancer, and what is not in rotation."""
 
 import asyncio
-import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -16,15 +14,7 @@ from console.config.config_file import Config, find_and_load
 from console.exit_codes import ExitCode
 from console.interrupts import interrupts
 from console.paths import journal_path
-from console.terminal.output import (
-    clean,
-    collect_lines,
-    on_terminal,
-    paint,
-    repaint,
-    result,
-    result_json,
-)
+from console.terminal.output import clean, paint, result, result_json
 from console.terminal.overview import Overview, overview_lines
 from console.terminal.response_times import (
     MEASURED_S,
@@ -46,6 +36,7 @@ from console.terminal.status import (
     status_fields,
     status_lines,
 )
+from console.terminal.watch import show_repeatedly, watch_option
 from orchestrator.adapters import AdapterFactory
 from orchestrator.errors import JournalError
 from orchestrator.live.versions import DiskVersions
@@ -56,15 +47,7 @@ MAX_CONCURRENT_APPLICATIONS = 8  # that are read at the same time for their line
 
 @click.command()
 @click.argument("app", required=False, shell_complete=complete_applications)
-@click.option(
-    "--watch",
-    "interval_s",
-    type=click.FloatRange(0.5, 3600),
-    is_flag=False,
-    flag_value=2.0,
-    metavar="[SECONDS]",
-    help="Repeat every 2 (or SECONDS) seconds, until Ctrl-C.",
-)
+@watch_option
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object for each server and load balancer."
 )
@@ -79,25 +62,11 @@ def status(config_file: str | None, app: str | None, interval_s: float | None, a
     names = [app] if app else list(config.apps)
     for name in names:
         config.app(name)  # raises before anything is asked
-    if interval_s is None:
-        return interrupts.run(_status(config, names, as_json))
-    return interrupts.run(_watch(config, names, interval_s, as_json))
 
+    async def show() -> int:
+        return await _status(config, names, as_json)
 
-async def _watch(config: Config, names: Sequence[str], interval_s: float, as_json: bool) -> int:
-    """Show the status again and again; on a terminal, over the one before."""
-    repaints = on_terminal(sys.stdout) and not as_json
-    while True:
-        began, now = time.monotonic(), time.strftime("%H:%M:%S")
-        if repaints:
-            with collect_lines() as lines:
-                await _status(config, names, as_json)
-            repaint([f"{now}, every {interval_s:g} s; Ctrl-C ends it", "", *lines])
-        else:
-            if not as_json:
-                result(f"--- {now}")
-            await _status(config, names, as_json)
-        await asyncio.sleep(max(0.0, interval_s - (time.monotonic() - began)))
+    return interrupts.run(show_repeatedly(show, interval_s, as_json=as_json))
 
 
 async def _status(config: Config, names: Sequence[str], as_json: bool) -> int:
