@@ -57,6 +57,11 @@ class RolloutLine:
         """The version with the direction: forward, or back."""
         return f"{'↩' if self.kind == 'rollback' else '→'} {self.version}"
 
+    @property
+    def progress(self) -> str:
+        """The target, and how many nodes have reached it: "→ 1.5.0 1/3"."""
+        return f"{self.target} {self.done}/{self.total}"
+
     def text(self, now: float) -> str:
         """Return the line, without the operator.
 
@@ -67,7 +72,7 @@ class RolloutLine:
             left = name_some(self.nodes) or f"{self.done}/{self.total} to {self.version}"
             return f"left: {left} {format_since(self.since, now)} ({self.way_on})"
         left = f" · {format_clock(self.remaining_s)}" if self.remaining_s else ""
-        return f"{self.target} {self.done}/{self.total} · {self.action}{left if self.is_moving else ''}"
+        return f"{self.progress} · {self.action}{left if self.is_moving else ''}"
 
     @property
     def is_moving(self) -> bool:

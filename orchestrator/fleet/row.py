@@ -59,6 +59,14 @@ class ApplicationRow:
         return Attention.OUT if self.availability is not None and self.availability.out else Attention.QUIET
 
     @property
+    def version_counts(self) -> tuple[tuple[str, int], ...]:
+        """Its versions, and `?` for nodes whose version is not known where that of others is."""
+        unknown = (
+            self.availability.total - sum(count for _, count in self.versions) if self.availability else 0
+        )
+        return (*self.versions, ("?", unknown)) if self.versions and unknown > 0 else self.versions
+
+    @property
     def unexpected(self) -> tuple[str, ...]:
         """The nodes that are down although no rollout works on them."""
         if self.availability is None:

@@ -1,5 +1,7 @@
 """The text of each figure of an application, the same in the console and on the command line."""
 
+from collections.abc import Sequence
+
 from orchestrator.fleet.rollout_line import name_some
 from orchestrator.fleet.row import ApplicationRow
 
@@ -14,9 +16,12 @@ def format_availability(row: ApplicationRow) -> str:
 
 def format_versions(row: ApplicationRow) -> str:
     """Return its versions with the numbers of nodes: "2.1.0 ×3  2.2.0 ×1"; `?` where some are unknown."""
-    known = [f"{version} ×{count}" for version, count in row.versions]
-    unknown = row.availability.total - sum(count for _, count in row.versions) if row.availability else 0
-    return "  ".join([*known, f"? ×{unknown}"] if known and unknown > 0 else known)
+    return "  ".join(version_texts(row.version_counts))
+
+
+def version_texts(counts: Sequence[tuple[str, int]]) -> list[str]:
+    """Return each version with its number of nodes: "2.1.0 ×3"."""
+    return [f"{version} ×{count}" for version, count in counts]
 
 
 def format_rate(row: ApplicationRow) -> str:

@@ -15,6 +15,7 @@ from orchestrator.fleet.text import (
     format_errors,
     format_rate,
     format_response,
+    version_texts,
 )
 from widgets.fleet.model import FleetOptions, FleetSort, mark_of
 from widgets.line_table import Runs
@@ -54,10 +55,7 @@ def _format_response(row: ApplicationRow, width: int) -> str:
 
 def fit_versions(row: ApplicationRow, width: int) -> str:
     """Return its versions with the numbers of nodes, in at most `width` cells; `+2` counts those left out."""
-    texts = [f"{version} ×{count}" for version, count in row.versions]
-    known = sum(count for _, count in row.versions)
-    if texts and row.availability is not None and row.availability.total > known:
-        texts.append(f"? ×{row.availability.total - known}")
+    texts = version_texts(row.version_counts)
     for number in range(len(texts), 0, -1):
         rest = f" +{len(texts) - number}" if number < len(texts) else ""
         for gap in ("  ", " "):

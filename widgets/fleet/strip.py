@@ -107,7 +107,7 @@ def _part(row: ApplicationRow, detail: int) -> list[Segment]:
     glyph, kind = mark_of(row)
     name = visible(row.name)
     waits = rollout.standing == "waits"
-    text = f"{rollout.target} {rollout.done}/{rollout.total}"
+    text = rollout.progress
     if detail or waits:
         text += f" · {rollout.action}"
     if detail > 1 and rollout.is_moving and rollout.remaining_s:
