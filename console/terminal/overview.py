@@ -1,19 +1,19 @@
 """Many applications with one line each, for `rolldeck status`."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from backends.errors import BackendError
-from backends.model import Snapshot
-from backends.text import counted
 from console.terminal.output import GLYPHS, paint, table
+from console.terminal.server_table import Answers, snapshots_of
 from orchestrator.events.ways_back import format_since
+from orchestrator.fleet.rollout_line import line_of_status, name_some
+from orchestrator.fleet.row import count_versions
+from orchestrator.fleet.text import version_texts
 from orchestrator.journal.entry_status import RolloutStatus, at_work
 from orchestrator.session.status import ApplicationStatus
 
 HEADER = ("", "APP", "IN", "VERSIONS", "SESS", "Q", "STATE")
-MAX_NAMED_NODES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Overview:
     """
 
     app: str
-    answers: Mapping[str, Snapshot | BackendError]
+    answers: Answers
     status: ApplicationStatus | None
     problem: str = ""
 
@@ -40,7 +40,7 @@ class Overview:
     @property
     def servers(self) -> Mapping[tuple[str, str], bool]:
         """Whether each server is in rotation on every load balancer that answered."""
-        snapshots = [answer for answer in self.answers.values() if isinstance(answer, Snapshot)]
+        snapshots = snapshots_of(self.answers)
         found: dict[tuple[str, str], list[bool]] = {}
         for snapshot in snapshots:
             for server in snapshot.servers:
@@ -81,16 +81,15 @@ def _attention(overview: Overview) -> int:
 
 def _row(overview: Overview) -> tuple[str, ...]:
     servers, attention = overview.servers, _attention(overview)
-    snapshots = [answer for answer in overview.answers.values() if isinstance(answer, Snapshot)]
+    snapshots = snapshots_of(overview.answers)
     lines = [server for snapshot in snapshots for server in snapshot.servers]
-    counts = Counter(
-        version.version for version in (overview.status.versions if overview.status is not None else ())
-    )
+    versions = overview.status.versions if overview.status is not None else ()
+    counts = count_versions(None, {version.node: version.version for version in versions})
     return (
         _GLYPHS[attention],
         overview.app,
         f"{sum(servers.values())}/{len(servers)}" if snapshots else "?",
-        "  ".join(f"{version} ×{count}" for version, count in sorted(counts.items())) or "?",
+        "  ".join(version_texts(counts)) or "?",
         str(sum(server.sessions for server in lines)) if snapshots else "?",
         str(sum(server.queue for server in lines)) if snapshots else "?",
         "; ".join(_state(overview)),
@@ -115,8 +114,7 @@ def _state(overview: Overview) -> list[str]:
         found.append(f"locked by {status.holder.operator}: {status.holder.what}")
     out = [server for (_, server), is_in in overview.servers.items() if not is_in]
     if out and running is None:
-        names = ", ".join(list(dict.fromkeys(out))[:MAX_NAMED_NODES])
-        found.append(f"out: {names}" if len(out) <= MAX_NAMED_NODES else f"{counted(len(out), 'server')} out")
+        found.append(f"out: {name_some(list(dict.fromkeys(out)))}")
     return found
 
 
@@ -126,7 +124,7 @@ def _running(status: ApplicationStatus | None) -> RolloutStatus | None:
 
 
 def _running_text(rollout: RolloutStatus) -> str:
-    title = f"{'→' if rollout.kind == 'upgrade' else '←'} {rollout.version} {rollout.done}/{rollout.total}"
+    title = line_of_status(rollout).progress
     if rollout.questions:
         what = f"waits for an answer: {rollout.questions[0].subject}"
     elif rollout.phase != "progressing":
