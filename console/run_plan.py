@@ -13,6 +13,7 @@ from console.completion import complete_nodes
 from console.config.config_file import Config, find_and_load
 from console.exit_codes import ExitCode
 from console.interrupts import interrupts
+from console.option_values import parse_with
 from console.sessions import open_session, stop_on_signals
 from console.terminal import rollout_text
 from console.terminal.output import clean, on_terminal, result, result_json, say
@@ -77,20 +78,13 @@ def break_lock_option(command: F) -> F:
     return click.option("--break-lock", is_flag=True, help=text)(command)
 
 
-def _parse_reason(_: click.Context, __: click.Parameter, value: str) -> str:
-    try:
-        return parse_reason(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
 def reason_option(command: F) -> F:
     """Add `--reason`, for every command that changes something."""
     return click.option(
         "--reason",
         default="",
         metavar="TEXT",
-        callback=_parse_reason,
+        callback=parse_with(parse_reason),
         help="Why, for the journal and for others, such as a ticket.",
     )(command)
 

@@ -4,9 +4,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import click
 from click.shell_completion import CompletionItem
@@ -17,6 +15,7 @@ from backends.text import there_is
 from console.completion import complete_applications, complete_entries, complete_nodes
 from console.config.config_file import find_and_load
 from console.exit_codes import ExitCode
+from console.option_values import parse_with
 from console.paths import journal_path
 from console.terminal.history import entry_lines, entry_table
 from console.terminal.output import clean, on_terminal, result, result_json, say
@@ -29,8 +28,6 @@ from orchestrator.journal.entries import Entry
 from orchestrator.journal.entry_filter import RESULTS, EntryFilter, find_entries, parse_results, parse_since
 from orchestrator.journal.entry_summary import EntrySummary
 from orchestrator.journal.store import Journal
-
-T = TypeVar("T")
 
 
 class DefaultGroup(click.Group):
@@ -63,20 +60,6 @@ JournalSource = tuple[str | None, str | None]
 """The files that the command line names: the configuration, and the journal."""
 
 
-def _parse_with(
-    parse: Callable[[str], T],
-) -> Callable[[click.Context, click.Parameter, str | None], T | None]:
-    """Make a callback of an option from a function that raises ValueError for a wrong value."""
-
-    def callback(_: click.Context, __: click.Parameter, value: str | None) -> T | None:
-        try:
-            return None if value is None else parse(value)
-        except ValueError as error:
-            raise click.BadParameter(str(error)) from None
-
-    return callback
-
-
 def _complete_results(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
     return [CompletionItem(result) for result in RESULTS if result.startswith(incomplete)]
 
@@ -99,14 +82,14 @@ def _open_journal(source: JournalSource) -> Journal:
 @click.option(
     "--since",
     metavar="TIME",
-    callback=_parse_with(lambda text: parse_since(text, time.time())),
+    callback=parse_with(lambda text: parse_since(text, time.time())),
     help="Only entries that began then or later, such as 12h, 7d, yesterday or 2026-11-20.",
 )
 @click.option(
     "--result",
     "results",
     metavar="RESULT",
-    callback=_parse_with(parse_results),
+    callback=parse_with(parse_results),
     shell_complete=_complete_results,
     help=f"Only entries with one of these results: {', '.join(RESULTS)}.",
 )
