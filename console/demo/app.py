@@ -230,7 +230,7 @@ class App:
 
 
 def _log(text: str) -> None:
-    print(time.strftime("%H:%M:%S"), text, file=sys.stderr, flush=True)  # noqa: T201
+    print(time.strftime("%H:%M:%S"), text, file=sys.stderr, flush=True)  # noqa: T201 - it is the log
 
 
 def accept_key(key: bytes) -> bytes:

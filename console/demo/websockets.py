@@ -7,7 +7,7 @@ import asyncio
 import base64
 import os
 import random
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Sequence
 from itertools import cycle, islice
 from types import TracebackType
@@ -36,7 +36,6 @@ class WebSockets:
         opened: websockets that were opened.
         closed: those that ended with a close frame of the server.
         cut: those that ended without one.
-        ended_at: when each of these ended, on the loop's clock.
         failed: attempts to connect that failed.
         failures: the first of them, in words.
     """
@@ -50,7 +49,6 @@ class WebSockets:
         """
         self.nodes: dict[int, str] = {}
         self.opened = self.closed = self.cut = self.failed = 0
-        self.ended_at: deque[float] = deque(maxlen=10_000)
         self.failures: list[str] = []
         self._targets = list(islice(cycle(targets), count))
         self._tasks: list[asyncio.Task[None]] = []
@@ -120,7 +118,6 @@ class WebSockets:
                 self.closed += 1
             except (OSError, EOFError, TimeoutError):
                 self.cut += 1
-            self.ended_at.append(asyncio.get_running_loop().time())
         finally:
             self.nodes.pop(number, None)
             writer.transport.abort()
