@@ -110,20 +110,22 @@ def demo(
         ended = await run_plan(session, await session.propose(wanted), options)
         return EXIT_CODES[ended.result] if ended else ExitCode.ABORTED
 
-    async def upgrade_headless(session: Session, config: Config) -> int:
+    async def upgrade_headless(config: Config) -> int:
         if websockets:
             say(f"waiting until the websockets are older than drain_timeout ({DRAIN_TIMEOUT_S} s) ...")
             await asyncio.sleep(DRAIN_TIMEOUT_S + 1)
-        code = await upgrade(session, version)
-        if code != ExitCode.HEALTHY or not shown_by_next:
-            return code
-        async with open_session(config, session.application.name) as second, stop_on_signals(second):
-            return await upgrade(second, TO)
+        name = next(iter(config.apps))
+        async with open_session(config, name) as session, stop_on_signals(session):
+            code = await upgrade(session, version)
+            if code != ExitCode.HEALTHY or not shown_by_next:
+                return code
+            async with open_session(config, name) as second, stop_on_signals(second):
+                return await upgrade(second, TO)
 
     return interrupts.run(_run_demo(traffic, transport, consul, upgrade_headless))
 
 
-async def _run_console(_: Session, config: Config) -> int:
+async def _run_console(config: Config) -> int:
     """Run the console, and wait for a rollout that goes on without it: the servers end with the demo."""
     from console.tui.run_console import run_tui  # Textual takes half a second to import
 
@@ -135,7 +137,7 @@ async def _run_console(_: Session, config: Config) -> int:
         if rollout.running:
             say("the demo ends with the rollout; Ctrl-C ends both at once")
             return await follow_local(follower, rollout, as_json=False)
-    return code if isinstance(code, int) else ExitCode.HEALTHY  # the demo has one application
+    return code
 
 
 def _read_last_state(config: Config) -> RolloutState:
@@ -146,7 +148,7 @@ def _read_last_state(config: Config) -> RolloutState:
 
 
 async def _run_demo(
-    traffic: Traffic, transport: Transport, consul: bool, do: Callable[[Session, Config], Awaitable[int]]
+    traffic: Traffic, transport: Transport, consul: bool, do: Callable[[Config], Awaitable[int]]
 ) -> int:
     with tempfile.TemporaryDirectory(prefix="rolldeck-") as folder:
         what = (
@@ -159,14 +161,13 @@ async def _run_demo(
             say(f"  rolldeck --config {stack.config_path} status")
             stack.add_faulty_releases()
             config = load(stack.config_path)
-            async with open_session(config, next(iter(config.apps))) as session, stop_on_signals(session):
-                load_ = Load(traffic.rate, stack.frontends)
-                load_.start()
-                try:
-                    async with WebSockets(traffic.websockets, stack.frontends) as sockets:
-                        code = await do(session, config)
-                finally:
-                    report = await load_.stop()
+            load_ = Load(traffic.rate, stack.frontends)
+            load_.start()
+            try:
+                async with WebSockets(traffic.websockets, stack.frontends) as sockets:
+                    code = await do(config)
+            finally:
+                report = await load_.stop()
             state = _read_last_state(config)
         _report_load(report, state)
         if traffic.websockets:
