@@ -1,12 +1,12 @@
 """The applications of a configuration in one console: the overview of all, and sessions of those in use."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from backends.errors import Unreachable
 from backends.local_machine import SystemClock, keep_secret
+from console.background import running_beside
 from console.config.config_file import Config
 from console.operator_identity import current_operator
 from console.paths import journal_path
@@ -90,13 +90,8 @@ async def running_fleet(config: Config) -> AsyncIterator[Fleet]:
     """Keep the overview of a fleet up to date while the block runs, and close everything at its end."""
     keep_secret(config.secret_variables())
     fleet = Fleet(config)
-    works = {"overview": fleet.overview.run, "journal": fleet.follower.run}
-    tasks = [asyncio.create_task(work(), name=name) for name, work in works.items()]
     try:
-        yield fleet
+        async with running_beside({"overview": fleet.overview.run, "journal": fleet.follower.run}):
+            yield fleet
     finally:
-        for task in tasks:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
         await fleet.close()

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import click
 
 from backends.local_machine import SystemClock, keep_secret
+from console.background import running_beside
 from console.config.config_file import Config, find_and_load
 from console.exit_codes import ExitCode
 from console.interrupts import interrupts
@@ -62,12 +63,10 @@ async def _reading(config: Config) -> AsyncIterator[FleetOverview]:
         interval=_POLL_INTERVAL_S,
         version_batch=_VERSION_BATCH,
     )
-    reading = asyncio.create_task(overview.run(), name="overview")
     try:
-        yield overview
+        async with running_beside({"overview": overview.run}):
+            yield overview
     finally:
-        reading.cancel()
-        await asyncio.wait([reading])
         await overview.close()
 
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from backends.local_machine import SystemClock
+from console.background import running_beside
 from console.config.config_file import Config, find_and_load
 from console.exit_codes import ExitCode
 from console.fleet import running_fleet
@@ -109,14 +110,8 @@ async def open_workspace(
         works = {"poller": poller.run, "versions": lambda: poll_versions(session), "journal": follower.run}
         if session.links.remote is not None:
             works["remote"] = session.links.remote.run
-        tasks = [asyncio.create_task(work(), name=name) for name, work in works.items()]
-        try:
+        async with running_beside(works):
             yield workspace
-        finally:
-            for task in tasks:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
 
 
 def _collect_rarely() -> None:
