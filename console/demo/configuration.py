@@ -10,9 +10,7 @@ from console.demo.haproxy import BACKEND
 from console.demo.node import Node
 from console.demo.sshd import SSHHost
 
-_CONFIG = """\
-# Written by Rolldeck's demo. Try it from another terminal while the demo runs:
-#   rolldeck --config {path} status
+_FILES = """\
 [journal]
 path = {journal}
 
@@ -23,7 +21,12 @@ path = {log}
 config = {ssh_config}
 known_hosts = {known_hosts}
 identity = {identity}
+"""
 
+_CONFIG = """\
+# Written by Rolldeck's demo. Try it from another terminal while the demo runs:
+#   rolldeck --config {path} status
+{files}
 {haproxies}
 
 [apps.{app}]
@@ -128,17 +131,24 @@ def render_rolldeck_config(
         app=BACKEND, maint=json.dumps(_maint_command(consul)), schemes=json.dumps(schemes)
     )
     return _CONFIG.format(
-        journal=json.dumps(str(directory / "journal.db")),
         path=directory / "config.toml",
-        log=json.dumps(str(directory / "rolldeck.log")),
-        ssh_config=json.dumps(str(directory / "ssh_config")),
-        known_hosts=json.dumps(str(directory / "known_hosts")),
-        identity=json.dumps(str(directory / "client_key")),
+        files=render_files(directory),
         haproxies=_CONSUL.format(address=consul) if consul else haproxies,
         app=BACKEND,
         backends=json.dumps(list(backends)),
         nodes=from_consul if consul else f"[apps.{BACKEND}.nodes]\n{known}",
         sessions=_PACED if paced else "",
+    )
+
+
+def render_files(directory: Path) -> str:
+    """Return the tables of config.toml that name the files of a stack in its directory."""
+    return _FILES.format(
+        journal=json.dumps(str(directory / "journal.db")),
+        log=json.dumps(str(directory / "rolldeck.log")),
+        ssh_config=json.dumps(str(directory / "ssh_config")),
+        known_hosts=json.dumps(str(directory / "known_hosts")),
+        identity=json.dumps(str(directory / "client_key")),
     )
 
 

@@ -162,20 +162,24 @@ class Stack:
 
     def _plan(self) -> None:
         for number in range(1, self.node_count + 1):
-            name = f"web{number}"
-            place = self.directory / name
-            ssh_port = self._add_ssh_host(name, place)
-            node = Node(name, "127.0.0.1", self._ports.reserve(), ssh_port, place, self._environment)
-            node.lay_out()
-            for version in self.versions:
-                node.add_release(Release(version=version, start_delay=self.start_delay))
-            node.activate(self.versions[0])
-            self.nodes[name] = node
+            self._add_node(f"web{number}")
         for number in range(1, self.instance_count + 1):
-            name = f"lb{number}"
-            self._add_ssh_host(name, self.directory)
-            ports = self._ports.reserve(), self._ports.reserve(), self._ports.reserve()
-            self.instances[name] = HAProxy(name, self.directory, *ports, self._environment)
+            self._add_instance(f"lb{number}")
+
+    def _add_node(self, name: str) -> None:
+        place = self.directory / name
+        ssh_port = self._add_ssh_host(name, place)
+        node = Node(name, "127.0.0.1", self._ports.reserve(), ssh_port, place, self._environment)
+        node.lay_out()
+        for version in self.versions:
+            node.add_release(Release(version=version, start_delay=self.start_delay))
+        node.activate(self.versions[0])
+        self.nodes[name] = node
+
+    def _add_instance(self, name: str) -> None:
+        self._add_ssh_host(name, self.directory)
+        ports = self._ports.reserve(), self._ports.reserve(), self._ports.reserve()
+        self.instances[name] = HAProxy(name, self.directory, *ports, self._environment)
 
     def _configure(self, instance: HAProxy) -> None:
         servers = {node.name: node.port for node in self.nodes.values()}
@@ -206,9 +210,7 @@ class Stack:
         key.write_public_key(f"{private}.pub")
 
     async def _write_configuration(self) -> None:
-        hosts = list(self.ssh_hosts.values())
-        (self.directory / "known_hosts").write_text(render_known_hosts(hosts))
-        (self.directory / "ssh_config").write_text(render_ssh_config(self.directory, hosts))
+        self._write_ssh_files()
         sockets = {
             name: {
                 "unix": f"unix://{instance.socket}",
@@ -227,6 +229,11 @@ class Stack:
         self.config_path.write_text(
             render_rolldeck_config(self.directory, sockets, nodes, self.backends, address, paced=self._paced)
         )
+
+    def _write_ssh_files(self) -> None:
+        hosts = list(self.ssh_hosts.values())
+        (self.directory / "known_hosts").write_text(render_known_hosts(hosts))
+        (self.directory / "ssh_config").write_text(render_ssh_config(self.directory, hosts))
 
     async def wait_until_up(self, timeout: float = 60.0) -> None:
         """Wait up to `timeout` seconds until all is UP on every HAProxy. Raises TimeoutError."""

@@ -8,14 +8,13 @@ runs one with some traffic, and prints the path of its configuration.
 import argparse
 import asyncio
 import contextlib
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from console.demo.configuration import render_known_hosts, render_ssh_config
+from console.demo.configuration import render_files
 from console.demo.haproxy import HAProxy
-from console.demo.node import Node, Release
+from console.demo.node import Node
 from tests.support.stacks import TunedStack
 
 REAL = ("shop", "cart", "search")
@@ -58,19 +57,6 @@ backend {name}
 _STAND_IN_BACKEND = """\
 backend {name}
     balance roundrobin
-"""
-_CONFIG = """\
-[journal]
-path = {journal}
-
-[log]
-path = {log}
-
-[ssh]
-config = {ssh_config}
-known_hosts = {known_hosts}
-identity = {identity}
-
 """
 _REAL_APP = """
 [apps.{name}]
@@ -173,23 +159,12 @@ class FleetWorld(TunedStack):
         return {name: node for name, node in self.nodes.items() if name.startswith(f"{application}-")}
 
     def _plan(self) -> None:
-        for number in range(self.node_count):
-            each = self.node_count // len(self._real)
-            name = f"{self._real[number // each]}-{number % each + 1}"
-            place = self.directory / name
-            node = Node(
-                name, "127.0.0.1", self._ports.reserve(), self._add_ssh_host(name, place), place,
-                self._environment,
-            )  # fmt: skip
-            node.lay_out()
-            for version in self.versions:
-                node.add_release(Release(version=version, start_delay=self.start_delay))
-            node.activate(self.versions[0])
-            self.nodes[name] = node
+        count = self.node_count // len(self._real)
+        for application in self._real:
+            for number in range(1, count + 1):
+                self._add_node(f"{application}-{number}")
         for name in ("lb1", "lb2"):
-            self._add_ssh_host(name, self.directory)
-            ports = self._ports.reserve(), self._ports.reserve(), self._ports.reserve()
-            self.instances[name] = HAProxy(name, self.directory, *ports, self._environment)
+            self._add_instance(name)
 
     def _configure(self, instance: HAProxy) -> None:
         instance.executable = self._haproxy
@@ -214,16 +189,11 @@ class FleetWorld(TunedStack):
         instance.file.write_text(text)
 
     async def _write_configuration(self) -> None:
-        hosts = list(self.ssh_hosts.values())
-        (self.directory / "known_hosts").write_text(render_known_hosts(hosts))
-        (self.directory / "ssh_config").write_text(render_ssh_config(self.directory, hosts))
+        self._write_ssh_files()
         self.config_path.write_text(self._render_config())
 
     def _render_config(self) -> str:
-        place = self.directory
-        files = {"journal": "journal.db", "log": "rolldeck.log", "identity": "client_key"}
-        files |= {name: name for name in ("ssh_config", "known_hosts")}
-        text = _CONFIG.format(**{key: json.dumps(str(place / name)) for key, name in files.items()})
+        text = f"{render_files(self.directory)}\n"
         for name, instance in self.instances.items():
             text += f'[haproxy.{name}]\nsocket = "unix://{instance.socket}"\n'
         for name in self._real:
