@@ -51,11 +51,6 @@ class SharedPoller:
             self._endpoint(name, settings).add(_Part(view, tuple(backends)))
         return view
 
-    def remove(self, view: LiveView) -> None:
-        """Stop updating the view of an application; what nobody needs any more is no longer read."""
-        for endpoint in self._endpoints:
-            endpoint.remove(view)
-
     async def run(self) -> None:
         """Poll until cancelled."""
         async with asyncio.TaskGroup() as self._tasks:
@@ -97,16 +92,9 @@ class _Endpoint:
         self._parts: list[_Part] = []
         self._missing: frozenset[str] = frozenset()  # backends that were not there
         self._searched_at = 0.0  # monotonic seconds
-        self._some_need_it = asyncio.Event()
 
     def add(self, part: _Part) -> None:
         self._parts.append(part)
-        self._some_need_it.set()
-
-    def remove(self, view: LiveView) -> None:
-        self._parts = [part for part in self._parts if part.view is not view]
-        if not self._parts:
-            self._some_need_it.clear()
 
     async def run(self, interval: float) -> None:
         reader = BalancerReader(self.name, self._read, self._take, self._fail, self._clock, interval)
@@ -118,7 +106,6 @@ class _Endpoint:
         A backend that is missing would fail the read for all of them, so those that are there are read
         without it; every `SEARCH_INTERVAL_S` it is looked for.
         """
-        await self._some_need_it.wait()
         wanted = list(dict.fromkeys(name for part in self._parts for name in part.backends))
         now = self._clock.monotonic()
         if now - self._searched_at < SEARCH_INTERVAL_S:

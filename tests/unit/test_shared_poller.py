@@ -145,7 +145,7 @@ async def test_one_that_fails_or_hangs_is_stale_for_all_of_its_applications() ->
         assert lb(cart).state == "live"
 
 
-async def test_one_that_is_added_while_it_runs_and_one_that_is_removed() -> None:
+async def test_one_that_is_added_while_it_runs() -> None:
     balancers = Balancers("shop", "cart")
     async with polling(balancers) as poller:
         shop = poller.add({"lb1": LB1}, ["shop"])
@@ -153,11 +153,6 @@ async def test_one_that_is_added_while_it_runs_and_one_that_is_removed() -> None
         cart = poller.add({"lb1": LB1, "lb2": LB2}, ["cart"])
         await asyncio.sleep(1)
         assert [balancer.state for balancer in cart.view.instances] == ["live", "live"]
-        poller.remove(cart)
-        balancers.asked.clear()
-        await asyncio.sleep(3)
-        assert set(balancers.asked) <= {("lb1", ("shop",)), ("lb2", ("cart",))}
-        assert balancers.asked.count(("lb2", ("cart",))) <= 1
         assert lb(shop).state == "live"
 
 
