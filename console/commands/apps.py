@@ -35,9 +35,10 @@ def apps(config_file: str | None, interval_s: float | None, as_json: bool) -> in
     """Show every application in one line: nodes in rotation, versions, traffic, rollouts.
 
     Those that need attention come first: `?` a rollout waits for an answer, `✗` something is down or
-    unreachable, `◐` a rollout runs, `!` one was left unfinished, `‖` nodes were taken out, `✓` all is well.
+    unreachable, or many requests fail, `◐` a rollout runs, `!` one was left unfinished, `‖` nodes were taken
+    out, `✓` all is well.
 
-    Exits 0 if all nodes are in rotation and no rollout waits or was left unfinished.
+    Exits 0 if nothing is marked but `◐` and `✓`.
     """
     config = find_and_load(config_file)
     return interrupts.run(_show(config, interval_s, as_json))

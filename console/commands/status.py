@@ -55,8 +55,8 @@ MAX_CONCURRENT_APPLICATIONS = 8  # that are read at the same time for their line
 def status(config_file: str | None, app: str | None, interval_s: float | None, as_json: bool) -> int:
     """Show every server on every load balancer, versions, and running or unfinished rollouts.
 
-    Of several applications, show one line each. Exits 0 if all servers are in rotation and no rollout was
-    left unfinished.
+    Of several applications, show one line each, but all servers with --json. Exits 0 if all servers are in
+    rotation and no rollout was left unfinished.
     """
     config = find_and_load(config_file)
     names = [app] if app else list(config.apps)
