@@ -1,6 +1,6 @@
 """One line about a rollout: how far it is, what it does, and whether somebody has to answer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -13,7 +13,11 @@ from orchestrator.journal.entry_status import NodeProgress, RolloutStatus, at_wo
 Standing = Literal["waits", "running", "unfinished"]
 
 _MAX_NAMED = 2  # nodes that are named; of more, the first and the number of the others
-_VERBS = {NodeState.BAKING: "watches", NodeState.RAMPING: "ramps up", NodeState.DRAINED: "has drained"}
+_VERBS: Mapping[str, str] = {
+    NodeState.BAKING: "watches",
+    NodeState.RAMPING: "ramps up",
+    NodeState.DRAINED: "has drained",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +157,7 @@ def _describe_action(phase: Phase, by: str, questions: Sequence[str], working: S
     if not working:
         return "goes on" if phase == "progressing" else "begins"
     first = working[0]
-    verb = _VERBS.get(first.state) or (STEPS.spec(first.step).verb if first.step in STEPS else "works on")  # type: ignore[call-overload]
+    verb = _VERBS.get(first.state) or (STEPS.spec(first.step).verb if first.step in STEPS else "works on")
     more = f" and {len(working) - 1} more" if len(working) > 1 else ""
     return f"{verb} {first.node}{more}"
 

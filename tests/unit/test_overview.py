@@ -12,7 +12,7 @@ from console.command_line import cli
 from console.terminal.output import collect_lines, repaint, result, say
 from console.terminal.overview import Overview, overview_lines
 from orchestrator.events.events import DecisionRequested
-from orchestrator.journal.entry_status import NodeProgress, RolloutStatus
+from orchestrator.journal.entry_status import NodeProgress, RolloutStatus, Standing
 from orchestrator.live.versions import NodeVersion
 from orchestrator.locks.file import Holder
 from orchestrator.session.status import ApplicationStatus
@@ -25,9 +25,11 @@ def snapshot(instance: str, *servers: Server) -> Snapshot:
     return Snapshot(Info(instance, "2.6", 1, 1, False), Level.ADMIN, (), servers)
 
 
-def rollout(*, standing: str = "running", questions: tuple[DecisionRequested, ...] = ()) -> RolloutStatus:
+def rollout(
+    *, standing: Standing = "running", questions: tuple[DecisionRequested, ...] = ()
+) -> RolloutStatus:
     return RolloutStatus(
-        standing=standing,  # type: ignore[arg-type]
+        standing=standing,
         why="",
         entry=7,
         kind="upgrade",
