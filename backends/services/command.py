@@ -1,17 +1,14 @@
 """Services controlled by the operator's own commands: three templates, and LSB exit statuses."""
 
 import asyncio
-from collections.abc import Mapping
 
 from backends.command import Command, CommandResult
 from backends.errors import NotAsked, UnreadableReply
 from backends.hosts.execution import command_obstacles, execute, format_output, query
 from backends.node_state import Activity, LogSource, ServiceState
-from backends.protocols import Host
 from backends.services.common import parse_pid
-from backends.services.log import LoggedSettings, configured_log, last_configured_lines
+from backends.services.log import LoggedService, LoggedSettings
 from backends.templates import NodeShell, NodeText, fill, fill_plain
-from backends.text import MAX_LAST_LINES
 
 # LSB: 0 running, 1 dead with a pid file left, 3 not running. 2 is also a shell's syntax error.
 _ACTIVITIES = {0: Activity.RUNNING, 1: Activity.STOPPED, 3: Activity.STOPPED}
@@ -42,13 +39,8 @@ class CommandSettings(LoggedSettings, kw_only=True, frozen=True, tag="command"):
     timeout: float = 60.0
 
 
-class CommandService:
+class CommandService(LoggedService[CommandSettings]):
     """A service that an operator's own commands control."""
-
-    def __init__(self, host: Host, settings: CommandSettings, values: Mapping[str, str]) -> None:
-        self._host = host
-        self._settings = settings
-        self._values = values
 
     def stop_command(self) -> Command:
         return Command.shell(fill(self._settings.stop, self._values))
@@ -98,20 +90,16 @@ class CommandService:
         """See `ServiceManager.caveats`."""
         return (NOT_KNOWN_AFTER_REBOOT,)
 
-    async def last_lines(self) -> tuple[str, ...]:
-        """Return the end of the configured log; without one the place of the log is not known."""
-        return await last_configured_lines(self._host, self._settings, self._values, MAX_LAST_LINES) or ()
+    async def _own_last_lines(self) -> tuple[str, ...]:
+        """Return none: only the commands know where their output goes."""
+        return ()
 
-    async def log_source(self, lines: int, *, follow: bool) -> LogSource:
-        """See `ServiceManager.log_source`."""
-        source = configured_log(self._settings, self._values, lines, follow=follow)
-        if source is None:
-            raise NotAsked(
-                self._host.name,
-                "the log of a service with commands of its own is not known: set `log`, its path, or"
-                " `log_command` in [apps.NAME.service]",
-            )
-        return source
+    async def _own_log(self, lines: int, *, follow: bool) -> LogSource:
+        raise NotAsked(
+            self._host.name,
+            "the log of a service with commands of its own is not known: set `log`, its path, or"
+            " `log_command` in [apps.NAME.service]",
+        )
 
     async def _read_pid(self) -> int | None:
         if not self._settings.pid_file:

@@ -24,7 +24,7 @@ from backends.services.container_output import (
     unit_obstacle,
     unit_of,
 )
-from backends.services.log import LoggedSettings, configured_log, last_configured_lines
+from backends.services.log import LoggedService, LoggedSettings
 from backends.templates import NoText, ServiceName, check_words
 from backends.text import MAX_LAST_LINES, last_lines
 
@@ -59,7 +59,7 @@ class ContainerSettings(LoggedSettings, kw_only=True, frozen=True, tag="containe
         check_words("engine_options", self.engine_options)
 
 
-class ContainerService:
+class ContainerService(LoggedService[ContainerSettings]):
     """One container. A container that does not exist counts as stopped: the installer may create it anew.
 
     Args:
@@ -77,9 +77,7 @@ class ContainerService:
         *,
         recreated: bool | None = None,
     ) -> None:
-        self._host = host
-        self._settings = settings
-        self._values = values
+        super().__init__(host, settings, values)
         self._recreated = recreated
         self._name = service_name(settings.name, values)
 
@@ -138,11 +136,8 @@ class ContainerService:
         doubt = start_problem(creation) if self._recreated is None else ""
         return tuple(filter(None, [doubt, reboot_caveat(creation) if creation else ""]))
 
-    async def last_lines(self) -> tuple[str, ...]:
-        """See `ServiceManager.last_lines`. Time stamps merge the lines of the two outputs."""
-        own = await last_configured_lines(self._host, self._settings, self._values, MAX_LAST_LINES)
-        if own is not None:
-            return own
+    async def _own_last_lines(self) -> tuple[str, ...]:
+        """Return the end of the container's output. Time stamps merge the lines of the two outputs."""
         command = self._engine_command("logs", "--timestamps", "--tail", str(MAX_LAST_LINES), self._name)
         result = await query(self._host, command, timeout=self._settings.timeout)
         if not result.ok:
@@ -153,10 +148,8 @@ class ContainerService:
         stamped.sort(key=lambda line: line[0])
         return last_lines("\n".join(text for _, _, text in stamped))
 
-    async def log_source(self, lines: int, *, follow: bool) -> LogSource:
-        """See `ServiceManager.log_source`. With a container's end the command ends, too."""
-        if source := configured_log(self._settings, self._values, lines, follow=follow):
-            return source
+    async def _own_log(self, lines: int, *, follow: bool) -> LogSource:
+        """Return the container's output. With the container the command ends, too."""
         going_on = ("--follow",) if follow else ()
         command = self._engine_command("logs", "--tail", str(lines), *going_on, self._name)
         return LogSource(f"{self._settings.engine} logs {self._name}", command, ends=not follow)

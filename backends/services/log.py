@@ -3,9 +3,11 @@
 import asyncio
 import posixpath
 import shlex
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from typing import Generic, TypeVar
 
 from backends.command import Command
 from backends.hosts.execution import is_rehearsal
@@ -13,7 +15,7 @@ from backends.node_state import LogSource
 from backends.output_stream import OutputStream
 from backends.protocols import Host
 from backends.templates import LogShell, NodeText, TaggedSettings, fill, fill_plain
-from backends.text import last_lines
+from backends.text import MAX_LAST_LINES, last_lines
 
 LAST_LINES_TIMEOUT_S = 4.0  # for a log that the configuration names
 QUIET_S = 1.0  # without a line, after which the last lines of a command that goes on are complete
@@ -37,29 +39,58 @@ class LoggedSettings(TaggedSettings, kw_only=True, frozen=True):
             raise ValueError(f"log: found {self.log[:128]!r}, expected an absolute path")
 
 
-def configured_log(
-    settings: LoggedSettings,
-    values: Mapping[str, str],
-    lines: int,
-    *,
-    follow: bool,
-    before: Sequence[str] = (),
-) -> LogSource | None:
-    """Return the log that the configuration names; None without one.
+Settings = TypeVar("Settings", bound=LoggedSettings)
+
+
+class LoggedService(ABC, Generic[Settings]):
+    """Base of the service managers: a log that the configuration names is read instead of the manager's own.
 
     Args:
-        settings: of the service.
-        values: the values of placeholders.
-        lines: how many of its last lines are printed first.
-        follow: whether to go on with what is written.
-        before: words before each command, such as `sudo -n`.
+        host: where the service is.
+        settings: the settings in the configuration.
+        values: the values of placeholders in templates.
     """
-    if settings.log_command:
-        filled = fill(settings.log_command, {**values, "lines": str(lines)})
-        return LogSource("log_command", Command.shell(filled))
-    if settings.log:
-        return file_log(fill_plain(settings.log, values), lines, follow=follow, before=before)
-    return None
+
+    def __init__(self, host: Host, settings: Settings, values: Mapping[str, str]) -> None:
+        self._host = host
+        self._settings = settings
+        self._values = values
+
+    async def last_lines(self) -> tuple[str, ...]:
+        """See `ServiceManager.last_lines`."""
+        source = self._configured_log(MAX_LAST_LINES, follow=False)
+        if source is None:
+            return await self._own_last_lines()
+        if await self._host.sudo_refusal(source.command) and not is_rehearsal():
+            return ()
+        found = await read_last_lines(self._host, source, MAX_LAST_LINES, LAST_LINES_TIMEOUT_S)
+        return last_lines("\n".join(found))
+
+    async def log_source(self, lines: int, *, follow: bool) -> LogSource:
+        """See `ServiceManager.log_source`."""
+        return self._configured_log(lines, follow=follow) or await self._own_log(lines, follow=follow)
+
+    def _configured_log(self, lines: int, *, follow: bool) -> LogSource | None:
+        """Return the log that the configuration names; None without one."""
+        if self._settings.log_command:
+            filled = fill(self._settings.log_command, {**self._values, "lines": str(lines)})
+            return LogSource("log_command", Command.shell(filled))
+        if self._settings.log:
+            path = fill_plain(self._settings.log, self._values)
+            return file_log(path, lines, follow=follow, before=self._words_before_log())
+        return None
+
+    def _words_before_log(self) -> tuple[str, ...]:
+        """Return the words before a command that reads a file, such as `sudo -n`."""
+        return ()
+
+    @abstractmethod
+    async def _own_last_lines(self) -> tuple[str, ...]:
+        """Return `ServiceManager.last_lines` where the configuration names no log."""
+
+    @abstractmethod
+    async def _own_log(self, lines: int, *, follow: bool) -> LogSource:
+        """Return `ServiceManager.log_source` where the configuration names no log."""
 
 
 def file_log(
@@ -111,15 +142,3 @@ async def _collect(stream: OutputStream, source: LogSource, found: deque[str]) -
             found.extend(pick_lines(lines, source.about))
             if limit is not None:
                 quiet.reschedule(asyncio.get_running_loop().time() + limit)
-
-
-async def last_configured_lines(
-    host: Host, settings: LoggedSettings, values: Mapping[str, str], most: int, before: Sequence[str] = ()
-) -> tuple[str, ...] | None:
-    """Return `ServiceManager.last_lines` from the log that the configuration names; None without one."""
-    source = configured_log(settings, values, most, follow=False, before=before)
-    if source is None:
-        return None
-    if await host.sudo_refusal(source.command) and not is_rehearsal():
-        return ()
-    return last_lines("\n".join(await read_last_lines(host, source, most, LAST_LINES_TIMEOUT_S)))

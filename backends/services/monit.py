@@ -18,23 +18,16 @@ from backends.hosts.execution import command_obstacles, format_output, process_o
 from backends.node_state import LogSource, ServiceState
 from backends.protocols import Host
 from backends.services.common import service_name
-from backends.services.log import (
-    LoggedSettings,
-    configured_log,
-    file_log,
-    last_configured_lines,
-    words_before,
-)
+from backends.services.log import LoggedService, LoggedSettings, file_log, pick_lines, words_before
 from backends.services.monit_output import (
     MonitControl,
     MonitStatus,
-    lines_about,
     parse_control,
     parse_status,
     state_of,
 )
 from backends.templates import NoText, ServiceName, check_words
-from backends.text import MAX_DETAIL_CHARS, MAX_LAST_LINES, last_lines, shorten
+from backends.text import MAX_DETAIL_CHARS, last_lines, shorten
 
 LOG_LINES = 500  # of all services, of which those about one service are taken
 
@@ -64,13 +57,11 @@ class MonitSettings(LoggedSettings, kw_only=True, frozen=True, tag="monit"):
         check_words("command", self.command)
 
 
-class MonitService:
+class MonitService(LoggedService[MonitSettings]):
     """One service of one Monit."""
 
     def __init__(self, host: Host, settings: MonitSettings, values: Mapping[str, str]) -> None:
-        self._host = host
-        self._settings = settings
-        self._values = values
+        super().__init__(host, settings, values)
         self._name = service_name(settings.name, values, blanks=True)
         if self._name.casefold() == "all":
             raise ConfigError("", "service.name", "found 'all', which Monit takes for all of its services")
@@ -88,11 +79,6 @@ class MonitService:
         """Return the command that shows the control file, which the status does not contain."""
         program, options = self._split_command()
         return Command((*program, *options, "-v", "status", self._name))
-
-    def log_command(self, log: str) -> Command:
-        """Return the command for the end of Monit's log, with what precedes Monit itself, such as sudo."""
-        program, _ = self._split_command()
-        return Command((*program[:-1], "tail", "-n", str(LOG_LINES), "--", log))
 
     async def stop(self) -> None:
         await self._execute("stop", self.stop_command())
@@ -147,38 +133,34 @@ class MonitService:
         # No obstacle: Monit notices only once in a cycle that a process has ended.
         return (*found, *await process_obstacles(self._host, "Monit", status.pid, self.state))
 
-    async def last_lines(self) -> tuple[str, ...]:
-        """Return the end of the configured log, or else the last lines about the service in Monit's own."""
-        own = await last_configured_lines(
-            self._host, self._settings, self._values, MAX_LAST_LINES, self._before_monit
-        )
-        if own is not None:
-            return own
-        control = await self._read_control()
-        if control is None or not control.log:
+    async def _own_last_lines(self) -> tuple[str, ...]:
+        """Return the last lines about the service in Monit's own log, if its path is known."""
+        source = await self._find_log(LOG_LINES, follow=False)
+        result = await self._query_if_allowed(source.command) if source is not None else None
+        if source is None or result is None or not result.ok:
             return ()
-        result = await self._query_if_allowed(self.log_command(control.log))
-        if result is None or not result.ok:
-            return ()
-        return last_lines(lines_about(result.stdout, self._name))
+        return last_lines("\n".join(pick_lines(result.stdout.splitlines(), source.about)))
 
-    async def log_source(self, lines: int, *, follow: bool) -> LogSource:
-        """See `ServiceManager.log_source`: the configured log, or what Monit writes about the service."""
-        before = self._before_monit
-        if source := configured_log(self._settings, self._values, lines, follow=follow, before=before):
-            return source
-        control = await self._read_control()
-        if control is None or not control.log:
+    async def _own_log(self, lines: int, *, follow: bool) -> LogSource:
+        """Return what Monit writes about the service in its own log."""
+        source = await self._find_log(max(lines, LOG_LINES), follow=follow)
+        if source is None:
             raise NotAsked(
                 self._host.name,
                 "the log of its service is not known, and Monit shows no log of its own: set `log`, its path,"
                 " or `log_command` in [apps.NAME.service]",
             )
-        lines = max(lines, LOG_LINES)  # of all services
+        return source
+
+    async def _find_log(self, lines: int, *, follow: bool) -> LogSource | None:
+        """Return Monit's own log; None if Monit does not show its path. It has lines of all services."""
+        control = await self._read_control()
+        if control is None or not control.log:
+            return None
+        before = self._words_before_log()
         return file_log(control.log, lines, follow=follow, before=before, about=f"'{self._name}'")
 
-    @property
-    def _before_monit(self) -> tuple[str, ...]:
+    def _words_before_log(self) -> tuple[str, ...]:
         return words_before(self._settings.command, "monit")
 
     async def _read_control(self) -> MonitControl | None:

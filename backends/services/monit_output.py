@@ -64,12 +64,6 @@ def _split_services(text: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     yield name, fields
 
 
-def lines_about(log: str, name: str) -> str:
-    """Return the lines of Monit's log that name this service."""
-    quoted = f"'{name}'".casefold()
-    return "\n".join(line for line in log.splitlines() if quoted in line.casefold())
-
-
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
 _HEADER = re.compile(r"[A-Z][A-Za-z ]* '(?P<name>.+)'")
 _FIELD = re.compile(r"\s+(?P<key>\S.*?)\s{2,}(?P<value>\S.*)")

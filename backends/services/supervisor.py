@@ -15,9 +15,9 @@ from backends.hosts.execution import command_obstacles, execute, format_output, 
 from backends.node_state import Activity, LogSource, ServiceState
 from backends.protocols import Host
 from backends.services.common import parse_pid, service_name
-from backends.services.log import LoggedSettings, configured_log, last_configured_lines, words_before
+from backends.services.log import LoggedService, LoggedSettings, words_before
 from backends.templates import NoText, ServiceName, check_words
-from backends.text import MAX_DETAIL_CHARS, MAX_LAST_LINES, last_lines, shorten
+from backends.text import MAX_DETAIL_CHARS, last_lines, shorten
 
 TAIL_BYTES = 4096  # of its output, for the last lines
 LINE_BYTES = 200  # of a line, about
@@ -67,13 +67,11 @@ class SupervisorSettings(LoggedSettings, kw_only=True, frozen=True, tag="supervi
             raise ValueError("command: found an empty text, expected how supervisorctl is called")
 
 
-class SupervisorService:
+class SupervisorService(LoggedService[SupervisorSettings]):
     """One program of one supervisord."""
 
     def __init__(self, host: Host, settings: SupervisorSettings, values: Mapping[str, str]) -> None:
-        self._host = host
-        self._settings = settings
-        self._values = values
+        super().__init__(host, settings, values)
         self._name = service_name(settings.name, values)
         if self._name.casefold() == "all" or self._name.endswith(":"):
             raise ConfigError(
@@ -119,12 +117,8 @@ class SupervisorService:
         started = autostart(result.stdout, self._name) if result.ok else None
         return (AUTORESTART_UNKNOWN, NOT_AT_BOOT) if started is False else (AUTORESTART_UNKNOWN,)
 
-    async def last_lines(self) -> tuple[str, ...]:
+    async def _own_last_lines(self) -> tuple[str, ...]:
         """Return the end of the program's standard error or, if that is empty, of its standard output."""
-        before = words_before(self._settings.command, "supervisorctl")
-        own = await last_configured_lines(self._host, self._settings, self._values, MAX_LAST_LINES, before)
-        if own is not None:
-            return own
         for channel in ("stderr", "stdout"):
             command = self._supervisorctl_command("tail", f"-{TAIL_BYTES}", self._name, channel)
             result = await query(self._host, command, timeout=self._settings.timeout)
@@ -132,11 +126,11 @@ class SupervisorService:
                 return lines
         return ()
 
-    async def log_source(self, lines: int, *, follow: bool) -> LogSource:
-        """See `ServiceManager.log_source`. supervisorctl counts bytes, and with -f prints one kilobyte."""
-        before = words_before(self._settings.command, "supervisorctl")
-        if source := configured_log(self._settings, self._values, lines, follow=follow, before=before):
-            return source
+    def _words_before_log(self) -> tuple[str, ...]:
+        return words_before(self._settings.command, "supervisorctl")
+
+    async def _own_log(self, lines: int, *, follow: bool) -> LogSource:
+        """Return both outputs of the program. supervisorctl counts bytes, and with -f prints one kilobyte."""
         how = "-f" if follow else f"-{min(lines * LINE_BYTES, MAX_TAIL_BYTES)}"
         parts = tuple(
             self._supervisorctl_command("tail", how, self._name, channel) for channel in ("stderr", "stdout")

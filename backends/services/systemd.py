@@ -9,7 +9,7 @@ from backends.hosts.execution import assume, command_obstacles, execute, format_
 from backends.node_state import LogSource, ServiceState
 from backends.protocols import Host
 from backends.services.common import service_name
-from backends.services.log import LoggedSettings, configured_log, last_configured_lines, words_before
+from backends.services.log import LoggedService, LoggedSettings, words_before
 from backends.services.systemd_unit import (
     ACTIVITIES,
     PROPERTIES,
@@ -55,13 +55,11 @@ class SystemdSettings(LoggedSettings, kw_only=True, frozen=True, tag="systemd"):
             raise ValueError("command: found an empty text, expected how systemctl is called")
 
 
-class SystemdService:
+class SystemdService(LoggedService[SystemdSettings]):
     """One unit. A stop with an exit status that systemd does not expect also ends in `failed`."""
 
     def __init__(self, host: Host, settings: SystemdSettings, values: Mapping[str, str]) -> None:
-        self._host = host
-        self._settings = settings
-        self._values = values
+        super().__init__(host, settings, values)
         self._name = service_name(settings.name, values)
         self._port = values.get("port", "")
 
@@ -151,23 +149,19 @@ class SystemdService:
         caveat = rights_caveat(await query(self._host, rights_command(), timeout=self._settings.timeout))
         return (caveat,) if caveat else ()
 
-    async def last_lines(self) -> tuple[str, ...]:
-        """See `ServiceManager.last_lines`. Without the right to read the journal there are none."""
-        before = words_before(self._settings.command, "systemctl")
-        own = await last_configured_lines(self._host, self._settings, self._values, MAX_LAST_LINES, before)
-        if own is not None:
-            return own
+    async def _own_last_lines(self) -> tuple[str, ...]:
+        """Return the end of the journal of the unit. Without the right to read it there are none."""
         if lines := await self._lines_of(self._name):
             return lines
         # The journal knows no aliases.
         name = (await self._read_properties_if_possible()).get("Id", "")
         return await self._lines_of(name) if is_unit_name(name) and name != unit_id(self._name) else ()
 
-    async def log_source(self, lines: int, *, follow: bool) -> LogSource:
-        """See `ServiceManager.log_source`. Of the journal with what systemd itself says about the unit."""
-        before = words_before(self._settings.command, "systemctl")
-        if source := configured_log(self._settings, self._values, lines, follow=follow, before=before):
-            return source
+    def _words_before_log(self) -> tuple[str, ...]:
+        return words_before(self._settings.command, "systemctl")
+
+    async def _own_log(self, lines: int, *, follow: bool) -> LogSource:
+        """Return the journal, with what systemd itself says about the unit."""
         name = (await self._read_properties_if_possible()).get("Id", "")  # the journal knows no aliases
         name = name if is_unit_name(name) else unit_id(self._name)
         going_on = ("--follow",) if follow else ()
