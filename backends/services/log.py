@@ -131,14 +131,24 @@ async def read_last_lines(host: Host, source: LogSource, most: int, timeout: flo
     async with host.stream(source.command) as stream:
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout):
-                await _collect(stream, source, found)
+                await collect_lines(stream, source, found)
         return () if stream.exit_status or stream.problem else tuple(found)
 
 
-async def _collect(stream: OutputStream, source: LogSource, found: deque[str]) -> None:
-    limit = None if source.ends else QUIET_S
-    async with asyncio.timeout(None) as quiet:
-        while lines := await stream.read_lines():
-            found.extend(pick_lines(lines, source.about))
-            if limit is not None:
-                quiet.reschedule(asyncio.get_running_loop().time() + limit)
+async def collect_lines(
+    stream: OutputStream, source: LogSource, found: deque[str], first_s: float | None = None
+) -> None:
+    """Add the lines of a log until its command ends or, if it goes on, has printed nothing for `QUIET_S`.
+
+    Args:
+        stream: the output of the command.
+        source: what is read.
+        found: gets the lines that are about the service.
+        first_s: how long the first line of a command that goes on is waited for; None: without a limit.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(None if source.ends else first_s) as quiet:
+            while lines := await stream.read_lines():
+                found.extend(pick_lines(lines, source.about))
+                if not source.ends:
+                    quiet.reschedule(asyncio.get_running_loop().time() + QUIET_S)

@@ -1,7 +1,7 @@
 """The log of a node's service as an operator follows it, across restarts and lost connections."""
 
-import asyncio
 import re
+from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from backends.errors import BackendError, PermissionDenied, Refused, RolldeckErr
 from backends.node_state import LogSource
 from backends.output_stream import OutputStream
 from backends.protocols import Clock
-from backends.services.log import QUIET_S, pick_lines
+from backends.services.log import QUIET_S, collect_lines, pick_lines
 from orchestrator.node import Node
 
 MAX_LOG_LINES = 10_000  # that can be asked for
@@ -41,22 +41,12 @@ async def read_log(node: Node, lines: int) -> list[str]:
         BackendError: it cannot be read; the text says why.
     """
     source = await node.service.log_source(lines, follow=False)
-    found: list[str] = []
+    found = deque[str](maxlen=lines)
     async with node.host.stream(source.command) as stream:
-        while more := await _read_lines(stream, None if source.ends else QUIET_S):
-            found = (found + pick_lines(more, source.about))[-lines:]
+        await collect_lines(stream, source, found, QUIET_S)
         if stream.exit_status or stream.problem:
             raise _explain_end(node.name, source, stream)
-    return found
-
-
-async def _read_lines(stream: OutputStream, limit_s: float | None) -> list[str]:
-    """Return what arrives next; nothing at the end, or after this time without any."""
-    try:
-        async with asyncio.timeout(limit_s):
-            return await stream.read_lines()
-    except TimeoutError:
-        return []
+    return list(found)
 
 
 async def follow_log(node: Node, lines: int, clock: Clock) -> AsyncGenerator[LogPart, None]:
