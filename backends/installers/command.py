@@ -8,7 +8,7 @@ from dataclasses import replace
 from backends.command import Command, CommandResult
 from backends.hosts.execution import format_output
 from backends.installers.common import CommandSequence
-from backends.installers.versions import check_link, only_versions
+from backends.installers.versions import MAX_LISTED_VERSIONS, check_link, only_versions
 from backends.node_state import THERE, Availability, Presence
 from backends.templates import InstallShell, InstallText, NodeText, fill, fill_plain
 
@@ -151,7 +151,7 @@ class SymlinkInstall(CommandSequence, kw_only=True, frozen=True, tag="symlink"):
         if "{version}" in self.releases:
             return None
         releases = shlex.quote(fill_plain(self.releases, values))
-        return Command.shell(f"cd -- {releases} && ls -1td -- */ 2>/dev/null | head -n 50")
+        return Command.shell(f"cd -- {releases} && ls -1td -- */ 2>/dev/null | head -n {MAX_LISTED_VERSIONS}")
 
     def read_list(self, result: CommandResult) -> Sequence[str]:
         return [name.removesuffix("/") for name in result.stdout.splitlines()]

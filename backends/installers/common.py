@@ -65,7 +65,7 @@ class CommandSequence(TaggedSettings, kw_only=True, frozen=True):
 
     def read_list(self, result: CommandResult) -> Sequence[str]:
         """Return the texts that may be versions, the newest first, from the result of `list_command`."""
-        return result.stdout.split()
+        raise NotImplementedError
 
     def fetch_command(self, values: Mapping[str, str]) -> Command | None:
         """Return a query for the age of what `availability_command` reads; None if it reads no copy."""
@@ -90,6 +90,14 @@ class CommandSequence(TaggedSettings, kw_only=True, frozen=True):
     def availability_unknown(self) -> str:
         """Return why there is no `availability_command`."""
         return f"install kind {self.__struct_config__.tag!r} cannot tell"
+
+
+async def query_versions(host: Host, command: Command) -> CommandResult:
+    """Run a query for versions. Raises UnreadableReply if it fails, BackendError."""
+    result = await query(host, command, timeout=QUERY_TIMEOUT_S)
+    if not result.ok:
+        raise UnreadableReply(host.name, f"versions: {format_output(result)}")
+    return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,18 +169,20 @@ class SequenceInstaller:
 
     async def versions(self) -> tuple[str, ...] | None:
         """See `backends.protocols.Installer.versions`."""
-        if template := self.sequence.versions:
-            # It is ended on the node, so that no dialog leaves a hung one there.
-            script = shlex.quote(fill(template, self.values))
-            command: Command | None = Command.shell(f"timeout {VERSIONS_TIMEOUT_S} sh -c {script}")
-        else:
-            command = self.sequence.list_command(self.values)
+        if not self.sequence.versions:
+            return await self._list_versions()
+        # It is ended on the node, so that no dialog leaves a hung one there.
+        script = shlex.quote(fill(self.sequence.versions, self.values))
+        command = Command.shell(f"timeout {VERSIONS_TIMEOUT_S} sh -c {script}")
+        result = await query_versions(self.host, command)
+        return only_versions(result.stdout.split(), MAX_LISTED_VERSIONS)
+
+    async def _list_versions(self) -> tuple[str, ...] | None:
+        """Return `versions` where the configuration has no command for them."""
+        command = self.sequence.list_command(self.values)
         if command is None:
             return None
-        result = await query(self.host, command, timeout=QUERY_TIMEOUT_S)
-        if not result.ok:
-            raise UnreadableReply(self.host.name, f"versions: {format_output(result)}")
-        texts = result.stdout.split() if self.sequence.versions else self.sequence.read_list(result)
+        texts = self.sequence.read_list(await query_versions(self.host, command))
         return only_versions(texts, MAX_LISTED_VERSIONS)
 
     async def install(self, version: str) -> None:

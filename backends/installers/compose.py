@@ -226,12 +226,9 @@ class ComposeInstaller(SequenceInstaller):
             raise UnreadableReply(self.host.name, f"inspect {name}: {error}") from error
         return found or {}
 
-    async def versions(self) -> tuple[str, ...] | None:
-        """See `backends.protocols.Installer.versions`."""
+    async def _list_versions(self) -> tuple[str, ...] | None:
         image = self.sequence.wanted_image({**self.values, "version": ANY_TAG})
-        if self.sequence.versions or image is None:
-            return await SequenceInstaller.versions(self)
-        return await image.list_tags(self.host)
+        return None if image is None else await image.list_tags(self.host)
 
     async def _look_for(self, values: Mapping[str, str]) -> Availability:
         """Look for the configured image, or for the one that the file names."""

@@ -11,7 +11,7 @@ import msgspec
 from backends.command import Command, CommandResult
 from backends.errors import ConfigError, Refused, UnreadableReply
 from backends.hosts.execution import format_output, query
-from backends.installers.common import QUERY_TIMEOUT_S, CommandSequence, SequenceInstaller
+from backends.installers.common import QUERY_TIMEOUT_S, CommandSequence, SequenceInstaller, query_versions
 from backends.installers.versions import MAX_LISTED_VERSIONS, only_versions
 from backends.node_state import THERE, Availability, Presence
 from backends.protocols import Host
@@ -67,7 +67,8 @@ class Image:
         """List the tags that the registry has; None where the engine cannot ask for them."""
         if self.engine != "podman" or self.name.startswith("localhost/"):
             return None
-        ask = self._call("search", "--list-tags", "--limit", "50", "--format", "json", self.name)
+        limit = ("--limit", str(MAX_LISTED_VERSIONS))
+        ask = self._call("search", "--list-tags", *limit, "--format", "json", self.name)
         return Command(("timeout", str(_REGISTRY_TIMEOUT_S), *ask.argv))
 
     async def list_tags(self, host: Host) -> tuple[str, ...]:
@@ -76,10 +77,7 @@ class Image:
         Raises:
             BackendError: the node or its engine does not answer.
         """
-        local = await _query_briefly(host, self.tags_command())
-        if not local.ok:
-            raise UnreadableReply(host.name, f"versions: {format_output(local)}")
-        texts = local.stdout.split()
+        texts = (await query_versions(host, self.tags_command())).stdout.split()
         if (command := self.registry_tags_command()) is not None:
             texts += _read_tags(await _query_briefly(host, command))
         return only_versions(texts, MAX_LISTED_VERSIONS)
@@ -228,10 +226,7 @@ class ContainerInstaller(SequenceInstaller):
         obstacle = f"the container {previous} runs, and has the name that the old one gets; first run: {stop}"
         return (*found, obstacle)
 
-    async def versions(self) -> tuple[str, ...] | None:
-        """See `backends.protocols.Installer.versions`."""
-        if self.sequence.versions:
-            return await SequenceInstaller.versions(self)
+    async def _list_versions(self) -> tuple[str, ...] | None:
         return await self.sequence.wanted_image({**self.values, "version": ANY_TAG}).list_tags(self.host)
 
     async def _look_for(self, values: Mapping[str, str]) -> Availability:

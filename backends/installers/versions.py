@@ -265,8 +265,6 @@ def _pick_only_version(result: CommandResult, versions: list[str]) -> str | None
 
 
 MAX_OTHER_VERSIONS = 20  # versions that are kept of what a node lists
-
-
 MAX_LISTED_VERSIONS = 50  # versions that are offered to choose from
 
 
