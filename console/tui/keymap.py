@@ -1,6 +1,6 @@
 """The configured keys, checked before the console opens."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from textual.app import App
 from textual.binding import Binding, BindingType
@@ -55,10 +55,7 @@ def check_keymap(keys: Mapping[str, str], groups: Sequence[Group], file: str) ->
         if name not in known:
             raise ConfigError(file, where, describe_unknown_key(name, sorted(known)))
         for key in text.split(","):
-            if not _is_key(key.strip()):
-                raise ConfigError(
-                    file, where, f"found {key.strip()!r}, expected a key such as u, f5, ctrl+d or space"
-                )
+            _check_key(key.strip(), file, where, "u, f5, ctrl+d or space")
     keymap = {name: ",".join(part.strip() for part in text.split(",")) for name, text in keys.items()}
     for group in groups:
         _refuse_clashes(keymap, group, file)
@@ -81,17 +78,14 @@ def check_command_keys(
     """
     users: dict[str, str] = {}
     for bindings in (everywhere, *map(_bindings, GROUPS)):
-        for binding in bindings:
-            name = binding.id or binding.action
-            for key in keymap.get(name, binding.key).split(","):
-                users.setdefault(_normalize(key), repr(name))
+        for key, name in _list_keys(bindings, keymap):
+            users.setdefault(key, repr(name))
     for index, key in enumerate(keys):
         where = f"commands.{index}.key"
-        if not _is_key(key.strip()):
-            raise ConfigError(file, where, f"found {key!r}, expected a key such as f5, ctrl+u or D")
-        other = users.setdefault(_normalize(key), f"commands.{index}")
-        if other != f"commands.{index}":
+        _check_key(key.strip(), file, where, "f5, ctrl+u or D")
+        if (other := users.get(_normalize(key))) is not None:
             raise ConfigError(file, where, f"{key} is the key of {other} already; choose another one")
+        users[_normalize(key)] = f"commands.{index}"
 
 
 def _bindings(group: Group) -> Iterable[Binding]:
@@ -103,27 +97,36 @@ def _own(bindings: Iterable[BindingType]) -> Iterable[Binding]:
     return (binding for binding in bindings if isinstance(binding, Binding))
 
 
+def _list_keys(bindings: Iterable[Binding], keymap: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield each key, as `_normalize` returns it, with the name of the action that it starts."""
+    for binding in bindings:
+        name = binding.id or binding.action
+        for key in keymap.get(name, binding.key).split(","):
+            yield _normalize(key), name
+
+
 def _refuse_clashes(keymap: Mapping[str, str], group: Group, file: str) -> None:
     """Raise ConfigError when a configured key would do two things."""
     users: dict[str, str] = {}
-    for binding in _bindings(group):
-        name = binding.id or binding.action
-        for key in keymap.get(name, binding.key).split(","):
-            key = _normalize(key)
-            other = users.setdefault(key, name)
-            if other != name and (name in keymap or other in keymap):
-                changed, kept = (name, other) if name in keymap else (other, name)
-                raise ConfigError(
-                    file,
-                    f"console.keys.{changed}",
-                    f"{key} is the key of {kept!r} already; change both",
-                )
+    for key, name in _list_keys(_bindings(group), keymap):
+        other = users.setdefault(key, name)
+        if other != name and (name in keymap or other in keymap):
+            changed, kept = (name, other) if name in keymap else (other, name)
+            raise ConfigError(
+                file, f"console.keys.{changed}", f"{key} is the key of {kept!r} already; change both"
+            )
 
 
 def _normalize(key: str) -> str:
     """Return the same name for "?" and "question_mark"."""
     key = key.strip()
     return format_key(key)
+
+
+def _check_key(key: str, file: str, where: str, examples: str) -> None:
+    """Raise ConfigError for a text that names no key."""
+    if not _is_key(key):
+        raise ConfigError(file, where, f"found {key!r}, expected a key such as {examples}")
 
 
 def _is_key(key: str) -> bool:
