@@ -17,11 +17,15 @@ from backends.text import counted, format_clock, format_duration, format_local_t
 from console.report.verdict_chart import make_charts
 from console.terminal.history import (
     STANDING_KINDS,
+    has_no_end,
+    missing_text,
     no_end_facts,
     no_end_text,
     node_columns,
     number_columns,
+    operator_text,
     origin_text,
+    period_text,
     plan_size_text,
     step_rows,
     step_times_text,
@@ -38,7 +42,6 @@ from orchestrator.events.steps import STEPS
 from orchestrator.events.text import describe_mixed_versions
 from orchestrator.events.timeline import Timeline
 from orchestrator.events.ways_back import WAY_ON_LABELS, describe_intention, list_way_lines
-from orchestrator.journal.entries import NO_ROLLOUTS, UNKNOWN
 from orchestrator.journal.entry_summary import EntrySummary, findings_of
 from orchestrator.planning.findings import group_findings
 
@@ -185,7 +188,6 @@ def render_report(summary: EntrySummary, records: Sequence[Record]) -> str:
     gantt = Gantt(timeline) if timeline.spans else None
     state = timeline.state
     entry, ended = summary.entry, timeline.state.ended
-    has_no_end = ended is None and entry.kind not in (*NO_ROLLOUTS, UNKNOWN)
     text = (
         _environment()
         .get_template("template.html.j2")
@@ -198,7 +200,7 @@ def render_report(summary: EntrySummary, records: Sequence[Record]) -> str:
             facts=_facts(summary, timeline),
             ended=ended,
             mixed=describe_mixed_versions(ended.versions) if ended is not None else "",
-            no_end_text=no_end_text(summary) if has_no_end else "",
+            no_end_text=no_end_text(summary) if has_no_end(summary, timeline) else "",
             no_end=no_end_facts(summary, timeline),
             gantt=gantt,
             verdict=state.verdict,
@@ -217,20 +219,19 @@ def render_report(summary: EntrySummary, records: Sequence[Record]) -> str:
 
 def _facts(summary: EntrySummary, timeline: Timeline) -> Iterator[tuple[str, str]]:
     entry = summary.entry
-    until = f" to {format_local_time(entry.ended, '%H:%M:%S')}" if entry.ended is not None else ", no end"
     problem = f", cannot be read: {entry.problem}" if entry.problem else ""
     facts = {
         "Entry": f"{entry.id} ({entry.kind}){problem}",
         "Rolled back": f"by entry {summary.rolled_back_text}" if summary.rolled_back else "",
-        "When": f"{format_local_time(entry.began)}{until} ({format_local_time(entry.began, 'UTC%z')})",
-        "By": f"{entry.operator}, process {entry.pid} on {entry.host}",
+        "When": f"{period_text(entry)} ({format_local_time(entry.began, 'UTC%z')})",
+        "By": operator_text(entry),
         "From": origin_text(timeline),
         "Nodes": f"{summary.nodes} done",
         "Steps": f"{step_times_text(timeline)}; {work_and_wait_text(timeline)}" if timeline.spans else "",
         "Traffic": traffic_text(timeline),
         "Plan": plan_size_text(summary),
         "Follows": "" if entry.follows is None else f"entry {entry.follows}",
-        "Journal": f"not whole: {counted(timeline.missing, 'event')} missing" if timeline.missing else "",
+        "Journal": missing_text(timeline),
     }
     return ((name, value) for name, value in facts.items() if value)
 

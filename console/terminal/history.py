@@ -17,7 +17,7 @@ from orchestrator.events.state import DONE
 from orchestrator.events.steps import STEPS
 from orchestrator.events.text import describe
 from orchestrator.events.timeline import Timeline
-from orchestrator.journal.entries import NO_ROLLOUTS, UNKNOWN
+from orchestrator.journal.entries import NO_ROLLOUTS, UNKNOWN, Entry
 from orchestrator.journal.entry_summary import EntrySummary, batches_of
 
 HEADER = ("ID", "WHEN", "APP", "WHAT", "BY", "RESULT", "NODES", "TOOK")
@@ -133,15 +133,14 @@ def entry_lines(summary: EntrySummary, timeline: Timeline, columns: int) -> Iter
 
 def _facts(summary: EntrySummary, timeline: Timeline) -> Iterator[str]:
     entry = summary.entry
-    until = f" to {format_local_time(entry.ended, '%H:%M:%S')}" if entry.ended is not None else ", no end"
     result = paint(clean(summary.standing), STANDING_KINDS.get(summary.standing, "info"))
     yield f"  result    {result}{reason_text(entry.result, entry.reason)}"
     if back := summary.rolled_back_text:
         yield f"            rolled back by {clean(back)}"
     if entry.problem:
         yield f"  entry     {paint(clean(f'cannot be read: {entry.problem}'), 'bad')}"
-    yield f"  when      {format_local_time(entry.began)}{until} ({format_local_time(entry.began, 'UTC%z')})"
-    yield f"  by        {clean(entry.operator)}, process {entry.pid} on {clean(entry.host)}"
+    yield f"  when      {period_text(entry)} ({format_local_time(entry.began, 'UTC%z')})"
+    yield f"  by        {clean(operator_text(entry))}"
     if origin := origin_text(timeline):
         yield f"  from      {clean(origin)}"
     if timeline.reason:
@@ -160,8 +159,23 @@ def _facts(summary: EntrySummary, timeline: Timeline) -> Iterator[str]:
         yield f"  steps     {step_times_text(timeline)}"
         yield f"            {work_and_wait_text(timeline)}"
     if timeline.missing:
-        missing = f"not whole: {counted(timeline.missing, 'event')} missing"
-        yield f"  journal   {paint(missing, 'bad')}"
+        yield f"  journal   {paint(missing_text(timeline), 'bad')}"
+
+
+def period_text(entry: Entry) -> str:
+    """Return when an entry began and ended."""
+    until = f" to {format_local_time(entry.ended, '%H:%M:%S')}" if entry.ended is not None else ", no end"
+    return f"{format_local_time(entry.began)}{until}"
+
+
+def operator_text(entry: Entry) -> str:
+    """Return who began an entry, and by which process."""
+    return f"{entry.operator}, process {entry.pid} on {entry.host}"
+
+
+def missing_text(timeline: Timeline) -> str:
+    """Return how many events are missing; empty when none is."""
+    return f"not whole: {counted(timeline.missing, 'event')} missing" if timeline.missing else ""
 
 
 def origin_text(timeline: Timeline) -> str:
@@ -235,12 +249,15 @@ def _end_lines(summary: EntrySummary, timeline: Timeline) -> Iterator[str]:
     """Yield the result and what was out of rotation with the commands; or that nothing was recorded."""
     if timeline.state.ended is not None:
         yield from ending_lines(timeline.state.ended)
-        return
-    if summary.entry.kind in (*NO_ROLLOUTS, UNKNOWN):
-        return
-    yield paint(no_end_text(summary), "working")
-    for label, value in no_end_facts(summary, timeline):
-        yield f"  {label + ':':<26}{clean(value)}"
+    elif has_no_end(summary, timeline):
+        yield paint(no_end_text(summary), "working")
+        for label, value in no_end_facts(summary, timeline):
+            yield f"  {label + ':':<26}{clean(value)}"
+
+
+def has_no_end(summary: EntrySummary, timeline: Timeline) -> bool:
+    """Return whether it is a rollout without a result."""
+    return timeline.state.ended is None and summary.entry.kind not in (*NO_ROLLOUTS, UNKNOWN)
 
 
 def no_end_text(summary: EntrySummary) -> str:

@@ -12,9 +12,14 @@ from textual.content import Content
 from backends.local_files import write_beside
 from backends.text import format_duration, format_local_time, visible, visible_json
 from console.terminal.history import (
+    STANDING_KINDS,
+    has_no_end,
+    missing_text,
     no_end_facts,
     no_end_text,
+    operator_text,
     origin_text,
+    period_text,
     plan_size_text,
     step_rows,
     step_times_text,
@@ -40,7 +45,6 @@ STYLES = {
     "pause": "$text-warning",
     "note": "$text-warning",
 }
-RESULT_STYLES = {"healthy": "$text-success", "degraded": "$text-error", "interrupted": "$text-error"}
 FACT_CELLS = 10
 
 
@@ -77,7 +81,7 @@ its raw reply, `c` both versions over the rollout. `y` copies this page; `ctrl+s
         entry, summary = self._summary.entry, self._summary
         words = f"{entry.kind} {entry.id} of {entry.application}: {summary.what}"
         took = "" if summary.seconds is None else f" · {format_duration(summary.seconds)}"
-        style = RESULT_STYLES.get(summary.standing, "$text-warning")
+        style = STYLES.get(STANDING_KINDS.get(summary.standing, ""), "$text-warning")
         return to_content(f"{words} · ") + to_content(summary.standing, style) + to_content(took)
 
     def entries(self) -> Sequence[Entry]:
@@ -99,12 +103,11 @@ its raw reply, `c` both versions over the rollout. `y` copies this page; `ctrl+s
 
     def _list_facts(self) -> Iterator[tuple[str, str]]:
         entry, timeline = self._summary.entry, self._timeline
-        until = f" to {format_local_time(entry.ended, '%H:%M:%S')}" if entry.ended is not None else ", no end"
         yield "result", f"{self._summary.standing}{format_reason(entry.result, entry.reason)}"
         yield "", f"rolled back by {back}" if (back := self._summary.rolled_back_text) else ""
         yield "problem", f"cannot be read: {entry.problem}" if entry.problem else ""
-        yield "when", f"{format_local_time(entry.began)}{until}"
-        yield "by", f"{entry.operator}, process {entry.pid} on {entry.host}"
+        yield "when", period_text(entry)
+        yield "by", operator_text(entry)
         yield "from", origin_text(timeline)
         yield "plan", plan_size_text(self._summary)
         yield "follows", f"entry {entry.follows}" if entry.follows is not None else ""
@@ -113,13 +116,13 @@ its raw reply, `c` both versions over the rollout. `y` copies this page; `ctrl+s
         if timeline.spans:
             yield "steps", step_times_text(timeline)
             yield "", work_and_wait_text(timeline)
-        yield "journal", f"not whole: {timeline.missing:,} events are missing" if timeline.missing else ""
+        yield "journal", missing_text(timeline)
 
     def _end(self) -> Iterator[Entry]:
         ended = self._timeline.state.ended
         if ended is not None:
             yield from build_result_entries(ended)
-        elif self._summary.entry.kind in ("upgrade", "rollback"):
+        elif has_no_end(self._summary, self._timeline):
             yield make_heading(no_end_text(self._summary), "$text-warning")
             for label, value in no_end_facts(self._summary, self._timeline):
                 yield Entry(to_content(f"  {label}: ", QUIET_STYLE), to_content(value))
