@@ -226,6 +226,7 @@ def _facts(summary: EntrySummary, timeline: Timeline) -> Iterator[tuple[str, str
         "When": f"{period_text(entry)} ({format_local_time(entry.began, 'UTC%z')})",
         "By": operator_text(entry),
         "From": origin_text(timeline),
+        "Reason": timeline.reason,
         "Nodes": f"{summary.nodes} done",
         "Steps": f"{step_times_text(timeline)}; {work_and_wait_text(timeline)}" if timeline.spans else "",
         "Traffic": traffic_text(timeline),

@@ -112,6 +112,14 @@ async def test_one_entry_its_transcript_its_verdicts_and_its_export(
         await sees(app, "History of shop")
 
 
+async def test_an_entry_says_why_it_was_begun(tmp_path: Path) -> None:
+    journals.write(tmp_path / "j.db", journals.numbered(journals.started(reason="INC-7: disk")))
+    async with opened(tmp_path / "j.db") as (app, pilot):
+        await sees(app, "1 entry")
+        await pilot.press("enter")
+        await sees(app, "reason    INC-7: disk")
+
+
 async def test_a_long_journal_shows_its_beginning_at_once(path: Path) -> None:
     with Journal(path) as journal, journal.transaction():
         for _ in range(3 * FIRST_PAGE_ENTRIES):

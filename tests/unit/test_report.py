@@ -100,6 +100,12 @@ def test_a_whole_report(path: Path) -> None:
     assert POLICY in source
 
 
+def test_why_it_was_done(path: Path) -> None:
+    records = journals.numbered(journals.started(reason="INC-7: disk"))
+    words = "".join(Reader(report(path, journals.write(path, records))).texts)
+    assert "ReasonINC-7: disk" in "".join(words.split("\n"))
+
+
 def test_the_picture_has_a_bar_for_each_step_and_marks(path: Path) -> None:
     source = report(path, journals.write(path, journals.troubled()))
     picture = source[source.index("<svg") : source.index("</svg>")]

@@ -109,6 +109,7 @@ its raw reply, `c` both versions over the rollout. `y` copies this page; `ctrl+s
         yield "when", period_text(entry)
         yield "by", operator_text(entry)
         yield "from", origin_text(timeline)
+        yield "reason", timeline.reason
         yield "plan", plan_size_text(self._summary)
         yield "follows", f"entry {entry.follows}" if entry.follows is not None else ""
         yield "traffic", traffic_text(timeline)
