@@ -90,11 +90,11 @@ def decode_event(
 ) -> AnyEvent:
     """Return the event of a row; an `Unreadable` for a row that has none."""
     try:
-        schema = msgspec.json.decode(text, type=_RowSchema).schema
+        schema = _SCHEMA_DECODER.decode(text).schema
         if not 1 <= schema <= newest:
             raise ValueError(f"it has schema {schema}, and this Rolldeck reads 1 to {newest}")
         if schema == newest:
-            return _check_event(msgspec.json.decode(text, type=AnyEvent))
+            return _check_event(_EVENT_DECODER.decode(text))
         fields = upcast(msgspec.json.decode(text, type=Fields), schema, upcasters)
         event: AnyEvent = msgspec.convert(fields, AnyEvent)
         return _check_event(event)
@@ -106,6 +106,11 @@ def decode_event(
 
 class _RowSchema(msgspec.Struct, frozen=True):
     schema: int = 1
+
+
+# Made once: `msgspec.json.decode` looks at all types of events anew for each row.
+_SCHEMA_DECODER = msgspec.json.Decoder(_RowSchema)
+_EVENT_DECODER: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 
 
 def _check_event(event: AnyEvent) -> AnyEvent:
