@@ -144,10 +144,6 @@ class Session:
         if self.links.local is not None:
             self.versions.learn(record, self.links.local.state.version)
 
-    def active_nodes(self) -> set[str]:
-        """Return the nodes that a rollout works on now."""
-        return self.activity.active_nodes()
-
     async def load_all_nodes(self) -> Application:
         """Return the application with all of its nodes, even those that a load balancer answered late.
 

@@ -115,7 +115,7 @@ async def test_a_rollout_asks_about_what_has_come_and_gone(tmp_path: Path) -> No
             rollout = asyncio.create_task(session.run(await session.propose(NEW)))
 
             async def stopping() -> bool:
-                return session.active_nodes() == {"web1"}
+                return session.activity.active_nodes() == {"web1"}
 
             await until(stopping, timeout_s=30)
             await deregister(agent, "web1")  # as many do when they are stopped: that is no difference
