@@ -1,5 +1,6 @@
 """Recovery from a rollout that did not end healthy: it is resumed, or rolled back."""
 
+import asyncio
 import contextlib
 import glob
 from collections.abc import Collection
@@ -70,7 +71,8 @@ async def plan_resume(
     # An operator may have decided to bring a node back; that was not finished.
     wanted |= {name: node.target_version for name, node in left.items() if node.entry.id == entry.id}
     wanted = {name: version for name, version in wanted.items() if name in names}
-    kind: RolloutKind = "upgrade" if work_log.history().goes_forward(entry.id) else "rollback"
+    history = await asyncio.to_thread(work_log.history, since=entry.id)
+    kind: RolloutKind = "upgrade" if history.goes_forward(entry.id) else "rollback"
     if kind == "rollback":
         changes = list_rollback_changes(session.application.policy) | changes
 
@@ -140,7 +142,7 @@ async def plan_rollback(
         ConfigError: no such rollout, a node that it has not touched, or whose previous version is unknown.
         JournalError: the journal cannot be read.
     """
-    way = session.work_log.history().way_back(entry)
+    way = (await asyncio.to_thread(session.work_log.history)).way_back(entry)
     if way is None and (entry is not None or not version):
         which = "no rollout" if entry is None else f"no rollout {entry}"
         raise ConfigError("", "rollback", f"the journal has {which} of {session.application.name}")
@@ -212,7 +214,7 @@ async def roll_back_after(session: Session, ended: RolloutEnded, entry: int, how
     wanted = failed if how == "rollback-node" else [*ended.upgraded, *failed]
     names: list[str] = []
     try:
-        way = session.work_log.history().way_back(entry)
+        way = (await asyncio.to_thread(session.work_log.history)).way_back(entry)
         names = [name for name in wanted if way is not None and name in way.touched]
         if not names:
             return ended

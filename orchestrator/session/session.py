@@ -1,5 +1,6 @@
 """A session: one application with everything that is needed to work on it. It outlives any front end."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -199,7 +200,7 @@ class Session:
             JournalError: the journal of earlier rollouts cannot be read.
         """
         self.observed_nodes = (0, 0)
-        earlier = self.work_log.earlier_rollouts()
+        earlier = await asyncio.to_thread(self.work_log.earlier_rollouts)  # a long journal takes seconds
         left = {name: node.for_plan() for name, node in earlier.unfinished.items()}
         whole = self.application if nodes_at_plan_time else await self.load_all_nodes()
         whole = replace(whole, nodes=nodes_at_plan_time or whole.nodes)

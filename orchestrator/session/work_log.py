@@ -162,10 +162,10 @@ class WorkLog:
             found = known_versions(journal, self._application)
         return {node: known.version for node, known in found.items() if known.version}
 
-    def history(self) -> FleetHistory:
-        """Return the history of each node. Raises JournalError."""
+    def history(self, since: int = 0) -> FleetHistory:
+        """Return the history of each node; `since` as in `FleetHistory.read`. Raises JournalError."""
         with Journal(self._path, read_only=True) as journal:
-            return FleetHistory.read(journal, self._application)
+            return FleetHistory.read(journal, self._application, since=since)
 
     async def last_healthy_version(self, entry: int, node: str) -> str:
         """Return the last version that was healthy on a node before a rollout; empty when none is known.
