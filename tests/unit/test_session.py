@@ -17,7 +17,7 @@ from orchestrator.live.rates import Rates, RowIndex
 from orchestrator.live.versions import MAX_CONCURRENT_CHECKS, VersionTracker
 from orchestrator.node import Node
 from orchestrator.planning.application import Application
-from orchestrator.session import work_log
+from orchestrator.session import earlier_work
 from orchestrator.session.recovery import roll_back_after
 from orchestrator.session.session import Session
 from tests.support.fake_fleet import World
@@ -81,7 +81,7 @@ async def test_a_plan_opens_the_journal_once(monkeypatch: pytest.MonkeyPatch) ->
             opened.append(path)
             super().__init__(path, read_only=read_only, named=named)
 
-    monkeypatch.setattr(work_log, "Journal", Counted)
+    monkeypatch.setattr(earlier_work, "Journal", Counted)
 
     made = session(World(nodes=2).application)
     await made.plan("2.0")
