@@ -16,7 +16,7 @@ from console.interrupts import interrupts
 from console.sessions import open_session, stop_on_signals
 from console.terminal.rollout_text import EXIT_CODES
 from orchestrator.local.launch import LaunchReply, RolloutRequest
-from orchestrator.session.requested import carry_out_request
+from orchestrator.session.rollout_request import carry_out_request
 
 MAX_REQUEST_BYTES = 64 * 1024 * 1024
 

@@ -9,7 +9,7 @@ from console.sessions import open_session
 from orchestrator.events.actor import Actor
 from orchestrator.events.events import Record, RolloutEnded
 from orchestrator.local.launch import LaunchReply, RolloutRequest
-from orchestrator.session.requested import carry_out_request
+from orchestrator.session.rollout_request import carry_out_request
 
 if TYPE_CHECKING:
     from orchestrator.session.session import Session
