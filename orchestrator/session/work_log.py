@@ -134,7 +134,6 @@ class WorkLog(EarlierWork):
         version: str = "",
         plan: dict[str, Any],
         follows: int | None = None,
-        break_lock: bool = False,
     ) -> AsyncIterator[int]:
         """Hold the lock and write an entry; yields the entry's id, or 0 within other work of ours.
 
@@ -145,7 +144,7 @@ class WorkLog(EarlierWork):
         if self._writing:  # a manual change during our own rollout goes into the rollout's entry
             yield 0
             return
-        async with self.locked(what, control, break_lock=break_lock):
+        async with self.locked(what, control):
             self._writing = True
             try:
                 async with self._written(kind, control, version, plan, follows) as entry:
@@ -177,18 +176,24 @@ class WorkLog(EarlierWork):
             JournalError: the entry cannot be written.
         """
         bus = EventBus(self._clock)
-        header = EntryHeader(
-            kind="command",
+        header = self._make_header("command", "", plan)
+        with Journal(self._path) as journal, recording(journal, bus, header):
+            yield bus
+
+    def _make_header(
+        self, kind: Kind, version: str, plan: dict[str, Any], follows: int | None = None
+    ) -> EntryHeader:
+        return EntryHeader(
+            kind=kind,
             application=self._application,
-            version="",
+            version=version,
             operator=self.actor.name,
             host=socket.gethostname(),
             pid=os.getpid(),
             began=self._clock.time(),
             plan=plan,
+            follows=follows,
         )
-        with Journal(self._path) as journal, recording(journal, bus, header):
-            yield bus
 
     @asynccontextmanager
     async def _written(
@@ -198,17 +203,7 @@ class WorkLog(EarlierWork):
         if held is None:
             raise RuntimeError("an entry is written under the lock only")
         held.carry(control)
-        header = EntryHeader(
-            kind=kind,
-            application=self._application,
-            version=version,
-            operator=self.actor.name,
-            host=held.holder.host,
-            pid=held.holder.pid,
-            began=self._clock.time(),
-            plan=plan,
-            follows=follows,
-        )
+        header = self._make_header(kind, version, plan, follows)
         with Journal(self._path) as journal:
             journal.prune(header.began - self._keep)
             with recording(journal, self._bus, header) as entry:
