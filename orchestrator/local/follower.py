@@ -42,7 +42,6 @@ class JournalFollower:
         self._version = -1  # of its content, when it was read last
         self._newest = 0  # the id of the newest entry that was seen
         self._looked_at = -PROCESS_INTERVAL_S  # when processes were looked at last
-        self._awake = asyncio.Event()
 
     def rollout(self, application: str) -> LocalRollout:
         """Return what follows the rollouts of an application; always the same."""
@@ -53,17 +52,13 @@ class JournalFollower:
             self._newest, self._version = 0, -1  # it may run already
         return found
 
-    def wake(self) -> None:
-        """Look at once: something has begun."""
-        self._awake.set()
-
     async def run(self) -> None:
         """Follow until cancelled."""
         try:
             while True:
                 await self.look()
                 active = any(rollout.running for rollout in self._rollouts.values())
-                await self._sleep(ACTIVE_INTERVAL_S if active else IDLE_INTERVAL_S)
+                await self._clock.sleep(ACTIVE_INTERVAL_S if active else IDLE_INTERVAL_S)
         finally:
             self.close()
 
@@ -101,17 +96,6 @@ class JournalFollower:
     def _has_ended(self) -> bool:
         """Return whether a process has written an end, so that it matters now whether it goes on."""
         return any(rollout.running and rollout.state.ended is not None for rollout in self._rollouts.values())
-
-    async def _sleep(self, seconds: float) -> None:
-        sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
-        waking = asyncio.ensure_future(self._awake.wait())
-        try:
-            await asyncio.wait((sleeping, waking), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for waiting in (sleeping, waking):
-                waiting.cancel()
-            await asyncio.gather(sleeping, waking, return_exceptions=True)
-            self._awake.clear()
 
     def _read(self) -> bool:
         """Read a part of what is new; returns whether there is more."""
