@@ -6,7 +6,7 @@ goes on to maintenance, and a start or a verification has failed.
 
 import contextlib
 from collections.abc import Iterator
-from typing import Literal, get_args
+from typing import Literal
 
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import EventBus
@@ -15,7 +15,6 @@ from orchestrator.events.steps import Step
 
 Cut = Literal["enough", "fail-now"]
 """The drain has waited long enough; the node is to fail now."""
-CUTS: tuple[Cut, ...] = get_args(Cut)
 
 
 class WaitCuts:
