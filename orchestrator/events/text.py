@@ -170,6 +170,11 @@ def format_health(server: Server) -> str:
     return f"▼ {server.check_status or server.status}"
 
 
+def describe_server(server: Server) -> str:
+    """Describe the states of a server, as it was read back: `web1 on lb1: ready ▲ up`."""
+    return f"{server.ref.server} on {server.ref.instance}: {server.admin_state} {format_health(server)}"
+
+
 def describe_bake(baked: Baked) -> str:
     """Describe what a bake has proven: `baked with 120 requests, no errors, 3 not attributable`."""
     return _describe_baked(baked) + (

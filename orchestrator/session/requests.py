@@ -14,7 +14,7 @@ from orchestrator.errors import PlanChanged
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import AbortRequested, NodeNote, Record
-from orchestrator.events.text import format_health
+from orchestrator.events.text import describe_server
 from orchestrator.local.control_socket import ControlSocket, SocketProblem
 from orchestrator.local.requests import ChangeLine, ControlLine, Line, Reply
 from orchestrator.session.links import SessionLinks
@@ -114,8 +114,4 @@ class SessionRequests:
             return Reply(status="failed", text=str(error))
         finally:
             del self._changes[task]
-        read = [
-            f"{server.ref.server} on {server.ref.instance}: {server.admin_state} {format_health(server)}"
-            for server in after
-        ]
-        return Reply(status="accepted", servers=tuple(read))
+        return Reply(status="accepted", servers=tuple(map(describe_server, after)))

@@ -17,7 +17,7 @@ from orchestrator.engine.manual_change import Action, Change, Impact
 from orchestrator.engine.plan_differences import Difference, compare_impacts
 from orchestrator.errors import PlanChanged
 from orchestrator.events.state import DONE, NodeState, RolloutState, is_under_way
-from orchestrator.events.text import format_health
+from orchestrator.events.text import describe_server
 from orchestrator.session.active_rollout import ActiveRollout
 from orchestrator.session.proposal import AgreeToChange, make_manual_change
 
@@ -64,10 +64,7 @@ async def change_nodes(
     if rollout is not None and rollout.running:
         return await _change_within(workspace, rollout, chosen, impact, ask)
     after = await make_manual_change(session, chosen, impact, ask, break_lock=lock.break_lock)
-    return [
-        f"{server.ref.server} on {server.ref.instance}: {server.admin_state} {format_health(server)}"
-        for server in after
-    ]
+    return [describe_server(server) for server in after]
 
 
 async def _change_within(
