@@ -4,8 +4,9 @@ from contextlib import nullcontext
 
 from backends.errors import BackendError, RolldeckError
 from backends.model import AdminState, ServerRef
-from orchestrator.engine.control import ABORT, BACK, CONTINUE, RETRY, SKIP, RolloutCallbacks, RolloutControl
+from orchestrator.engine.control import ABORT, BACK, CONTINUE, RETRY, SKIP, RolloutControl
 from orchestrator.engine.result import Progress, collect_versions
+from orchestrator.engine.rollout_context import RolloutCallbacks
 from orchestrator.engine.step_context import StepContext, run_step
 from orchestrator.engine.steps.drain import still_in_maintenance
 from orchestrator.engine.steps.install import await_end, prefetch

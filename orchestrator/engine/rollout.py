@@ -6,7 +6,7 @@ import msgspec
 
 from backends.errors import RolldeckError
 from backends.protocols import Clock
-from orchestrator.engine.control import ABORT, CONTINUE, SKIP, RolloutContext, RolloutControl
+from orchestrator.engine.control import ABORT, CONTINUE, SKIP, RolloutControl
 from orchestrator.engine.desired_state import DesiredStates
 from orchestrator.engine.drift_watcher import DriftWatcher, summarize
 from orchestrator.engine.enforcement import Enforcement
@@ -16,6 +16,7 @@ from orchestrator.engine.load_guard import LoadGuard
 from orchestrator.engine.node_rollout import NodeRollout
 from orchestrator.engine.out_of_rotation import add_discovery_maintenance, check_commands
 from orchestrator.engine.result import Progress, collect_versions, find_cause, find_ways_on
+from orchestrator.engine.rollout_context import RolloutContext
 from orchestrator.engine.step_context import StepContext
 from orchestrator.engine.steps.install import prefetch
 from orchestrator.engine.version_judgement import VersionJudgement

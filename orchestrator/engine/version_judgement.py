@@ -19,10 +19,10 @@ from orchestrator.canary.judgement import Judgement
 from orchestrator.canary.poll import FAST_INTERVAL_S, FAST_PHASE_S, SLOW_INTERVAL_S, Lifetime, Poll
 from orchestrator.canary.settings import CanarySettings
 from orchestrator.canary.signals import FindNodes, PollSeries, is_sticky, read_lifetimes
-from orchestrator.engine.control import RolloutContext
 from orchestrator.engine.measurements import Measurements
 from orchestrator.engine.no_judgement import NoJudgement
 from orchestrator.engine.node_groups import NodeGroups
+from orchestrator.engine.rollout_context import RolloutContext
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeNote
 from orchestrator.events.judgement import Evidence, VerdictChanged, VerdictFields

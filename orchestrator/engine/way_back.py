@@ -8,10 +8,10 @@ import msgspec
 from backends.errors import RolldeckError
 from backends.node_state import Presence
 from backends.text import last_lines
-from orchestrator.engine.control import RolloutCallbacks
 from orchestrator.engine.load_guard import LoadGuard
 from orchestrator.engine.no_judgement import NoJudgement
 from orchestrator.engine.result import Progress
+from orchestrator.engine.rollout_context import RolloutCallbacks
 from orchestrator.engine.step_context import StepContext
 from orchestrator.events.events import ServiceLog
 from orchestrator.events.steps import Step

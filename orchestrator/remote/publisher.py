@@ -15,7 +15,8 @@ from backends.consul.client import Consul
 from backends.consul.signing import Signer
 from backends.errors import BackendError
 from orchestrator.background import keep_running
-from orchestrator.engine.control import Published, RolloutControl
+from orchestrator.engine.control import RolloutControl
+from orchestrator.engine.rollout_context import Published
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeNote, Record
 from orchestrator.remote.control_requests import ControlRequest, ControlRequests

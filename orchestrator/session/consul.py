@@ -16,7 +16,8 @@ from backends.errors import BackendError, ConfigError, RolldeckError
 from backends.protocols import Clock
 from backends.templates import fill_plain
 from orchestrator.background import Activity, keep_running
-from orchestrator.engine.control import Published, RolloutControl, already_published
+from orchestrator.engine.control import RolloutControl
+from orchestrator.engine.rollout_context import Published, already_published
 from orchestrator.events.actor import ROLLDECK, Actor
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeDone, NodeNote, NodeStarted, Record

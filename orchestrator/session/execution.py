@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
-from orchestrator.engine.control import RolloutCallbacks, RolloutContext
 from orchestrator.engine.rollout import Rollout
+from orchestrator.engine.rollout_context import RolloutCallbacks, RolloutContext
 from orchestrator.events.events import NodeNote, RolloutEnded
 from orchestrator.inventory.inventory import Inventory
 from orchestrator.live.versions import VersionTracker, read_versions

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from backends.protocols import Clock
-from orchestrator.engine.control import Published, RolloutControl, already_published
+from orchestrator.engine.control import RolloutControl
+from orchestrator.engine.rollout_context import Published, already_published
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import LockTaken, NodeNote, Record

@@ -9,8 +9,9 @@ import msgspec
 from backends.model import AdminState
 from orchestrator.balancers.group import BalancerGroup
 from orchestrator.canary.settings import CanarySettings
-from orchestrator.engine.control import RolloutContext, RolloutControl
+from orchestrator.engine.control import RolloutControl
 from orchestrator.engine.rollout import Rollout
+from orchestrator.engine.rollout_context import RolloutContext
 from orchestrator.engine.step_context import StepContext
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import EventBus

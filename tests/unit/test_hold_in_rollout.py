@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.canary.settings import CanarySettings
-from orchestrator.engine.control import RolloutContext
+from orchestrator.engine.rollout_context import RolloutContext
 from orchestrator.events.events import (
     DecisionRequested,
     NodeNote,

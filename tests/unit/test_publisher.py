@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from backends.consul.client import Pair
-from orchestrator.engine.control import Published, RolloutControl
+from orchestrator.engine.control import RolloutControl
+from orchestrator.engine.rollout_context import Published
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeNote
 from orchestrator.remote.control_requests import ControlRequest

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from backends.model import Admin, Info, Level, Operational, Server, ServerRef, Snapshot
-from orchestrator.engine.control import ABORT, RolloutContext
+from orchestrator.engine.control import ABORT
+from orchestrator.engine.rollout_context import RolloutContext
 from orchestrator.events.events import NodeFailed, NodeUpgraded, Record, RolloutEnded, RolloutKind, Waiting
 from orchestrator.planning.server_pool import ServerPool
 from tests.support.console_values import server

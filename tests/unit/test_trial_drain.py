@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from backends.model import AdminState
-from orchestrator.engine.control import RolloutContext
+from orchestrator.engine.rollout_context import RolloutContext
 from orchestrator.events.events import (
     DecisionRequested,
     NodeFailed,

@@ -9,7 +9,7 @@ from backends.model import AdminState, Persistence
 from orchestrator.canary.joint_judge import JointJudge
 from orchestrator.canary.judgement import Judgement
 from orchestrator.engine import version_judgement
-from orchestrator.engine.control import RolloutContext
+from orchestrator.engine.rollout_context import RolloutContext
 from orchestrator.events.actor import Actor
 from orchestrator.events.events import (
     NodeFailed,

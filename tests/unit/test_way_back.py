@@ -7,7 +7,7 @@ import pytest
 from backends.errors import NotAsked, Refused
 from backends.model import AdminState
 from backends.node_state import Availability, Presence
-from orchestrator.engine.control import RolloutCallbacks, RolloutContext
+from orchestrator.engine.rollout_context import RolloutCallbacks, RolloutContext
 from orchestrator.events.actor import Actor
 from orchestrator.events.events import (
     DecisionRequested,
