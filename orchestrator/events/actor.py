@@ -10,7 +10,7 @@ Via = Literal["", "terminal", "console", "socket", "consul", "rolldeck"]
 "":         unknown: the event was written before this was recorded
 "terminal": a command, a prompt or a signal on the machine that carries out the rollout
 "console":  a screen of a console on that machine
-"socket":   a request over that machine's own socket, by a program that does not say what it is
+"socket":   a request over that machine's own socket by anything else; nothing writes this today
 "consul":   a request that was left in Consul; who left it is known only as far as Consul is trusted
 "rolldeck": nobody: Rolldeck itself, such as when a load balancer was reloaded
 """
