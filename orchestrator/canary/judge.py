@@ -66,7 +66,7 @@ class Judge:
         self._cap = Cap(resumed=evidence is not None)
         self._blatant = BlatantFailure()
         self._magnet = Magnet()
-        self._unanswered = Unanswered()
+        self._unanswered = Unanswered(settings.warm_up or 0.0)
         self._evidence = 0.0  # at that moment, with requests that hung
         self._failure = ""  # why the verdict is "bad", with the counts of that moment
 
@@ -106,10 +106,8 @@ class Judge:
             stale: load balancers of which nothing is known now.
         """
         account = self._account
-        waiting = self._unanswered.waiting(at, self._settings.warm_up or 0.0)
-        found = judge_account(
-            account, self._settings, self._version, slowness or Slowness(), stale, waiting=waiting
-        )
+        waiting, slowness = self._unanswered.waiting(at), slowness or Slowness()
+        found = judge_account(account, self._settings, self._version, slowness, stale, waiting=waiting)
         if account.bad_nodes:
             reason = self._failure or describe_failure(account, self._settings, self._version)
             evidence = max(found.evidence, self._evidence)
@@ -122,7 +120,7 @@ class Judge:
         Args:
             at: now, in the monotonic seconds of polls.
         """
-        return self._unanswered.suspicion(at, self._settings.warm_up or 0.0)
+        return self._unanswered.suspicion(at)
 
     @property
     def is_bad(self) -> bool:

@@ -24,8 +24,7 @@ _LEAST_TIMED_OUT = 3
 _LEAST_POLLS = 2
 _TIMED_OUT_S = 10.0  # for so long a time-out tells of those that hang
 
-LEAST_WAITING = 10
-"""So many requests that wait are worth to be held for."""
+_LEAST_WAITING = 10  # requests; so many that wait are worth to be held for
 WAITING_S = 3.0
 """For so long they wait at least."""
 _SUSPICIOUS = 5.0  # requests that hang
@@ -162,7 +161,13 @@ class _Server:
 class Unanswered:
     """Finds requests of the new version that hang."""
 
-    def __init__(self) -> None:
+    def __init__(self, warm_up_s: float) -> None:
+        """Begin without a server.
+
+        Args:
+            warm_up_s: for so long after its return a node may be slow, and nothing is said of it.
+        """
+        self._warm_up_s = warm_up_s
         self._servers: dict[tuple[Place, str], _Server] = {}
         self._cap = Cap()
 
@@ -218,35 +223,31 @@ class Unanswered:
         spread = Spread(len(server.begun), len(seconds))
         return Hanging(server.hangs, max(0.0, min(server.hangs, server.ahead)), spread.enough)
 
-    def waiting(self, at: float, warm_up_s: float) -> Waiting | None:
+    def waiting(self, at: float) -> Waiting | None:
         """Return the node with the most requests that wait, if there are enough.
 
         Args:
             at: now, in the monotonic seconds of polls.
-            warm_up_s: after a return, in which a node may be slow.
         """
-        found = [
-            Waiting(server.cell.node, server.waiting, server.others) for server in self._warm(at, warm_up_s)
-        ]
+        found = [Waiting(server.cell.node, server.waiting, server.others) for server in self._warm(at)]
         most = max(found, key=lambda waiting: waiting.requests, default=None)
-        return most if most is not None and most.requests >= LEAST_WAITING else None
+        return most if most is not None and most.requests >= _LEAST_WAITING else None
 
-    def suspicion(self, at: float, warm_up_s: float) -> str:
+    def suspicion(self, at: float) -> str:
         """Return why to wait before another node is taken out: requests hang; often empty.
 
         Args:
             at: now, in the monotonic seconds of polls.
-            warm_up_s: after a return, in which a node may be slow.
         """
-        for server in self._warm(at, warm_up_s):
+        for server in self._warm(at):
             hangs = server.excess.beyond(_CERTAIN)
             if hangs >= _SUSPICIOUS:
                 return f"{hangs:.0f} requests to {server.cell.node} have no answer yet"
         return ""
 
-    def _warm(self, at: float, warm_up_s: float) -> Iterator[_Server]:
+    def _warm(self, at: float) -> Iterator[_Server]:
         """Yield the servers of the new version whose requests are known now."""
         for server in self._servers.values():
             is_fresh = at - server.flow.last.at <= FRESH_S
-            if server.cell.group == "new" and is_fresh and at - server.began >= warm_up_s:
+            if server.cell.group == "new" and is_fresh and at - server.began >= self._warm_up_s:
                 yield server
