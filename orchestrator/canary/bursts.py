@@ -9,7 +9,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from math import floor
 
-from orchestrator.canary.poll import Poll
+from orchestrator.canary.poll import RETURN_PAUSE_S, Poll
 from orchestrator.canary.rows import Row, add_up
 
 _LEAST_CELLS = 3
@@ -26,7 +26,6 @@ _OTHERS_SHARE = 0.05
 _BLATANT = 6  # polls; those of half a second or more count twice
 
 _MAGNET_S = 30.0  # from its first requests on
-_MAGNET_PAUSE_S = 5.0  # without requests, after which it has returned anew
 _MAGNET_SHARE = 1.5  # of a fair share of all requests
 _MAGNET_FAILED_PER_SECOND = 20.0
 _MAGNET_BURSTS = 8.0  # of size m
@@ -193,7 +192,7 @@ class Magnet:
             m: the size of bursts.
         """
         found = self._returns.get(key)
-        if found is None or poll.at - poll.duration_s - found.last > _MAGNET_PAUSE_S:
+        if found is None or poll.at - poll.duration_s - found.last > RETURN_PAUSE_S:
             found = self._returns[key] = _Return(poll.at - poll.duration_s, poll.at)
         found.last = poll.at
         if poll.at - found.began > _MAGNET_S:

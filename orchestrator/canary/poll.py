@@ -13,6 +13,9 @@ FAST_INTERVAL_S, SLOW_INTERVAL_S = 0.25, 1.0
 FAST_PHASE_S = 30.0
 """For how long polls are frequent after a return."""
 
+RETURN_PAUSE_S = 5.0
+"""For how long a server took no part in polls when it has returned anew."""
+
 MAX_OLD_SERVERS = 200
 """Of one backend on one load balancer; more of them would cost more than they tell."""
 

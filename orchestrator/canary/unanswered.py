@@ -15,9 +15,8 @@ from typing import NamedTuple
 from orchestrator.canary.bursts import Cap, Spread, find_second
 from orchestrator.canary.history import Place
 from orchestrator.canary.in_flight import Excess, Flow, Usual, find_excess
-from orchestrator.canary.poll import Cell, Poll
+from orchestrator.canary.poll import RETURN_PAUSE_S, Cell, Poll
 
-_PAUSE_S = 5.0  # without a poll, after which a server has returned anew
 _SECOND_S = 1.0  # of whose requests most must be answered: otherwise the whole server stalls
 
 _LEAST_TIMED_OUT = 3
@@ -186,7 +185,7 @@ class Unanswered:
         key = (place, cell.server)
         server = self._servers.get(key)
         began = poll.at - poll.duration_s
-        if server is None or server.cell[:3] != cell[:3] or began - server.flow.last.at > _PAUSE_S:
+        if server is None or server.cell[:3] != cell[:3] or began - server.flow.last.at > RETURN_PAUSE_S:
             server = self._servers[key] = _Server(cell, began, Flow(poll, cell))
             return server
         server.cell = cell
