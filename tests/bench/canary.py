@@ -6,7 +6,7 @@ implementation with other random numbers.
 """
 
 import multiprocessing
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from math import sqrt
@@ -24,12 +24,11 @@ from tests.bench.canary_cases import (
     Case,
 )
 from tests.bench.canary_hanging import measure_hanging
+from tests.bench.simulations import AIM, CHUNK, find_quantile, format_percent, simulate_cases
 from tests.support.canary_worlds import Outcome, simulate
 
 SEED = 20261129
-CHUNK = 25  # rollouts that a process simulates at a time
 Z = 2.58  # standard errors in which 99 % are
-AIM = 0.001  # of good versions that are stopped
 BAD_SHARE = 0.3  # a bad version takes as many rollouts as this share of those of a good one
 
 
@@ -75,30 +74,23 @@ def measure(runs: int, page: Path | None = None) -> bool:
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("fork")) as pool:
         for title, cases, is_bad in groups:
             count = max(CHUNK, round(runs * BAD_SHARE)) if is_bad else runs
-            results = list(_simulate(pool, cases, count))
+            results = [Result(*found) for found in simulate_cases(pool, _run, cases, count)]
             table, good = _bad_table(results) if is_bad else _good_table(results)
             agrees &= good
-            section = [f"**{title}** ({count:,} rollouts each)", "", *table, ""]
-            print("\n".join(section), flush=True)  # noqa: T201 - the benchmark's output
-            text += section
+            text += _show_section(title, count, table)
         table, good = measure_hanging(pool, runs)
         agrees &= good
-        section = [f"**Requests that hang, four polls a second** ({runs:,} rollouts each)", "", *table, ""]
-        print("\n".join(section), flush=True)  # noqa: T201 - the benchmark's output
-        text += section
+        text += _show_section("Requests that hang, four polls a second", runs, table)
     if page is not None:
         write_page(page, text)
     return agrees
 
 
-def _simulate(pool: ProcessPoolExecutor, cases: Sequence[Case], count: int) -> Iterator[Result]:
-    jobs = [
-        [(case, range(start, min(start + CHUNK, count))) for start in range(0, count, CHUNK)]
-        for case in cases
-    ]
-    futures = [[pool.submit(_run, *job) for job in chunks] for chunks in jobs]
-    for case, chunks in zip(cases, futures, strict=True):
-        yield Result(case, [outcome for chunk in chunks for outcome in chunk.result()])
+def _show_section(title: str, count: int, table: Sequence[str]) -> list[str]:
+    """Print a table with its title, and return its lines."""
+    section = [f"**{title}** ({count:,} rollouts each)", "", *table, ""]
+    print("\n".join(section), flush=True)  # noqa: T201 - the benchmark's output
+    return section
 
 
 def _run(case: Case, numbers: Iterable[int]) -> list[Outcome]:
@@ -118,8 +110,9 @@ def _good_table(results: Sequence[Result]) -> tuple[list[str], bool]:
         good = least <= max(most, AIM)
         agree &= good
         lines.append(
-            f"| {result.case.name} | {_percent(result.stopped / count)} | {_percent(low)} to {_percent(high)}"
-            f" | {_percent(design)} | {_mark(good)} |"
+            f"| {result.case.name} | {format_percent(result.stopped / count)}"
+            f" | {format_percent(low)} to {format_percent(high)}"
+            f" | {format_percent(design)} | {_mark(good)} |"
         )
     return lines, agree
 
@@ -131,22 +124,18 @@ def _bad_table(results: Sequence[Result]) -> tuple[list[str], bool]:
     for result in results:
         case, values = result.case, result.values
         shown = [
-            f"{_quantile(values, share):.0f} ± {1.96 * _error(values, share):.0f}" for share in (0.5, 0.9)
+            f"{find_quantile(values, share):.0f} ± {1.96 * _error(values, share):.0f}" for share in (0.5, 0.9)
         ]
         good = not case.design_runs or all(
-            _quantile(values, share)
+            find_quantile(values, share)
             <= expected + 1 + Z * _error(values, share) * sqrt(1 + len(values) / case.design_runs)
             for share, expected in zip((0.5, 0.9), case.design, strict=True)
         )
         agree &= good
         design = " / ".join(f"{value:.0f}" for value in case.design) if case.design_runs else ""
-        found = _percent(len(values) / len(result.outcomes))
+        found = format_percent(len(values) / len(result.outcomes))
         lines.append(f"| {case.name} | {found} | {' | '.join(shown)} | {design} | {_mark(good)} |")
     return lines, agree
-
-
-def _quantile(values: Sequence[float], share: float) -> float:
-    return values[min(len(values) - 1, int(share * len(values)))] if values else float("inf")
 
 
 def _error(values: Sequence[float], share: float) -> float:
@@ -156,7 +145,7 @@ def _error(values: Sequence[float], share: float) -> float:
         return 0.0
     step = sqrt(share * (1 - share) / count)
     low, high = max(0.0, share - step), min(1.0, share + step)
-    return max(0.5, (_quantile(values, high) - _quantile(values, low)) / 2)
+    return max(0.5, (find_quantile(values, high) - find_quantile(values, low)) / 2)
 
 
 def _interval(found: float, count: int, z: float) -> tuple[float, float]:
@@ -165,10 +154,6 @@ def _interval(found: float, count: int, z: float) -> tuple[float, float]:
     middle = (share + z * z / (2 * count)) / (1 + z * z / count)
     half = z / (1 + z * z / count) * sqrt(share * (1 - share) / count + z * z / (4 * count * count))
     return max(0.0, middle - half), middle + half
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"
 
 
 def _mark(good: bool) -> str:

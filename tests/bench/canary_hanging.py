@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
+from tests.bench.simulations import AIM, find_quantile, format_percent, simulate_cases
 from tests.support.hanging_worlds import HangingWorld, simulate_hanging
 
-_CHUNK = 25
 _YOUNG = 12.0  # seconds that HAProxy of the demo has counted before a drain
 
 
@@ -73,20 +73,14 @@ def measure_hanging(pool: ProcessPoolExecutor, runs: int) -> tuple[list[str], bo
         "| requests | stopped | failed p50 / p90 | held | seconds until held, p50 / p90 |",
         "| --- | --- | --- | --- | --- |",
     ]
-    starts = range(0, runs, _CHUNK)
-    futures = [
-        [pool.submit(_run, case, range(start, min(start + _CHUNK, runs))) for start in starts]
-        for case in CASES
-    ]
     agrees = True
-    for case, chunks in zip(CASES, futures, strict=True):
-        results = [result for chunk in chunks for result in chunk.result()]
+    for case, results in simulate_cases(pool, _run, CASES, runs):
         failed = [failed for bad_after_s, failed, _ in results if bad_after_s is not None]
         held = [held_after_s for *_, held_after_s in results if held_after_s is not None]
-        agrees &= len(failed) <= 0.001 * runs if case.is_good else len(failed) == runs
+        agrees &= len(failed) <= AIM * runs if case.is_good else len(failed) == runs
         lines.append(
-            f"| {case.name} | {_share(failed, runs)} | {_quantiles(failed, 0)} | {_share(held, runs)} "
-            f"| {_quantiles(held, 1)} |"
+            f"| {case.name} | {format_percent(len(failed) / runs)} | {_quantiles(failed, 0)}"
+            f" | {format_percent(len(held) / runs)} | {_quantiles(held, 1)} |"
         )
     return lines, agrees
 
@@ -96,12 +90,8 @@ def _run(case: HangingCase, numbers: Iterable[int]) -> list[_Result]:
     return [(outcome.bad_after_s, outcome.failed, outcome.held_after_s) for outcome in outcomes]
 
 
-def _share(found: Sequence[float], runs: int) -> str:
-    return f"{100 * len(found) / runs:.3g} %"
-
-
 def _quantiles(values: Sequence[float], digits: int) -> str:
     if not values:
         return ""
     ordered = sorted(values)
-    return " / ".join(f"{ordered[int(share * len(ordered))]:.{digits}f}" for share in (0.5, 0.9))
+    return " / ".join(f"{find_quantile(ordered, share):.{digits}f}" for share in (0.5, 0.9))
