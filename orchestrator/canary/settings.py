@@ -17,7 +17,8 @@ class CanarySettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_f
         min_requests: with fewer requests to the new version the verdict is "blind".
         on_slow: what follows when it is still slower than its peers after five minutes: no further node is
             drained ("hold"), an operator is asked ("ask"), it is "bad" ("fail"), or nothing ("note").
-        warm_up: seconds after a return in which slowness does not count; None: learned from earlier nodes.
+        warm_up: seconds after a return in which neither slowness nor requests that hang are held for; None:
+            the time of slowness is learned from earlier nodes, and there is none for requests that hang.
     """
 
     verdict: Literal["stop", "watch", "off"] = "stop"
