@@ -13,7 +13,6 @@ from orchestrator.fleet.rollout_line import RolloutLine, line_of_status
 from orchestrator.fleet.row import ApplicationRow, count_versions, describe_balancers
 from orchestrator.inventory.resolver import resolve_nodes
 from orchestrator.live.availability import Availability, AvailabilityCounter
-from orchestrator.live.poller import BalancerView, FleetView, LiveView
 from orchestrator.live.traffic import Traffic, TrafficMeter
 from orchestrator.live.versions import VersionTracker
 from orchestrator.node import Node
@@ -24,6 +23,7 @@ from orchestrator.settings import Settings
 if TYPE_CHECKING:
     from backends.haproxy.columns import Name
     from orchestrator.inventory.source import NodeSettings
+    from orchestrator.live.poller import FleetView, LiveView
 
 RETRY_INTERVAL_S = 10.0  # seconds before nodes are asked for again after a failure
 MAX_RESOLVED_SERVERS = 2_000  # of more, building all of them would keep a key waiting
@@ -70,7 +70,7 @@ class Member:
         """Whether the nodes behind its servers are to be resolved now."""
         if self.live is None or not (self._versions.sees or self._is_renamed):
             return False
-        live = self._live_balancers(self.live.view)
+        live = self.live.view.live
         if not 0 < sum(len(balancer.servers) for balancer in live) <= MAX_RESOLVED_SERVERS:
             return False
         if self.problem:
@@ -83,10 +83,6 @@ class Member:
         own = self.settings
         return own.match == "address" or any(node.servers for node in own.nodes.values())
 
-    @staticmethod
-    def _live_balancers(view: FleetView) -> list[BalancerView]:
-        return [balancer for balancer in view.instances if balancer.state == "live"]
-
     async def resolve_nodes(self, adapters: AdapterFactory) -> None:
         """Find the nodes behind the servers of its view.
 
@@ -95,7 +91,7 @@ class Member:
         """
         if self.live is None:
             return
-        live = self._live_balancers(self.live.view)
+        live = self.live.view.live
         views = [balancer.servers for balancer in live]
         try:
             if self._named is None or self._source.watch() is not None:

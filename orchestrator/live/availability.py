@@ -53,7 +53,7 @@ class AvailabilityCounter:
             view: the view.
             names: the node of each server, by backend and server; others are nodes of their own name.
         """
-        live = [balancer for balancer in view.instances if balancer.state == "live"]
+        live = view.live
         if not live:
             return None
         total: dict[str, None] = {}

@@ -41,7 +41,7 @@ def measure_headroom(
     Returns:
         The capacity of each backend on each load balancer that is live, and the names of the others.
     """
-    live = [balancer for balancer in view.instances if balancer.state == "live"]
+    live = view.live
     return (
         tuple(
             found

@@ -67,6 +67,11 @@ class FleetView:
 
     instances: tuple[BalancerView, ...]
 
+    @property
+    def live(self) -> list[BalancerView]:
+        """Those whose last read has succeeded."""
+        return [balancer for balancer in self.instances if balancer.state == "live"]
+
     def instance(self, name: str) -> BalancerView:
         return next(balancer for balancer in self.instances if balancer.name == name)
 

@@ -48,7 +48,7 @@ class TrafficMeter:
 
     def measure(self, view: FleetView) -> Traffic:
         """Return the traffic in a view."""
-        live = [balancer for balancer in view.instances if balancer.state == "live"]
+        live = view.live
         return _measure(live, [self._find_trend(balancer) for balancer in live])
 
     def _find_trend(self, balancer: BalancerView) -> list[float | None]:
