@@ -1,18 +1,16 @@
 """`rolldeck shell` in a real terminal: over a real sshd, on this machine, and into what a prefix leads to."""
 
 import os
-import shutil
-import sys
 from pathlib import Path
 
 import pytest
 
 from orchestrator.events.operator_commands import OperatorCommandFinished, OperatorCommandStarted
 from orchestrator.journal.store import Journal
+from tests.support.rollouts import ROLLDECK
 from tests.support.servers.sshd import Sshd
 from tests.support.terminals import Terminal
 
-ROLLDECK = shutil.which("rolldeck", path=str(Path(sys.executable).parent)) or "rolldeck"
 WAITS = b"""sh -c 'trap "echo interr""upted; exit" INT; echo re""ady; while :; do sleep 0.1; done'\n"""
 CONFIG = """\
 [haproxy.lb1]
