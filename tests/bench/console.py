@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from backends.haproxy import commands
@@ -116,17 +116,22 @@ async def _first_paint(folder: Path) -> bool:
     async with world(folder / "s") as stack:
         command = [ROLLDECK, "--config", str(stack.config_path)]
         times = [await asyncio.to_thread(_paint, command) for _ in range(STARTS)]
-    median = statistics.median(times)
-    result(
-        f"first paint, 4 nodes behind 2 HAProxies: best {min(times):.3f} s, median {median:.3f} s,"
-        f" slowest {max(times):.3f} s, target {PAINT_TARGET:g} s"
-    )
-    return median < PAINT_TARGET
+    return report_paint("4 nodes behind 2 HAProxies", times)
 
 
 def _paint(command: list[str]) -> float:
     with Terminal(command, COLUMNS, LINES) as terminal:
         return terminal.until(b"web1", 30)
+
+
+def report_paint(what: str, times: Sequence[float]) -> bool:
+    """Print after how many seconds the first paint was there; False when that took too long."""
+    median = statistics.median(times)
+    result(
+        f"{what}: first paint best {min(times):.3f} s, median {median:.3f} s,"
+        f" slowest {max(times):.3f} s, target {PAINT_TARGET:g} s"
+    )
+    return median < PAINT_TARGET
 
 
 # -- everything changes each second ---------------------------------------------------------------
