@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from backends.errors import BackendError, RolldeckError
 from backends.model import AdminState, ServerRef
 from orchestrator.engine.control import ABORT, BACK, CONTINUE, RETRY, SKIP, RolloutControl
+from orchestrator.engine.inventory_drift import confirm_inventory_drift
 from orchestrator.engine.result import Progress, collect_versions
 from orchestrator.engine.rollout_context import RolloutCallbacks
 from orchestrator.engine.step_context import StepContext, run_step
@@ -145,12 +146,12 @@ class NodeRollout:
 
     async def _begin(self) -> None:
         """Wait until no failure is open, have the node confirmed if need be, and read its original states."""
-        if self._name in self._progress.touched:
+        control, progress = self._control, self._progress
+        if self._name in progress.touched:
             return  # a retry: the node has begun, and its original states are known
-        control = self._control
         await control.wait_until(lambda: not control.paused and not control.has_open_failure)
         control.raise_if_drains_stopped()
-        await self._confirm_inventory_drift()
+        await confirm_inventory_drift(self._name, self._plan, progress, control, self._callbacks)
         if self._plan.policy.confirm == "node":
             parts = filter(None, [self._planned.reason, describe_load(self._plan, self._name)])
             await self._confirm(f"take it out of rotation? {'; '.join(parts)}")
@@ -171,33 +172,6 @@ class NodeRollout:
                 originals=[original.to_event(ref) for ref, original in self._context.originals.items()],
             )
         )
-
-    async def _confirm_inventory_drift(self) -> None:
-        """Have an operator decide once about each difference from the plan.
-
-        Nodes that are done may be gone; about a later node the decision is made when it begins.
-        """
-        async with self._progress.drift_lock:
-            self._control.raise_if_drains_stopped()  # that may have been decided meanwhile
-            differences = self._callbacks.differences()
-            # A difference that returns needs a new decision.
-            self._progress.accepted_drift &= set(differences.values())
-            for subject, text in differences.items():
-                own = subject == self._name
-                of_later_node = not own and any(subject in batch for batch in self._plan.batches)
-                if of_later_node or text in self._progress.accepted_drift:
-                    continue
-                if not self._control.interactive:
-                    self._control.stop_new_drains(f"{text}, and no operator is there to decide")
-                    self._control.raise_if_drains_stopped()
-                choices = (CONTINUE, SKIP, ABORT) if own else (CONTINUE, ABORT)
-                question = f"{text}: {'upgrade it anyway' if own else 'continue with the plan as it is'}?"
-                subject = self._name if own else "inventory"
-                choice, who = await self._control.request_decision(subject, question, choices, "change")
-                self._progress.accepted_drift.add(text)
-                if choice == SKIP:
-                    raise Skipped(who)
-        self._control.raise_if_drains_stopped()
 
     def _note_external_changes(self) -> None:
         """Note what somebody has changed on this node since the plan was made; that is kept."""
