@@ -51,11 +51,11 @@ def _load_own_commands() -> type[Provider]:
     return OwnCommandProvider
 
 
-def _check_keys(settings: ConsoleSettings, file: str) -> dict[str, str]:
+def _check_keys(settings: ConsoleSettings, file: str, everywhere: Sequence[Binding]) -> dict[str, str]:
     """Return the keymap; ConfigError for a key that does not work."""
     from console.tui.keymap import GROUPS, check_keymap
 
-    return check_keymap(settings.keys, GROUPS, file)
+    return check_keymap(settings.keys, GROUPS, file, everywhere)
 
 
 class Console(App[str]):
@@ -100,7 +100,7 @@ class Console(App[str]):
         settings = settings or ConsoleSettings()
         self._applications = applications
         if settings.keys:
-            self.set_keymap(_check_keys(settings, file))
+            self.set_keymap(_check_keys(settings, file, [own for _, own in self._bindings]))
         self.view_state = view_state or ViewState()
         for theme in THEMES.values():
             self.register_theme(theme)
@@ -209,11 +209,13 @@ class Console(App[str]):
         self.exit(KEEP)
 
     def action_help(self) -> None:
-        """Show all keys of the screen in front; of the help itself there is nothing to show."""
+        """Show all keys of the screen in front; the help itself closes."""
         from console.tui.key_sections import collect_sections
         from console.tui.screens.help import HelpScreen
 
-        if not isinstance(self.screen, (HelpScreen, TooSmall)):
+        if isinstance(self.screen, HelpScreen):
+            self.screen.dismiss()
+        elif not isinstance(self.screen, TooSmall):
             self.push_screen(HelpScreen(collect_sections(self.screen)))
 
     def action_command_palette(self) -> None:

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from textual.app import App
-from textual.binding import Binding, BindingType
+from textual.binding import Binding
 from textual.dom import DOMNode
 from textual.keys import Keys, format_key
 
@@ -14,22 +13,27 @@ from console.tui.screens.chart import ChartScreen
 from console.tui.screens.command_output import CommandOutput
 from console.tui.screens.detail import DetailScreen, TranscriptScreen
 from console.tui.screens.fleet import FleetScreen
+from console.tui.screens.help import HelpScreen, HelpSearch
 from console.tui.screens.history import HistoryScreen
 from console.tui.screens.history_entry import EntryScreen
 from console.tui.screens.main import MainScreen
-from widgets.detail.log_view import LogView
+from widgets.detail.log_view import LogLines, LogView
 from widgets.detail.view import DetailView
-from widgets.dialogs.base import Report
+from widgets.dialogs.base import Dialog
+from widgets.dialogs.elements import InlineButton, RadioList
+from widgets.dialogs.modal import QuitDialog
 from widgets.dialogs.plan import PlanScreen
 from widgets.dialogs.result import ResultScreen
+from widgets.dialogs.upgrade import UpgradeDialog
+from widgets.dialogs.version_list import VersionInput
 from widgets.fleet.picker import ApplicationPicker
 from widgets.fleet.table import FleetTable
 from widgets.history.entry_table import EntryTable
 from widgets.panes.events_pane import EventsPane
 from widgets.rollout_board import RolloutBoard
-from widgets.searchable_lines import SearchableLines
+from widgets.searchable_lines import Search
 from widgets.table.widget import ServerTable
-from widgets.transcript import Transcript
+from widgets.transcript import Lines, Transcript
 
 Group = Sequence[type[DOMNode]]
 """Classes whose keys are active at the same time."""
@@ -38,18 +42,22 @@ _NAMED = {key.value for key in Keys} | {"space"}
 _MODIFIERS = ("ctrl", "shift", "alt", "super", "hyper", "meta")
 
 
-def check_keymap(keys: Mapping[str, str], groups: Sequence[Group], file: str) -> dict[str, str]:
+def check_keymap(
+    keys: Mapping[str, str], groups: Sequence[Group], file: str, everywhere: Sequence[Binding] = ()
+) -> dict[str, str]:
     """Return the keymap for Textual.
 
     Args:
         keys: of the configuration: one or several keys, separated by commas, by the id of a binding.
         groups: which classes have bindings.
         file: of the configuration, for errors.
+        everywhere: the bindings of the application, which work beside those of each group.
 
     Raises:
         ConfigError: no such id, no such key, or a key that already does something else.
     """
-    known = {binding.id for group in groups for binding in _bindings(group) if binding.id}
+    bindings = [[*everywhere, *_bindings(group)] for group in groups]
+    known = {binding.id for group in bindings for binding in group if binding.id}
     for name, text in keys.items():
         where = f"console.keys.{name}"
         if name not in known:
@@ -57,7 +65,7 @@ def check_keymap(keys: Mapping[str, str], groups: Sequence[Group], file: str) ->
         for key in text.split(","):
             _check_key(key.strip(), file, where, "u, f5, ctrl+d or space")
     keymap = {name: ",".join(part.strip() for part in text.split(",")) for name, text in keys.items()}
-    for group in groups:
+    for group in bindings:
         _refuse_clashes(keymap, group, file)
     return keymap
 
@@ -77,7 +85,7 @@ def check_command_keys(
         ConfigError: no such key, or one that already does something else.
     """
     users: dict[str, str] = {}
-    for bindings in (everywhere, *map(_bindings, GROUPS)):
+    for bindings in (everywhere, *map(_bindings, PAGES)):
         for key, name in _list_keys(bindings, keymap):
             users.setdefault(key, repr(name))
     for index, key in enumerate(keys):
@@ -88,32 +96,35 @@ def check_command_keys(
         users[_normalize(key)] = f"commands.{index}"
 
 
-def _bindings(group: Group) -> Iterable[Binding]:
+def _bindings(group: Group) -> Iterator[Binding]:
+    """Yield the bindings of each class and of those that it inherits from, a binding for each key."""
     for owner in group:
-        yield from _own(owner.BINDINGS)
-
-
-def _own(bindings: Iterable[BindingType]) -> Iterable[Binding]:
-    return (binding for binding in bindings if isinstance(binding, Binding))
+        for _, binding in owner._merged_bindings or ():
+            yield binding
 
 
 def _list_keys(bindings: Iterable[Binding], keymap: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Yield each key, as `_normalize` returns it, with the name of the action that it starts."""
     for binding in bindings:
-        name = binding.id or binding.action
-        for key in keymap.get(name, binding.key).split(","):
-            yield _normalize(key), name
+        configured = keymap.get(binding.id, "") if binding.id else ""
+        for key in (configured or binding.key).split(","):
+            yield _normalize(key), binding.id or binding.action
 
 
-def _refuse_clashes(keymap: Mapping[str, str], group: Group, file: str) -> None:
-    """Raise ConfigError when a configured key would do two things."""
+def _refuse_clashes(keymap: Mapping[str, str], bindings: Sequence[Binding], file: str) -> None:
+    """Raise ConfigError when a key would do two things that did only one by itself."""
+    usual = set(_list_keys(bindings, {}))
     users: dict[str, str] = {}
-    for key, name in _list_keys(_bindings(group), keymap):
+    for key, name in _list_keys(bindings, keymap):
         other = users.setdefault(key, name)
-        if other != name and (name in keymap or other in keymap):
-            changed, kept = (name, other) if name in keymap else (other, name)
+        changed = next((one for one in (name, other) if one in keymap and (key, one) not in usual), None)
+        if other != name and changed is not None:
+            kept = other if changed == name else name
+            way_out = (
+                "change both" if any(kept == binding.id for binding in bindings) else "choose another one"
+            )
             raise ConfigError(
-                file, f"console.keys.{changed}", f"{key} is the key of {kept!r} already; change both"
+                file, f"console.keys.{changed}", f"{key} is the key of {kept!r} already; {way_out}"
             )
 
 
@@ -137,19 +148,30 @@ def _is_key(key: str) -> bool:
     return named and all(modifier in _MODIFIERS for part in modifiers if part for modifier in part.split("+"))
 
 
+PAGES: tuple[Group, ...] = (
+    (RolloutKeys, MainScreen, ServerTable),
+    (RolloutKeys, MainScreen, EventsPane),
+    (RolloutKeys, FleetScreen, FleetTable),
+    (RolloutKeys, DetailScreen, DetailView),
+    (RolloutKeys, DetailScreen, LogView, LogLines),
+    (RolloutKeys, MainScreen, RolloutBoard),
+    (RolloutKeys, TranscriptScreen, Transcript, Lines),
+    (RolloutKeys, CommandOutput, LogView, LogLines),
+    (RolloutKeys, ChartScreen),
+    (RolloutKeys, PlanScreen, InlineButton),
+    (RolloutKeys, ResultScreen, InlineButton),
+    (RolloutKeys, HistoryScreen, EntryTable),
+    (RolloutKeys, EntryScreen),
+)
+"""Where the application's keys work too."""
+
 GROUPS: tuple[Group, ...] = (
-    (App, RolloutKeys, MainScreen, ServerTable),
-    (App, RolloutKeys, MainScreen, EventsPane),
-    (App, RolloutKeys, FleetScreen, FleetTable),
+    *PAGES,
+    (RolloutKeys, TranscriptScreen, Transcript, Search),
+    (HelpScreen, HelpSearch),
+    (Dialog, InlineButton),
+    (QuitDialog, InlineButton),
+    (UpgradeDialog, VersionInput),
+    (UpgradeDialog, RadioList),
     (ApplicationPicker,),
-    (DetailScreen, DetailView),
-    (DetailScreen, SearchableLines, LogView),
-    (RolloutBoard,),
-    (TranscriptScreen, SearchableLines, Transcript),
-    (CommandOutput, SearchableLines, LogView),
-    (ChartScreen,),
-    (PlanScreen, Report),
-    (ResultScreen, Report),
-    (HistoryScreen, EntryTable),
-    (EntryScreen, Report),
 )

@@ -67,10 +67,16 @@ async def test_help_begins_with_what_has_the_focus_and_has_every_key() -> None:
 
 async def test_help_shows_keys_as_they_are_configured() -> None:
     app = FrozenConsole(CALM)
-    app.set_keymap({"upgrade": "f5", "table-mark": "m"})
+    app.set_keymap({"upgrade": "f5", "table-mark": "m", "help": "f3"})
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
-        sections = collect_sections(app.screen)
+        main = app.screen
+        sections = collect_sections(main)
+        await pilot.press("f3")
+        assert isinstance(app.screen, HelpScreen)
+        await pilot.press("f3")
+        await pilot.pause()
+        assert app.screen is main
     keys = {key.id: key.keys for section in sections for key in section.keys}
     assert keys["upgrade"] == "f5"
     assert keys["table-mark"] == "m"

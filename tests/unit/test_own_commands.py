@@ -79,6 +79,8 @@ def test_a_value_that_is_not_known_is_refused() -> None:
         (["f5", "f5"], {}, "commands.1.key", "f5 is the key of commands.0 already"),
         (["question_mark"], {}, "commands.0.key", "is the key of 'help' already"),
         (["?"], {}, "commands.0.key", "is the key of 'help' already"),
+        (["f1"], {}, "commands.0.key", "is the key of 'help' already"),
+        (["tab"], {}, "commands.0.key", "tab is the key of 'app.focus_next' already"),
         (["f5"], {"upgrade": "f5"}, "commands.0.key", "f5 is the key of 'upgrade' already"),
         (["two words"], {}, "commands.0.key", "expected a key"),
         ([""], {}, "commands.0.key", "expected a key"),

@@ -51,9 +51,7 @@ class HelpScreen(Overlay[None], ScrollKeys):
     HelpScreen > HelpSearch.-shown { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "escape,question_mark,q,f1", "leave", "back", id="help.back", tooltip="Back to where you were"
-        ),
+        Binding("escape,q", "leave", "back", id="help.back", tooltip="Back to where you were"),
         Binding("slash", "search", "search", id="search", tooltip="Show only what has this text"),
     ]
 
