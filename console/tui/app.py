@@ -209,13 +209,11 @@ class Console(App[str]):
         self.exit(KEEP)
 
     def action_help(self) -> None:
-        """Show all keys of the screen in front; the help itself closes."""
+        """Show all keys of the screen in front; of the help itself there is nothing to show."""
         from console.tui.key_sections import collect_sections
         from console.tui.screens.help import HelpScreen
 
-        if isinstance(self.screen, HelpScreen):
-            self.screen.dismiss()
-        elif not isinstance(self.screen, TooSmall):
+        if not isinstance(self.screen, (HelpScreen, TooSmall)):
             self.push_screen(HelpScreen(collect_sections(self.screen)))
 
     def action_command_palette(self) -> None:

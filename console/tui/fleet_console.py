@@ -204,13 +204,16 @@ class FleetConsole(Console):
         rows = self._overview.running_rows()
         if rows:
             names = ", ".join(row.name for row in rows)
-            answer = await self.push_screen_wait(
-                Confirm(
-                    "Rollouts are running: quit?",
-                    [f"What goes on without this console: {names}."],
-                    [("stay", "Stay", "default"), ("keep", "Quit", "primary")],
-                )
+
+            def is_over() -> str:
+                return "" if self._overview.running_rows() else "all rollouts have ended meanwhile"
+
+            dialog = Confirm(
+                "Rollouts are running: quit?",
+                [f"What goes on without this console: {names}."],
+                [("stay", "Stay", "default"), ("keep", "Quit", "primary")],
             )
+            answer = await self.push_screen_wait(dialog.withdraw_when(is_over))
             if answer != "keep":
                 return
         self.exit(KEEP)

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
+import pytest
 from textual.pilot import Pilot
 
 from console.config.config_file import load
@@ -89,7 +90,9 @@ async def fleet_console(folder: Path) -> AsyncIterator[Fleet]:
             await launcher.end()
 
 
-async def test_a_rollout_goes_on_while_another_application_is_open(tmp_path: Path) -> None:
+async def test_a_rollout_goes_on_while_another_application_is_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with fleet_console(tmp_path) as at:
         await at.sees("▲ 2/2", "5 apps")
         at.app.screen.query_one(FleetTable).move_to("shop")
@@ -116,6 +119,11 @@ async def test_a_rollout_goes_on_while_another_application_is_open(tmp_path: Pat
         await at.until(lambda: at.asked == ["shop-2"])
         await at.press("escape")
         await at.sees("waits for you: shop-2", "1.5.0 ×1")
+        await at.press("q")
+        await at.sees("Rollouts are running: quit?", "What goes on without this console: shop.")
+        with monkeypatch.context() as patch:
+            patch.setattr(at.app._overview, "running_rows", tuple)
+            await at.sees("5 apps", "all rollouts have ended meanwhile")
         await at.press("f2")
         await at.sees("shop-2", "1/2", "space")
         await at.press("space")

@@ -13,8 +13,8 @@ ANN = Holder(operator="ann@there", host="elsewhere", pid=1, since=0.0, what="upg
 
 
 async def test_what_was_left_is_named_on_start_and_finished_by_keys(tmp_path: Path) -> None:
-    async with console_stack(tmp_path, versions=(SICK,), verify_timeout=0.5, min_healthy=0) as here:
-        proposal = await here.session.propose(SICK)
+    async with console_stack(tmp_path, versions=(SICK,), min_healthy=0) as here:
+        proposal = await here.session.propose(SICK, changes={"verify_timeout": 0.5})
         here.session.control.interactive = False
         assert (await here.session.run(proposal)).failed == ["web1"]
         here.stack.add_release(SICK, healthy=True)  # somebody has mended it
@@ -28,10 +28,12 @@ async def test_what_was_left_is_named_on_start_and_finished_by_keys(tmp_path: Pa
             await at.sees("An earlier rollout was not finished", "web1 was left by rollout 1")
             await at.press("enter")  # the safe answer has the focus
             await at.until(lambda: at.app.screen is at.main)
+            await at.sees("! not finished: web1 was left by rollout 1", "^r finish it  R roll back")
             await at.press("ctrl+r")
             await at.sees(f"shop → {SICK}", "left by rollout 1", f"! {SICK} has failed on web1", "Start")
             await at.press("right", "enter")
             await at.result("healthy")
+            await at.until(lambda: "not finished" not in at.text)
         assert await versions(here.stack) == {"web1": SICK, "web2": SICK}
         assert await admin_states(here.stack) == {0}
 

@@ -1,5 +1,7 @@
 """What the console offers to cut short, and what stays in sight after "Not now"."""
 
+from pathlib import Path
+
 from console.tui.screens.rollout_actions import list_waits
 from orchestrator.events.events import (
     AnyEvent,
@@ -11,11 +13,14 @@ from orchestrator.events.events import (
     StepDone,
     StepStarted,
     Traffic,
+    WaitCut,
     Waiting,
 )
 from orchestrator.events.state import RolloutState
 from orchestrator.events.timeline import Timeline
 from tests.console.dialog_values import ended
+from tests.console.real_console import console_stack, drive
+from tests.integration.test_drains import downloads
 from tests.unit.journals import numbered
 from widgets.decision_panel import build_unfinished_lines
 from widgets.dialogs.result import ResultScreen, build_account_entries
@@ -43,6 +48,48 @@ def test_the_waits_of_drains_and_verifications_can_be_cut_short() -> None:
         ("web1", "enough", "sessions: 3 on lb1"),
         ("web2", "fail-now", "verify goes on"),
     ]
+
+
+async def test_n_ends_the_wait_of_a_drain_and_fails_what_is_verified(tmp_path: Path) -> None:
+    async with (
+        console_stack(
+            tmp_path,
+            versions=("9.9.9",),
+            drain_timeout=600,
+            verify_timeout=600,
+            maint_grace_period=0.1,
+            min_available=0,
+            on_remaining_sessions="shutdown",
+        ) as here,
+        downloads(here.stack, 4),
+        drive(here) as at,
+    ):
+
+        def cuts() -> list[tuple[str, str, str, str]]:
+            found = [record.event for record in here.records if isinstance(record.event, WaitCut)]
+            return [(event.node, event.what, event.step, event.via) for event in found]
+
+        await at.press("n")
+        assert "Wait no longer?" not in at.text, "nothing waits"
+        await at.start("9.9.9")
+        await at.until(lambda: at.possible("cut_wait"))
+        await at.sees("web1 drains: ")
+        await at.press("n")
+        await at.sees("Wait no longer?", "web1: on to maintenance")
+        await at.press("enter")  # the safe answer has the focus
+        await at.until(lambda: at.app.screen is at.main)
+        assert cuts() == []
+        await at.press("n")
+        await at.sees("Wait no longer?", "web1: on to maintenance")
+        await at.press("right", "enter")
+        await at.until(lambda: cuts() == [("web1", "enough", "drain", "console")])
+        await at.sees("web1 verifies: ")
+        await at.press("n")
+        await at.sees("Wait no longer?", "web1: fail now")
+        await at.press("right", "enter")
+        await at.asked("web1", "verify failed")
+        await at.sees("cut short by")
+        assert cuts()[1:] == [("web1", "fail-now", "verify", "console")]
 
 
 def test_an_unfinished_rollout_stays_in_sight_with_its_keys() -> None:

@@ -33,9 +33,9 @@ def rollout() -> FrozenRollout:
     return FrozenRollout(CALM).batch("web1").step("web1", "drain")
 
 
-@pytest.mark.parametrize("key", ["q", "a"])
+@pytest.mark.parametrize("key", ["q", "a", "n"])
 async def test_what_is_asked_about_a_rollout_goes_with_it(rollout: FrozenRollout, key: str) -> None:
-    title = {"q": "A rollout is running: quit?", "a": "Abort the rollout?"}[key]
+    title = {"q": "A rollout is running: quit?", "a": "Abort the rollout?", "n": "Wait no longer?"}[key]
     app = rollout.console()
 
     def said() -> list[str]:

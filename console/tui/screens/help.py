@@ -52,6 +52,8 @@ class HelpScreen(Overlay[None], ScrollKeys):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "leave", "back", id="help.back", tooltip="Back to where you were"),
+        # The key that opens the help, however it is configured, closes it.
+        Binding("question_mark,f1", "leave", "back", id="help", tooltip="Back", show=False),
         Binding("slash", "search", "search", id="search", tooltip="Show only what has this text"),
     ]
 

@@ -108,17 +108,24 @@ class RolloutActions:
 
         if (running := self.running) is None:
             return
-        waits = list_waits(running.state)
+        state = running.state
+        waits = list_waits(state)[:MAX_WAITS]
         if not waits:
             self._screen.notify("no drain waits for sessions, and no node is started or verified", timeout=4)
             return
         choices = [("no", "Wait", "default")]
-        choices += [
-            (f"{cut} {node}", f"{node}: {LABELS[cut]}", "warning") for node, cut, _ in waits[:MAX_WAITS]
-        ]
-        lines = [f"{node}: {reason}" for node, _, reason in waits[:MAX_WAITS]]
+        choices += [(f"{cut} {node}", f"{node}: {LABELS[cut]}", "warning") for node, cut, _ in waits]
+        lines = [f"{node}: {reason}" for node, _, reason in waits]
         lines.append("It then goes on as at its deadline; your name is recorded.")
-        answer = await self._screen.app.push_screen_wait(Confirm("Wait no longer?", lines, choices))
+
+        def is_over() -> str:
+            if not running.running or running.state is not state:
+                return ENDED_MEANWHILE
+            left = {(node, cut) for node, cut, _ in list_waits(state)}
+            return "" if any((node, cut) in left for node, cut, _ in waits) else "the wait is over meanwhile"
+
+        dialog = Confirm("Wait no longer?", lines, choices).withdraw_when(is_over)
+        answer = await self._screen.app.push_screen_wait(dialog)
         for node, cut, _ in waits:
             if answer == f"{cut} {node}":
                 await self.request(cut, node)
