@@ -9,7 +9,7 @@ from pathlib import Path
 from orchestrator.errors import JournalError
 from orchestrator.journal.entry_status import RolloutStatus, rollout_status
 from orchestrator.journal.store import Journal
-from orchestrator.journal.unfinished import known_versions
+from orchestrator.journal.unfinished import KnownVersion, known_versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +18,11 @@ class JournalSummary:
 
     Attributes:
         rollout: one that runs on this machine or was not finished; None if the last one ended healthy.
-        versions: the version of each node that the journal knows.
+        versions: those of the nodes whose version the journal knows, by node.
     """
 
     rollout: RolloutStatus | None = None
-    versions: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, KnownVersion] = field(default_factory=dict)
 
 
 class JournalReader:
@@ -99,4 +99,4 @@ def _summarize(journal: Journal, application: str) -> JournalSummary:
     if rollout is not None and rollout.standing == "unfinished" and not rollout.touched:
         rollout = None
     versions = known_versions(journal, application)
-    return JournalSummary(rollout, {node: known.version for node, known in versions.items() if known.version})
+    return JournalSummary(rollout, {node: known for node, known in versions.items() if known.version})

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from backends.consul.client import Consul
 from backends.errors import BackendError, ConfigError
+from backends.protocols import Clock
 from orchestrator.adapters import AdapterFactory
 from orchestrator.fleet.journal_reader import JournalSummary
 from orchestrator.fleet.rollout_line import RolloutLine, line_of_status
 from orchestrator.fleet.row import ApplicationRow, count_versions, describe_balancers
 from orchestrator.inventory.resolver import resolve_nodes
+from orchestrator.journal.unfinished import KnownVersion
 from orchestrator.live.availability import Availability, AvailabilityCounter
 from orchestrator.live.traffic import Traffic, TrafficMeter
 from orchestrator.live.versions import VersionTracker
@@ -36,14 +38,16 @@ class Member:
         settings: of all applications.
         name: of the application.
         consul: where there is one.
+        clock: the time.
 
     Attributes:
         live: its view; None until its load balancers are known.
         problem: why its load balancers or nodes are not known, in words; else empty.
         nodes: those whose versions can be read; empty until they are resolved.
+        versions: the running versions of nodes.
     """
 
-    def __init__(self, settings: Settings, name: str, consul: Consul | None) -> None:
+    def __init__(self, settings: Settings, name: str, consul: Consul | None, clock: Clock) -> None:
         self.name = name
         self.settings = settings.app(name)
         self.live: LiveView | None = None
@@ -53,7 +57,7 @@ class Member:
         self._freezes = settings.freezes_of(name)
         self._source = settings.source_of(name, consul)
         self._named: Mapping[str, NodeSettings] | None = None
-        self._versions = VersionTracker(sees=self.settings.health_check.reports_version)
+        self.versions = VersionTracker(clock, sees=self.settings.health_check.reports_version)
         self._asked = set[str]()  # nodes whose version was read
         self._names: Mapping[Name, str] = {}
         self._counter = AvailabilityCounter()
@@ -68,7 +72,7 @@ class Member:
     @property
     def needs_nodes(self) -> bool:
         """Whether the nodes behind its servers are to be resolved now."""
-        if self.live is None or not (self._versions.sees or self._is_renamed):
+        if self.live is None or not (self.versions.sees or self._is_renamed):
             return False
         live = self.live.view.live
         if not 0 < sum(len(balancer.servers) for balancer in live) <= MAX_RESOLVED_SERVERS:
@@ -102,16 +106,26 @@ class Member:
             self.nodes = await adapters.nodes(self.name, self.settings, self._source, specs)
             self._names = name_servers(views, self.nodes, self.settings.match, self._names)
             self.problem = ""
-            if not self._versions.sees:
+            if not self.versions.sees:
                 self.nodes = ()
         except (BackendError, ConfigError) as error:
             self.problem, self._failed_at = str(error), asyncio.get_running_loop().time()
         self._resolved = [balancer.rows for balancer in live]
 
-    @property
-    def running_versions(self) -> Mapping[str, str]:
-        """The running version of each node that was read."""
-        return self._versions.by_node
+    def known_versions(self, journal: Mapping[str, KnownVersion]) -> Mapping[str, str]:
+        """Return the version of each node as far as it is known, from the newest source that knows it.
+
+        Args:
+            journal: what the journal knows, by node.
+        """
+        found = dict(self.versions.by_node)
+        for node, known in journal.items():
+            if node not in found or known.at > self.versions.known_at(node):
+                found[node] = known.version
+        if self.nodes and self.settings.health_check.version_regex:
+            # Rollouts know the package 1.5.0-1 of which the application says 1.5.0: that is one version.
+            found = {node: self.nodes[0].reported_version(version) for node, version in found.items()}
+        return found
 
     @property
     def knows_versions(self) -> bool:
@@ -122,7 +136,7 @@ class Member:
         """Read which version runs on these nodes."""
         self._asked.update(node.name for node in nodes)
         with contextlib.suppress(BackendError):
-            await self._versions.read(nodes)
+            await self.versions.read(nodes)
 
     # -- its row ------------------------------------------------------------------------------
 
@@ -142,7 +156,7 @@ class Member:
         return ApplicationRow(
             self.name,
             availability,
-            count_versions(availability, summary.versions, self._versions.by_node),
+            count_versions(availability, self.known_versions(summary.versions)),
             traffic,
             line,
             find_freeze(self._freezes, now) if self._freezes else None,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from backends.consul.client import Consul
@@ -9,6 +10,7 @@ from backends.errors import BackendError, ConfigError
 from backends.protocols import Clock
 from orchestrator.adapters import AdapterFactory
 from orchestrator.background import keep_running
+from orchestrator.events.events import Record
 from orchestrator.events.state import RolloutState
 from orchestrator.fleet.journal_reader import JournalReader, JournalSummary
 from orchestrator.fleet.member import Member
@@ -62,9 +64,12 @@ class FleetOverview:
         self._poller = SharedPoller(self._adapters.balancer, clock, interval=interval)
         self._journal = JournalReader(journal)
         self._local = {name: follower.rollout(name) for name in settings.apps} if follower is not None else {}
-        self._published = PublishedRollouts(settings, self._consul, clock)
         self._defects: dict[str, str] = {}
-        self.members = {name: Member(settings, name, self._consul) for name in settings.apps}
+        self.members = {name: Member(settings, name, self._consul, clock) for name in settings.apps}
+        versions = {name: member.versions for name, member in self.members.items()}
+        self._published = PublishedRollouts(settings, self._consul, clock, versions)
+        for name, local in self._local.items():
+            local.subscribe(partial(self._learn, name))
         for member in self.members.values():
             if member.settings.load_balancers is None:
                 member.live = self._poller.add(settings.haproxy_of(member.name), member.settings.backends)
@@ -146,8 +151,8 @@ class FleetOverview:
 
     def known_versions(self, application: str) -> Mapping[str, str]:
         """Return the version of each node of an application, as far as it is known."""
-        journal = self._journal.summaries.get(application, _NOTHING).versions
-        return {**journal, **self.members[application].running_versions}
+        journal = self._journal.summaries.get(application, _NOTHING)
+        return self.members[application].known_versions(journal.versions)
 
     def view(self, application: str) -> LiveView | None:
         """Return the live view of an application; None until its load balancers are known."""
@@ -182,6 +187,9 @@ class FleetOverview:
         return not self._published.problem if self._published.is_shared else None
 
     # -- reading ------------------------------------------------------------------------------
+
+    def _learn(self, application: str, record: Record) -> None:
+        self.members[application].versions.learn(record, self._local[application].state.version)
 
     async def _read_journal(self) -> None:
         while True:

@@ -1,6 +1,6 @@
 """The rollouts of other machines, as Consul has them, for all applications of a fleet."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from backends.consul.client import Consul
 from backends.errors import BackendError, ConfigError
@@ -24,16 +24,24 @@ class PublishedRollouts:
         settings: of all applications.
         consul: where there is one.
         clock: the time.
+        versions: of the nodes of each application; rollouts of other machines change them too.
 
     Attributes:
         is_shared: whether rollouts of other machines can be seen at all.
     """
 
-    def __init__(self, settings: Settings, consul: Consul | None, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        consul: Consul | None,
+        clock: Clock,
+        versions: Mapping[str, VersionTracker],
+    ) -> None:
         self.is_shared = consul is not None and settings.lock.kind == "consul"
         self._settings = settings
         self._consul = consul
         self._clock = clock
+        self._versions = versions
         self._rollouts: dict[str, RemoteRollout] = {}
         self._problem = ""
 
@@ -74,7 +82,7 @@ class PublishedRollouts:
         try:
             if name not in self._rollouts:
                 subscriber = RolloutSubscriber(consul, settings.prefix, name, await settings.signer(name))
-                versions = VersionTracker(sees=False)
+                versions = self._versions[name]
                 self._rollouts[name] = RemoteRollout(subscriber, self._clock, ROLLDECK, versions)
             self._problem = ""
         except (BackendError, ConfigError) as error:

@@ -77,16 +77,13 @@ class ApplicationRow:
         return tuple(node for node in self.availability.down if node not in own)
 
 
-def count_versions(nodes: Availability | None, *known: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
+def count_versions(nodes: Availability | None, versions: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
     """Return on how many nodes each version runs, the most frequent first.
 
     Args:
         nodes: those that there are; versions of others, which may be gone, do not count.
-        known: the version of nodes by name, from one source after the other; later ones count more.
+        versions: those that are known, by node.
     """
-    versions: dict[str, str] = {}
-    for source in known:
-        versions.update(source)
     names = versions.keys() & set(nodes.nodes) if nodes is not None else versions.keys()
     counted = Counter(version for node in names if (version := versions[node]))
     return tuple(sorted(counted.items(), key=lambda item: (-item[1], item[0])))

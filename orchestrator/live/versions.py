@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from backends.errors import BackendError
-from orchestrator.events.events import NodeDone, Record
+from backends.local_machine import SystemClock
+from backends.protocols import Clock
+from orchestrator.events.events import NodeDone, NodeStarted, Record, Waiting
 from orchestrator.node import Node
 
 MAX_CONCURRENT_CHECKS = 16  # health checks at a time
@@ -17,25 +19,49 @@ DISK_TIMEOUT_S = 5.0  # for the log-ins to all nodes of an application
 
 
 class VersionTracker:
-    """Keeps the running version of each node of one application.
+    """Keeps the running version of each node of one application: what a node said last, and rollouts since.
 
     Args:
+        clock: the time.
         sees: whether the health check reports the running version and runs on this machine; otherwise only
             preflight reads it.
 
     Attributes:
-        by_node: the version that was read last, by node.
+        by_node: the newest version that is known, by node.
         sees: as it was given.
     """
 
-    def __init__(self, *, sees: bool) -> None:
+    def __init__(self, clock: Clock, *, sees: bool) -> None:
         self.by_node: dict[str, str] = {}
         self.sees = sees
+        self._clock = clock
+        self._read_at: dict[str, float] = {}  # when each node was asked last, seconds since 1970
+        self._learned: dict[str, Record] = {}  # the event that has proven the version of a node since then
+        self._targets: dict[str, str] = {}  # the version that its rollout brings to each node
 
     def learn(self, record: Record, version: str) -> None:
-        """Learn from an event of a rollout to `version` which version a node that is done has."""
-        if isinstance(record.event, NodeDone):
-            self.by_node[record.event.node] = record.event.version or version
+        """Learn from an event of a rollout to `version` which version was proven on a node.
+
+        What the node has said itself since the event counts more.
+        """
+        match record.event:
+            case NodeStarted(node=node, version=target):
+                self._targets[node] = target
+            case NodeDone(node=node, version=proven):
+                self._set_proven(node, proven or version, record)
+            case Waiting(node=node, baking=True):  # in rotation, after all checks
+                self._set_proven(node, self._targets.get(node) or version, record)
+            case _:
+                pass
+
+    def _set_proven(self, node: str, version: str, record: Record) -> None:
+        if record.at >= self._read_at.get(node, 0.0):
+            self.by_node[node], self._learned[node] = version, record
+
+    def known_at(self, node: str) -> float:
+        """Return since when the version of a node is known, or known not to be; 0 if it never was."""
+        learned = self._learned.get(node)
+        return learned.at if learned is not None else self._read_at.get(node, 0.0)
 
     def summary(self) -> str:
         """Return the versions and on how many nodes they run; empty when none is known."""
@@ -50,7 +76,12 @@ class VersionTracker:
 
         async def read(node: Node) -> None:
             async with slots:
+                asked_at, before = self._clock.time(), self._learned.get(node.name)
                 health = await node.health.check()
+            if self._learned.get(node.name) is not before:
+                return  # a rollout has gone on meanwhile: the answer may be from before
+            self._read_at[node.name] = asked_at
+            self._learned.pop(node.name, None)
             if health.version is not None:
                 self.by_node[node.name] = health.version
             else:
@@ -132,7 +163,7 @@ async def read_versions(nodes: Sequence[Node], *, sees: bool) -> dict[str, str]:
 
 async def read_running_versions(nodes: Sequence[Node], *, sees: bool) -> dict[str, str]:
     """Read the running version by node, where the health check reports it and runs here."""
-    versions = VersionTracker(sees=sees)
+    versions = VersionTracker(SystemClock(), sees=sees)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(HEALTH_TIMEOUT_S):
             await versions.read(nodes)

@@ -83,7 +83,7 @@ class Session:
         self.clock = bus.clock
         self.activity = activity or Activity(self._new_control(interactive=False))
         self.inventory = inventory or Inventory(application.nodes)
-        self.versions = versions or VersionTracker(sees=False)
+        self.versions = versions or VersionTracker(bus.clock, sees=False)
         self.links = links or SessionLinks()
         self._requests = SessionRequests(self)
         self.defect: BaseException | None = None  # of our own code, in the last rollout

@@ -27,12 +27,14 @@ async def test_it_reads_what_is_there_and_what_comes(tmp_path: Path) -> None:
     summary = reader.summaries["shop"]
     assert summary.rollout is not None
     assert (summary.rollout.standing, summary.rollout.version) == ("unfinished", "2.0")
-    assert summary.versions["web1"] == "2.0"
+    assert summary.versions["web1"].version == "2.0"
     journals.write(path, journals.healthy(), application="cart")
     await reader.refresh()
     assert reader.summaries["shop"] is summary  # it is not read again
     assert reader.summaries["cart"].rollout is None
-    assert reader.summaries["cart"].versions == dict.fromkeys(("web1", "web2", "web3"), "2.0")
+    versions = reader.summaries["cart"].versions
+    assert {node: known.version for node, known in versions.items()} == dict.fromkeys(versions, "2.0")
+    assert list(versions) == ["web1", "web2", "web3"]
     reader.close()
 
 

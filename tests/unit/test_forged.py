@@ -68,7 +68,7 @@ async def work_with(value: bytes, path: Path) -> bool:
     try:
         seen = await following.read()
         assert seen is not None
-        elsewhere = RemoteRollout(following, CLOCK, ACTOR, VersionTracker(sees=False))
+        elsewhere = RemoteRollout(following, CLOCK, ACTOR, VersionTracker(CLOCK, sees=False))
         elsewhere._take(seen)
         if seen.ended is not None:
             assert all(forged.MARK not in line for line in ending_lines(seen.ended))
@@ -247,7 +247,7 @@ async def test_following_goes_on_after_a_defect_and_says_so() -> None:
             if len(said) == 2:
                 raise RolldeckError("enough")
 
-    elsewhere = RemoteRollout(cast("Any", Twice()), Clock(), ACTOR, VersionTracker(sees=False))
+    elsewhere = RemoteRollout(cast("Any", Twice()), Clock(), ACTOR, VersionTracker(CLOCK, sees=False))
     with pytest.raises(RolldeckError, match="enough"):
         await elsewhere.run()
     assert said[0] == "internal error: KeyError('what nobody has thought of')"

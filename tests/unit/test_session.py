@@ -50,7 +50,7 @@ def session(application: Application, *, sees_versions: bool = True, folder: Pat
         bus,
         work_log=blank_work_log(clock, bus, folder),
         roll_back_after=roll_back_after,
-        versions=VersionTracker(sees=sees_versions),
+        versions=VersionTracker(clock, sees=sees_versions),
     )
 
 
