@@ -10,7 +10,7 @@ from typing import Literal
 from backends.errors import BackendError
 from backends.local_machine import SystemClock
 from backends.protocols import Clock
-from orchestrator.events.events import NodeDone, NodeStarted, Record, Waiting
+from orchestrator.events.events import NodeDone, NodeStarted, Record, RolloutStarted, Waiting
 from orchestrator.node import Node
 
 MAX_CONCURRENT_CHECKS = 16  # health checks at a time
@@ -36,25 +36,29 @@ class VersionTracker:
         self.sees = sees
         self._clock = clock
         self._read_at: dict[str, float] = {}  # when each node was asked last, seconds since 1970
-        self._learned: dict[str, Record] = {}  # the event that has proven the version of a node since then
+        self._learned: dict[str, Record] = {}  # the event from which the version of a node is known since
         self._targets: dict[str, str] = {}  # the version that its rollout brings to each node
 
     def learn(self, record: Record, version: str) -> None:
-        """Learn from an event of a rollout to `version` which version was proven on a node.
+        """Learn from an event of a rollout to `version` which version a node had, or was proven on it.
 
         What the node has said itself since the event counts more.
         """
         match record.event:
+            case RolloutStarted(before=before):
+                for node, known in before.items():
+                    if record.at > self.known_at(node):  # the same rollout may be seen in two places
+                        self._set(node, known, record)
             case NodeStarted(node=node, version=target):
                 self._targets[node] = target
             case NodeDone(node=node, version=proven):
-                self._set_proven(node, proven or version, record)
+                self._set(node, proven or version, record)
             case Waiting(node=node, baking=True):  # in rotation, after all checks
-                self._set_proven(node, self._targets.get(node) or version, record)
+                self._set(node, self._targets.get(node) or version, record)
             case _:
                 pass
 
-    def _set_proven(self, node: str, version: str, record: Record) -> None:
+    def _set(self, node: str, version: str, record: Record) -> None:
         if record.at >= self._read_at.get(node, 0.0):
             self.by_node[node], self._learned[node] = version, record
 

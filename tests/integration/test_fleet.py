@@ -20,8 +20,8 @@ async def test_all_applications_at_a_glance(tmp_path: Path) -> None:
         assert (run.code, found["shop"]["attention"], found[other]["attention"]) == (1, "quiet", "out")
         assert (found["shop"]["in_rotation"], found["shop"]["nodes"]) == (2, 2)
         assert (found["shop"]["versions"], found[other]["out"]) == ({"1.4.2": 2}, [f"{other}-02"])
-        assert 20 < found["shop"]["requests_per_s"] < 60
-        assert 5 < found[lone]["requests_per_s"] < 40
+        assert 0 < found["shop"]["requests_per_s"] < 60
+        assert 0 < found[lone]["requests_per_s"] < 40
         assert found["shop"]["error_ratio"] == 0
         assert 2 <= found["shop"]["response_ms"] < 500
         # A dead HAProxy is a reason in each row, and the other one still answers.
