@@ -99,7 +99,9 @@ def _print(overview: FleetOverview, as_json: bool) -> int:
     else:
         for line in apps_lines(rows, time.time()):
             result(line)
-    if overview.problem:
-        say(f"{paint('!', 'warn')} {clean(overview.problem)}")
+    consul = overview.consul_status
+    for problem in (overview.problem, f"consul: {consul.note}" if consul is not None and consul.note else ""):
+        if problem:
+            say(f"{paint('!', 'warn')} {clean(problem)}")
     quiet = all(row.attention in (Attention.QUIET, Attention.ROLLING) for row in rows)
     return ExitCode.HEALTHY if quiet else ExitCode.DEGRADED

@@ -20,6 +20,7 @@ from orchestrator.fleet.row import ApplicationRow
 from orchestrator.live.poller import BalancerView, LiveView
 from orchestrator.live.shared_poller import SharedPoller
 from orchestrator.local.follower import JournalFollower
+from orchestrator.session.consul import ConsulStatus
 from orchestrator.settings import Settings
 
 JOURNAL_INTERVAL_S = 1.0  # seconds between two looks at the journal
@@ -147,7 +148,7 @@ class FleetOverview:
         local = self._local.get(application)
         if local is not None and local.entry is not None and local.running:
             return line_of_state(local.state, local.entry.operator, local.entry.host, local.entry.id)
-        return self._published.line(application)
+        return self._published.line(application, local)
 
     def known_versions(self, application: str) -> Mapping[str, str]:
         """Return the version of each node of an application, as far as it is known."""
@@ -176,15 +177,13 @@ class FleetOverview:
 
     @property
     def problem(self) -> str:
-        """What concerns no single application: the journal, and defects of our own; else empty."""
-        return "; ".join(
-            filter(None, (self._journal.problem, self._published.problem, *self._defects.values()))
-        )
+        """What is wrong with the journal, and defects of our own; else empty."""
+        return "; ".join(filter(None, (self._journal.problem, *self._defects.values())))
 
     @property
-    def consul_answers(self) -> bool | None:
-        """Whether Consul answers; None where nothing is asked of it."""
-        return not self._published.problem if self._published.is_shared else None
+    def consul_status(self) -> ConsulStatus | None:
+        """The state of Consul, where rollouts of other machines are seen; None where they are not."""
+        return self._published.status
 
     # -- reading ------------------------------------------------------------------------------
 

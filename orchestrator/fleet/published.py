@@ -3,12 +3,15 @@
 from collections.abc import Mapping, Sequence
 
 from backends.consul.client import Consul
-from backends.errors import BackendError, ConfigError
+from backends.errors import BackendError, ConfigError, UnreadableReply
 from backends.protocols import Clock
 from orchestrator.events.actor import ROLLDECK
 from orchestrator.fleet.rollout_line import RolloutLine, line_of_state
 from orchestrator.live.versions import VersionTracker
+from orchestrator.local.rollout import LocalRollout
 from orchestrator.remote.rollout import RemoteRollout, RolloutSubscriber
+from orchestrator.session.consul import ConsulStatus
+from orchestrator.session.links import is_same
 from orchestrator.settings import Settings
 
 INTERVAL_S = 1.0  # seconds between two reads of a rollout that runs
@@ -43,19 +46,29 @@ class PublishedRollouts:
         self._clock = clock
         self._versions = versions
         self._rollouts: dict[str, RemoteRollout] = {}
-        self._problem = ""
+        self._answered = 0.0  # monotonic; 0 before the first answer
+        self._silence = ""  # why it does not answer
 
     @property
-    def problem(self) -> str:
-        """Why rollouts of other machines cannot be seen now, in words; else empty."""
-        return self._problem or next(
-            (f"{name}: {found.problem}" for name, found in self._rollouts.items() if found.problem), ""
-        )
+    def status(self) -> ConsulStatus | None:
+        """The state of Consul, with what of it cannot be followed; None where nothing is asked of it."""
+        if not self.is_shared:
+            return None
+        if not self._answered:
+            return ConsulStatus("connecting", 0, self._silence)
+        ignored = (f"{name}: {found.problem}" for name, found in self._rollouts.items() if found.problem)
+        age = self._clock.monotonic() - self._answered
+        return ConsulStatus("stale" if self._silence else "live", age, self._silence or next(ignored, ""))
 
-    def line(self, application: str) -> RolloutLine | None:
-        """Return the rollout of an application that runs on another machine; None without one."""
+    def line(self, application: str, local: LocalRollout | None) -> RolloutLine | None:
+        """Return the rollout of an application that runs on another machine; None without one.
+
+        Args:
+            application: its name.
+            local: the rollout of this machine, which is published too, and is known to have ended sooner.
+        """
         found = self._rollouts.get(application)
-        if found is None or found.seen is None or not found.running:
+        if found is None or found.seen is None or not found.running or is_same(local, found):
             return None
         return line_of_state(found.state, found.seen.header.operator, found.seen.header.host)
 
@@ -84,8 +97,10 @@ class PublishedRollouts:
                 subscriber = RolloutSubscriber(consul, settings.prefix, name, await settings.signer(name))
                 versions = self._versions[name]
                 self._rollouts[name] = RemoteRollout(subscriber, self._clock, ROLLDECK, versions)
-            self._problem = ""
+            await self._rollouts[name].read()
+        except UnreadableReply:
+            pass  # an answer; what is wrong with it is the rollout's problem
         except (BackendError, ConfigError) as error:
-            self._problem = str(error)
+            self._silence = error.problem
             return
-        await self._rollouts[name].read()
+        self._answered, self._silence = self._clock.monotonic(), ""

@@ -235,12 +235,13 @@ class RemoteRollout:
             await self._clock.sleep(RETRY_INTERVAL_S)
 
     async def read(self) -> None:
-        """Read once what is published now; a failure becomes `problem`."""
+        """Read once what is published now. Raises BackendError, whose text is the `problem` then."""
         try:
             if (seen := await self._following.read()) is not None:
                 self._take(seen)
         except BackendError as error:
             self.problem = error.problem
+            raise
 
     def _take(self, seen: PublishedRollout) -> None:
         if seen.doubt:

@@ -35,14 +35,14 @@ class SessionLinks:
         local, remote = self.local, self.remote
         if local is not None and local.entry is None:
             local = None
-        if remote is not None and (not remote.was_running or _is_same(local, remote)):
+        if remote is not None and (not remote.was_running or is_same(local, remote)):
             remote = None
         if local is None or remote is None or local.running:
             return local or remote
         return remote if remote.running or _ended_at(remote) > _ended_at(local) else local
 
 
-def _is_same(local: LocalRollout | None, remote: RemoteRollout) -> bool:
+def is_same(local: LocalRollout | None, remote: RemoteRollout) -> bool:
     """Return whether a published rollout is one of this machine: it is seen here without Consul."""
     if local is None or local.entry is None or remote.seen is None:
         return False

@@ -16,6 +16,7 @@ from orchestrator.live.availability import Availability
 from orchestrator.live.poller import BalancerView
 from orchestrator.live.traffic import Traffic
 from orchestrator.planning.application import Frozen
+from orchestrator.session.consul import ConsulStatus
 from tests.support.svg import lean
 
 NOW = 1_700_000_000.0  # 22:13:20 UTC
@@ -103,7 +104,7 @@ class FrozenOverview:
     def __init__(self, rows: Sequence[ApplicationRow] = ROWS) -> None:
         self.shown = tuple(rows)
         self.problem = ""
-        self.consul_answers: bool | None = True
+        self.consul_status: ConsulStatus | None = ConsulStatus("live", 0.0, "")
         self.silent = ""  # a load balancer that has not answered for 12 seconds
 
     def rows(self) -> tuple[ApplicationRow, ...]:

@@ -125,9 +125,8 @@ back; rollouts go on meanwhile, and several can run side by side.
     def _badges(self) -> tuple[BalancerBadge, ...]:
         now = self._overview.monotonic()
         badges = [build_badge(balancer, now) for balancer in self._overview.balancers()]
-        answers = self._overview.consul_answers
-        if answers is not None:
-            badges.append(BalancerBadge(NAME, "live" if answers else "stale", "", 0.0, ""))
+        if (consul := self._overview.consul_status) is not None:
+            badges.append(BalancerBadge(NAME, consul.state, "", consul.age, consul.note))
         return tuple(badges)
 
     # -- doing --------------------------------------------------------------------------------
