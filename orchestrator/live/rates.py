@@ -1,6 +1,6 @@
 """Requests per second, errors and response times of each server, from the differences of counters."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -40,13 +40,40 @@ class RateSample:
         return TimeReading.of(counters, self.response[index]) if counters is not None else None
 
 
+class IntervalRates:
+    """Requests, or sessions in TCP mode, per second between two samples; each is computed when it is read.
+
+    Most servers are behind no line that is visible, and those of a fleet are not shown at all.
+
+    Args:
+        rows: of both samples.
+        before: the first sample.
+        after: the next one.
+    """
+
+    def __init__(self, rows: RowIndex, before: RateSample, after: RateSample) -> None:
+        self._rows = rows
+        self._before = before
+        self._after = after
+        self._known: dict[int, float | None] = {}
+
+    def of(self, rows: RowIndex, index: int) -> float | None:
+        """Return the rate of a server, by its row among these rows, which may be newer ones."""
+        row = index if rows is self._rows else self._rows.index.get(rows.names[index])
+        if row is None:
+            return None
+        if row not in self._known:
+            self._known[row] = _rate(self._before, self._after, row)
+        return self._known[row]
+
+
 @dataclass(frozen=True, slots=True)
 class Rates:
     """The last few samples of the counters of one load balancer. Empty right after a reload."""
 
     rows: RowIndex = field(default_factory=lambda: RowIndex([]))
     samples: tuple[RateSample, ...] = ()
-    long_trend: tuple[Sequence[float | None], ...] = ()  # of all rows, oldest first; empty with too many
+    intervals: tuple[IntervalRates, ...] = ()  # oldest first; more of them than samples with few servers
 
     def with_sample(
         self,
@@ -61,28 +88,16 @@ class Rates:
         if rows is not self.rows:
             kept = tuple(self._moved(sample, rows) for sample in kept)
         sample = RateSample(at, columns.counters, backends or {}, columns.response, backend_response or {})
-        samples = (*kept, sample)
-        return Rates(rows, samples, self._extend_trend(rows, samples))
-
-    def _extend_trend(
-        self, rows: RowIndex, samples: Sequence[RateSample]
-    ) -> tuple[Sequence[float | None], ...]:
-        """Return the long trend with one more rate of each row, if there are few enough of them."""
-        count = len(rows.names)
-        if count > LONG_TREND_SERVERS or len(samples) < 2:
-            return ()
-        trend: Iterable[Sequence[float | None]] = self.long_trend[1 - LONG_TREND_LENGTH :]
-        if rows is not self.rows:
-            old = [self.rows.index.get(name) for name in rows.names]
-            trend = [[None if row is None else rates[row] for row in old] for rates in trend]
-        return (*trend, [_rate(samples[-2], samples[-1], index) for index in range(count)])
+        length = LONG_TREND_LENGTH if len(rows.names) <= LONG_TREND_SERVERS else TREND_LENGTH
+        latest = [IntervalRates(rows, kept[-1], sample)] if kept else []
+        return Rates(rows, (*kept, sample), (*self.intervals[1 - length :], *latest))
 
     def rate(self, index: int) -> float | None:
         """Return requests, or sessions in TCP mode, per second between the last two samples.
 
         None before the second sample, and when the counter went back: it was cleared or began again.
         """
-        return _rate(self.samples[-2], self.samples[-1], index) if len(self.samples) > 1 else None
+        return self.intervals[-1].of(self.rows, index) if self.intervals else None
 
     def counts(self, index: int) -> tuple[int, int | None]:
         """Return requests between the last two samples, and in how many of them a client saw an error.
@@ -159,10 +174,7 @@ class Rates:
 
     def trend(self, index: int) -> tuple[float, ...]:
         """Return the last known rates, oldest first, at most as many as are kept."""
-        if self.long_trend:
-            return tuple(rate for rates in self.long_trend if (rate := rates[index]) is not None)
-        pairs = zip(self.samples, self.samples[1:], strict=False)
-        rates = (_rate(before, after, index) for before, after in pairs)
+        rates = (interval.of(self.rows, index) for interval in self.intervals)
         return tuple(rate for rate in rates if rate is not None)
 
     def _moved(self, sample: RateSample, rows: RowIndex) -> RateSample:

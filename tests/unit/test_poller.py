@@ -9,12 +9,15 @@ import pytest
 
 from backends.errors import Unreachable
 from backends.haproxy.columns import columns_of
+from backends.haproxy.slices import SnapshotSlices
 from backends.model import ServerRef
 from orchestrator.balancers.response_times import ResponseTime
-from orchestrator.live.poller import BalancerView, Poller
+from orchestrator.live.poller import BalancerView, LiveView, Poller
 from orchestrator.live.rates import LONG_TREND_SERVERS, Rates, RowIndex
 from tests.support.console_values import server
 from tests.support.fake_fleet import World
+from tests.support.virtual_time import VirtualClock
+from tests.unit.test_haproxy_slices import snapshot
 
 WEB1 = ServerRef("lb1", "shop", "web1")
 
@@ -248,3 +251,22 @@ def test_many_servers_keep_a_short_trend() -> None:
     names = {f"web{number}" for number in range(LONG_TREND_SERVERS + 1)}
     found = rates(*((n, {name: (n * n, 0) for name in names}) for n in range(40)))
     assert found.trend(0) == tuple(range(63, 79, 2))
+
+
+@pytest.mark.virtual_time
+async def test_polls_read_no_counters_of_servers_before_they_are_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = snapshot()
+    part = SnapshotSlices(whole).cut([whole.backends[0].name])
+    live = LiveView(["lb1"], VirtualClock())
+
+    def read(*_: object, **__: object) -> None:
+        raise AssertionError("the counters of a server were read")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("backends.haproxy.columns.build_counters", read)
+        for _ in range(3):
+            live.take("lb1", part)
+            await asyncio.sleep(1)
+    assert live.view.instances[0].rates.trend(0) == (0.0, 0.0)
