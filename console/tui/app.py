@@ -16,6 +16,7 @@ from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.screen import Screen
 from textual.theme import Theme
+from textual.widgets._toast import ToastRack
 
 from backends.local_files import write_beside
 from backends.text import visible
@@ -58,15 +59,22 @@ def _check_keys(settings: ConsoleSettings, file: str, everywhere: Sequence[Bindi
     return check_keymap(settings.keys, GROUPS, file, everywhere)
 
 
+def _raise_toasts(screen: Screen[Any]) -> None:
+    """Move the notifications to the end of a screen: of two widgets at its bottom, the last one is seen."""
+    for rack in screen.query_children(ToastRack):
+        if (last := screen.children[-1]) is not rack:
+            screen.move_child(rack, after=last)
+
+
 class Console(App[str]):
     """The console. Its result says what was done about a running rollout: see `QuitDialog`."""
 
     TITLE = "Rolldeck"
     ENABLE_COMMAND_PALETTE = True
-    # At the top, where they cover neither the board nor a question nor the answers of a plan.
+    # Over the key bar, where nothing is that has to be read; what needs more lines makes the rest lower.
     CSS = """
-    ToastRack { dock: top; align: right top; margin: 1 0 0 0; max-height: 25%; }
-    Toast { padding: 0 1; }
+    ToastRack { layer: default; margin: 0; max-height: 3; overflow-y: auto; }
+    Toast { width: 100%; max-width: 100%; margin: 0; padding: 0 1; }
     """
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {
         _load_commands,
@@ -137,6 +145,13 @@ class Console(App[str]):
 
     def on_unmount(self) -> None:
         self._attention.close()
+
+    def push_screen(self, screen: Screen[Any] | str, *args: Any, **kwargs: Any) -> Any:
+        """Push a screen, whose notifications are painted after its key bar."""
+        pushed = super().push_screen(screen, *args, **kwargs)
+        if isinstance(screen, Screen):
+            screen.call_later(_raise_toasts, screen)
+        return pushed
 
     def rollout_states(self) -> Mapping[str, RolloutState]:
         """Return the rollout of each application that runs or ran last, as far as this console knows."""

@@ -1,15 +1,23 @@
-"""Notifications cover neither the board nor the question of a rollout, nor the answers of a dialog."""
+"""Notifications cover nothing that has to be read: they are shown over the key bar."""
+
+from collections.abc import Iterator
 
 import pytest
+from textual.geometry import Region
+from textual.pilot import Pilot
+from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets._toast import Toast
 
+from console.tui.screens.fleet import FleetScreen
 from tests.console.dialog_values import plan
+from tests.console.fleet_app import FrozenOverview
 from tests.console.frozen_console import FrozenConsole
 from tests.console.frozen_rollout import FAILURE, FrozenRollout, halfway
-from widgets.decision_panel import DecisionPanel
-from widgets.dialogs.elements import InlineButton
 from widgets.dialogs.plan import PlanScreen
 from widgets.rollout_board import RolloutBoard
+
+KEYS = {"KeyBar", "FooterKey"}
 
 
 @pytest.fixture
@@ -18,21 +26,62 @@ def failed_rollout() -> FrozenConsole:
     return story.failed("web3", "drain", FAILURE).console()
 
 
+def visible(screen: Screen[object]) -> Iterator[tuple[Widget, Region]]:
+    """Each widget of which something is seen, with the region of that."""
+    for widget, (region, clip) in screen._compositor.visible_widgets.items():
+        yield widget, region.intersection(clip)
+
+
+def toasts(screen: Screen[object]) -> Region:
+    """The part of the screen in which notifications are seen."""
+    return Region.from_union([region for widget, region in visible(screen) if isinstance(widget, Toast)])
+
+
+def covered(screen: Screen[object]) -> set[str]:
+    """The names of the classes of widgets that notifications cover."""
+    area = toasts(screen)
+    others = [(widget, region) for widget, region in visible(screen) if not isinstance(widget, Toast)]
+    return {type(leaf).__name__ for leaf, region in others if not leaf.children and region.overlaps(area)}
+
+
+async def notify(app: FrozenConsole, pilot: Pilot[str], text: str) -> None:
+    await pilot.pause()
+    app.notify(text, markup=False)
+    while not any(toast.region for toast in app.screen.query(Toast)):
+        await pilot.pause(0.02)
+
+
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
-async def test_what_must_be_read_is_not_covered(failed_rollout: FrozenConsole, size: tuple[int, int]) -> None:
+async def test_only_keys_are_covered_on_every_screen(
+    failed_rollout: FrozenConsole, size: tuple[int, int]
+) -> None:
     app = failed_rollout
+    overview = FrozenOverview([row for row in FrozenOverview().shown for _ in range(6)])  # a full table
     async with app.run_test(size=size, notifications=True) as pilot:
         await pilot.pause()
+        board = app.screen.query_one(RolloutBoard).region
+        await notify(app, pilot, "no other rollout is running")
+        assert covered(app.screen) == {"KeyBar"}
+        assert app.screen.query_one(RolloutBoard).region == board  # nothing has moved
+        toast = app.screen.query_one(Toast).region
+        assert app.get_widget_at(toast.x + 3, toast.y)[0] is app.screen.query_one(Toast)
+        for screen in (FleetScreen(overview), PlanScreen(plan())):  # type: ignore[arg-type]
+            await app.push_screen(screen)
+            await notify(app, pilot, "something happened")
+            assert covered(app.screen) <= KEYS, screen
+            await app.pop_screen()
+        for key in ("t", "enter", "question_mark", "q"):
+            await pilot.press(key)
+            await notify(app, pilot, f"after {key}")
+            assert covered(app.screen) <= KEYS, key
+            await pilot.press("escape")
+
+
+async def test_many_words_cover_nothing_either(failed_rollout: FrozenConsole) -> None:
+    app = failed_rollout
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
         for number in range(5):
-            app.notify(f"something happened {number}: " + "and more of it " * 8, markup=False)
-        await pilot.pause(0.3)
-        toasts = [toast.region for toast in app.screen.query(Toast)]
-        assert toasts
-        rack = app.screen.query_one("ToastRack").region
-        for important in (RolloutBoard, DecisionPanel):
-            assert not rack.overlaps(app.screen.query_one(important).region)
-        app.push_screen(PlanScreen(plan()))
-        await pilot.pause(0.3)
-        rack = app.screen.query_one("ToastRack").region
-        for button in app.screen.query(InlineButton):
-            assert not rack.overlaps(button.region)
+            await notify(app, pilot, f"something happened {number}: " + "and more of it " * 9)
+        assert covered(app.screen) == {"KeyBar"}
+        assert toasts(app.screen).height == 3
+        assert app.screen.query_one(RolloutBoard).region.bottom == toasts(app.screen).y
