@@ -22,6 +22,8 @@ Act = str | Callable[[Pilot[str]], Awaitable[None]]
 SIZES = {"80x24": (80, 24), "120x40": (120, 40), "200x50": (200, 50), "no-color": (80, 24)}
 wide = pytest.mark.parametrize("shape", ["80x24", "120x40", "200x50", "no-color"], indirect=True)
 """For what is laid out in another way on a wide terminal."""
+sizes = pytest.mark.parametrize("shape", ["80x24", "120x40"], indirect=True)
+"""For what has no colors that mean anything."""
 small = pytest.mark.parametrize("shape", ["80x24", "no-color"], indirect=True)
 """For what looks the same on a larger terminal."""
 SEEN_WITHIN_S = 20.0  # seconds that something may take to be seen

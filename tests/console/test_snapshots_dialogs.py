@@ -7,12 +7,15 @@ from typing import Any
 from textual.pilot import Pilot
 from textual.screen import Screen
 
+from console.tui.screens.command_output import CommandOutput
+from console.tui.screens.preflight_progress import PreflightDialog
 from orchestrator.planning.application import Policy
 from orchestrator.session.version_choices import VersionChoice, VersionChoices
-from tests.console.conftest import Act, SnapshotCheck, sees, small, types
+from tests.console.conftest import Act, SnapshotCheck, sees, sizes, small, types
 from tests.console.dialog_values import ended, out_of_rotation
 from tests.console.frozen_console import BUSY, CALM, TROUBLED, Frame, FrozenConsole, session_of
 from widgets.dialogs.plan import PlanScreen
+from widgets.dialogs.reason import ReasonDialog
 from widgets.dialogs.result import ResultScreen
 from widgets.dialogs.upgrade import UpgradeDialog
 
@@ -95,3 +98,32 @@ def test_result_healthy(matches_snapshot: SnapshotCheck) -> None:
 def test_result_degraded(matches_snapshot: SnapshotCheck) -> None:
     how = ended(out_of_rotation(), reason="degraded web3 failed at verify", pending=["web4", "web5", "web6"])
     assert matches_snapshot(lambda: FrozenConsole(CALM), shows(ResultScreen(how)), sees("✗ degraded"))
+
+
+@sizes
+def test_a_required_reason(matches_snapshot: SnapshotCheck) -> None:
+    acts = (shows(ReasonDialog("shop")), sees("requires a reason"), "enter", sees("type why, or cancel"))
+    assert matches_snapshot(lambda: FrozenConsole(CALM), *acts)
+
+
+@sizes
+def test_preflight(matches_snapshot: SnapshotCheck) -> None:
+    session = session_of(CALM)
+    session.observed_nodes = (120, 400)
+    acts = (shows(PreflightDialog(session)), sees("checked 120 of 400 nodes"))
+    assert matches_snapshot(lambda: FrozenConsole(CALM, session), *acts)
+
+
+def test_the_output_of_a_command(matches_snapshot: SnapshotCheck) -> None:
+    async def run(pane: CommandOutput) -> None:
+        pane.begin("web3", "df -h /opt /var | sort -k5")
+        pane.add(
+            ["Filesystem      Size  Used Avail Use% Mounted on", "/dev/sda1        40G   12G   26G  32% /opt"]
+        )
+        pane.end("done in 0.2 s")
+        pane.begin("web4", "df -h /opt /var | sort -k5")
+        pane.add([f"df: /opt: {'Input/output error, ' * 8}".rstrip(", ")])
+        pane.end("exit status 1")
+
+    acts = (shows(CommandOutput("disk space", run)), sees("exit status 1", "has ended"))
+    assert matches_snapshot(lambda: FrozenConsole(CALM), *acts)

@@ -2,9 +2,13 @@
 
 from dataclasses import replace
 
+import pytest
+
+from backends.model import Sessions
 from orchestrator.journal.node_entries import NodeEntry
-from tests.console.conftest import SnapshotCheck, sees, silence, small, types
-from tests.console.frozen_console import EPOCH, TROUBLED, FrozenConsole, session_of
+from tests.console.conftest import SnapshotCheck, sees, silence, sizes, small, types
+from tests.console.detail_values import stream
+from tests.console.frozen_console import EPOCH, TROUBLED, FrozenBalancer, FrozenConsole, session_of
 from tests.support.fake_node import FakeHost
 
 SCENE = replace(TROUBLED, silent="")
@@ -45,6 +49,19 @@ def console(entries: tuple[NodeEntry, ...] = ENTRIES) -> FrozenConsole:
 
 def test_state(matches_snapshot: SnapshotCheck) -> None:
     assert matches_snapshot(console, "home", "enter", sees("● live", "rotation"))
+
+
+@sizes
+def test_sessions(matches_snapshot: SnapshotCheck, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def read(balancer: FrozenBalancer, backend: str, server: str, limit: int) -> Sessions:
+        ages = (4210, 31, 2) if balancer.name == "lb1" else (7, None)
+        clients = [f"10.0.{number}.9:{40_000 + number}" for number in range(len(ages))]
+        clients[-1] = "[2001:db8:85a3::8a2e:370:7334]:54321"
+        found = zip(ages, clients, strict=True)
+        return Sessions(len(ages), tuple(stream(age, balancer.name, client) for age, client in found))
+
+    monkeypatch.setattr(FrozenBalancer, "sessions", read)
+    assert matches_snapshot(console, "end", "enter", "2", sees("1h10", "7334"))
 
 
 def test_checks(matches_snapshot: SnapshotCheck) -> None:

@@ -37,7 +37,8 @@ class LogLines(LinesView[LogLine]):
     def build_text(self, line: LogLine, width: int) -> Text:
         shown = line.text[self.column : self.column + 2 * width]
         mark = "! " if line.kind == "note" else ""
-        return Text(f"{mark}{shown}", self.style_of(line.kind), no_wrap=True, end="")
+        # As a span: Rich renders a text that has none without its own style.
+        return Text.assemble((f"{mark}{shown}", self.style_of(line.kind)), no_wrap=True, end="")
 
 
 class LogView(SearchableLines[LogLine]):

@@ -103,19 +103,22 @@ def _list_streams(detail: Detail, streams: Iterable[Stream]) -> list[list[Segmen
     names = [instance.name for instance in detail.view.instances]
     on = min(16, max(3, *map(len, names))) + 1
     client = min(48, max(22, *(len(stream.client) for stream in ordered))) + 1
-    head = f" {'AGE':>7} {'CUT AFTER':>10}  {fit('ON', on)} {fit('CLIENT', client)} {fit('FRONTEND', 16)}"
     backend = len(detail.keys) > 1
-    lines: list[list[Segment]] = [[(head + (" BACKEND" if backend else ""), "quiet")]]
+    head = f" {'AGE':>7} {'CUT AFTER':>10}  {fit('ON', on)} {fit('CLIENT', client)} "
+    lines: list[list[Segment]] = [
+        [(head + (f"{fit('FRONTEND', 16)} BACKEND" if backend else "FRONTEND"), "quiet")]
+    ]
     for stream in ordered:
         age = NO_VALUE if stream.age is None else format_clock(stream.age)
         limit = NO_VALUE if stream.silence_left is None else f"{stream.silence_left} s"
+        frontend = fit(stream.frontend, 16)  # padded only where another column follows
         lines.append(
             [
                 (f" {age:>7}", "plain"),
                 (f" {limit:>10}  ", "quiet"),
                 (fit(stream.ref.instance, on) + " ", "plain"),
                 (fit(stream.client, client) + " ", "plain"),
-                (fit(stream.frontend, 16) + " ", "quiet"),
+                (f"{frontend} " if backend else frontend.rstrip(), "quiet"),
                 (visible(stream.ref.backend[:MAX_CELL_CHARS]) if backend else "", "quiet"),
             ]
         )
