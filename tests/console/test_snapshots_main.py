@@ -6,7 +6,7 @@ from textual.pilot import Pilot
 
 from backends.model import Level
 from orchestrator.live.notices import Notice
-from tests.console.conftest import SnapshotCheck, sees, silence, small, types, wide
+from tests.console.conftest import SnapshotCheck, sees, silence, sizes, small, types, wide
 from tests.console.dialog_values import HOSTILE
 from tests.console.frozen_console import BUSY, CALM, EPOCH, TROUBLED, Frame, FrozenConsole
 from tests.support.live_views import busy_traffic
@@ -83,6 +83,16 @@ def test_a_terminal_too_small(matches_snapshot: SnapshotCheck) -> None:
         await pilot.resize_terminal(70, 20)
 
     assert matches_snapshot(lambda: FrozenConsole(CALM), shrink, sees("needs 80 by 24"))
+
+
+@sizes
+def test_an_unfinished_rollout(matches_snapshot: SnapshotCheck) -> None:
+    async def leave(pilot: Pilot[str]) -> None:
+        screen = pilot.app.screen
+        screen._actions.unfinished = ("web3 was left by rollout 12 (upgrade to 1.5.0)", "web4 too")  # type: ignore[attr-defined]
+        screen._paint()  # type: ignore[attr-defined]
+
+    assert matches_snapshot(lambda: FrozenConsole(CALM), leave, sees("not finished: web3", "(and 1 more)"))
 
 
 def test_nodes_instead_of_servers(matches_snapshot: SnapshotCheck) -> None:

@@ -1,7 +1,7 @@
 """Snapshots of rollouts: running, waiting for a decision, paused, failed and ended."""
 
 from orchestrator.engine.control import ABORT, CONTINUE, RETRY, SKIP
-from tests.console.conftest import SnapshotCheck, sees, small
+from tests.console.conftest import SnapshotCheck, sees
 from tests.console.dialog_values import ended, out_of_rotation
 from tests.console.frozen_console import FrozenConsole
 from tests.console.frozen_rollout import FAILURE, FrozenRollout, halfway
@@ -55,7 +55,6 @@ def test_paused(matches_snapshot: SnapshotCheck) -> None:
     assert matches_snapshot(lambda: draining().console(), sees("web3 drains"), "p", sees("paused by ann"))
 
 
-@small
 def test_abort_asks(matches_snapshot: SnapshotCheck) -> None:
     assert matches_snapshot(
         lambda: draining().console(), sees("web3 drains"), "a", sees("Abort the rollout?")
@@ -67,7 +66,6 @@ def test_aborting(matches_snapshot: SnapshotCheck) -> None:
     assert matches_snapshot(lambda: draining().console(), *acts)
 
 
-@small
 def test_quitting_asks(matches_snapshot: SnapshotCheck) -> None:
     assert matches_snapshot(
         lambda: draining().console(), sees("web3 drains"), "q", sees("quit?", "Keep going")
