@@ -86,6 +86,11 @@ def restored(terminal: Terminal) -> bool:
     return terminal.modes == {CURSOR, WRAP} and not terminal.unknown
 
 
+def calls(terminal: Terminal) -> list[str]:
+    """Bells, notifications and titles so far, but not the shapes of the pointer."""
+    return [call for call in terminal.calls if call.startswith(("\a", "]2;", "]9;", "["))]
+
+
 @pytest.mark.parametrize("how", [pytest.param("hold", marks=pytest.mark.long), "stop"])
 async def test_a_terminal_that_does_not_read_stops_no_rollout(stack: Stack, how: str) -> None:
     with console(stack) as terminal:
@@ -103,14 +108,16 @@ async def test_a_terminal_that_does_not_read_stops_no_rollout(stack: Stack, how:
         terminal.resize(COLUMNS, LINES)
         await until(lambda: terminal.screen == shown, 30)  # it paints once for each size
         assert not terminal.unknown
+        # The console looks every half a second whether to call, and no longer calls who has left before that.
+        ended = ["\a", f"]9;shop: upgrade to {NEW} ended healthy", "]2;Rolldeck"]
+        await until(lambda: calls(terminal)[-3:] == ended, 30)
         terminal.type(b"\r")
         await terminal.shows("q quit", "u upgrade")
         terminal.type(b"q")
         assert await terminal.ends() == 0
         assert restored(terminal)
-        titles = [call for call in terminal.calls if call.startswith(("]2;", "["))]
-        assert titles[:2] == ["[22;2t", "]2;Rolldeck"]
-        assert titles[-1] == "[23;2t"  # the terminal has its own title again
+        assert calls(terminal)[:2] == ["[22;2t", "]2;Rolldeck"]
+        assert calls(terminal)[-4:] == [*ended, "[23;2t"]  # the terminal has its own title again
 
 
 @pytest.mark.parametrize("how", ["hold", "stop"])
