@@ -144,9 +144,9 @@ async def test_a_rollout_that_the_console_leaves_behind_on_a_terminal_that_does_
     slow_down_the_second(stack)
     with console(stack) as terminal:
         await start(terminal)
-        await fill(terminal)
         terminal.type(b"q")
-        await asyncio.sleep(0.5)
+        await terminal.shows("A rollout is running: quit?")
+        await fill(terminal)
         terminal.type(b"\x1b[B\r")  # "keep": it goes on without the console
         await until_ended(stack)
         assert await upgraded(stack)
