@@ -83,9 +83,8 @@ class SystemdService(LoggedService[SystemdSettings]):
         """Return commands that read what its processes wrote and, failing that, what systemd wrote too."""
         lines = ("--lines", str(MAX_LAST_LINES), "--output", "cat", "--no-pager", "--quiet")
         own = "_SYSTEMD_USER_UNIT" if self._settings.user else "_SYSTEMD_UNIT"
-        unit = "--user-unit" if self._settings.user else "--unit"
         call = (*journalctl(self._settings.command), *lines)
-        return Command((*call, f"{own}={unit_id(name)}")), Command((*call, unit, name))
+        return Command((*call, f"{own}={unit_id(name)}")), Command((*call, *self._matches(unit_id(name))))
 
     async def stop(self) -> None:
         await self._execute(self.stop_command(), "stop")
@@ -169,10 +168,22 @@ class SystemdService(LoggedService[SystemdSettings]):
             (
                 *journalctl(self._settings.command),
                 *("--lines", str(lines), *going_on, "--no-hostname", "--no-pager"),
-                *("--user-unit" if self._settings.user else "--unit", name),
+                *self._matches(name),
             )
         )
         return LogSource(f"journal of {name}", command, ends=not follow)
+
+    def _matches(self, name: str) -> tuple[str, ...]:
+        """Return the arguments for the journal of a unit, with what root's processes say about it.
+
+        For that, `--unit` accepts process 1 only. A child of it that cannot become the service's program ends
+        at once, often before journald has found out of which unit it is, and its reason would be missing.
+        """
+        if self._settings.user:
+            return ("--user-unit", name)  # accepts all processes of the user
+        keys = ("UNIT", "OBJECT_SYSTEMD_UNIT", "COREDUMP_UNIT")
+        of_root = (word for key in keys for word in ("+", f"{key}={name}", "_UID=0"))
+        return (f"_SYSTEMD_UNIT={name}", *of_root)
 
     async def _lines_of(self, name: str) -> tuple[str, ...]:
         for command in self.log_commands(name):

@@ -15,6 +15,10 @@ from tests.support.scripted_host import Answer, ScriptedHost
 
 VALUES = {"app": "shop", "node": "web1", "address": "10.0.0.1", "port": "80", "service": "shop"}
 SUDO = "sudo -n supervisorctl"
+ABOUT_REAL = (
+    "_SYSTEMD_UNIT=real.service + UNIT=real.service _UID=0"
+    " + OBJECT_SYSTEMD_UNIT=real.service _UID=0 + COREDUMP_UNIT=real.service _UID=0"
+)
 CONTROL = """\
 Runtime constants:
  Log file           = /var/log/monit.log
@@ -48,8 +52,8 @@ async def line_of(settings: ServiceSettings, *, follow: bool = True) -> tuple[st
         (
             SystemdSettings(name="nick"),
             "journal of real.service",
-            "journalctl --lines 7 --follow --no-hostname --no-pager --unit real.service",
-            "journalctl --lines 7 --no-hostname --no-pager --unit real.service",
+            f"journalctl --lines 7 --follow --no-hostname --no-pager {ABOUT_REAL}",
+            f"journalctl --lines 7 --no-hostname --no-pager {ABOUT_REAL}",
         ),
         (
             SystemdSettings(name="nick", user=True, command="sudo -n /bin/systemctl"),
