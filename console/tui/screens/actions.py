@@ -192,7 +192,7 @@ class OperatorActions:
             name = self._session.application.name
             self._notify(f"{offer.reason}; rolldeck resume {name} --trust-published takes it over", "warning")
             return True
-        if offer.reason and not await confirm_take_over(self._screen.app, offer):
+        if offer.reason and not await confirm_take_over(self._screen.app, self._session, offer):
             return False
         take_over(self._session, offer)
         return True

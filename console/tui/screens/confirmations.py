@@ -3,17 +3,25 @@
 Each dialog is imported when it is shown, so that the first screen appears sooner.
 """
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual.app import App
 
+from backends.errors import RolldeckError
+from console.background import running_beside
 from orchestrator.locks.file import Holder
 from orchestrator.planning.application import Application
 from orchestrator.planning.findings import Severity, judge_freeze
 from orchestrator.session.session import Session
-from orchestrator.session.takeover import Offer
+from orchestrator.session.takeover import Offer, find_offer
+
+if TYPE_CHECKING:
+    from widgets.dialogs.modal import Confirm
+
+LOOK_INTERVAL_S = 1.0  # between two looks whether a question is over
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +58,24 @@ async def confirm_break_lock(app: App[Any], session: Session, agreed: Holder | N
     holder = await session.work_log.holder()
     if holder is None or holder == agreed:
         return LockAnswer(proceed=True, locked_by=holder)
-    answer = await app.push_screen_wait(
-        Confirm(
-            f"{session.application.name} is locked",
-            [
-                str(holder),
-                "",
-                "The lock is broken once you start what you are shown next, and this is recorded. A rollout"
-                " that runs under it then ends at once; its node is left to yours.",
-            ],
-            [("no", "Cancel", "default"), ("yes", "Break lock", "error")],
-        )
+    question = Confirm(
+        f"{session.application.name} is locked",
+        [
+            str(holder),
+            "",
+            "The lock is broken once you start what you are shown next, and this is recorded. A rollout"
+            " that runs under it then ends at once; its node is left to yours.",
+        ],
+        [("no", "Cancel", "default"), ("yes", "Break lock", "error")],
     )
+
+    async def find_end() -> str:
+        now = await session.work_log.holder()
+        if now == holder:
+            return ""
+        return "the lock is free now: begin again" if now is None else f"{now} has the lock now"
+
+    answer = await _ask_until(app, session, question, find_end)
     return LockAnswer(proceed=answer == "yes", locked_by=holder)
 
 
@@ -76,12 +90,17 @@ async def confirm_override_freeze(app: App[Any], session: Session) -> Severity |
     frozen = judge_freeze(session.application.freezes, session.clock.time(), Severity.WARNING)
     if not frozen:
         return Severity.ERROR  # of a window that begins while the plan is made
+
+    def is_over() -> str:
+        still = judge_freeze(session.application.freezes, session.clock.time(), Severity.WARNING)
+        return "" if still else "the freeze window is over: begin again"
+
     answer = await app.push_screen_wait(
         Confirm(
             "Freeze window active",
             [finding.text for finding in frozen] + ["", "The override is recorded with your name."],
             [("no", "Not now", "default"), ("yes", "Override it", "error")],
-        )
+        ).withdraw_when(is_over)
     )
     return Severity.WARNING if answer == "yes" else None
 
@@ -95,18 +114,46 @@ async def ask_reason(app: App[Any], application: Application) -> str | None:
     return await app.push_screen_wait(ReasonDialog(application.name))
 
 
-async def confirm_take_over(app: App[Any], offer: Offer) -> bool:
+async def confirm_take_over(app: App[Any], session: Session, offer: Offer) -> bool:
     """Ask whether to take over a rollout of another machine."""
     from widgets.dialogs.modal import Confirm
 
-    answer = await app.push_screen_wait(
-        Confirm(
-            "Take over the rollout of another machine?",
-            [f"There is {offer.words}.", "", f"{offer.reason[0].upper()}{offer.reason[1:]}."],
-            [("no", "Leave it", "default"), ("yes", "Take it over", "primary")],
-        )
+    question = Confirm(
+        "Take over the rollout of another machine?",
+        [f"There is {offer.words}.", "", f"{offer.reason[0].upper()}{offer.reason[1:]}."],
+        [("no", "Leave it", "default"), ("yes", "Take it over", "primary")],
     )
-    return answer == "yes"
+
+    async def find_end() -> str:
+        now = await find_offer(session)
+        is_same = now is not None and now.seen.header == offer.seen.header
+        return "" if is_same else "somebody works on that rollout meanwhile, or it is finished"
+
+    return await _ask_until(app, session, question, find_end) == "yes"
+
+
+async def _ask_until(
+    app: App[Any], session: Session, question: "Confirm", find_end: Callable[[], Awaitable[str]]
+) -> str | None:
+    """Return the answer to a question whose end has to be looked for.
+
+    Args:
+        app: shows the question.
+        session: has the clock.
+        question: is withdrawn at its end.
+        find_end: returns why there is nothing to ask any more; empty while there is.
+    """
+    end = ""
+
+    async def look() -> None:
+        nonlocal end
+        while not end:
+            await session.clock.sleep(LOOK_INTERVAL_S)
+            with contextlib.suppress(RolldeckError):  # nobody knows of an end
+                end = await find_end()
+
+    async with running_beside({"looking whether a question is over": look}):
+        return await app.push_screen_wait(question.withdraw_when(lambda: end))
 
 
 async def confirm_resume(
