@@ -6,6 +6,7 @@ from typing import Any
 
 from textual.screen import Screen
 
+from console.tui.late_errors import is_open
 from console.tui.node_shell import find_node
 from orchestrator.session.session import Session
 from widgets.table.by_server import RowKey
@@ -48,8 +49,8 @@ class CommandTargets:
 def targets_of(screen: Screen[Any], node: str = "") -> CommandTargets | None:
     """Return what a screen is about: a node of this name, else marked lines or that of the cursor.
 
-    None is for screens without any, such as dialogs.
+    None is for screens without any, such as dialogs, and for one that has no lines yet, or no more.
     """
     found = getattr(screen, "command_targets", None)
-    targets: CommandTargets | None = found() if found is not None else None
+    targets: CommandTargets | None = found() if found is not None and is_open(screen) else None
     return replace(targets, keys=[("", node)]) if targets is not None and node else targets

@@ -1,14 +1,18 @@
 """Keys that arrive before the screen that the first one opens has its widgets."""
 
+import msgspec
 import pytest
 from textual.css.query import NoMatches
 
+from console.config.own_commands import OwnCommandSettings
 from console.tui.screens.detail import DetailScreen
 from console.tui.screens.main import MainScreen
 from orchestrator.planning.application import Policy
 from tests.console.frozen_console import CALM, FrozenConsole
 from tests.console.real_console import read
 from widgets.dialogs.upgrade import UpgradeDialog
+
+OWN = {"key": "f5", "title": "look", "run": "echo {node}", "read_only": True}
 
 
 @pytest.mark.parametrize("action", ["tab('journal')", "next_tab(-1)", "copy"])
@@ -33,3 +37,17 @@ async def test_a_dialog_that_is_not_there_yet_has_nothing_to_scroll() -> None:
 
 async def test_a_dialog_that_is_not_there_yet_has_no_size_to_fit() -> None:
     UpgradeDialog("shop", "", Policy())._fit()
+
+
+async def test_key_of_an_own_command_for_a_main_view_that_is_being_opened() -> None:
+    app = FrozenConsole(CALM)
+    app.add_commands([msgspec.convert(OWN, OwnCommandSettings)], "config.toml")
+    async with app.run_test(size=(80, 24)) as pilot:
+        assert app.workspace is not None
+        opening = app.push_screen(MainScreen(app.workspace))
+        assert not app.screen.is_mounted
+        assert "f5" in app.screen.active_bindings, "the footer asks"
+        assert not await app.run_action("own_command(0)"), "it is gray"
+        await opening
+        assert app.screen.active_bindings["f5"].enabled
+        await pilot.pause()
