@@ -15,7 +15,6 @@ from console.terminal.output import say
 from console.tui.fleet_console import FleetConsole
 from console.tui.screens.fleet import FleetScreen
 from console.tui.workspaces import running_workspaces
-from orchestrator.local.launch import LaunchReply, RolloutRequest
 from tests.console.loop_launcher import LoopLauncher
 from tests.console.real_console import read
 from tests.pictures import HERE, MACHINE, OPERATOR, PRIVATE
@@ -84,16 +83,10 @@ async def take_fleet(folder: Path) -> None:
         config = load(world.config_path)
         rates = {name: 2.0 + number % 9 for number, name in enumerate(world.applications)}
         traffic = asyncio.create_task(world.load(rates))
-        launchers: list[LoopLauncher] = []
-
-        async def launch(request: RolloutRequest) -> LaunchReply:
-            # A process of its own would know the real name of this machine.
-            launchers.append(LoopLauncher(config, []))
-            return await launchers[-1](request)
-
+        launcher = LoopLauncher(config, [])  # a process of its own would know the real name of this machine
         async with (
             running_fleet(config) as fleet,
-            running_workspaces(fleet, launch) as workspaces,
+            running_workspaces(fleet, launcher) as workspaces,
         ):
             app = FleetConsole(workspaces, config.console, config.file)
             async with app.run_test(size=SIZE, notifications=True) as pilot:
@@ -105,8 +98,7 @@ async def take_fleet(folder: Path) -> None:
                 await camera.sees("2 rolling", "1 waits for you", "1/4")
                 await camera.take((str(folder), *PRIVATE), "fleet")
         traffic.cancel()
-        for launcher in launchers:
-            await launcher.end()
+        await launcher.end()
 
 
 if __name__ == "__main__":
