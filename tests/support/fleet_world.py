@@ -14,6 +14,7 @@ from pathlib import Path
 
 from console.demo.configuration import render_files
 from console.demo.haproxy import HAProxy
+from console.demo.load import Address
 from console.demo.node import Node
 from tests.support.stacks import TunedStack
 
@@ -41,6 +42,7 @@ defaults
     retries 0
 frontend www
     bind 127.0.0.1:{port}
+{further_binds}    use_backend %[so_name] if {{ so_name -m found }}
     use_backend %[req.hdr(x-app)] if {{ req.hdr(x-app) -m found }}
     default_backend {default}
 frontend stand_ins
@@ -151,8 +153,14 @@ class FleetWorld(TunedStack):
         self._stand_ins = tuple(stand_in_names(applications - len(real)))
         self._servers = servers
         self._quick_s = quick_s
+        self._ports_of: dict[tuple[str, str], int] = {}  # of a load balancer and a real application
         self.backends = self._real
         self.applications = (*self._real, *self._stand_ins)
+
+    @property
+    def frontends(self) -> list[Address]:
+        """Host and port of each real application on each HAProxy; `load` uses one port for all of them."""
+        return [("127.0.0.1", port) for port in self._ports_of.values()]
 
     def nodes_of(self, application: str) -> Mapping[str, Node]:
         """Return the real nodes of an application."""
@@ -165,13 +173,19 @@ class FleetWorld(TunedStack):
                 self._add_node(f"{application}-{number}")
         for name in ("lb1", "lb2"):
             self._add_instance(name)
+            for application in self._real:
+                self._ports_of[name, application] = self._ports.reserve()
 
     def _configure(self, instance: HAProxy) -> None:
         instance.executable = self._haproxy
+        binds = [
+            f"    bind 127.0.0.1:{self._ports_of[instance.name, name]} name {name}\n" for name in self._real
+        ]
         text = _HEAD.format(
             socket=instance.socket,
             admin_port=instance.admin_port,
             port=instance.port,
+            further_binds="".join(binds),
             stats_port=instance.stats_port,
             default=self._real[0],
             answer=_ANSWER,
