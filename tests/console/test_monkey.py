@@ -22,12 +22,12 @@ def failed_rollout() -> FrozenRollout:
 
 @pytest.mark.parametrize(
     ("seed", "count"),
-    [(1, 45), *(pytest.param(seed, 1500, marks=pytest.mark.long) for seed in range(2, 6))],
+    [(1, 90), *(pytest.param(seed, 3000, marks=pytest.mark.long) for seed in range(2, 6))],
 )
 async def test_random_input_does_no_harm(
     failed_rollout: FrozenRollout, tmp_path: Path, seed: int, count: int
 ) -> None:
     for number, open_console in enumerate((open_trouble, failed_rollout.console)):
-        run = Run(open_console, log=tmp_path / f"{number}.jsonl")
+        run = Run(log=tmp_path / f"{number}.jsonl")
         with working_folder(tmp_path):
-            await run.play_random(seed, count)
+            await run.play_random(open_console, seed, count)

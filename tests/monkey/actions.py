@@ -1,12 +1,12 @@
 """What a monkey can do to a terminal, drawn at random, as values that can be written and replayed."""
 
 import random
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Literal
 
 import msgspec
 
-SIZES = ((80, 24), (120, 40), (200, 50), (100, 30), (79, 24), (40, 10), (80, 23), (300, 90), (5, 3))
+SIZES = ((80, 24), (120, 40), (200, 50), (100, 30), (79, 24), (40, 10), (80, 23), (240, 60), (5, 3))
 SPECIAL = (
     *("enter", "escape", "tab", "shift+tab", "up", "down", "left", "right", "pageup", "pagedown"),
     *("home", "end", "space", "backspace", "delete", "f1", "ctrl+p", "ctrl+r", "ctrl+c", "ctrl+s"),
@@ -22,9 +22,9 @@ PASTES = (
     "web[12] web3 " * 200,
     "q\nq\ny\n",
 )
-VERSIONS = ("1.4.2", "1.5.0")
-"""Of the demo: upgrades go from one to the other."""
-
+VERSIONS = ("1.4.2", "1.5.0", "1.4.2", "1.5.0", "6.6.6")
+"""Upgrades go from one good version to the other, and to a broken one in between."""
+START_SHARE = 0.06  # of the actions while an application has no rollout
 
 Gesture = Literal["click", "double", "move", "up", "down"]
 """What is done with the mouse; up and down turn its wheel."""
@@ -60,13 +60,25 @@ class Mouse(msgspec.Struct, frozen=True, tag=True):
 
 
 class Start(msgspec.Struct, frozen=True, tag=True):
-    """An upgrade from wherever the console is: back to the main view, options, plan, start."""
+    """An upgrade from wherever the console is: back to its first screen, options, plan, start.
+
+    Attributes:
+        version: to upgrade to.
+        confirm: index of what waits for a human.
+        application: of a fleet; empty where there is only one.
+    """
 
     version: str
-    confirm: int  # index of what waits for a human
+    confirm: int
+    application: str = ""
 
 
 Action = Keys | Paste | Resize | Mouse | Start
+
+
+def count_events(action: Action) -> int:
+    """Return how many events an action is for the console; a start counts as one, and a double click too."""
+    return len(action.keys) if isinstance(action, Keys) else 1
 
 
 def typed(text: str) -> tuple[str, ...]:
@@ -81,23 +93,26 @@ class Monkey:
     Args:
         seed: the same one gives the same actions for the same screens.
         forbidden: keys that it never presses.
+        in_fleet: whether an application has to be opened before it can be upgraded.
     """
 
-    def __init__(self, seed: int, forbidden: Collection[str] = ()) -> None:
+    def __init__(self, seed: int, forbidden: Collection[str] = (), *, in_fleet: bool = False) -> None:
         self._random = random.Random(seed)  # noqa: S311 - it has to be repeatable
         self._forbidden = frozenset(forbidden)
+        self._in_fleet = in_fleet
 
-    def draw(self, bound: Collection[str], size: tuple[int, int], *, idle: bool) -> Action:
+    def draw(self, bound: Collection[str], size: tuple[int, int], idle: Sequence[str]) -> Action:
         """Return the next action.
 
         Args:
             bound: keys that the screen in front has bindings for.
             size: columns and lines of the terminal.
-            idle: whether no rollout runs, so that one should be started now and then.
+            idle: applications without a rollout, so that one should be started now and then.
         """
         drawn = self._random.random()
-        if idle and drawn < 0.02:
-            return Start(self._random.choice(VERSIONS), self._random.choice((0, 0, 1)))
+        if idle and self._random.random() < START_SHARE:
+            application = self._random.choice(idle) if self._in_fleet else ""
+            return Start(self._random.choice(VERSIONS), self._random.choice((0, 0, 1)), application)
         if drawn < 0.06:
             return Paste(self._random.choice(PASTES))
         if drawn < 0.09:

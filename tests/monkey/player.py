@@ -8,13 +8,20 @@ from textual import events
 from textual.app import App
 from textual.keys import key_to_character
 from textual.pilot import Pilot
+from textual.screen import Screen
 
 from console.tui.screens.help import HelpScreen
+from console.tui.screens.main import MainScreen
 from tests.monkey.actions import Action, Keys, Mouse, Paste, Resize, Start, typed
 from widgets.dialogs.modal import TooSmall, fits
+from widgets.dialogs.plan import PlanScreen
+from widgets.dialogs.upgrade import UpgradeDialog
+from widgets.fleet.picker import ApplicationPicker
 
+DEPTH = 2  # screens that no key may close: Textual's blank one, and the console's first
 MAX_ESCAPES = 15  # from anywhere to the screen that the console began with
 ANSWERS_WITHIN_S = 60.0  # on a busy machine
+OPENS_WITHIN_S = 20.0  # a screen on the way to an upgrade; the console may refuse it
 
 
 class DeadScreen(AssertionError):
@@ -26,12 +33,10 @@ class Player:
 
     Args:
         pilot: of the console.
-        depth: how many screens there are at least: those that no key may close.
     """
 
-    def __init__(self, pilot: Pilot[Any], depth: int) -> None:
+    def __init__(self, pilot: Pilot[Any]) -> None:
         self._pilot = pilot
-        self._depth = depth
         self.size = (80, 24)
 
     @property
@@ -42,6 +47,16 @@ class Player:
     def has_ended(self) -> bool:
         """Whether the console was told to end, or ended with an error."""
         return self.app.return_value is not None or not self.app.is_running
+
+    async def end(self) -> None:
+        """End the console as a signal does, and wait until it has ended. DeadScreen if it does not."""
+        if not self.has_ended:
+            self.app.exit()
+        deadline = time.monotonic() + ANSWERS_WITHIN_S
+        while self.app.is_running:
+            if time.monotonic() > deadline:
+                raise DeadScreen(f"the console does not end: {self.app.screen_stack}")
+            await asyncio.sleep(0.02)
 
     @property
     def bound(self) -> set[str]:
@@ -63,8 +78,8 @@ class Player:
                 await self._pilot.resize_terminal(width, height)
             case Mouse(what, x, y):
                 self._use_mouse(what, x, y)
-            case Start(version, confirm):
-                await self._start(version, confirm)
+            case Start():
+                await self._start(action)
         await asyncio.sleep(0.005)
 
     def _press(self, key: str) -> None:
@@ -82,27 +97,50 @@ class Player:
             button = 1 if kind in (events.MouseDown, events.MouseUp) else 0
             self.app.post_message(kind(None, x, y, 0, 0, button, False, False, False, x, y))
 
-    async def _start(self, version: str, confirm: int) -> None:
-        """Press the keys of an upgrade, whatever comes of it."""
+    async def _start(self, start: Start) -> None:
+        """Press the keys of an upgrade, as far as the console comes along."""
         await self.go_back()
-        for keys, pause_s in (
-            (("u",), 0.3),
-            ((*typed(version), "enter") if not confirm else typed(version), 0.0),
-            (("tab", "tab", "tab", *["down"] * confirm, "enter") if confirm else (), 1.0),
-            (("right", "enter"), 0.2),
-        ):
-            for key in keys:
-                self._press(key)
-                await asyncio.sleep(0.02)
-            await asyncio.sleep(pause_s)
+        if start.application:
+            await self._press_all("g")
+            if not await self._opens(ApplicationPicker):
+                return
+            await self._press_all(*typed(start.application), "enter")
+        await self._opens(MainScreen)
+        await self._press_all("u")
+        if not await self._opens(UpgradeDialog):
+            return
+        await self._press_all(*typed(start.version))
+        if start.confirm:
+            await self._press_all("tab", "tab", "tab", *["down"] * start.confirm)
+        await self._press_all("enter")
+        if await self._opens(PlanScreen):
+            await self._press_all("right", "enter")
+
+    async def _press_all(self, *keys: str) -> None:
+        for key in keys:
+            self._press(key)
+            await asyncio.sleep(0.02)
+
+    async def _opens(self, kind: type[Screen[Any]]) -> bool:
+        """Wait for a while until such a screen takes keys; it need not open."""
+        deadline = time.monotonic() + OPENS_WITHIN_S
+        while not self.has_ended and time.monotonic() < deadline:
+            if isinstance(self.app.screen, kind) and self.app.screen.focused is not None:
+                return True
+            await asyncio.sleep(0.02)
+        return False
 
     async def check(self) -> None:
         """Go back to the first screen, and open and close the help there. DeadScreen if that fails."""
         await self.go_back()
         if self.has_ended:
             return
-        self._press("f1")
-        await self._until(lambda: isinstance(self.app.screen, HelpScreen), "the help does not open")
+        deadline = time.monotonic() + ANSWERS_WITHIN_S
+        while not isinstance(self.app.screen, HelpScreen) and not self.has_ended:
+            if time.monotonic() > deadline:
+                raise DeadScreen(f"the help does not open: {self.app.screen_stack}, {self.app.focused}")
+            self._press("f1")  # again, where what the last actions have opened has taken it
+            await self._settle()
         await self.go_back()  # a plan that was being made may have opened meanwhile
 
     async def go_back(self) -> None:
@@ -120,9 +158,9 @@ class Player:
 
     def _is_back(self) -> bool:
         stack = self.app.screen_stack
-        if len(stack) < self._depth:
+        if len(stack) < DEPTH:
             raise DeadScreen(f"a screen that must stay was closed: {stack}")
-        return len(stack) == self._depth
+        return len(stack) == DEPTH
 
     async def _settle(self) -> None:
         """Wait until everything that was sent before has been handled."""
@@ -135,10 +173,3 @@ class Player:
         except TimeoutError:
             raise DeadScreen(f"no answer within {ANSWERS_WITHIN_S:g} s: {self.app.screen_stack}") from None
         await asyncio.sleep(0.05)
-
-    async def _until(self, is_true: Any, problem: str) -> None:
-        deadline = time.monotonic() + ANSWERS_WITHIN_S
-        while not is_true() and not self.has_ended:
-            if time.monotonic() > deadline:
-                raise DeadScreen(f"{problem}: {self.app.screen_stack}")
-            await asyncio.sleep(0.02)

@@ -1,8 +1,9 @@
 """Runs of the monkey, which works one console after the other; everything it does is written down."""
 
+import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,14 @@ from typing import Any
 import msgspec
 from textual.app import App
 
-from tests.monkey.actions import Action, Monkey
+from tests.monkey.actions import Action, Monkey, count_events
 from tests.monkey.player import Player
 
 CHECK_INTERVAL = 40  # actions between two checks that the console is alive
 SHOWN_ACTIONS = 40  # that a failure lists
+
+
+OpenConsole = Callable[[], App[Any]]
 
 
 class MonkeyFound(AssertionError):
@@ -26,60 +30,85 @@ class Run:
     """What a monkey does, and did.
 
     Attributes:
-        open_console: returns a console that has not run yet, over what the one before has left.
-        depth: screens of it that no key may close.
-        is_idle: whether no rollout runs.
-        on_exit: is called with the result of each console that was closed.
+        idle: returns the applications without a rollout, of which one should be started now and then.
+        is_rolling: returns whether a rollout runs.
+        in_fleet: whether an application has to be opened before it can be upgraded.
         log: file that gets each action before it is done; None for none.
+        events: that were played so far.
+        rolling_events: those of them during which a rollout ran.
+        actions: like events, but several keys are one.
+        consoles: that were opened.
     """
 
-    open_console: Callable[[], App[Any]]
-    depth: int = 2
-    is_idle: Callable[[], bool] = lambda: False
-    on_exit: Callable[[object], None] = lambda result: None
+    idle: Callable[[], Collection[str]] = tuple
+    is_rolling: Callable[[], bool] = lambda: False
+    in_fleet: bool = False
     log: Path | None = None
-    played: int = 0
+    events: int = 0
+    rolling_events: int = 0
+    actions: int = 0
     consoles: int = 0
     last: deque[Action] = field(default_factory=lambda: deque(maxlen=SHOWN_ACTIONS))
 
-    async def play_random(self, seed: int, count: int, forbidden: Sequence[str] = ()) -> None:
-        """Draw and play so many actions. Raises MonkeyFound."""
-        monkey = Monkey(seed, forbidden)
-        await self._play(
-            lambda player: monkey.draw(player.bound, player.size, idle=self.is_idle()), count, f"seed {seed}"
-        )
+    async def play_random(
+        self, open_console: OpenConsole, seed: int, count: int, forbidden: Sequence[str] = ()
+    ) -> None:
+        """Draw and play so many events.
 
-    async def replay(self, actions: Sequence[Action]) -> None:
+        Args:
+            open_console: returns a console that has not run yet, over what the one before has left.
+            seed: see `Monkey`, as for `forbidden`.
+            count: how many events, at least.
+            forbidden: likewise.
+
+        Raises:
+            MonkeyFound: the console failed.
+        """
+        monkey = Monkey(seed, forbidden, in_fleet=self.in_fleet)
+
+        def draw(player: Player) -> Action:
+            return monkey.draw(player.bound, player.size, sorted(self.idle()))
+
+        await self._play(open_console, draw, count, f"seed {seed}")
+
+    async def replay(self, open_console: OpenConsole, actions: Sequence[Action]) -> None:
         """Play these actions again. Raises MonkeyFound."""
         coming = iter(actions)
-        await self._play(lambda player: next(coming), len(actions), "replay")
+        count = sum(map(count_events, actions))
+        await self._play(open_console, lambda player: next(coming), count, "replay")
 
-    async def _play(self, draw: Callable[[Player], Action], count: int, what: str) -> None:
-        end = self.played + count
+    async def _play(
+        self, open_console: OpenConsole, draw: Callable[[Player], Action], count: int, what: str
+    ) -> None:
+        end = self.events + count
         try:
-            while self.played < end:
-                await self._play_to_one(draw, end)
+            with loop_errors() as errors:
+                while self.events < end:
+                    await self._play_to_one(open_console(), draw, end)
+            if errors:
+                raise errors[0]
         except Exception as error:
             where = f"; all of them are in {self.log}" if self.log else ""
             lines = "\n".join(msgspec.json.encode(action).decode() for action in self.last)
             raise MonkeyFound(
-                f"{what}: {error!r} after {self.played} actions, the last of which were\n{lines}{where}"
+                f"{what}: {error!r} after {self.events} events, the last of which were\n{lines}{where}"
             ) from error
 
-    async def _play_to_one(self, draw: Callable[[Player], Action], end: int) -> None:
-        app = self.open_console()
+    async def _play_to_one(self, app: App[Any], draw: Callable[[Player], Action], end: int) -> None:
         self.consoles += 1
         async with app.run_test(size=(80, 24), notifications=True) as pilot:
             await pilot.pause()
-            player = Player(pilot, self.depth)
-            while self.played < end and not player.has_ended:
+            player = Player(pilot)
+            while self.events < end and not player.has_ended:
                 action = draw(player)
                 self._write(action)
                 await player.play(action)
-                self.played += 1
-                if self.played % CHECK_INTERVAL == 0 and not player.has_ended:
+                self.events += (count := count_events(action))
+                self.rolling_events += count if self.is_rolling() else 0
+                self.actions += 1
+                if self.actions % CHECK_INTERVAL == 0 and not player.has_ended:
                     await player.check()
-        self.on_exit(app.return_value)
+            await player.end()
 
     def _write(self, action: Action) -> None:
         self.last.append(action)
@@ -92,6 +121,24 @@ def read_log(path: Path) -> list[Action]:
     """Return the actions of a log."""
     lines = path.read_bytes().splitlines()
     return [msgspec.json.decode(line, type=Action) for line in lines]
+
+
+@contextlib.contextmanager
+def loop_errors() -> Iterator[list[Exception]]:
+    """Collect the errors of tasks and callbacks that nobody waits for."""
+    errors: list[Exception] = []
+
+    def collect(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception") or RuntimeError(context["message"])
+        errors.append(error)
+
+    loop = asyncio.get_running_loop()
+    before = loop.get_exception_handler()
+    loop.set_exception_handler(collect)
+    try:
+        yield errors
+    finally:
+        loop.set_exception_handler(before)
 
 
 @contextlib.contextmanager
