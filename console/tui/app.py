@@ -14,6 +14,7 @@ from textual.css.query import NoMatches
 from textual.dom import DOMNode
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
+from textual.notifications import Notify, SeverityLevel
 from textual.screen import Screen
 from textual.theme import Theme
 from textual.widgets._toast import ToastRack
@@ -26,6 +27,7 @@ from console.interrupts import TERMINAL_GONE
 from console.tui.attention import Attention
 from console.tui.command_targets import targets_of
 from console.tui.late_errors import is_late, is_open
+from console.tui.notification import LateNotification
 from console.tui.own_commands import OwnCommands
 from console.tui.screens.actions import KEEP
 from console.tui.screens.main import MainScreen
@@ -222,6 +224,19 @@ class Console(App[str]):
     def close(self, why: str) -> None:
         """End at once; a rollout goes on in its own process."""
         self.exit(KEEP)
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = True,
+    ) -> None:
+        """Show a notification; it may be called from any thread."""
+        shown_s = self.NOTIFICATION_TIMEOUT if timeout is None else timeout
+        self.post_message(Notify(LateNotification(message, title, severity, shown_s, markup=markup)))
 
     def action_help(self) -> None:
         """Show all keys of the screen in front; of the help itself there is nothing to show."""

@@ -1,18 +1,21 @@
 """Notifications cover nothing that has to be read: they are shown over the key bar."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 
 import pytest
+import textual.notifications
 from textual.geometry import Region
 from textual.pilot import Pilot
 from textual.screen import Screen
-from textual.widget import Widget
-from textual.widgets._toast import Toast
+from textual.timer import Timer, TimerCallback
+from textual.widget import AwaitMount, Widget
+from textual.widgets._toast import Toast, ToastRack
 
 from console.tui.screens.fleet import FleetScreen
 from tests.console.dialog_values import plan
 from tests.console.fleet_app import FrozenOverview
-from tests.console.frozen_console import FrozenConsole
+from tests.console.frozen_console import CALM, FrozenConsole
 from tests.console.frozen_rollout import FAILURE, FrozenRollout, halfway
 from widgets.dialogs.plan import PlanScreen
 from widgets.rollout_board import RolloutBoard
@@ -85,3 +88,29 @@ async def test_many_words_cover_nothing_either(failed_rollout: FrozenConsole) ->
         assert covered(app.screen) == {"KeyBar"}
         assert toasts(app.screen).height == 3
         assert app.screen.query_one(RolloutBoard).region.bottom == toasts(app.screen).y
+
+
+async def test_a_notification_may_run_out_before_it_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A timer of Textual with a time that is over never ends, and nothing else runs any more."""
+    stood_still_s = 0.0
+    delays_s: list[float] = []
+    mount_all, set_timer = ToastRack.mount_all, Toast.set_timer
+
+    def mount(rack: ToastRack, toasts: Iterable[Widget]) -> AwaitMount:
+        nonlocal stood_still_s
+        stood_still_s = 100.0  # the process got no time, or was suspended
+        return mount_all(rack, toasts)
+
+    def start(toast: Toast, delay_s: float, expire: TimerCallback) -> Timer:
+        delays_s.append(delay_s)
+        return set_timer(toast, max(0.01, delay_s), expire)
+
+    monkeypatch.setattr(textual.notifications, "time", lambda: time.time() + stood_still_s)
+    monkeypatch.setattr(ToastRack, "mount_all", mount)
+    monkeypatch.setattr(Toast, "set_timer", start)
+    app = FrozenConsole(CALM)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        app.screen.notify("copied", timeout=2)
+        while not delays_s or app.screen.query(Toast):
+            await pilot.pause(0.01)
+    assert min(delays_s) > 0
