@@ -29,7 +29,7 @@ FORBIDDEN = ("ctrl+z",)  # suspends the process
 async def work(arguments: argparse.Namespace, folder: Path) -> None:
     """Play all events, end the rollouts, and report. Raises MonkeyFound."""
     async with (fleet_world if arguments.fleet else demo_world)(folder) as world:
-        run = Run(world.idle, lambda: world.is_rolling, arguments.fleet, arguments.log)
+        run = Run(world.idle, world.answer, lambda: world.is_rolling, arguments.fleet, arguments.log)
         async with Load(RATE, world.stack.frontends) as load:
             began = time.time()
             try:

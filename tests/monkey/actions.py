@@ -24,7 +24,8 @@ PASTES = (
 )
 VERSIONS = ("1.4.2", "1.5.0", "1.4.2", "1.5.0", "6.6.6")
 """Upgrades go from one good version to the other, and to a broken one in between."""
-START_SHARE = 0.06  # of the actions while an application has no rollout
+START_SHARE = 0.1  # of the actions while an application has no rollout
+ANSWER_SHARE = 0.04  # of all actions
 
 Gesture = Literal["click", "double", "move", "up", "down"]
 """What is done with the mouse; up and down turn its wheel."""
@@ -73,12 +74,22 @@ class Start(msgspec.Struct, frozen=True, tag=True):
     application: str = ""
 
 
-Action = Keys | Paste | Resize | Mouse | Start
+class Answer(msgspec.Struct, frozen=True, tag=True):
+    """Somebody else resumes what is paused, and answers the open questions of all rollouts.
+
+    Attributes:
+        choice: number of the answer; there may be fewer of them.
+    """
+
+    choice: int
+
+
+Action = Keys | Paste | Resize | Mouse | Start | Answer
 
 
 def count_events(action: Action) -> int:
-    """Return how many events an action is for the console; a start counts as one, and a double click too."""
-    return len(action.keys) if isinstance(action, Keys) else 1
+    """Return how many events an action is for the console; a double click is one."""
+    return len(action.keys) if isinstance(action, Keys) else int(isinstance(action, Paste | Resize | Mouse))
 
 
 def typed(text: str) -> tuple[str, ...]:
@@ -109,6 +120,8 @@ class Monkey:
             size: columns and lines of the terminal.
             idle: applications without a rollout, so that one should be started now and then.
         """
+        if self._random.random() < ANSWER_SHARE:
+            return Answer(self._random.choice((0, 0, 0, 1, 2, 3, 4)))
         drawn = self._random.random()
         if idle and self._random.random() < START_SHARE:
             application = self._random.choice(idle) if self._in_fleet else ""

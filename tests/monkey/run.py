@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from textual.app import App
 
-from tests.monkey.actions import Action, Monkey, count_events
+from tests.monkey.actions import Action, Answer, Monkey, count_events
 from tests.monkey.player import Player
 
 CHECK_INTERVAL = 40  # actions between two checks that the console is alive
@@ -31,6 +31,7 @@ class Run:
 
     Attributes:
         idle: returns the applications without a rollout, of which one should be started now and then.
+        answer: answers the open questions of all rollouts with the choice of this number.
         is_rolling: returns whether a rollout runs.
         in_fleet: whether an application has to be opened before it can be upgraded.
         log: file that gets each action before it is done; None for none.
@@ -41,6 +42,7 @@ class Run:
     """
 
     idle: Callable[[], Collection[str]] = tuple
+    answer: Callable[[int], None] = lambda choice: None
     is_rolling: Callable[[], bool] = lambda: False
     in_fleet: bool = False
     log: Path | None = None
@@ -102,6 +104,8 @@ class Run:
             while self.events < end and not player.has_ended:
                 action = draw(player)
                 self._write(action)
+                if isinstance(action, Answer):
+                    self.answer(action.choice)
                 await player.play(action)
                 self.events += (count := count_events(action))
                 self.rolling_events += count if self.is_rolling() else 0

@@ -91,6 +91,15 @@ class World:
     def is_rolling(self) -> bool:
         return self._launcher.is_rolling
 
+    def answer(self, choice: int) -> None:
+        """Resume what is paused, and answer all open questions with the choice of this number."""
+        for session in self._launcher.rolling:
+            control = session.control
+            if control.paused:
+                control.resume(_MONKEY)
+            for question in control.questions:
+                control.answer(question.id, question.choices[choice % len(question.choices)], _MONKEY)
+
     async def end_rollouts(self) -> None:
         """Answer and go on until nothing runs. MonkeyFound if that never ends, or has ended by a defect."""
         deadline = asyncio.get_running_loop().time() + ENDS_WITHIN_S
