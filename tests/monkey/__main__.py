@@ -21,7 +21,7 @@ from console.terminal.output import say
 from tests.monkey.run import MonkeyFound, Run, read_log, working_folder
 from tests.monkey.worlds import World, demo_world, fleet_world
 
-RATE = 25  # requests per second
+RATE = 15  # requests per second
 ROUND = 500  # events of one operator's sessions
 FORBIDDEN = ("ctrl+z",)  # suspends the process
 

@@ -132,7 +132,7 @@ class Monkey:
             return Resize(*self._random.choice(SIZES))
         if drawn < 0.2:
             return self._draw_mouse(size)
-        length = self._random.choice((1, 1, 1, 2, 2, 3, 5))
+        length = self._random.choice((1, 1, 1, 2, 2, 3, 5, 8, 13))
         keys = tuple(self._draw_keys(sorted(bound), length))
         if self._random.random() < 0.2:
             keys = (keys[0],) * len(keys)

@@ -106,6 +106,9 @@ class Player:
                 return
             await self._press_all(*typed(start.application), "enter")
         await self._opens(MainScreen)
+        upgrade = self.app.screen.active_bindings.get("u")
+        if upgrade is None or not upgrade.enabled:
+            return
         await self._press_all("u")
         if not await self._opens(UpgradeDialog):
             return

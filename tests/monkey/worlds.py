@@ -6,9 +6,8 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import msgspec
-
 from console.config.config_file import load
+from console.demo.haproxy import Checks
 from console.demo.stack import Stack
 from console.fleet import running_fleet
 from console.tui.app import Console
@@ -26,7 +25,7 @@ from tests.support.rollouts import rolldeck, states, tune, world
 
 BROKEN = "6.6.6"  # a release whose health check fails for ever
 GOOD = "1.5.0"
-POLL_S = 0.5  # between two looks at a load balancer
+CHECK_INTERVAL_S = 0.5  # of HAProxy: seldom, as everything that runs beside the console
 ENDS_WITHIN_S = 300.0
 _MONKEY = Actor("the monkey")
 _COMMANDS = r"""
@@ -56,9 +55,7 @@ class World:
         self.results: Counter[str] = Counter()  # of the rollouts that have ended
         with stack.config_path.open("a") as file:
             file.write(_COMMANDS)
-        config = load(stack.config_path)
-        quick = msgspec.structs.replace(config.console, interval=POLL_S)
-        self._config = msgspec.structs.replace(config, console=quick)
+        self._config = load(stack.config_path)
         self._nodes = nodes
         self._launcher = LoopLauncher(self._config, _Results(self.results))
 
@@ -157,7 +154,7 @@ class _Results(list[Record]):
 @asynccontextmanager
 async def demo_world(folder: Path) -> AsyncIterator[World]:
     """The demo: one application on four nodes."""
-    async with world(folder / "s", nodes=4) as stack:
+    async with world(folder / "s", nodes=4, checks=Checks(CHECK_INTERVAL_S)) as stack:
         tune(stack, "apps.shop.rollout", bake_time=0)
         stack.add_release(BROKEN, healthy=False)
         yield World(stack, {"shop": list(stack.nodes)})
@@ -166,6 +163,8 @@ async def demo_world(folder: Path) -> AsyncIterator[World]:
 @asynccontextmanager
 async def fleet_world(folder: Path) -> AsyncIterator[World]:
     """Three applications with real nodes, and nine without."""
-    async with FleetWorld(folder / "s", applications=12, nodes=3, servers=5) as stack:
+    async with FleetWorld(
+        folder / "s", applications=12, nodes=2, servers=5, check_interval_s=CHECK_INTERVAL_S
+    ) as stack:
         stack.add_release(BROKEN, healthy=False)
         yield World(stack, {name: list(stack.nodes_of(name)) for name in stack.backends})

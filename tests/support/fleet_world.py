@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from console.demo.configuration import render_files
-from console.demo.haproxy import HAProxy
+from console.demo.haproxy import Checks, HAProxy
 from console.demo.load import Address
 from console.demo.node import Node
 from tests.support.stacks import TunedStack
@@ -54,7 +54,7 @@ _REAL_BACKEND = """\
 backend {name}
     balance roundrobin
     option httpchk GET /health
-    default-server check inter 200ms rise 2 fall 2
+    default-server check inter {inter}ms rise {rise} fall {fall}
 """
 _STAND_IN_BACKEND = """\
 backend {name}
@@ -134,6 +134,7 @@ class FleetWorld(TunedStack):
         nodes: int = 4,
         servers: int = 25,
         quick_s: float = 0.3,
+        check_interval_s: float = 0.2,
         haproxy: str = "haproxy",
     ) -> None:
         """Plan the fleet; nothing is written or started before `async with`.
@@ -145,10 +146,11 @@ class FleetWorld(TunedStack):
             nodes: of each real application.
             servers: of each other application.
             quick_s: seconds for which a node must be healthy, and is watched.
+            check_interval_s: seconds between two health checks of a real node.
             haproxy: the executable.
         """
         super().__init__(directory, nodes=nodes * len(real), haproxy=haproxy)
-        self.start_delay = 0.2
+        self.start_delay, self.checks = 0.2, Checks(inter=check_interval_s)
         self._real = tuple(real)
         self._stand_ins = tuple(stand_in_names(applications - len(real)))
         self._servers = servers
@@ -191,7 +193,9 @@ class FleetWorld(TunedStack):
             answer=_ANSWER,
         )
         for name in self._real:
-            text += _REAL_BACKEND.format(name=name)
+            text += _REAL_BACKEND.format(
+                name=name, inter=round(self.checks.inter * 1000), rise=self.checks.rise, fall=self.checks.fall
+            )
             for node in self.nodes_of(name).values():
                 text += f"    server {node.name} 127.0.0.1:{node.port}\n"
         stub = next(iter(self.instances.values())).stats_port
