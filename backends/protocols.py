@@ -138,8 +138,8 @@ class Host(Protocol):
             started: see `CommandStarted`, to exclude a later process with the same id; 0: any process.
 
         Raises:
-            Unreachable, UnknownOutcome: the host does not answer.
-            UnreadableReply: the answer was neither yes nor no.
+            Unreachable: the host does not answer.
+            UnreadableReply: the answer was lost, or was neither yes nor no.
         """
 
     async def sudo_refusal(self, command: Command, *, track: bool = False) -> str:

@@ -9,6 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, cast
 
 from backends.command import (
     Command,
@@ -27,12 +28,15 @@ from backends.errors import (
     UnknownOutcome,
     UnreadableReply,
 )
-from backends.hosts.execution import format_output, is_rehearsal, rehearse
+from backends.hosts.execution import format_output, is_rehearsal, query, rehearse
 from backends.hosts.output import TRACKER, Capture
 from backends.hosts.sudo import SudoCall, listing_query, sudo_call, sudo_query, wants_password
 from backends.output_stream import KEEPER, OutputStream, Pipes
 from backends.shell import Shell
 from backends.text import last_lines
+
+if TYPE_CHECKING:
+    from backends.protocols import Host
 
 MAX_OUTPUT_BYTES = 1024 * 1024
 """Bytes kept of each of standard output and standard error."""
@@ -159,7 +163,7 @@ class CommandHost(ABC):
     async def alive(self, pid: int, started: int = 0) -> bool:
         """See `backends.protocols.Host.alive`."""
         command = Command(("sh", "-c", _ALIVE, "sh", str(pid), str(started)))
-        result = await self.run(command, timeout=10, record=False)
+        result = await query(cast("Host", self), command, timeout=10)  # its subclasses are hosts
         word = result.stdout.strip()
         if word not in ("alive", "gone"):
             raise UnreadableReply(self._name, f"whether process {pid} lives: {result.last_line}")
@@ -167,17 +171,17 @@ class CommandHost(ABC):
 
     async def sudo_refusal(self, command: Command, *, track: bool = False) -> str:
         """See `backends.protocols.Host.sudo_refusal`."""
-        query = sudo_query(self._before, TRACKER if track else (), command)
-        if not query or is_rehearsal():  # in which what would come after a refusal is to be seen
+        asking = sudo_query(self._before, TRACKER if track else (), command)
+        if not asking or is_rehearsal():  # in which what would come after a refusal is to be seen
             return ""
-        allowed = await self._query(query)
+        allowed = await self._query(asking)
         if not allowed.ok:
             if not allowed.stdout.strip() and not allowed.stderr.strip():
                 return "this login may not run it" if allowed.exit_status == 1 else ""
             # Otherwise it is another sudo that cannot be asked like this, or something before it that failed.
             is_sudo = "sudo" in allowed.stderr and not _NO_QUERY.search(allowed.stderr)
             return format_output(allowed) if is_sudo else ""
-        listing = await self._query(listing_query(query))
+        listing = await self._query(listing_query(asking))
         return "a password is required" if wants_password(listing.stdout, allowed.stdout.strip()) else ""
 
     def sudo_call(self, command: Command, *, track: bool = False) -> SudoCall | None:
@@ -195,8 +199,8 @@ class CommandHost(ABC):
 
     async def find_program(self, program: str) -> str:
         """Return the path of a program as a login finds it where sudo is called; empty without one."""
-        query = (*self._before_sudo, "sh", "-c", _FIND, "sh", program)
-        found = (await self._query(query)).stdout.strip()
+        argv = (*self._before_sudo, "sh", "-c", _FIND, "sh", program)
+        found = (await self._query(argv)).stdout.strip()
         return found if _PATH.fullmatch(found) and posixpath.basename(found) == program else ""
 
     async def login_name(self) -> str:

@@ -6,6 +6,7 @@ without running the command itself.
 
 import re
 import shlex
+import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -103,7 +104,8 @@ def shared_queries() -> Iterator[None]:
 async def query(host: Host, command: Command, *, timeout: float) -> CommandResult:
     """Run a command that only reads, whatever its exit status, and keep it out of the transcript.
 
-    A query within `shared_queries` is not repeated.
+    If its connection is lost, it is run once more in the time that is left. A query within `shared_queries`
+    is not repeated otherwise.
 
     Raises:
         Unreachable: as it comes from the host.
@@ -113,12 +115,23 @@ async def query(host: Host, command: Command, *, timeout: float) -> CommandResul
     if shared is not None and (known := shared.get((id(host), command))) is not None:
         return known
     try:
-        result = await host.run(command, timeout=timeout, record=False)
+        result = await _run_twice_at_most(host, command, timeout)
     except UnknownOutcome as error:
         raise UnreadableReply(error.target, error.problem) from error
     if shared is not None:
         shared[id(host), command] = result
     return result
+
+
+async def _run_twice_at_most(host: Host, command: Command, timeout: float) -> CommandResult:
+    began_s = time.monotonic()
+    try:
+        return await host.run(command, timeout=timeout, record=False)
+    except UnknownOutcome:
+        left_s = began_s + timeout - time.monotonic()
+        if left_s <= 0:  # its time was over, and the connection may be all right
+            raise
+        return await host.run(command, timeout=left_s, record=False)
 
 
 @dataclass(frozen=True, slots=True)

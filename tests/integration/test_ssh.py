@@ -9,6 +9,7 @@ import pytest
 
 from backends.command import Command, CommandFinished
 from backends.errors import Refused, UnknownOutcome, Unreachable, UnreadableReply
+from backends.hosts.execution import query
 from backends.hosts.ssh import SshHost
 from tests.integration.ssh_logins import watchful_settings
 from tests.support.recorder import exchanges
@@ -178,6 +179,18 @@ async def test_a_session_cut_mid_command_is_unknown_and_the_command_goes_on(
     assert await host.alive(pid)  # over a new connection
     os.kill(pid, signal.SIGKILL)
     await until_gone(host, pid)
+
+
+async def test_a_query_whose_connection_is_cut_is_run_once_more(
+    sshd: Sshd, host: SshHost, tmp_path: Path
+) -> None:
+    pids = tmp_path / "pids"
+    script = Command.shell(f"echo $$ >> {pids}; test $(wc -l < {pids}) = 2 || exec sleep 60; echo read")
+    running = asyncio.create_task(query(host, script, timeout=60))
+    first = int(await until(pids))
+    sshd.kill_sessions()
+    assert (await running).stdout == "read\n"
+    os.kill(first, signal.SIGKILL)
 
 
 async def test_a_lost_connection_is_opened_again_for_the_next_command(sshd: Sshd, host: SshHost) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from backends.command import Command
-from backends.errors import Unreachable
+from backends.errors import UnknownOutcome, Unreachable, UnreadableReply
 from backends.hosts.execution import query, shared_queries
 from backends.services.monit import MonitService, MonitSettings
 from backends.services.systemd import SystemdService, SystemdSettings
@@ -62,3 +62,14 @@ async def test_queries_on_two_hosts_both_run_and_a_failure_is_not_shared() -> No
             with pytest.raises(Unreachable):
                 await query(silent, command, timeout=1)
     assert len(silent.ran) == 2
+
+
+@pytest.mark.parametrize(("timeout", "runs"), [(60, 2), (0, 1)])
+async def test_a_query_is_run_once_more_only_in_the_time_that_is_left(timeout: float, runs: int) -> None:
+    def lose(_: Command) -> Answer:
+        raise UnknownOutcome("web1", "the connection was lost")
+
+    host = ScriptedHost(lose)
+    with pytest.raises(UnreadableReply, match="was lost"):
+        await query(host, Command(("true",)), timeout=timeout)
+    assert len(host.ran) == runs
