@@ -96,12 +96,24 @@ class Launcher:
         loop = asyncio.get_running_loop()
         result: asyncio.Future[LaunchReply] = loop.create_future()
 
-        def settle(reply: LaunchReply) -> None:
-            if not result.done():
+        def settle(reply: LaunchReply | Exception) -> None:
+            if result.done():
+                return
+            if isinstance(reply, Exception):
+                result.set_exception(reply)
+            else:
                 result.set_result(reply)
 
         def work() -> None:
-            process, reply = self._start(request)
+            process: subprocess.Popen[bytes] | None = None
+            reply: LaunchReply | Exception
+            try:
+                process, reply = self._start(request)
+            except OSError as error:
+                text = f"the rollout's process cannot be started: {error.strerror}"
+                reply = LaunchReply(status="refused", text=text)
+            except Exception as bug:  # nobody may wait for ever
+                reply = bug
             try:
                 loop.call_soon_threadsafe(settle, reply)
             except RuntimeError:  # the console was closed meanwhile
@@ -112,20 +124,17 @@ class Launcher:
         threading.Thread(target=work, name="rollout", daemon=True).start()
         return await result
 
-    def _start(self, request: RolloutRequest) -> tuple[subprocess.Popen[bytes] | None, LaunchReply]:
+    def _start(self, request: RolloutRequest) -> tuple[subprocess.Popen[bytes], LaunchReply]:
+        """Start the process and wait for its reply. Raises OSError if it cannot be started."""
         with tempfile.TemporaryFile() as errors:
-            try:
-                process = subprocess.Popen(
-                    [*self._command, request.application],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=errors,
-                    env=dict(self._environment),
-                    start_new_session=True,
-                )
-            except OSError as error:
-                text = f"the rollout's process cannot be started: {error.strerror}"
-                return None, LaunchReply(status="refused", text=text)
+            process = subprocess.Popen(
+                [*self._command, request.application],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=dict(self._environment),
+                start_new_session=True,
+            )
             line = _exchange(process, msgspec.json.encode(request))
             try:
                 return process, decode(line, LaunchReply)
