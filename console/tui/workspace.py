@@ -11,6 +11,7 @@ from orchestrator.events.actor import Actor
 from orchestrator.events.events import Record
 from orchestrator.live.poller import LiveView
 from orchestrator.local.launch import Launch, LaunchReply, RolloutRequest
+from orchestrator.locks.file import Holder
 from orchestrator.session.active_rollout import ActiveRollout
 from orchestrator.session.proposal import Proposal
 from orchestrator.session.session import Session
@@ -93,7 +94,7 @@ class Workspace:
         action: str,
         actor: Actor,
         *,
-        break_lock: bool,
+        locked_by: Holder | None,
         options: Mapping[str, object],
     ) -> LaunchReply:
         """Start the rollout that the operator has agreed to.
@@ -102,7 +103,7 @@ class Workspace:
             proposal: the plan that was shown.
             action: see `RolloutRequest.action`.
             actor: the operator.
-            break_lock: break the lock if somebody else holds it.
+            locked_by: see `RolloutRequest.locked_by`.
             options: of an upgrade; see `RolloutRequest`.
         """
         fields = {
@@ -113,7 +114,7 @@ class Workspace:
             "kind": proposal.kind,
             "facts": proposal.facts,
             "actor": actor,
-            "break_lock": break_lock,
+            "locked_by": locked_by,
             "reason": proposal.reason,
             **options,
         }

@@ -20,6 +20,7 @@ from orchestrator.engine.facts import PlanFacts
 from orchestrator.engine.plan_differences import Difference
 from orchestrator.events.actor import Actor
 from orchestrator.events.events import RolloutKind
+from orchestrator.locks.file import Holder
 
 MAX_REPLY_BYTES = 16 * 1024 * 1024  # the differences of 10,000 nodes
 MAX_ERROR_BYTES = 4_000  # of what a process writes that ends without a reply
@@ -36,7 +37,7 @@ class RolloutRequest(msgspec.Struct, frozen=True, kw_only=True):
         facts: of the plan that the operator has seen.
         actor: the operator.
         version, limit, changes, override_freeze: of an upgrade; see `Session.propose`.
-        break_lock: break the lock if somebody else holds it.
+        locked_by: whose lock is broken, as the operator has agreed to; nobody else's is.
         reason: why it is done, in the operator's words.
     """
 
@@ -51,7 +52,7 @@ class RolloutRequest(msgspec.Struct, frozen=True, kw_only=True):
     limit: tuple[str, ...] = ()
     changes: dict[str, Any] = {}
     override_freeze: bool = False
-    break_lock: bool = False
+    locked_by: Holder | None = None
     reason: str = ""
 
 

@@ -49,7 +49,10 @@ async def carry_out_request(
     unsubscribe = session.bus.subscribe(watch)
     agreed = Agreed(request.facts, _planner(session, request), request.kind, request.reason)
     try:
-        return await session.run(agreed, break_lock=request.break_lock, agree=refuse)
+        # Another holder may have come since the operator agreed to break this one's lock.
+        holder = await session.work_log.holder() if request.locked_by is not None else None
+        break_lock = holder is not None and holder == request.locked_by
+        return await session.run(agreed, break_lock=break_lock, agree=refuse)
     except RolldeckError as error:
         if has_begun:
             raise

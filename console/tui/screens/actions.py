@@ -242,16 +242,10 @@ class OperatorActions:
         if await confirm_resume(self._screen.app, lines, is_over):
             await self.resume()
 
-    async def _confirm_break_lock(self, before: LockAnswer | None = None) -> LockAnswer:
-        """Call `confirm_break_lock`, and take an error for a no.
-
-        Args:
-            before: the answer given when the action began; only another holder is asked about again.
-        """
+    async def _confirm_break_lock(self) -> LockAnswer:
+        """Call `confirm_break_lock`, and take an error for a no."""
         try:
-            return await confirm_break_lock(
-                self._screen.app, self._session, before.locked_by if before else None
-            )
+            return await confirm_break_lock(self._screen.app, self._session)
         except RolldeckError as error:
             self._notify(str(error), "error")
             return LockAnswer(proceed=False)

@@ -63,7 +63,7 @@ async def start_rollout(
         proposal = replace(proposal, reason=reason)
         screen.notify("starting the rollout…", markup=False, timeout=START_TIMEOUT_S)
         reply = await workspace.start(
-            proposal, action, current_operator("console"), break_lock=lock.break_lock, options=options
+            proposal, action, current_operator("console"), locked_by=lock.locked_by, options=options
         )
         app.clear_notifications()
         if reply.status == "refused":
