@@ -135,6 +135,9 @@ def _close_on_signals(console: Console) -> Iterator[None]:
 def _report_rollout(workspace: Workspace, answer: str | None) -> int:
     """Say what goes on without the console, or how the last rollout has ended; return the exit code."""
     active, name = workspace.active, workspace.name
+    if workspace.starting:
+        say(clean(f"a rollout of {name} is being started; to see it: rolldeck follow {name}"))
+        return ExitCode.HEALTHY
     if active is None:
         return ExitCode.HEALTHY
     if active.running and active.is_local:

@@ -28,7 +28,7 @@ class Workspace:
         read_only: why nothing may be changed; empty when it may.
         records: what happened since the console opened, for the transcript: what this console did, and what
             a rollout of another process did. Their numbers are those of this list.
-        starting: whether a rollout was requested that has not begun yet.
+        starting: whether a rollout was requested that has not begun yet, as far as this console knows.
     """
 
     def __init__(
@@ -119,10 +119,8 @@ class Workspace:
             **options,
         }
         self.starting = True
-        try:
-            reply = await self._launch(RolloutRequest(**fields))  # type: ignore[arg-type]
-        finally:
-            self.starting = False
+        reply = await self._launch(RolloutRequest(**fields))  # type: ignore[arg-type]
+        self.starting = False  # not if the console is closed meanwhile: the process goes on
         if reply.status == "started":
             self._entries.add(reply.entry)
         return reply

@@ -3,12 +3,14 @@
 import asyncio
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from console.demo import watchdog
 from console.demo.stack import Stack
+from tests.support.processes import freeze, thaw
 from tests.support.rollouts import NEW, ROLLDECK, journalled, rolldeck, tune, until_ended, versions, world
 from tests.support.terminals import Terminal
 from tests.support.wait import until
@@ -16,13 +18,14 @@ from tests.support.wait import until
 pytestmark = pytest.mark.long
 
 
-async def start(terminal: Terminal, confirm: int = 0) -> None:
-    """Upgrade by keys; `confirm` is the index in the list of confirmations."""
+async def start(terminal: Terminal, confirm: int = 0, before: Callable[[], object] = lambda: None) -> None:
+    """Upgrade by keys; `confirm` is the index in the list of confirmations, `before` is called last."""
     await terminal.shows("web1", "web2", "servers up 2")
     terminal.type(b"u")
     await terminal.shows("Upgrade shop", "Version")
     terminal.type(NEW.encode() + b"\t\t\t" + b"\x1b[B" * confirm + b"\t\t\r")
     await terminal.shows(f"shop → {NEW}", "Start", seconds=60)
+    before()
     terminal.type(b"\x1b[C\r")
 
 
@@ -67,6 +70,21 @@ async def test_a_question_waits_for_as_long_as_it_takes(tmp_path: Path) -> None:
         for _ in stack.nodes:
             await until(lambda: is_asked(stack), 60)
             assert (await rolldeck(stack, "control", "shop", "continue")).code == 0
+        assert (await until_ended(stack))["result"] == "healthy"
+
+
+async def test_a_console_that_is_closed_while_a_rollout_starts_says_that_it_goes_on(tmp_path: Path) -> None:
+    async with world(tmp_path / "s", nodes=2) as stack:
+        slow = stack.instances["lb1"].pid  # nothing begins before it was read
+        command = [ROLLDECK, "--config", str(stack.config_path)]
+        mark = {watchdog.MARK: str(stack.directory)}
+        with Terminal(command, 120, 40, environment=mark) as terminal:
+            await start(terminal, before=lambda: freeze(slow))
+            await terminal.shows("starting the rollout")
+            os.kill(terminal.pid, signal.SIGTERM)
+            await terminal.shows("a rollout of shop is being started; to see it: rolldeck follow shop")
+            thaw(slow)
+            assert await terminal.ends() == 0
         assert (await until_ended(stack))["result"] == "healthy"
 
 
