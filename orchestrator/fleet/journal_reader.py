@@ -39,6 +39,7 @@ class JournalReader:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._journal: Journal | None = None
+        self._file: tuple[int, int] | None = None  # device and inode of the journal that was read last
         self._version = -1  # of its content, when it was read last
         self._newest = 0  # the id of the newest entry that was seen
         self._late = set[str]()  # applications that are to be read once their rollout has ended
@@ -72,8 +73,17 @@ class JournalReader:
             self.close()
 
     def _open(self) -> Journal | None:
-        """Return the journal; None where there is none, as before the first rollout."""
-        if self._journal is None and os.path.lexists(self._path):
+        """Return the journal, opened again if another file has its name.
+
+        None where there is none, as before the first rollout.
+        """
+        file = _identify(self._path)
+        if file != self._file:
+            self.close()
+            self._file = file
+            self._late.clear()
+            self.summaries.clear()
+        if self._journal is None and file is not None:
             self._journal = Journal(self._path, read_only=True)
             self._version, self._newest = -1, 0
         return self._journal
@@ -92,6 +102,14 @@ class JournalReader:
                 self._newest = max(self._newest, summary.id)
                 changed.add(summary.application)
         return changed
+
+
+def _identify(path: Path) -> tuple[int, int] | None:
+    try:
+        info = os.lstat(path)
+    except OSError:
+        return None
+    return info.st_dev, info.st_ino
 
 
 def _summarize(journal: Journal, application: str) -> JournalSummary:

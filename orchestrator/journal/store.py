@@ -249,7 +249,7 @@ class Journal:
         with self._explained():
             return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
-    def summaries(self, after: int = 0, *, limit: int = -1) -> list[Summary]:
+    def summaries(self, after: int = 0, *, limit: int = -1, without_end: bool = False) -> list[Summary]:
         """Return the entries with higher ids, the newest first, without those that cannot be read.
 
         What operators ran beside rollouts is left out, as by `entries`.
@@ -257,9 +257,10 @@ class Journal:
         Args:
             after: an id.
             limit: their number at most.
+            without_end: only those that have not ended.
         """
         columns = "id, kind, application, host, pid, began"
-        where = "id > ? AND kind IS NOT 'command'"
+        where = f"id > ? AND kind IS NOT 'command'{' AND ended IS NULL' if without_end else ''}"
         query = f"SELECT {columns} FROM entries WHERE {where} ORDER BY id DESC LIMIT ?"  # noqa: S608 - texts of our own; values are bound
         with self._explained():
             return read_summaries(self._connection.execute(query, (after, limit)).fetchall())

@@ -20,7 +20,7 @@ ACTIVE_INTERVAL_S = 0.1  # between two looks at the journal while a rollout runs
 IDLE_INTERVAL_S = 1.0
 PROCESS_INTERVAL_S = 1.0  # between two looks at the processes of running rollouts
 MAX_RECORDS_AT_ONCE = 2_000  # read before other tasks have their turn
-MAX_ENTRIES = 200  # newest entries that are searched for running rollouts at the start
+MAX_ENTRIES = 200  # newest entries without an end that are searched for running rollouts at the start
 
 
 class JournalFollower:
@@ -49,7 +49,7 @@ class JournalFollower:
         if found is None:
             path = socket_path(self._path, application)
             found = self._rollouts[application] = LocalRollout(application, path, self._actor)
-            self._newest, self._version = 0, -1  # it may run already
+            self._version = -1  # it may run already
         return found
 
     async def run(self) -> None:
@@ -89,7 +89,6 @@ class JournalFollower:
     def _fail(self, problem: str) -> None:
         """Note why nothing is read; the journal is opened again at the next look."""
         self.close()
-        self._file = None
         for rollout in self._rollouts.values():
             rollout.unread = shorten(problem, MAX_SHOWN_CHARS)
 
@@ -115,6 +114,7 @@ class JournalFollower:
             info = os.stat(self._path)
         except FileNotFoundError:
             self.close()
+            self._file = None
             return None
         except OSError as error:
             raise JournalError(self._path, error.strerror or str(error)) from error
@@ -125,14 +125,20 @@ class JournalFollower:
             if not journal.is_there:
                 journal.close()
                 return None
-            self._journal, self._file = journal, file
-            self._version, self._newest = -1, 0
+            if file != self._file:  # numbers begin anew in it
+                self._newest = 0
+                for rollout in self._rollouts.values():
+                    rollout.forget()
+            self._journal, self._file, self._version = journal, file, -1
         return self._journal
 
     def _find_begun(self, journal: Journal) -> None:
         """Follow the newest rollout of each application that has begun since, or that runs at the start."""
-        found = journal.summaries(self._newest, limit=-1 if self._newest else MAX_ENTRIES)
-        for summary in reversed(found):
+        searched = [rollout.searched for rollout in self._rollouts.values()]
+        found = journal.summaries(self._newest, limit=-1 if any(searched) else 1)
+        if not all(searched):
+            found += journal.summaries(limit=MAX_ENTRIES, without_end=True)
+        for summary in sorted(found, key=lambda summary: summary.id):
             self._newest = max(self._newest, summary.id)
             rollout = self._rollouts.get(summary.application)
             if rollout is None or not self._may_be_followed(summary, rollout):

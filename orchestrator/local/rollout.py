@@ -101,6 +101,13 @@ class LocalRollout:
         except ValueError:
             self._plan = None
 
+    def forget(self) -> None:
+        """Follow nothing any more: another journal has the place of the one that was read."""
+        self.entry, self.state, self._last_seq, self._plan = None, RolloutState(), 0, None
+        self._alive, self.reading, self.searched, self._misfit = False, False, False, ""
+        self._before = None
+        self._records.clear()
+
     def take(self, records: Sequence[Record]) -> None:
         """Add records that follow those before."""
         for record in records:

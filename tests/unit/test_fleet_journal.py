@@ -35,6 +35,10 @@ async def test_it_reads_what_is_there_and_what_comes(tmp_path: Path) -> None:
     versions = reader.summaries["cart"].versions
     assert {node: known.version for node, known in versions.items()} == dict.fromkeys(versions, "2.0")
     assert list(versions) == ["web1", "web2", "web3"]
+    path.rename(tmp_path / "old.db")
+    journals.write(path, journals.healthy(), application="wiki")
+    await reader.refresh()
+    assert list(reader.summaries) == ["wiki"]
     reader.close()
 
 

@@ -20,7 +20,7 @@ from orchestrator.events.events import (
 from orchestrator.journal.entries import EntryHeader
 from orchestrator.journal.store import Journal
 from orchestrator.local.control_socket import socket_path
-from orchestrator.local.follower import JournalFollower
+from orchestrator.local.follower import MAX_ENTRIES, JournalFollower
 from tests.unit import journals
 
 PLAN = {
@@ -141,18 +141,38 @@ async def test_a_rollback_that_cannot_begin_ends_the_rollout_with_the_reason(tmp
     assert "nobody knows the version" in desk.rollout.state.ended.reason
 
 
-async def test_another_file_of_that_name_is_opened_again(tmp_path: Path) -> None:
+async def test_a_rollout_that_runs_is_found_behind_many_later_entries(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal.db") as journal:
+        first = journal.begin(header())
+        with journal.transaction():
+            for _ in range(MAX_ENTRIES):
+                later = journal.begin(header(application="cart"))
+                journal.record(later, "upgrade", Record(1, time.time(), ended("healthy")))
     desk = Desk(tmp_path)
     await desk.look()
+    assert desk.rollout.entry is not None
+    assert desk.rollout.entry.id == first
+
+
+async def test_another_file_of_that_name_is_opened_again(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    for _ in range(2):
+        await desk.look()
+        desk.write(desk.journal.begin(header()), journals.started())
+    await desk.look()
+    assert desk.rollout.running
     desk.journal.close()
     for ending in ("", "-wal", "-shm"):
         (tmp_path / f"journal.db{ending}").unlink(missing_ok=True)
     await desk.look()
     desk.journal = Journal(desk.path)
-    entry = desk.journal.begin(header())
+    entry = desk.journal.begin(header(version="3.0"))
     desk.write(entry, journals.started())
     await desk.look()
     assert desk.rollout.running
+    assert desk.rollout.entry is not None
+    assert desk.rollout.entry.version == "3.0"
+    assert len(desk.rollout.records) == 1
 
 
 async def test_what_cannot_be_read_is_said_until_it_can(tmp_path: Path) -> None:
