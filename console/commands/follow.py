@@ -1,7 +1,6 @@
 """`rolldeck follow` and `rolldeck control`: watch and control a rollout that another process carries out."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import get_args
@@ -119,11 +118,17 @@ def control(config_file: str | None, app: str, what: ControlAction, subject: str
 
     async def go() -> int:
         async with open_local(journal_path(config.journal.path), app) as (_, rollout):
+            unreachable: Unreachable | None = None
             if rollout.running or rollout.is_listening:
-                with contextlib.suppress(Unreachable):  # its process is gone by now, or was killed
+                try:
                     return await _control_local(rollout, app, what, subject)
-        if not _has_shared_lock(config):
-            return _say_nothing_runs(app)
+                except Unreachable as error:
+                    unreachable = error
+            rollout.look_at_process()
+            if not _has_shared_lock(config):
+                if rollout.running and unreachable is not None:  # its socket may be another user's
+                    raise unreachable
+                return _say_nothing_runs(app)
         async with _open_subscriber(config, app) as subscriber:
             return await _control_remote(subscriber, app, what, subject)
 

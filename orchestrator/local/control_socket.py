@@ -24,10 +24,18 @@ from backends.file_trust import Untrusted, open_own_folder
 from backends.local_files import make_own_folder
 from backends.untrusted import decode
 from orchestrator.events.actor import Actor
-from orchestrator.local.requests import MAX_REPLY_BYTES, MAX_REQUEST_BYTES, Line, Reply, decode_line
+from orchestrator.local.requests import (
+    MAX_REPLY_BYTES,
+    MAX_REQUEST_BYTES,
+    ChangeLine,
+    Line,
+    Reply,
+    decode_line,
+)
 
 READ_TIMEOUT_S = 5.0  # for a request to arrive as a whole
 CONNECT_TIMEOUT_S = 5.0
+REPLY_TIMEOUT_S = 15.0  # for a request that takes no work; the journal may be busy for some seconds
 END_TIMEOUT_S = 1.0  # for the last replies
 MAX_NAME_CHARS = 60  # of a socket; the whole path may have 107 bytes
 BACKLOG = 64  # connections that wait to be accepted
@@ -154,7 +162,8 @@ def peer_uid(connection: socket.socket) -> int | None:
 async def send_line(path: Path, line: Line) -> Reply:
     """Send a request to the rollout that listens, and wait for its reply.
 
-    A manual change takes as long as it takes: the rollout answers once it has read the servers back.
+    A manual change takes as long as it takes: the rollout answers once it has read the servers back. Other
+    requests are answered at once.
 
     Raises:
         BackendError: nobody listens, or the reply was lost or cannot be understood.
@@ -165,9 +174,13 @@ async def send_line(path: Path, line: Line) -> Reply:
     except (OSError, TimeoutError) as error:
         raise Unreachable("the rollout", f"does not answer at {path}: {_describe(error)}") from None
     try:
-        writer.write(msgspec.json.encode(line) + b"\n")
-        await writer.drain()
-        text = await reader.readline()
+        async with asyncio.timeout(None if isinstance(line, ChangeLine) else REPLY_TIMEOUT_S):
+            writer.write(msgspec.json.encode(line) + b"\n")
+            await writer.drain()
+            text = await reader.readline()
+    except TimeoutError:
+        problem = f"no reply within {REPLY_TIMEOUT_S:g} s; it may still carry out the request"
+        raise UnknownOutcome("the rollout", problem) from None
     except (OSError, ValueError) as error:
         raise UnknownOutcome("the rollout", f"its reply was lost: {_describe(error)}") from None
     finally:

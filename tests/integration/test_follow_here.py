@@ -29,6 +29,11 @@ async def test_a_rollout_is_followed_paused_resumed_and_aborted_by_other_process
                 assert paused.code == 0, paused.text
                 event = await first.event("paused")
                 assert (event["via"], event["uid"]) == ("terminal", os.getuid())
+                aside = path.rename(path.with_suffix(".aside"))  # as if it were another user's
+                silent = await rolldeck(stack, "control", "shop", "abort")
+                assert silent.code != 0
+                assert f"does not answer at {path}: No such file" in silent.text
+                aside.rename(path)
                 await follower.event("paused")
                 assert (await rolldeck(stack, "control", "shop", "resume")).code == 0
                 await first.event("resumed")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from backends.errors import Unreachable
+from backends.errors import UnknownOutcome, Unreachable
 from orchestrator.events.actor import Actor
 from orchestrator.local import control_socket
 from orchestrator.local.control_socket import ControlSocket, SocketProblem, send_line, socket_path
@@ -108,6 +108,19 @@ async def test_who_says_nothing_delays_nobody(tmp_path: Path, monkeypatch: pytes
         _, silent = await asyncio.open_unix_connection(str(path))
         assert (await send_line(path, PAUSE)).status == "accepted"
     silent.close()
+
+
+async def test_a_rollout_that_hangs_is_not_waited_for_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_socket, "REPLY_TIMEOUT_S", 0.05)
+    path = socket_path(tmp_path / "journal.db", "shop")
+    path.parent.mkdir(0o700)
+    with socket.socket(socket.AF_UNIX) as hung:  # the kernel accepts for a stopped process
+        hung.bind(str(path))
+        hung.listen()
+        with pytest.raises(UnknownOutcome, match=r"no reply within 0\.05 s; it may still"):
+            await send_line(path, PAUSE)
 
 
 async def test_a_path_of_any_length_will_do(tmp_path: Path) -> None:
