@@ -20,7 +20,7 @@ from tests.faults.matrix import RATE, Outcome, play_case
 from tests.faults.table import page
 
 
-def matrix(only: str, step: str, manager: str, jobs: Executor) -> list[Outcome]:
+def matrix(only: str, step: str, manager: str, patience: float, jobs: Executor) -> list[Outcome]:
     """Run the cases whose names contain `only`; print each when it ends, and return them in their order."""
     chosen = [
         (number, struck, managed)
@@ -29,7 +29,7 @@ def matrix(only: str, step: str, manager: str, jobs: Executor) -> list[Outcome]:
         for struck in fault.ends_with(managed)
         if only.lower() in fault.name.lower() and step in ("", struck) and manager in ("", managed)
     ]
-    playing = [jobs.submit(play_case, *case) for case in chosen]
+    playing = [jobs.submit(play_case, *case, patience) for case in chosen]
     for done in as_completed(playing):
         seconds, outcome = done.result()
         result(f"{seconds:5.1f} s  {_line(outcome)}")
@@ -91,12 +91,15 @@ def main() -> int:
     parser.add_argument("--step", default="", help="inject faults only in this step")
     parser.add_argument("--manager", default="", help="run only cases with this service manager")
     parser.add_argument(
+        "--patience", type=float, default=1.0, help="factor for the time limits, on a busy machine"
+    )
+    parser.add_argument(
         "--results", type=Path, help="write the results to this file, merged with those of earlier runs"
     )
     parser.add_argument("--page", type=Path, help="write the page to this file, as Markdown")
     given = parser.parse_args()
     with ProcessPoolExecutor(given.jobs, multiprocessing.get_context("spawn")) as jobs:
-        outcomes = matrix(given.fault, given.step, given.manager, jobs)
+        outcomes = matrix(given.fault, given.step, given.manager, given.patience, jobs)
         bad = sum(bool(outcome.problems) for outcome in outcomes)
         result(f"{len(outcomes)} cases: {len(outcomes) - bad} as promised")
         killed = kill(given.runs, given.seed, given.jobs, jobs) if given.runs else None

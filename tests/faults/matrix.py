@@ -48,11 +48,16 @@ class Outcome:
 
 
 async def play(
-    place: Path, fault: Fault, step: Step, manager: Manager = "command", rate: float = RATE
+    place: Path,
+    fault: Fault,
+    step: Step,
+    manager: Manager = "command",
+    rate: float = RATE,
+    patience: float = 1.0,
 ) -> Outcome:
     """One case from its beginning to its end, in a new world, with so many requests per second."""
     expected = fault.ends_with(manager)[step]
-    async with scene(place, manager) as world, fault.setting(world):
+    async with scene(place, manager, patience) as world, fault.setting(world):
         await fault.prepare(world)
         problems: list[str] = []
         async with Load(rate, world.stack.frontends) as load:
@@ -203,7 +208,7 @@ async def _not_back(world: Scene, version: str) -> list[str]:
 
     problems = []
     try:
-        await until(up, timeout_s=5)  # a HAProxy that was restarted has to check everything anew
+        await until(up, timeout_s=20)  # a HAProxy that was restarted has to check everything anew
     except TimeoutError:
         problems.append(f"not all are back: {await world.truth()}")
     running = await versions(world.stack)
@@ -216,9 +221,9 @@ def _lost(report: Report, fault: Fault) -> list[str]:
     return [f"{report.total_failed} requests failed: {[failure.problem for failure in report.failures[:2]]}"]
 
 
-def play_case(number: int, step: Step, manager: Manager) -> tuple[float, Outcome]:
+def play_case(number: int, step: Step, manager: Manager, patience: float) -> tuple[float, Outcome]:
     """One case in a world of its own, and the seconds that it took."""
     begin = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
-        outcome = asyncio.run(play(Path(folder) / "s", CASES[number], step, manager))
+        outcome = asyncio.run(play(Path(folder) / "s", CASES[number], step, manager, patience=patience))
     return time.monotonic() - begin, outcome

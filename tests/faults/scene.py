@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from console.demo.haproxy import Checks
 from console.demo.stack import Stack
 from tests.faults.managers import Managed, Manager, managed
 from tests.support.rollouts import tune, world
@@ -66,15 +67,22 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(place: Path, manager: Manager = "command") -> AsyncIterator[Scene]:
-    """Everything up, in a short directory; the steps take about a second each."""
-    async with world(place, port_check_from="node", nodes=3, start_delay=0.6) as stack:
+async def scene(place: Path, manager: Manager = "command", patience: float = 1.0) -> AsyncIterator[Scene]:
+    """Everything up, in a short directory; the steps take about a second each.
+
+    Args:
+        place: the directory.
+        manager: looks after the services.
+        patience: factor for all time limits.
+    """
+    checks = Checks(inter=0.1 * patience)  # which is also the limit of each check
+    async with world(place, port_check_from="node", nodes=3, start_delay=0.6, checks=checks) as stack:
         disk = place / "disk"
         disk.mkdir()
         with contextlib.ExitStack() as exits:
             sshds = {name: exits.enter_context(_sshd(stack, name)) for name in stack.nodes}
-            _use(stack, sshds)
-            _slow_down(stack, disk / "journal.db")
+            _use(stack, sshds, patience)
+            _slow_down(stack, disk / "journal.db", patience)
             service = exits.enter_context(managed(stack, manager))
             await stack.wait_until_up()
             yield Scene(stack, sshds, disk, service)
@@ -90,7 +98,7 @@ def _sshd(stack: Stack, node: str) -> Iterator[Sshd]:
         yield sshd
 
 
-def _use(stack: Stack, sshds: dict[str, Sshd]) -> None:
+def _use(stack: Stack, sshds: dict[str, Sshd], patience: float) -> None:
     """Lead every alias to its sshd; the strict known_hosts has exactly their keys."""
     known = [line for sshd in sshds.values() for line in sshd.known_hosts.read_text().splitlines()]
     (stack.directory / "known_hosts").write_text("\n".join(known) + "\n")
@@ -99,10 +107,17 @@ def _use(stack: Stack, sshds: dict[str, Sshd]) -> None:
         for name, sshd in sshds.items()
     )
     (stack.directory / "ssh_config").write_text(hosts)
-    tune(stack, "ssh", connect_timeout=2, login_timeout=2, keepalive_interval=0.4, keepalive_count=2)
+    tune(
+        stack,
+        "ssh",
+        connect_timeout=2 * patience,
+        login_timeout=2 * patience,
+        keepalive_interval=0.4 * patience,
+        keepalive_count=2,
+    )
 
 
-def _slow_down(stack: Stack, journal: Path) -> None:
+def _slow_down(stack: Stack, journal: Path, patience: float) -> None:
     text = stack.config_path.read_text()
     install = 'kind = "symlink"\nreleases = "releases"\nlink = "current"\n'
     assert install in text
@@ -116,17 +131,17 @@ def _slow_down(stack: Stack, journal: Path) -> None:
         bake_time=0.8,
         min_healthy=0,
         start_grace=1,
-        drain_timeout=3,
-        maint_grace_period=1,
-        stop_timeout=4,
-        install_timeout=4,
-        start_timeout=4,
-        verify_timeout=4,
-        balancer_unreachable_timeout=3,
-        capacity_timeout=2,
+        drain_timeout=3 * patience,
+        maint_grace_period=patience,
+        stop_timeout=4 * patience,
+        install_timeout=4 * patience,
+        start_timeout=4 * patience,
+        verify_timeout=4 * patience,
+        balancer_unreachable_timeout=3 * patience,
+        capacity_timeout=2 * patience,
     )
     for name in stack.instances:
-        tune(stack, f"haproxy.{name}", timeout=1)
+        tune(stack, f"haproxy.{name}", timeout=patience)
 
 
 def _in_the_folder(stack: Stack, run: str) -> str:
