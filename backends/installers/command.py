@@ -175,8 +175,13 @@ def switch_script(release: str, link: str) -> str:
     )
 
 
+_LOGIN_FOLDER = "/login" * 64
+"""Stands for the folder in which commands run there, which is not known here: as deep as any `..` climbs."""
+
+
 def _link_target(release: str, link: str) -> str:
     """Return the link's target: a relative path is read from the link's own directory."""
     if posixpath.isabs(release) or posixpath.isabs(link):
         return release
-    return posixpath.relpath(release, posixpath.dirname(link) or ".")
+    start = posixpath.join(_LOGIN_FOLDER, posixpath.dirname(link))
+    return posixpath.relpath(posixpath.join(_LOGIN_FOLDER, release), start)

@@ -184,9 +184,13 @@ def test_an_rpm_version_that_could_never_be_read_back(release: bool, version: st
         ("releases", "current", "releases/1.5.0"),
         ("shop/releases", "shop/current", "releases/1.5.0"),
         ("releases", "web/current", "../releases/1.5.0"),
+        ("../releases", "current", "../releases/1.5.0"),
     ],
 )
-def test_where_the_link_points_to(releases: str, link: str, target: str) -> None:
+def test_where_the_link_points_to(
+    releases: str, link: str, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir("/")  # the folder here means nothing there
     settings = SymlinkInstall(releases=releases, link=link)
     (command,) = make(settings, ScriptedHost()).install_commands("1.5.0")
     assert f"ln -sfn -- {target} {link}.rolldeck-new" in command.argv[2]
