@@ -4,10 +4,11 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, cast
+from typing import Any, ClassVar, Protocol, cast
 
 from textual import events
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.command import (
     CommandInput,
     CommandList,
@@ -57,6 +58,9 @@ class CommandHits(CommandList):
 class Palette(CommandPalette, Overlay[None]):
     """Textual's palette, which runs a command once and takes any key at any time."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f1", "app.help", "help", id="help", tooltip="All keys that work here", show=False)
+    ]
     DEFAULT_CSS = """
     Palette > .command-palette--help-text { text-style: not bold not dim; }
     """

@@ -151,6 +151,10 @@ async def test_versions_to_choose_from_come_while_it_is_open() -> None:
         text = await sees(app, "▸  1.4.1  healthy in rollout 7 · not listed any more")
         assert "1.6.0" not in text
         assert cut_off(app) == []
+        await pilot.press("pageup")
+        await sees(app, "▸  1.6.0")
+        await pilot.press("pageup", "pagedown", "pagedown")
+        await sees(app, "▸  1.4.1")
         await pilot.press("up", "enter")
     assert app.answers == [UpgradeAnswer("1.4.2", "1", "none")]
 

@@ -13,7 +13,7 @@ from console.tui.screens.main_keys import MAIN_BINDINGS
 from tests.console.dialog_values import impact
 from tests.console.frozen_console import CALM, FrozenConsole
 from tests.console.real_console import read
-from tests.console.test_overlays import press_together, question
+from tests.console.test_overlays import DIALOGS, press_together, question
 from widgets.dialogs.change import ChangeDialog
 from widgets.table.widget import ServerTable
 
@@ -138,6 +138,31 @@ async def test_help_of_a_field_opens_by_a_key_that_the_field_does_not_take() -> 
         await pilot.pause()
         assert isinstance(app.screen, HelpScreen)
         assert "Input" in read(app.screen)
+
+
+async def test_help_opens_over_every_screen() -> None:
+    app = FrozenConsole(CALM)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        main = app.screen
+        dialogs: list[Any] = [DIALOGS[name]() for name in ("picker", "plan", "upgrade")]
+        for opened in (*dialogs, "h", "ctrl+p"):
+            if isinstance(opened, str):
+                await pilot.press(opened)
+            else:
+                await app.push_screen(opened)
+            await pilot.pause()
+            below = app.screen
+            assert below is not main
+            await pilot.press("f1")
+            await pilot.pause()
+            assert isinstance(app.screen, HelpScreen), below
+            await pilot.press("f1")
+            await pilot.pause()
+            assert app.screen is below
+            await pilot.press("escape")
+            await pilot.pause()
+            assert app.screen is main, below
 
 
 def test_a_search_finds_words_in_any_order() -> None:

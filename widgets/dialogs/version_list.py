@@ -20,11 +20,16 @@ MAX_VERSION_CELLS = 24
 
 
 class VersionInput(Input):
-    """The field for the version; up and down ask for the versions above and below."""
+    """The field for the version; up, down and the page keys ask for versions above and below."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "move(-1)", "previous", id="upgrade.previous", tooltip="The version above", show=False),
-        Binding("down", "move(1)", "next", id="upgrade.next", tooltip="The version below", show=False),
+        Binding(key, f"move({rows})", words, id=f"upgrade.{words}", tooltip=tooltip, show=False)
+        for key, rows, words, tooltip in (
+            ("up", -1, "previous", "The version above"),
+            ("down", 1, "next", "The version below"),
+            ("pageup", -MAX_ROWS, "page-up", "A page of versions up"),
+            ("pagedown", MAX_ROWS, "page-down", "A page of versions down"),
+        )
     ]
 
     class Moved(Message):

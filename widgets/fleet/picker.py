@@ -54,6 +54,7 @@ class ApplicationPicker(ModalScreen[str | None], Overlay[str | None]):
         Binding(
             "pagedown", "page(1)", "page down", id="picker.pagedown", tooltip="A page down", priority=True
         ),
+        Binding("f1", "app.help", "help", id="help", tooltip="All keys that work here"),
     ]
 
     def __init__(self, rows: Sequence[ApplicationRow], current: str, now: float) -> None:
