@@ -108,7 +108,7 @@ async def test_the_main_screens_can_be_read(names: Sequence[str]) -> None:
 
 
 @themes
-@pytest.mark.parametrize("name", ["change", "upgrade", "plan", "result", "confirm"])
+@pytest.mark.parametrize("name", ["change", "upgrade", "plan", "result", "confirm", "picker"])
 async def test_dialogs_can_be_read(name: str, names: Sequence[str]) -> None:
     app = FrozenConsole(TROUBLED)
     async with app.run_test(size=(80, 24)) as pilot:

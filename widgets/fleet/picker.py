@@ -22,6 +22,9 @@ from widgets.line_table import Runs
 class _PickerTable(FleetTable, can_focus=False):
     """The applications with what is done to them, and no figures."""
 
+    # On the surface of a dialog, text could not be read on the usual row of the cursor.
+    DEFAULT_CSS = "_PickerTable > .line-table--cursor { background: $foreground 8%; }"
+
     def build_line(self, content: tuple[ApplicationRow, int], width: int) -> Runs:
         return build_picker_row(content[0], self._names, width, self._now)
 
