@@ -26,6 +26,7 @@ from console.config.own_commands import OwnCommandSettings
 from console.interrupts import TERMINAL_GONE
 from console.tui.attention import Attention
 from console.tui.command_targets import targets_of
+from console.tui.key_queue import KeyQueue
 from console.tui.late_errors import is_late, is_open
 from console.tui.notification import LateNotification
 from console.tui.own_commands import OwnCommands
@@ -118,6 +119,7 @@ class Console(App[str]):
         self.theme = remembered_theme(self.view_state, settings.theme)
         self.workspace = workspace
         self.own_commands = OwnCommands(self)
+        self._keys = KeyQueue(self, super().on_event)
         self._attention = Attention(settings.notify, self._write_to_terminal)
 
     def add_commands(self, commands: Sequence[OwnCommandSettings], file: str = "") -> None:
@@ -139,6 +141,12 @@ class Console(App[str]):
         # From Python 3.12 on, Textual makes all tasks of the loop start eagerly. The session shares the loop,
         # and asyncssh's server, which the demo's nodes have, then never answers a log-in.
         asyncio.get_running_loop().set_task_factory(None)
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Key) and not event.is_forwarded:
+            await self._keys.take(event)
+        else:
+            await super().on_event(event)
 
     def on_mount(self) -> None:
         self.set_interval(ATTENTION_INTERVAL_S, lambda: self._attention.update(self.rollout_states()))

@@ -1,8 +1,10 @@
-"""Keys that arrive before the screen that the first one opens has its widgets."""
+"""Keys that arrive together, or before the screen that the first one opens has its widgets."""
 
 import msgspec
 import pytest
+from textual import events
 from textual.css.query import NoMatches
+from textual.widgets import Input
 
 from console.config.own_commands import OwnCommandSettings
 from console.tui.screens.detail import DetailScreen
@@ -10,9 +12,20 @@ from console.tui.screens.main import MainScreen
 from orchestrator.planning.application import Policy
 from tests.console.frozen_console import CALM, FrozenConsole
 from tests.console.real_console import read
+from tests.support.wait import until
 from widgets.dialogs.upgrade import UpgradeDialog
 
 OWN = {"key": "f5", "title": "look", "run": "echo {node}", "read_only": True}
+
+
+async def test_keys_that_arrive_together_belong_to_what_the_first_one_opens() -> None:
+    """Each letter is a key of the main view, too: `s` and `p` would answer and pause a rollout."""
+    async with FrozenConsole(CALM, applications=("shop", "other")).run_test(size=(80, 24)) as pilot:
+        main = pilot.app.screen
+        for key in ("slash", *"supd", "enter", "question_mark", "slash", *"log"):
+            pilot.app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await until(lambda: [box.value for box in pilot.app.screen.query(Input)] == ["log"])
+        assert main.query_one(Input).value == "supd"
 
 
 @pytest.mark.parametrize("action", ["tab('journal')", "next_tab(-1)", "copy"])

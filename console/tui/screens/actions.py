@@ -81,9 +81,6 @@ class OperatorActions:
 
     def why_not(self, action: str) -> str:
         """Return why this action is not possible now; empty when it is."""
-        if action == "application":
-            rolling = self._workspace.starting or self._changing
-            return f"{self._session.application.name} is being worked on" if rolling else ""
         if self.read_only:
             how = "" if self._read_only else " (`level admin` at its `stats socket` in haproxy.cfg)"
             return f"read-only: {self.read_only}{how}"

@@ -152,8 +152,7 @@ class MainKeys(TableScreen[TableOptions]):
         if action in ("pause", "abort", "answer", "cut_wait"):
             return self._requests.may(action, parameters)
         if action == "application":
-            several = len(self._applications) > 1
-            return (None if self._actions.why_not(action) else True) if several else False
+            return len(self._applications) > 1
         return True
 
     def on_key(self, event: events.Key) -> None:
