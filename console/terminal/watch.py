@@ -8,7 +8,9 @@ from typing import Any, TypeVar
 
 import click
 
-from console.terminal.output import collect_lines, on_terminal, repaint, result
+from console.terminal.output import collect_lines, on_terminal, reader_gone, repaint, result
+
+_READER_CHECK_S = 0.2  # how often it is seen whether the output is still read
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -29,7 +31,7 @@ def watch_option(command: F) -> F:
 async def show_repeatedly(
     show: Callable[[], Awaitable[int]], interval_s: float | None, *, as_json: bool
 ) -> int:
-    """Show something once, and return its exit code; or show it again and again, until cancelled.
+    """Show something once, and return its exit code; or again and again, until nobody reads it any more.
 
     Args:
         show: prints it once, and returns the exit code.
@@ -40,14 +42,24 @@ async def show_repeatedly(
     if interval_s is None:
         return await show()
     repaints = on_terminal(sys.stdout) and not as_json
-    while True:
+    code = 0
+    while not reader_gone():
         began, now = time.monotonic(), time.strftime("%H:%M:%S")
         if repaints:
             with collect_lines() as lines:
-                await show()
+                code = await show()
             repaint([f"{now}, every {interval_s:g} s; Ctrl-C ends it", "", *lines])
         else:
             if not as_json:
                 result(f"--- {now}")
-            await show()
-        await asyncio.sleep(max(0.0, interval_s - (time.monotonic() - began)))
+            code = await show()
+        await _pause(began + interval_s)
+    return code
+
+
+async def _pause(until: float) -> None:
+    """Wait for this moment of the monotonic clock, or until nobody reads the output any more."""
+    while (left := until - time.monotonic()) > 0:
+        if reader_gone():
+            return
+        await asyncio.sleep(min(left, _READER_CHECK_S))

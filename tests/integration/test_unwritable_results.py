@@ -37,3 +37,5 @@ async def test_a_reader_that_has_enough_costs_nothing(tmp_path: Path) -> None:
         assert "lost" not in err
         assert code == 0
         assert await versions(stack) == dict.fromkeys(stack.nodes, NEW)
+        async with asyncio.timeout(60):  # what has no other end ends with its reader
+            assert await into("| head -n 1", stack, "status", "--watch=0.5") == (0, "")
