@@ -25,12 +25,14 @@ class Timeline:
         state: of the rollout; without nodes for a manual change.
         steps: of the nodes, also those of a manual change.
         notes: all other events: questions, failures, notes, pauses, changes of the verdict, ...
+        logs: the last lines of the service of each node that has failed, as they were when it failed last.
         missing: number of records that are missing before the last one.
     """
 
     state: RolloutState = field(default_factory=RolloutState)
     steps: StepSpans = field(default_factory=StepSpans)
     notes: list[Record] = field(default_factory=list)
+    logs: dict[str, tuple[str, ...]] = field(default_factory=dict)
     traffic: events.Traffic | None = None
     missing: int = 0
     _repeats: RepeatedVerdicts = field(default_factory=RepeatedVerdicts)
@@ -61,16 +63,19 @@ class Timeline:
                 | events.BatchStarted()
                 | events.NodeStarted()
                 | events.LockTaken()
-                | events.ServiceLog()
                 | Drained()
                 | Measured()
             ):
                 pass
             case event if self._repeats.has(event):
                 pass
+            case events.ServiceLog(node=node, lines=lines):
+                self.logs[node] = tuple(lines)
             case events.Traffic() as event:
                 self.traffic = event
-            case _:
+            case event:
+                if isinstance(event, events.NodeFailed):
+                    self.logs.pop(event.node, None)  # of an earlier failure
                 self.notes.append(record)
 
     @property

@@ -112,6 +112,8 @@ def test_a_result_says_why_what_and_where_to_read_more() -> None:
             StepStarted(node="web2", step="verify"),
             NodeFailed(node="web2", step="verify", error="503", servers=["DOWN 0/3 L7STS on lb1"]),
             ServiceLog(node="web2", step="verify", lines=["no database"]),
+            StepStarted(node="web2", step="start"),  # of the way back
+            StepDone(node="web2", step="start", changed=True, detail="", duration_s=1),
             NodeRolledBack(node="web2", duration_s=3, version="1.4.2"),
             Traffic(served=1204, errors_5xx=3, duration_s=60, errors=3),
         )

@@ -155,8 +155,7 @@ def build_account_entries(timeline: Timeline) -> Iterator[Entry]:
         yield Entry(to_content("✗ ", "$text-error"), to_content(words))
         if failed.servers:
             yield Entry(to_content("  HAProxy then: ", QUIET_STYLE), to_content(" · ".join(failed.servers)))
-        node = state.nodes.get(failed.node)
-        for line in node.log if node is not None else ():
+        for line in timeline.logs.get(failed.node, ()):
             yield Entry(to_content("  | ", QUIET_STYLE), to_content(line))
     yield make_heading("Account")
     before = state.versions_before()
