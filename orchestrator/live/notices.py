@@ -94,6 +94,7 @@ class NoticeLog:
         if weight is None or repeated:
             return
         event, step = record.event, getattr(record.event, "step", "")
+        subject = getattr(event, "node", "") or getattr(event, "subject", "")
         if isinstance(event, events.RolloutEnded):
             weight = "good" if event.result == "healthy" else "bad"
         elif isinstance(event, events.ManualChangeFinished):
@@ -102,8 +103,11 @@ class NoticeLog:
             weight = "bad"
         elif isinstance(event, VerdictChanged):
             weight = "bad" if event.state == "bad" else "good" if event.state == "good" else "change"
-        words = f"{step}: {describe(event)}" if step else describe(event)
-        self.add(Notice(record.at, getattr(event, "node", "") or "", words, weight))
+        if isinstance(event, events.DecisionRequested):
+            words = f"asks: {event.text}"  # the choices are at the question itself
+        else:
+            words = f"{step}: {describe(event)}" if step else describe(event)
+        self.add(Notice(record.at, subject, words, weight))
 
     def add_history(self, entries: Sequence[Entry]) -> None:
         """Add what the journal knows of earlier work, before everything else.

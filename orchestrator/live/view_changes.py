@@ -131,7 +131,9 @@ def _describe(old: State, new: State) -> Iterator[tuple[str, Weight]]:
         weight: Weight = "good" if new[0] == AdminState.READY.value else "change"
         yield f"{old[0]} → {new[0]}", weight
     if old[1] != new[1] and old[1]:
-        yield f"{old[1]} → {new[1]}", "bad" if new[1].startswith("▼") else "good"
+        # One without new traffic harms nobody; a rollout sets it down itself, so that HAProxy checks it anew.
+        bad: Weight = "bad" if new[0] == AdminState.READY.value else "change"
+        yield f"{old[1]} → {new[1]}", bad if new[1].startswith("▼") else "good"
     if old[2] != new[2]:
         yield f"weight {old[2]} → {new[2]}", "change"
 

@@ -7,7 +7,7 @@ from typing import Any
 from unittest.mock import patch
 
 from backends.local_machine import SystemClock
-from backends.model import Server
+from backends.model import Admin, Server
 from orchestrator.events import events
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import EventBus
@@ -89,6 +89,20 @@ def test_a_check_on_its_way_says_nothing_and_a_flapping_one_is_called_so() -> No
     ]
 
 
+def test_a_drained_server_that_is_down_alarms_nobody() -> None:
+    """A rollout sets it down itself, so that HAProxy checks it anew before it goes back."""
+    watched = Watched()
+    drained = {"admin": Admin.FORCED_DRAIN, "status": "DRAIN"}
+    watched.read(web1=drained)
+    watched.read(web1={**drained, **DOWN})
+    watched.read(web1=drained)
+    assert [(notice.text, notice.weight) for notice in watched.log.notices] == [
+        ("ready → drain", "change"),
+        ("▲ up → ▼ L4CON", "change"),
+        ("▼ L4CON → ▲ up", "good"),
+    ]
+
+
 def test_many_servers_at_once_are_one_line() -> None:
     watched = Watched(40)
     assert watched.read(**{f"web{number}": DOWN for number in range(1, 31)}) == ["30 servers: ▲ up → ▼ L4CON"]
@@ -121,12 +135,14 @@ def test_events_that_matter_are_notices_and_repetitions_are_not() -> None:
     waiting = events.Waiting(node="web1", step="drain", reason="7 sessions left", remaining_s=10)
     done = events.StepDone(node="web1", step="drain", changed=True, detail="drained", duration_s=1.1)
     failed = events.NodeFailed(node="web2", step="verify", error="it answers 503")
-    said: list[events.AnyEvent] = [waiting, done, failed]
+    asked = events.DecisionRequested(question="q1", subject="web2", text="what now?", choices=["retry"])
+    said: list[events.AnyEvent] = [waiting, done, failed, asked]
     for number, event in enumerate(said):
         log.add_record(Record(number, float(number), event))
     assert [(notice.subject, notice.text, notice.weight) for notice in log.notices] == [
         ("web1", "drain: done in 1.1 s: drained", "info"),
         ("web2", "verify: failed: it answers 503", "bad"),
+        ("web2", "asks: what now?", "change"),
     ]
 
 
