@@ -30,6 +30,7 @@ ACTION_BY_CHOICE = {
 MAX_LINES = 8  # lines
 MAX_TITLE_LINES = 3  # lines that the first one may take: an error must be readable where it is decided on
 MAX_LOG_LINES = 3  # of a service's log, above the keys
+_LOG_MARK: Segment = ("| ", "quiet")
 
 KeyNames = Mapping[str, str]
 """The display name of each key, by the id of its binding."""
@@ -102,7 +103,7 @@ def _log(state: RolloutState, question: DecisionRequested) -> Iterable[list[Segm
     """Return the last log lines of the service of a failed node."""
     node = state.nodes.get(question.subject)
     lines = node.log[-MAX_LOG_LINES:] if node is not None else ()
-    return ([("| ", "quiet"), (line, "plain")] for line in lines)
+    return ([_LOG_MARK, (line, "plain")] for line in lines)
 
 
 def _choices(state: RolloutState, question: DecisionRequested, keys: KeyNames) -> list[list[Segment]]:
@@ -164,8 +165,8 @@ class DecisionPanel(Widget):
         self._lines: list[list[Segment]] = []
 
     def show(self, lines: Sequence[Sequence[Segment]]) -> None:
-        """Show these lines, at most `MAX_LINES`; none hides it."""
-        fresh = [[(visible(text), kind) for text, kind in line] for line in lines][:MAX_LINES]
+        """Show these lines, at most `MAX_LINES` of the screen; none hides it."""
+        fresh = [[(visible(text), kind) for text, kind in line] for line in lines]
         if fresh == self._lines:
             return
         grown = len(fresh) != len(self._lines) or fresh[:1] != self._lines[:1]
@@ -185,7 +186,9 @@ class DecisionPanel(Widget):
             return []
         styles = find_styles(self, "question")
         room = max(8, width - 1)
-        others = [Text(" ", end="").append_text(render_line(line, styles, room)) for line in self._lines[1:]]
+        title = self._title(styles, room, MAX_TITLE_LINES)
+        lines = _fit(self._lines[1:], MAX_LINES - len(title))
+        others = [Text(" ", end="").append_text(render_line(line, styles, room)) for line in lines]
         return [*self._title(styles, room, min(MAX_TITLE_LINES, MAX_LINES - len(others))), *others]
 
     def _title(self, styles: Mapping[str, Style], width: int, most: int) -> list[Text]:
@@ -198,6 +201,15 @@ class DecisionPanel(Widget):
         return [
             Text("   " if number else " ", end="").append_text(row) for number, row in enumerate(rows[:most])
         ]
+
+
+def _fit(lines: Sequence[list[Segment]], most: int) -> list[list[Segment]]:
+    """Leave older log lines out so that `most` remain, and others where that is not enough; never keys."""
+    logs = [index for index, line in enumerate(lines) if line[0] == _LOG_MARK]
+    left_out = logs[: max(0, min(len(logs) - 1, len(lines) - most))]
+    kept = [line for index, line in enumerate(lines) if index not in left_out]
+    keys = [line for line in kept if line[0][1] == "head"]
+    return [*[line for line in kept if line[0][1] != "head"][: MAX_LINES - 1 - len(keys)], *keys]
 
 
 def build_sentence(state: RolloutState, now: float, capacities: str, width: int) -> list[Segment]:
@@ -252,5 +264,6 @@ def _end(state: RolloutState, ended: RolloutEnded) -> Segment:
         else []
     )
     parts += [ended.reason] if ended.reason else []
-    parts += [] if out or ended.unreachable_balancers else [f"all {verb} nodes are in rotation"]
+    rest = f"all {verb} nodes are in rotation" if state.done else "no node was left out of rotation"
+    parts += [] if out or ended.unreachable_balancers else [rest]
     return " · ".join(parts), "ok" if ended.result == "healthy" and not ended.unreachable_balancers else "bad"

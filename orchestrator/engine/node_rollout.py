@@ -308,7 +308,7 @@ class NodeRollout:
         seconds = round(self._control.elapsed_excluding_pauses() - start, 3)
         self._progress.returned[self._name] = version
         self._bus.emit(NodeRolledBack(node=self._name, duration_s=seconds, version=version))
-        return f"is back on {version}; {self._describe_versions()}: what now", ""
+        return f"is back on {version}; {self._describe_versions()}: what now?", ""
 
     def _describe_versions(self) -> str:
         """Describe which versions the nodes of the application have now, as far as the rollout knows."""

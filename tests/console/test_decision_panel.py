@@ -183,6 +183,19 @@ async def test_an_error_is_not_cut_where_it_is_decided_on() -> None:
         assert panel.size.height == MAX_LINES
         assert panel.render_line(1).text.rstrip().endswith("…")
         assert "r try it again" in panel.render_line(MAX_LINES - 1).text
+        failed = NodeFailed(node="web1", step="verify", error=error, servers=["MAINT on lb1"])
+        log = ServiceLog(node="web1", step="verify", lines=["one", "two", "three"])
+        question = asked(error, "retry", "back", "skip", "abort")
+        of = state(StepStarted(node="web1", step="verify"), failed, log, question)
+        panel.show(build_decision_lines(of, ["now: maint on lb1"], KEYS))
+        await pilot.pause()
+        rows = [panel.render_line(y).text.strip() for y in range(panel.size.height)]
+        assert " ".join(rows[:2]) == f"✗ web1: {error}"  # older lines of the log make room for it
+        assert rows[2:6] == ["HAProxy then: MAINT on lb1", "now: maint on lb1", "| two", "| three"]
+        assert rows[-1].startswith("s leave it out")
+        panel.show(build_decision_lines(of, ["now: maint"] * 9, KEYS))
+        await pilot.pause()
+        assert panel.render_line(MAX_LINES - 1).text.strip().startswith("s leave it out")
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -53,7 +53,7 @@ async def test_the_node_is_brought_back_and_what_becomes_of_the_others_is_asked(
     first, second = world.events(DecisionRequested)
     assert (first.choices, first.version) == (["retry", "back", "skip", "abort"], "1.0")
     assert (second.choices, second.version) == (["retry", "skip", "abort"], "")
-    assert second.text == "is back on 1.0; all other nodes have it too: what now"
+    assert second.text == "is back on 1.0; all other nodes have it too: what now?"
     [back] = world.events(NodeRolledBack)
     assert (back.node, back.version) == ("web1", "1.0")
     assert [start.version for start in world.events(NodeStarted)] == ["2.0", "1.0"]
