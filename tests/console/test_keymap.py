@@ -13,9 +13,18 @@ import widgets
 from backends.errors import ConfigError
 from console.config.config_file import ConsoleSettings
 from console.tui.keymap import GROUPS, check_keymap
+from console.tui.screens.help import HelpScreen
 from console.tui.screens.main import MainScreen
 from tests.console.frozen_console import CALM, FrozenConsole
+from widgets.detail.log_view import LogLines
+from widgets.detail.view import DetailView
+from widgets.dialogs.base import Dialog, Report
+from widgets.fleet.table import FleetTable
+from widgets.history.entry_table import EntryTable
+from widgets.panes.events_pane import EventsPane
+from widgets.rollout_board import RolloutBoard
 from widgets.table.widget import ServerTable
+from widgets.transcript import Lines
 
 
 @pytest.mark.parametrize("key", ["U", "f5", "ctrl+u", "ctrl+shift+up", "space,f2", "!", "?", "question_mark"])
@@ -103,3 +112,15 @@ def test_every_key_has_an_explanation_and_a_name_that_can_be_configured() -> Non
 
 def test_keys_of_the_main_view_differ_as_they_are() -> None:
     assert check_keymap({}, [(MainScreen, ServerTable)], "c.toml") == {}
+
+
+@pytest.mark.parametrize(
+    "scrolling",
+    [
+        *(ServerTable, FleetTable, EntryTable, DetailView, LogLines, Lines),
+        *(EventsPane, RolloutBoard, Report, HelpScreen, Dialog),
+    ],
+)
+def test_the_same_keys_scroll_everywhere(scrolling: type[DOMNode]) -> None:
+    keys = {key for key, _ in scrolling._merged_bindings or ()}
+    assert keys >= {"up", "down", "k", "j", "pageup", "pagedown", "home", "end", "G"}

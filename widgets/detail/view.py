@@ -54,8 +54,8 @@ class DetailView(ScrollView, can_focus=True, inherit_bindings=False):
             ("down,j", "by(1)", "down", "A line down"),
             ("pageup", "page(-1)", "page-up", "A screenful up"),
             ("pagedown,space", "page(1)", "page-down", "A screenful down"),
-            ("home", "first", "first", "To the beginning"),
-            ("end", "last", "last", "To the newest of the journal, and stay there"),
+            ("home,g", "first", "first", "To the beginning"),
+            ("end,G", "last", "last", "To the newest of the journal, and stay there"),
         )
     ]
 

@@ -67,10 +67,10 @@ and so does a click. Escape closes the question, and nothing is done.
         Binding("right", "app.focus_next", "next", id="dialog.next", tooltip="Next answer", show=False),
         Binding("pageup", "page(-1)", "up", id="dialog.up", tooltip="Scroll the text up", show=False),
         Binding("pagedown", "page(1)", "down", id="dialog.down", tooltip="Scroll the text down", show=False),
-        Binding("up", "scroll(-1)", "line up", id="dialog.line-up", tooltip="A line up", show=False),
-        Binding("down", "scroll(1)", "line down", id="dialog.line-down", tooltip="A line down", show=False),
+        Binding("up,k", "scroll(-1)", "line up", id="dialog.line-up", tooltip="A line up", show=False),
+        Binding("down,j", "scroll(1)", "line down", id="dialog.line-down", tooltip="A line down", show=False),
         Binding("home", "end(-1)", "top", id="dialog.top", tooltip="To the beginning", show=False),
-        Binding("end", "end(1)", "bottom", id="dialog.bottom", tooltip="To the end", show=False),
+        Binding("end,G", "end(1)", "bottom", id="dialog.bottom", tooltip="To the end", show=False),
         Binding(
             "question_mark,f1",
             "app.help",

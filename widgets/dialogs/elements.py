@@ -186,14 +186,16 @@ class RadioList(Widget, can_focus=True):
     BINDING_GROUP_TITLE = "Options"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
-            "up,left",
+            "up,left,k",
             "move(-1)",
             "previous",
             id="options.previous",
             tooltip="Pick the one before",
             show=False,
         ),
-        Binding("down,right", "move(1)", "next", id="options.next", tooltip="Pick the next one", show=False),
+        Binding(
+            "down,right,j", "move(1)", "next", id="options.next", tooltip="Pick the next one", show=False
+        ),
         Binding(
             "enter",
             "confirm",

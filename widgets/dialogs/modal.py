@@ -82,9 +82,14 @@ class QuitDialog(Dialog[str]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
-            "up", "app.focus_previous", "previous", id="quit.previous", tooltip="Previous answer", show=False
+            "up,k",
+            "app.focus_previous",
+            "previous",
+            id="quit.previous",
+            tooltip="Previous answer",
+            show=False,
         ),
-        Binding("down", "app.focus_next", "next", id="quit.next", tooltip="Next answer", show=False),
+        Binding("down,j", "app.focus_next", "next", id="quit.next", tooltip="Next answer", show=False),
     ]
 
     def __init__(self, lines: Sequence[str] = ()) -> None:
