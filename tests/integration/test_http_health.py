@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import socket
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -49,6 +50,21 @@ async def test_health_and_version(via: str) -> None:
     }
     async with serving(pages) as port:
         assert await look(port, **settings) == HealthResult(True, "200 OK", "1.5.0")
+
+
+async def test_a_request_searches_the_disk_for_no_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched: list[str] = []
+
+    class Finder:
+        @staticmethod
+        def find_spec(name: str, *_: object) -> None:
+            searched.append(name)
+
+    async with serving({"/health": UP}) as port:
+        await look(port)  # imports what it needs
+        monkeypatch.setattr(sys, "meta_path", [Finder, *sys.meta_path])
+        assert (await look(port)).ok
+    assert searched == []
 
 
 @pytest.mark.parametrize("via", VIA)
