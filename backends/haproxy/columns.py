@@ -10,6 +10,7 @@ from operator import attrgetter
 from typing import NamedTuple, TypeVar, overload
 
 from backends.haproxy.join import ENDINGS, FAILURES, RESPONSES, build_counters
+from backends.haproxy.parse import MAX_COLUMNS, MAX_ROW_CHARS, MAX_ROWS
 from backends.model import RequestCounters, Server
 
 Name = tuple[str, str]
@@ -136,12 +137,15 @@ def read(header: Sequence[str], body: str, wanted: Wanted) -> Rows | None:
     """Read the rows.
 
     Returns:
-        None when the header or any row is unusual: a field that is missing, or is no number.
+        None when the header or any row is unusual: a field that is missing, or is no number; or when the
+        table is larger than any that HAProxy writes.
     """
-    pattern = _compile_pattern(tuple(header), wanted)
+    pattern = _compile_pattern(tuple(header), wanted) if len(header) <= MAX_COLUMNS else None
     if pattern is None:
         return None
-    lines = body.removesuffix("\n").split("\n") if body else []
+    lines = body.removesuffix("\n").split("\n", MAX_ROWS) if body else []
+    if len(lines) > MAX_ROWS or max(map(len, lines), default=0) > MAX_ROW_CHARS:
+        return None
     if set(map(str.count, lines, repeat(wanted.separator))) - {len(header) - 1}:
         return None
     found = list[tuple[str, ...]]()

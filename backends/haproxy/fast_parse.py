@@ -26,12 +26,12 @@ from backends.haproxy.join import ENDINGS, FAILURES, LOADS, RESPONSES, build_bac
 from backends.haproxy.parse import (
     BACKEND_ROW,
     MAX_NAME_CHARS,
+    MAX_ROW_CHARS,
     SERVER_ROW,
     STAT_FIELDS,
     STAT_NEEDED,
     STATE_FIELDS,
     Row,
-    check_size,
 )
 from backends.haproxy.slices import join_parts
 from backends.haproxy.slots import FIELDS, Line, build_line, find_empty_slots, may_be_empty
@@ -174,13 +174,9 @@ def fast_join(
     """Join the replies to `show stat` and `show servers state`.
 
     Returns:
-        None when anything about them is unusual: quotes, another order, a field that is no number.
-
-    Raises:
-        UnreadableReply: one is larger than any that HAProxy writes.
+        None when anything about them is unusual: quotes, another order, a field that is no number, more rows
+        or longer ones than HAProxy writes.
     """
-    for text in (*stats, *states):
-        check_size(instance, text)
     stat = join_tables([_read_stat_rows(text) for text in stats])
     state = join_tables([_read_state_rows(text) for text in states])
     if stat is None or state is None:
@@ -200,7 +196,9 @@ def fast_join(
 def _read_stat_rows(text: str) -> Rows | None:
     head, _, body = text.partition("\n")
     header = head.removeprefix("# ").split(",")
-    if '"' in body or not head.startswith("# pxname,") or not set(header) >= set(STAT_NEEDED):
+    if '"' in body or not head.startswith("# pxname,") or len(head) > MAX_ROW_CHARS:
+        return None
+    if not set(header) >= set(STAT_NEEDED):
         return None
     return read(header, body, _STAT)
 
@@ -209,7 +207,9 @@ def _read_state_rows(text: str) -> Rows | None:
     version, _, rest = text.partition("\n")
     head, _, body = rest.partition("\n")
     header = head.removeprefix("# ").split()
-    if version != "1" or not head.startswith("# ") or not set(header) >= set(STATE_FIELDS):
+    if version != "1" or not head.startswith("# ") or len(head) > MAX_ROW_CHARS:
+        return None
+    if not set(header) >= set(STATE_FIELDS):
         return None
     return read(header, body, _STATE)
 

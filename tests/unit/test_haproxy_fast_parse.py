@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backends.haproxy import columns
+from backends.errors import UnreadableReply
+from backends.haproxy import columns, parse
 from backends.haproxy import columns as rows
 from backends.haproxy.columns import columns_of
 from backends.haproxy.fast_parse import fast_join
@@ -98,3 +99,22 @@ def test_columns_that_stand_in_another_order_are_left_to_the_slow_way(version: s
     assert fast_join("lb1", [stat.replace("status,weight", "weight,status", 1)], [state]) is None
     assert fast_join("lb1", [stat.replace("pxname,svname", "svname,pxname", 1)], [state]) is None
     assert fast_join("lb1", [stat.replace(",hrsp_1xx,", ",hrsp_9xx,", 1)], [state]) is None
+
+
+def test_a_reply_that_is_too_large_is_left_to_the_slow_way_which_refuses_it(
+    version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, stat = tables(version)
+    for module in (columns, parse):
+        monkeypatch.setattr(module, "MAX_ROWS", 100)
+    header, row, *_ = stat.split("\n")
+    body = stat.removeprefix(header)
+    for large in (
+        f"{header},{'x' * parse.MAX_ROW_CHARS}{body}",
+        header + ",x" * parse.MAX_COLUMNS + body.replace("\n", "\n" + "," * parse.MAX_COLUMNS),
+        stat + row.replace(",", ",x" * parse.MAX_ROW_CHARS, 1) + "\n",
+        stat + f"{row}\n" * 101,
+    ):
+        assert fast_join("lb1", [large], [state]) is None
+        with pytest.raises(UnreadableReply):
+            parse.parse_stat("lb1", large)
