@@ -27,23 +27,25 @@ class SnapshotSlices:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        self._names = {backend.name for backend in snapshot.backends}
+        self._places = {backend.name: place for place, backend in enumerate(snapshot.backends)}
         self._parts: Mapping[str, Sequence[slice]] | None = None
 
     def missing(self, wanted: Collection[str]) -> list[str]:
         """Return which of these backends the snapshot does not have."""
-        return [name for name in wanted if name not in self._names]
+        return [name for name in wanted if name not in self._places]
 
     def cut(self, wanted: Collection[str]) -> Snapshot:
         """Return these backends and their servers; the snapshot itself if there are no others."""
-        if self._names.issubset(wanted):
+        names = set(wanted)
+        if self._places.keys() <= names:
             return self._snapshot
         if self._parts is None:
             self._parts = _find_parts(self._snapshot.servers)
         found = sorted(
-            (part for name in set(wanted) for part in self._parts.get(name, ())), key=lambda part: part.start
+            (part for name in names for part in self._parts.get(name, ())), key=lambda part: part.start
         )
-        backends = tuple(backend for backend in self._snapshot.backends if backend.name in wanted)
+        places = sorted(self._places[name] for name in names & self._places.keys())
+        backends = tuple(self._snapshot.backends[place] for place in places)
         return replace(self._snapshot, backends=backends, servers=_take(self._snapshot.servers, found))
 
 
