@@ -28,8 +28,14 @@ async def open_node_shell(screen: DOMNode, session: Session, name: str) -> None:
 
     try:
         await node.host.connect()  # before anything is seen of it
+        failure: Exception | None = None
         with app.suspend():
-            await open_shell(session, node)
+            try:
+                await open_shell(session, node)
+            except Exception as error:  # Textual would not come back after one that leaves this block
+                failure = error
+        if failure is not None:
+            raise failure
     except SuspendNotSupported:
         app.notify("a shell cannot be opened on this terminal", severity="error", markup=False)
     except (RolldeckError, OSError) as error:

@@ -20,6 +20,8 @@ async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
 
 async def test_the_console_is_aside_while_a_shell_is_open_and_back_afterwards(stack: Stack) -> None:
     tune(stack, "apps.shop.access", transport="local", prefix="env INSIDE=yes")
+    refusing = stack.config_path.read_text().replace('ssh = "web2"', 'ssh = "web2", transport = "ssh"')
+    stack.config_path.write_text(refusing)  # the demo's sshd gives nobody a terminal
     command = [ROLLDECK, "--config", str(stack.config_path)]
     home = {"HOME": str(stack.directory), "SHELL": "/bin/sh", "PS1": "$ "}
     with Terminal(command, COLUMNS, LINES, controlling=True, environment=home) as terminal:
@@ -38,7 +40,10 @@ async def test_the_console_is_aside_while_a_shell_is_open_and_back_afterwards(st
         await terminal.shows("web1", "web2", OLD, "help")
         assert terminal.modes == modes
         assert "inside 42" not in terminal.screen
-        terminal.type(b"\r")
+        terminal.type(b"jS")
+        await terminal.shows("it was not started: PTY request failed", "web1", OLD)
+        assert terminal.modes == modes
+        terminal.type(b"k\r")
         await terminal.shows("1 state")
         terminal.type(b"5")
         await terminal.shows("shell on web1")
