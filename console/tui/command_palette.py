@@ -132,6 +132,11 @@ def highlight(matcher: Matcher, text: str) -> Content:
     return content
 
 
+def as_help(text: str) -> str:
+    """Return an explanation that may come from outside: Textual would read the markup of a plain text."""
+    return cast("str", Content(text))  # which Textual takes as well
+
+
 class NodeCommands(Provider):
     """Provider of node actions for the command palette, such as `web3 drain`; each asks before it acts."""
 
@@ -192,7 +197,7 @@ class ConsoleCommands(NodeCommands):
                 Content(command.name),
                 command.run,
                 command.name,
-                command.meaning,
+                as_help(command.meaning),
             )
         async for hit in super().discover():
             yield hit
@@ -201,7 +206,8 @@ class ConsoleCommands(NodeCommands):
         matcher = self.matcher(query)
         for command in self._commands():
             if (score := score_command(matcher, query, command)) > 0:
-                yield Hit(score, highlight(matcher, command.name), command.run, command.name, command.meaning)
+                name, meaning = highlight(matcher, command.name), as_help(command.meaning)
+                yield Hit(score, name, command.run, command.name, meaning)
         async for hit in super().search(query):
             yield hit
 

@@ -5,8 +5,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
 
 from backends.text import visible
+from console.tui.command_palette import as_help, highlight
 from console.tui.command_targets import targets_of
 from console.tui.screens.main import MainScreen
 from console.tui.workers import start_worker
@@ -29,8 +31,8 @@ class OwnCommandProvider(Provider):
     async def discover(self) -> Hits:
         for index, command in enumerate(self._own.commands):
             if self._own.may_run(index, self.screen):
-                title, run = visible(command.title), partial(self._run, index, "")
-                yield DiscoveryHit(f"{title} ({command.key})", run, help=visible(command.run))
+                label, run = f"{visible(command.title)} ({command.key})", partial(self._run, index, "")
+                yield DiscoveryHit(Content(label), run, label, as_help(visible(command.run)))
 
     async def search(self, query: str) -> Hits:
         matcher = self.matcher(query)
@@ -38,8 +40,8 @@ class OwnCommandProvider(Provider):
         for index, node, label in self._labels(query.casefold().split()):
             if (score := matcher.match(label)) > 0:
                 run = partial(self._run, index, node)
-                help_text = visible(self._own.commands[index].run)
-                yield Hit(score, matcher.highlight(label), run, text=label, help=help_text)
+                meaning = as_help(visible(self._own.commands[index].run))
+                yield Hit(score, highlight(matcher, label), run, label, meaning)
                 count += 1
             if count == MAX_HITS:
                 return

@@ -15,7 +15,12 @@ from console.tui.screens.command_output import CommandOutput
 from tests.console.conftest import sees
 from tests.console.frozen_console import TROUBLED, FrozenConsole, session_of
 
-LOOK = {"key": "f5", "title": "look", "run": "echo {node} of {app} [red]; echo 'a\x1b[2J'", "read_only": True}
+LOOK = {
+    "key": "f5",
+    "title": "look",
+    "run": "echo {node} of {app} [/red]; echo 'a\x1b[2J'",
+    "read_only": True,
+}
 WRITE = {"key": "D", "title": "write", "run": "exit 4", "show": "none"}
 SLOW = {"key": "f6", "title": "slow", "run": "echo begun; exec sleep 1000", "read_only": True}
 
@@ -41,7 +46,7 @@ async def console(folder: Path, *commands: dict[str, Any], read_only: str = "") 
 async def test_its_output_is_in_a_pane_and_harmless(tmp_path: Path) -> None:
     async with console(tmp_path, LOOK) as pilot:
         await pilot.press("f5")
-        await see(pilot, "! web1: echo web1 of shop", "web1 of shop [red]", "done in", "has ended")
+        await see(pilot, "! web1: echo web1 of shop", "web1 of shop [/red]", "done in", "has ended")
         await see(pilot, r"a\x1b[2J")
         await pilot.press("escape")
         await see(pilot, "u upgrade")
@@ -77,15 +82,15 @@ async def test_a_read_only_console_runs_only_what_changes_nothing(tmp_path: Path
         await pilot.pause()
         assert pilot.app.check_action("own_command", (1,)) is None
         await pilot.press("f5")
-        await see(pilot, "web1 of shop [red]")
+        await see(pilot, "web1 of shop [/red]")
 
 
 async def test_it_is_in_the_palette_with_every_node(tmp_path: Path) -> None:
     async with console(tmp_path, LOOK) as pilot:
         await pilot.press("ctrl+p", *"web3 look")
-        await see(pilot, "web3 look")
+        await see(pilot, "web3 look", "of {app} [/red]")
         await pilot.press("enter", "enter")
-        await see(pilot, "web3 of shop [red]")
+        await see(pilot, "web3 of shop [/red]")
 
 
 async def test_what_cannot_be_recorded_is_not_run(tmp_path: Path) -> None:
