@@ -1,11 +1,13 @@
-"""A short run of the monkey over a console without network; `python -m tests.monkey` has the long ones."""
+"""Short runs of the monkey, over a console without network; `python -m tests.monkey` has the long ones."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.console.frozen_console import TROUBLED, FrozenConsole
 from tests.console.frozen_rollout import FAILURE, FrozenRollout, halfway
+from tests.monkey.__main__ import main
 from tests.monkey.run import Run, working_folder
 
 
@@ -22,7 +24,7 @@ def failed_rollout() -> FrozenRollout:
 
 @pytest.mark.parametrize(
     ("seed", "count"),
-    [(1, 90), *(pytest.param(seed, 3000, marks=pytest.mark.long) for seed in range(2, 6))],
+    [(1, 120), *(pytest.param(seed, 3000, marks=pytest.mark.long) for seed in range(2, 6))],
 )
 async def test_random_input_does_no_harm(
     failed_rollout: FrozenRollout, tmp_path: Path, seed: int, count: int
@@ -31,3 +33,10 @@ async def test_random_input_does_no_harm(
         run = Run(log=tmp_path / f"{number}.jsonl")
         with working_folder(tmp_path):
             await run.play_random(open_console, seed, count)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("options", [(), ("--fleet",)])
+def test_random_input_while_rollouts_run(tmp_path: Path, options: Sequence[str]) -> None:
+    assert main([*options, "--events", "1500", "--seed", "1", "--log", str(tmp_path / "monkey.jsonl")]) == 0

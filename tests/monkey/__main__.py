@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 from console.demo.load import Load
@@ -34,7 +35,7 @@ async def work(arguments: argparse.Namespace, folder: Path) -> None:
             began = time.time()
             try:
                 with working_folder(folder):
-                    await _play(run, world, arguments)
+                    await _play(run, world, load, arguments)
                 await world.end_rollouts()
                 await world.put_back()
             finally:
@@ -51,7 +52,7 @@ async def work(arguments: argparse.Namespace, folder: Path) -> None:
         raise MonkeyFound(f"requests failed:\n{failures}")
 
 
-async def _play(run: Run, world: World, arguments: argparse.Namespace) -> None:
+async def _play(run: Run, world: World, load: Load, arguments: argparse.Namespace) -> None:
     if arguments.replay:
         async with world.consoles() as open_console:
             await run.replay(open_console, read_log(Path(arguments.replay))[-arguments.last :])
@@ -61,15 +62,19 @@ async def _play(run: Run, world: World, arguments: argparse.Namespace) -> None:
             count = min(ROUND, arguments.events - run.events)
             await run.play_random(open_console, arguments.seed + number, count, FORBIDDEN)
         say(f"{time.strftime('%H:%M:%S')} {run.events} events, rollouts: {dict(world.results)}")
-        if run.events >= arguments.events:
+        if run.events >= arguments.events or load.failed.total():
             return
         if number % 2 == 0:  # every second operator finds rollouts that run
             await world.end_rollouts()
             await world.put_back()
 
 
-def main() -> int:
-    """Run the monkey; the exit code is 1 when it has found something."""
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the monkey; the exit code is 1 when it has found something.
+
+    Args:
+        words: the arguments; None for those of the command line.
+    """
     parser = argparse.ArgumentParser(prog="python -m tests.monkey", description=__doc__)
     parser.add_argument("--events", type=int, default=20_000, help="how many keys, clicks and so on")
     parser.add_argument("--fleet", action="store_true", help="several applications")
@@ -77,7 +82,7 @@ def main() -> int:
     parser.add_argument("--log", type=Path, default=Path("monkey.jsonl"), help="file for the actions")
     parser.add_argument("--replay", default="", help="file with actions to play again")
     parser.add_argument("--last", type=int, default=0, help="only so many of them, from the end")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     if arguments.seed is None:
         arguments.seed = random.SystemRandom().randrange(1_000_000)
     say(f"seed {arguments.seed}")

@@ -24,7 +24,7 @@ PASTES = (
 )
 VERSIONS = ("1.4.2", "1.5.0", "1.4.2", "1.5.0", "6.6.6")
 """Upgrades go from one good version to the other, and to a broken one in between."""
-START_SHARE = 0.1  # of the actions while an application has no rollout
+START_SHARE = 0.06  # of the actions while an application has no rollout
 ANSWER_SHARE = 0.04  # of all actions
 
 Gesture = Literal["click", "double", "move", "up", "down"]

@@ -21,7 +21,7 @@ from widgets.fleet.picker import ApplicationPicker
 DEPTH = 2  # screens that no key may close: Textual's blank one, and the console's first
 MAX_ESCAPES = 15  # from anywhere to the screen that the console began with
 ANSWERS_WITHIN_S = 60.0  # on a busy machine
-OPENS_WITHIN_S = 20.0  # a screen on the way to an upgrade; the console may refuse it
+OPENS_WITHIN_S = 10.0  # a screen on the way to an upgrade; the console may refuse it
 
 
 class DeadScreen(AssertionError):
