@@ -38,14 +38,16 @@ class DefaultGroup(click.Group):
         while args[given : given + 1] and args[given].partition("=")[0] == "--journal":
             given += 1 if "=" in args[given] else 2
         own = (*self.commands, *self.get_help_option_names(ctx))
-        if not ctx.resilient_parsing and (not args[given:] or args[given] not in own):
+        # A shell that completes the next word may still be given a command.
+        if args[given] not in own if args[given:] else not ctx.resilient_parsing:
             args = [*args[:given], "list", *args[given:]]
         return super().parse_args(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         applications = [parameter for parameter in list_entries.params if parameter.name == "app"]
         found = [item for app in applications for item in app.shell_complete(ctx, incomplete)]
-        return [*super().shell_complete(ctx, incomplete), *found]
+        options = list_entries.shell_complete(ctx, incomplete)
+        return [*super().shell_complete(ctx, incomplete), *found, *options]
 
 
 @click.group(cls=DefaultGroup, subcommand_metavar="[APP] | show ID | export ID | verify [ID]")

@@ -63,6 +63,9 @@ def complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Complete:
         (["rollback", "--node", "web1"], ["web1"]),
         (["history", "sho"], ["show", "shop"]),
         (["history", "show", ""], ["3", "2", "1"]),
+        (["history", "--res"], ["--result"]),
+        (["history", "--node", "web1"], ["web1"]),
+        (["history", "shop", "--result", "deg"], ["degraded"]),
         (["upgrade", "nothing", "1.0", "--limit", ""], []),
     ],
 )
