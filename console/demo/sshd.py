@@ -1,11 +1,14 @@
 """A host that SSH can reach: asyncssh's server, embedded, on a loopback port.
 
 It has what the demo needs of sshd and nothing else: key authentication, commands run by ``sh -c`` in the
-host's directory, and forwarding to the unix sockets of the stack. There are no passwords, no PTY, no login
-shell and no other forwarding. As with sshd, a command goes on when its connection is lost.
+host's directory, a shell on a terminal, and forwarding to the unix sockets of the stack. There are no
+passwords and no other forwarding. As with sshd, a command goes on when its connection is lost, and a shell
+does not.
 """
 
 import asyncio
+import os
+import shutil
 import signal
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
@@ -50,7 +53,7 @@ class SSHHost:
             authorized_client_keys=str(self.authorized_keys),
             process_factory=self._run,
             encoding=None,
-            allow_pty=False,
+            line_editor=False,  # the shell has one
             agent_forwarding=False,
             reuse_address=True,
             encryption_algs=[_CIPHER],
@@ -88,14 +91,13 @@ class SSHHost:
         return Session
 
     async def _run(self, process: "asyncssh.SSHServerProcess[bytes]") -> None:
-        if process.command is None:
-            process.stderr.write(b"This host runs commands only.\n")
-            process.exit(1)
+        if process.term_type is not None:
+            await self._run_shell(process, process.term_type)
             return
         child = await asyncio.create_subprocess_exec(
             "sh",
             "-c",
-            process.command,
+            process.command or "exec sh",
             cwd=self.directory,
             env={**self.environment, "HOME": str(self.directory)},
             stdin=asyncio.subprocess.PIPE,
@@ -108,11 +110,31 @@ class SSHHost:
             _copy(child.stdout, process.stdout), _copy(child.stderr, process.stderr), child.wait()
         )
         feeding.cancel()
+        _end(process, await child.wait())
+
+    async def _run_shell(self, process: "asyncssh.SSHServerProcess[bytes]", term: str) -> None:
+        """Run a shell, or the command, on a terminal of its own."""
+        shell = ("bash", "--norc", "--noprofile") if shutil.which("bash") else ("sh",)
+        ours, theirs = os.openpty()
+        try:
+            child = await asyncio.create_subprocess_exec(
+                "setsid",
+                "--ctty",
+                *(("sh", "-c", process.command) if process.command else shell),
+                cwd=self.directory,
+                env={**self.environment, "HOME": str(self.directory), "TERM": term, "PS1": f"{self.name}$ "},
+                stdin=theirs,
+                stdout=theirs,
+                stderr=theirs,
+            )
+        finally:
+            os.close(theirs)
+        # Both are closed with the connection, which hangs up the shell.
+        await process.redirect(stdin=ours, stdout=os.dup(ours))
         status = await child.wait()
-        if status >= 0:
-            process.exit(status)
-        else:  # as sshd does: a signal is no exit status
-            process.exit_with_signal(signal.Signals(-status).name.removeprefix("SIG"))
+        await process.stdout.drain()
+        _end(process, status)
+        await process.wait_closed()
 
     def drop(self) -> None:
         """Cut every connection without a message, as a broken network does. Commands go on."""
@@ -127,6 +149,13 @@ class SSHHost:
         connections = tuple(self._connections)
         self.drop()
         await asyncio.gather(*(connection.wait_closed() for connection in connections))
+
+
+def _end(process: "asyncssh.SSHServerProcess[bytes]", status: int) -> None:
+    if status >= 0:
+        process.exit(status)
+    else:  # as sshd does: a signal is no exit status
+        process.exit_with_signal(signal.Signals(-status).name.removeprefix("SIG"))
 
 
 async def _feed(process: "asyncssh.SSHServerProcess[bytes]", child: asyncio.subprocess.Process) -> None:

@@ -1,7 +1,29 @@
-"""`rolldeck logs` on a node that is reached over SSH."""
+"""`rolldeck logs` and `rolldeck shell` on a node of the demo, which is reached over SSH."""
 
 from console.demo.stack import Stack
-from tests.support.rollouts import rolldeck, tune
+from tests.support.rollouts import ROLLDECK, rolldeck, tune
+from tests.support.terminals import Terminal
+from tests.support.wait import until
+
+
+async def test_a_shell_on_a_node(small: Stack) -> None:
+    command = [ROLLDECK, "--config", str(small.config_path), "shell", "shop", "web1"]
+    with Terminal(command, 100, 30, controlling=True) as terminal:
+        await terminal.shows("web1$")
+        terminal.type(b"./appctl status; stty size; echo $TERM\r")
+        await terminal.shows("running, pid ", "30 100", "xterm-256color")
+        terminal.resize(90, 25)
+        terminal.type(b"sleep 0.2; stty size; exit 7\r")
+        await terminal.shows("25 90")
+        assert await terminal.ends() == 7
+    with Terminal(command, 100, 30, controlling=True) as terminal:
+        await terminal.shows("web1$")
+        terminal.type(b"echo ab''out; trap 'touch left; exit' HUP; while :; do sleep 0.1; done\r")
+        await terminal.shows("about")
+        small.ssh_hosts["web1"].drop()
+        assert await terminal.ends() == 1
+    left = small.nodes["web1"].directory / "left"
+    await until(left.exists)
 
 
 async def test_the_last_lines_and_a_log_that_nobody_knows(small: Stack) -> None:
