@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from console.terminal.output import say
@@ -13,51 +14,58 @@ from tests.support.svg import lean
 
 NAME = "rollout-animated.svg"
 VERSION = "1.5.0"
-RECORD_INTERVAL_S = 1.0  # of the real rollout, between two looks
-FRAME_S = 0.3  # of the animation, for each look that differs from the one before
-FIRST_S, LAST_S = 1.5, 4.0
-LEVEL_S = 20  # of traffic, before the rollout begins
-MAX_FRAMES = 180
+LEVEL_S = 40  # of traffic, before the rollout begins
+RECORD_INTERVAL_S = 0.5  # of the real rollout, between two looks
+MAX_LOOKS = 32  # at the rollout: more would make the file larger, and no clearer
+MAIN_S, DIALOG_S, PLAN_S, ROLLOUT_S, RESULT_S, END_S = 1.5, 1.5, 2.5, 8.0, 3.0, 1.5  # of the animation
 
 
 async def _record(at: Driver) -> None:
-    frames: list[str] = []
     await at.sees("web4", "up 4")
     await at.pilot.resize_terminal(*TALL)
     await asyncio.sleep(LEVEL_S)
-    frames.append(_look(at))
+    frames = [Frame(_look(at), MAIN_S)]
     await at.press("u")
     await at.sees("Upgrade shop")
     await at.type(VERSION)
-    frames.append(_look(at))
-    await at.press("tab", "tab", "tab", "tab", "tab", "enter")
+    frames.append(Frame(await _rested(at), DIALOG_S))
+    await at.press("enter")
     await at.sees("In rotation, batch by batch", "Start")
-    frames.append(_look(at))
+    frames.append(Frame(await _rested(at), PLAN_S))
     await at.press("right", "enter")
-    state = at.console_stack.state
-    while state.ended is None and len(frames) < MAX_FRAMES:
+    looks: list[str] = []
+    while at.console_stack.ended is None:
         await asyncio.sleep(RECORD_INTERVAL_S)
-        state = at.console_stack.state
-        frames.append(_look(at))
-    if any(node.state is not NodeState.UPGRADED for node in state.nodes.values()):
+        looks.append(_look(at))
+    if any(node.state is not NodeState.UPGRADED for node in at.console_stack.state.nodes.values()):
         raise RuntimeError(f"the rollout did not succeed:\n{at.text}")
+    chosen = _choose(looks)
+    frames += [Frame(look, ROLLOUT_S / len(chosen)) for look in chosen]
+    await at.sees("healthy", "Close")
+    frames.append(Frame(await _rested(at), RESULT_S))
     await at.result("healthy")
-    frames.append(_look(at))
-    svg = animate(_time(frames))
+    frames.append(Frame(await _rested(at), END_S))
+    svg = animate(frames)
     check_private(at, svg, NAME)
-    (HERE / NAME).write_text(svg, encoding="utf-8")
-    say(f"docs/pictures/{NAME}: {len(frames)} looks, {len(svg) / 1000:.0f} kB")
+    size_bytes = (HERE / NAME).write_bytes(svg.encode())
+    say(f"docs/pictures/{NAME}: {sum(frame.seconds for frame in frames):g} s, {size_bytes / 1000:.0f} kB")
+
+
+async def _rested(at: Driver) -> str:
+    """Look once everything is painted, keys included."""
+    await at.pilot.pause(0.3)
+    return _look(at)
 
 
 def _look(at: Driver) -> str:
     return lean(at.app.export_screenshot(simplify=True))
 
 
-def _time(frames: list[str]) -> list[Frame]:
-    """Return the frames with their times, without those that repeat the one before."""
-    kept = [svg for index, svg in enumerate(frames) if not index or svg != frames[index - 1]]
-    seconds = [FIRST_S] * 3 + [FRAME_S] * (len(kept) - 4) + [LAST_S]
-    return [Frame(svg, shown) for svg, shown in zip(kept, seconds[-len(kept) :], strict=True)]
+def _choose(looks: Sequence[str]) -> list[str]:
+    """Return at most `MAX_LOOKS` of these, at even distances, without those that repeat the one before."""
+    distinct = [look for index, look in enumerate(looks) if not index or look != looks[index - 1]]
+    count = min(MAX_LOOKS, len(distinct))
+    return [distinct[(index + 1) * len(distinct) // count - 1] for index in range(count)]
 
 
 if __name__ == "__main__":

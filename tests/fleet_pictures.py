@@ -24,8 +24,10 @@ from widgets.fleet.table import FleetTable
 
 SIZE = (100, 24)
 APPLICATIONS = 40
+SERVERS = 12  # of those that are not upgraded; their versions are read one after the other
 QUICK_S = 6.0  # for which a node must be healthy, and is watched: the rollouts are to be seen under way
-SEEN_WITHIN_S = 120.0
+SEEN_WITHIN_S = 300.0
+ROWS_OF_STAND_INS = 18  # that are on the screen, besides applications that are upgraded
 
 
 class _Camera:
@@ -78,7 +80,7 @@ async def take_fleet(folder: Path) -> None:
     """Three rollouts side by side in a fleet of forty applications, one of which waits for an answer."""
     os.environ["SUDO_USER"] = OPERATOR
     socket.gethostname = lambda: MACHINE
-    world = FleetWorld(folder / "s", applications=APPLICATIONS, quick_s=QUICK_S)
+    world = FleetWorld(folder / "s", applications=APPLICATIONS, servers=SERVERS, quick_s=QUICK_S)
     async with world:
         config = load(world.config_path)
         rates = {name: 2.0 + number % 9 for number, name in enumerate(world.applications)}
@@ -92,6 +94,7 @@ async def take_fleet(folder: Path) -> None:
             async with app.run_test(size=SIZE, notifications=True) as pilot:
                 camera = _Camera(app, pilot)
                 await camera.sees("40 apps", "▲ 4/4")
+                await camera.until(lambda: camera.text.count(f" ×{SERVERS} ") >= ROWS_OF_STAND_INS)
                 for name in ("search", "cart", "shop"):
                     await camera.upgrade(name, asks=name == "search")
                 await pilot.press("home")

@@ -13,17 +13,16 @@ from console.demo.load import Load
 from console.demo.stack import Stack
 from console.terminal.output import say
 from console.tui.app import Console
-from orchestrator.events.state import NodeState
 from tests.console.real_console import Driver, opened
 from tests.support.svg import lean
 
 HERE = Path(__file__).parents[1] / "docs" / "pictures"
 RATE = 160  # requests per second, over all load balancers
-MORE = (40, 110, 260, 170, 330, 210, 80)  # on top of that, one after the other: nothing real is steady
+MORE = (40, 110, 220, 150, 280, 190, 80)  # on top of that, one after the other: nothing real is steady
 WAVE = 1.3  # seconds of each
 SIZE = (100, 24)
 TALL = (100, 34)  # there the charts of both versions are below the nodes
-LEVELS = 40  # seconds until it is known how fast the old version is
+LEVELS = 40  # seconds until it is known how fast the old version is, and charts have something to show
 PRIVATE = (f"{getpass.getuser()}@", socket.gethostname())
 OPERATOR, MACHINE = "ann", "bastion"  # in the pictures, instead of those
 SLOW_VERSION = "1.6.0"
@@ -72,40 +71,44 @@ async def _traffic(stack: Stack, slow_share: float) -> None:
 
 async def _visit(at: Driver) -> None:
     await at.sees("web4", "up 4")
-    await asyncio.sleep(TREND)
+    await asyncio.sleep(LEVELS)
+    await _drain_and_return(at)
     await _picture(at, "main")
 
-    await at.press("l")
-    await at.sees("web1", "requests answered")
-    await asyncio.sleep(TREND / 3)
-    await _picture(at, "node")
-    await at.press("escape")
-
-    await at.press("x", "down", "x", "down", "x", "d")
+    await at.press("home", "x", "down", "x", "down", "x", "d")
     await at.sees("Refused: the capacity floor would be violated")
     await _picture(at, "refused")
     await at.press("escape", "x", "up", "x", "up", "x")
 
-    await at.press("u")
-    await at.sees("Upgrade shop")
-    await at.type("1.5.0")
-    await at.press("tab", "tab", "tab", "down", "tab", "tab", "enter")
-    await at.sees("In rotation, batch by batch", "Start")
+    await at.propose("1.5.0", confirm=1)
+    await at.sees("In rotation, batch by batch")
     await _picture(at, "plan")
 
     await at.press("right", "enter")
-    for node in ("web1", "web2"):
-        await at.asked(node, "out of rotation?")
-        await at.press("space")
-        await at.until(lambda node=node: at.console_stack.state.nodes[node].state is NodeState.UPGRADED, 60)  # type: ignore[misc]
-    await at.asked("web3", "out of rotation?")
+    await at.asked("web1", "out of rotation?")
+    await at.press("space")
+    await at.asked("web2", "out of rotation?")
+    await at.press("enter")
+    await at.sees("web1", "in rotation", "in flight")
+    await _picture(at, "node")
+    await at.press("escape", "a")
+    await at.sees("Abort the rollout?")
+    await at.press("right", "enter")
+    await at.result("aborted")
+
+
+async def _drain_and_return(at: Driver) -> None:
+    """A node taken out by hand, and put back: something has happened then."""
+    await at.press("end", "d")
+    await at.sees("Drain web4?")
+    await at.press("right", "enter")
+    await at.until(lambda: "drain 1" in at.text)
+    await at.press("e")
+    await at.sees("Back in rotation: web4?")
+    await at.press("right", "enter")
+    await at.until(lambda: "up 4" in " ".join(at.text.split()) and at.app.screen is at.main)
+    await at.press("home")
     await asyncio.sleep(TREND)
-    await _picture(at, "rollout")
-    for node in ("web3", "web4"):
-        await at.asked(node, "out of rotation?")
-        await at.press("space")
-        await at.until(lambda node=node: at.console_stack.state.nodes[node].state is NodeState.UPGRADED, 60)  # type: ignore[misc]
-    await at.result("healthy")
 
 
 async def _judge(at: Driver) -> None:
@@ -113,12 +116,7 @@ async def _judge(at: Driver) -> None:
     await at.sees("web4", "up 4")
     await asyncio.sleep(LEVELS)
     await at.pilot.resize_terminal(*TALL)
-    await at.press("u")
-    await at.sees("Upgrade shop")
-    await at.type(SLOW_VERSION)
-    await at.press("tab", "tab", "tab", "down", "tab", "tab", "enter")
-    await at.sees("In rotation, batch by batch", "Start")
-    await at.press("right", "enter")
+    await at.start(SLOW_VERSION, confirm=1)
     await at.asked("web1", "out of rotation?")
     await at.press("space")
     await at.asked("web2", "out of rotation?")

@@ -221,8 +221,8 @@ class Driver:
         """True: the key works; None: it is gray; False: it is not shown."""
         return self.main.check_action(action, arguments)
 
-    async def start(self, version: str, confirm: int = 0) -> None:
-        """From the main view to a running rollout; `confirm` is the index in the dialog's list."""
+    async def propose(self, version: str, confirm: int = 0) -> None:
+        """From the main view to the plan of an upgrade; `confirm` is the index in the dialog's list."""
         await self.press("u")
         await self.sees("Upgrade shop", "Version")
         await self.type(version)
@@ -230,6 +230,10 @@ class Driver:
             await self.press("tab", "tab", "tab", *["down"] * confirm, "tab", "tab")
         await self.press("enter")
         await self.sees(f"shop → {version}", "Start")
+
+    async def start(self, version: str, confirm: int = 0) -> None:
+        """From the main view to a running rollout; see `propose`."""
+        await self.propose(version, confirm)
         await self.press("right", "enter")
         await self.until(lambda: self.console_stack.state.version == version)
 
