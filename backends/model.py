@@ -3,6 +3,7 @@
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 
@@ -105,6 +106,7 @@ class Load(NamedTuple):
 NO_LOAD = Load()
 
 
+@lru_cache(maxsize=256)  # a plan of hundreds of nodes asks a million times, and flags are slow
 def _find_admin_state(admin: Admin) -> AdminState:
     if admin & (Admin.FORCED_MAINT | Admin.INHERITED_MAINT | Admin.RESOLUTION_MAINT):
         return AdminState.MAINT

@@ -1,8 +1,9 @@
 """The batches of a rollout: what stays in rotation while each is out, and whether that can carry the load."""
 
 import asyncio
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from backends.errors import BackendError
 from backends.model import AdminState, ServerRef, Snapshot
@@ -18,6 +19,10 @@ from orchestrator.planning.plan import PlannedNode, cut_into_batches, sort_by_or
 from orchestrator.planning.removal import SharedEndpoints
 
 SAMPLES, SAMPLE_INTERVAL_S = 12, 0.25  # reads where a single one is not certain
+BATCHES_AT_ONCE = 8  # that are computed before other tasks run again
+
+
+Batch = TypeVar("Batch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +73,27 @@ async def plan_batches(
         node.name: {*_find_leaving(node), *node.followers} for node in planned if "drain" in node.steps
     }
     loads = _Loads(floors.snapshots, leaving)
-    if any(not found.certain for names in cut for found in loads.without(names)):
+    found_loads = await loads.without_each(cut)
+    if any(not found.certain for batch in found_loads for found in batch):
         await loads.measure(balancer_group)
+        found_loads = await loads.without_each(cut)
     if policy.min_available == "load":
-        cut = tuple(part for names in cut for part in loads.split(names))
-    capacities = _measure_capacities(cut, planned, floors, shared)
-    forecasts = tuple(tuple(map(settle, loads.without(names))) for names in cut)
+        cut = await loads.split_each(cut)
+        found_loads = await loads.without_each(cut)
+    capacities = await _measure_capacities(cut, planned, floors, shared)
+    forecasts = tuple(tuple(map(settle, batch)) for batch in found_loads)
     is_refused = policy.on_overload == "refuse" and not is_repair
     findings = [found for batch in zip(cut, capacities, strict=True) for found in _judge_capacities(*batch)]
     findings += _judge_loads(dict(zip(cut, forecasts, strict=True)), policy, is_refused=is_refused)
     return Batches(cut, capacities, forecasts, tuple(findings))
+
+
+async def _pause_between(batches: Iterable[Batch]) -> AsyncIterator[Batch]:
+    """Yield the batches, and let other tasks run from time to time."""
+    for number, batch in enumerate(batches, 1):
+        yield batch
+        if number % BATCHES_AT_ONCE == 0:
+            await asyncio.sleep(0)
 
 
 class _Loads:
@@ -93,6 +109,15 @@ class _Loads:
     def without(self, names: Sequence[str]) -> tuple[LoadForecast, ...]:
         refs = {ref for name in names for ref in self._leaving.get(name, ())}
         return forecast_loads(self._snapshots, refs, self._history)
+
+    async def without_each(self, cut: Sequence[Sequence[str]]) -> list[tuple[LoadForecast, ...]]:
+        """Return the same for each batch; other tasks run meanwhile, as hundreds of batches take seconds."""
+        return [self.without(names) async for names in _pause_between(cut)]
+
+    async def split_each(self, cut: Sequence[Sequence[str]]) -> tuple[tuple[str, ...], ...]:
+        """Split each batch as `split` does; other tasks run meanwhile."""
+        parts = (part for names in cut for part in self.split(names))
+        return tuple([part async for part in _pause_between(parts)])
 
     def split(self, names: Sequence[str]) -> Iterator[tuple[str, ...]]:
         """Split a batch into the largest ones whose load is proven; a node alone leaves on trial."""
@@ -117,13 +142,13 @@ class _Loads:
             return  # a finding says so already, or a step will
 
 
-def _measure_capacities(
+async def _measure_capacities(
     cut: Sequence[Sequence[str]], planned: Sequence[PlannedNode], floors: Floors, shared: SharedEndpoints
 ) -> tuple[tuple[Capacity, ...], ...]:
-    """Return what stays in rotation while each batch is out."""
+    """Return what stays in rotation while each batch is out; other tasks run meanwhile."""
     capacities = []
     back: set[ServerRef] = set()
-    for batch in cut:
+    async for batch in _pause_between(cut):
         batch_nodes = [node for node in planned if node.name in batch]
         capacities.append(floors.without({ref for node in batch_nodes for ref in _find_leaving(node)}, back))
         # A batch that does not come back stops the rollout before the next one begins.

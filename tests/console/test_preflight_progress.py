@@ -42,8 +42,8 @@ async def test_a_plan_that_takes_long_shows_how_far_it_is() -> None:
         main, plan = app.screen, SlowPlan(session)
         worker = app.run_worker(wait_for_plan(app, session, plan.make()))
         await _until(pilot, "checked 120 of 400 nodes")
-        session.observed_nodes = (399, 400)
-        await _until(pilot, "checked 399 of 400 nodes")
+        session.observed_nodes = (400, 400)
+        await _until(pilot, "checked 400 of 400 nodes · computing the batches")
         plan.finish.set()
         assert await worker.wait() == "the plan"
         await pilot.pause()

@@ -29,6 +29,7 @@ class PreflightDialog(Dialog[None]):
     def entries(self) -> Sequence[Entry]:
         done, total = self._session.observed_nodes
         words = f"checked {done} of {counted(total, 'node')}" if total else "reading the load balancers"
+        words += " · computing the batches" if total and done == total else ""
         return [entry(words), entry("Nothing is changed; the plan is shown next.")]
 
     def buttons(self) -> Iterable[InlineButton]:
