@@ -5,6 +5,7 @@ import os
 import sys
 import time
 
+from backends.name_ranges import fold_names
 from backends.text import counted, format_duration
 from console.operator_identity import current_operator
 from console.terminal.output import clean, on_terminal, paint, say, shorten, show_live
@@ -71,7 +72,7 @@ class Progress:
         match event:
             case events.BatchStarted(number=number, nodes=nodes) if len(state.batches) > 1:
                 left = state.eta()
-                batch = f"batch {number}/{len(state.batches)}: {', '.join(nodes)}"
+                batch = f"batch {number}/{len(state.batches)}: {fold_names(nodes)}"
                 if left is None:
                     return batch
                 done = f"{state.done}/{counted(state.total, 'node')}"

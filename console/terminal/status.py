@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from backends.model import Server, Snapshot
+from backends.name_ranges import fold_names
 from backends.text import counted
 from console.terminal.output import clean, paint
 from console.terminal.verdict import verdict_text
@@ -53,13 +54,13 @@ def _version_lines(versions: Sequence[NodeVersion]) -> Iterator[str]:
             text = f"{version.version} {known}, {version.on_disk} on disk"
             differing.setdefault(text, []).append(version.node)
     for text, nodes in differing.items():
-        yield f"{paint('!', 'warn')} {clean(', '.join(nodes))}: {clean(text)}"
+        yield f"{paint('!', 'warn')} {clean(fold_names(nodes))}: {clean(text)}"
 
 
 def _source_text(versions: Sequence[NodeVersion], source: str, text: str) -> str:
     """Return which versions do not come from the application itself; without names if that is all of them."""
     nodes = [version.node for version in versions if version.source == source]
-    return f"{', '.join(nodes)} {text}" if 0 < len(nodes) < len(versions) else text if nodes else ""
+    return f"{fold_names(nodes)} {text}" if 0 < len(nodes) < len(versions) else text if nodes else ""
 
 
 def _rollout_title(rollout: RolloutStatus) -> str:
@@ -96,7 +97,7 @@ def _unfinished_lines(app: str, rollout: RolloutStatus) -> Iterator[str]:
     states: dict[str, list[str]] = {}
     for node in rollout.nodes:
         states.setdefault(node.state, []).append(node.node)
-    rest = "; ".join(f"{state}: {', '.join(names)}" for state, names in states.items())
+    rest = "; ".join(f"{state}: {fold_names(names)}" for state, names in states.items())
     yield f"  {rollout.done}/{counted(rollout.total, 'node')} done{f'; {clean(rest)}' if rest else ''}"
     yield from _verdict_lines(rollout)
     for way in rollout.ways_on:

@@ -9,11 +9,13 @@ from collections.abc import Collection, Mapping, Sequence
 
 from backends.errors import BackendError
 from backends.model import Snapshot
+from backends.name_ranges import fold_names
 from orchestrator.balancers.group import BalancerGroup
 from orchestrator.engine.step_context import StepContext
 from orchestrator.node import Node
 from orchestrator.planning.findings import Finding, Severity
 
+MAX_NODES_AT_ONCE = 32  # whose connections are counted at a time
 FRESH_S = 0.25  # for which a count of no connections, taken in maintenance, stays valid
 ADVICE = "set `master = true` with the socket of `haproxy -S` to see them"
 
@@ -41,8 +43,14 @@ async def judge_older_processes(
         return [Finding(Severity.ERROR, error.target, text)]
     if not without_master:
         return []
-    counts = await asyncio.gather(*map(_count_connections, nodes))
-    unseen = [node.name for node, count in zip(nodes, counts, strict=True) if count is None]
+    slots = asyncio.Semaphore(MAX_NODES_AT_ONCE)
+
+    async def count(node: Node) -> int | None:
+        async with slots:
+            return await _count_connections(node)
+
+    counts = await asyncio.gather(*map(count, nodes))
+    unseen = [node.name for node, found in zip(nodes, counts, strict=True) if found is None]
     if not unseen:
         return []
     return [
@@ -50,7 +58,7 @@ async def judge_older_processes(
             Severity.WARNING,
             name,
             f"was started or reloaded {young[name]} s ago, and sessions of older HAProxy processes cannot be"
-            f" seen, neither here nor on {', '.join(unseen)}: a stop cuts them; {ADVICE}",
+            f" seen, neither here nor on {fold_names(unseen)}: a stop cuts them; {ADVICE}",
         )
         for name in without_master
     ]

@@ -5,6 +5,7 @@ import asyncio
 import msgspec
 
 from backends.errors import RolldeckError
+from backends.name_ranges import fold_names
 from backends.protocols import Clock
 from orchestrator.engine.control import ABORT, CONTINUE, SKIP, RolloutControl
 from orchestrator.engine.desired_state import DesiredStates
@@ -252,7 +253,7 @@ class Rollout:
         names = self._plan.batches[number - 1]
         after = describe_batch(self._plan, number)
         choice, who = await self._control.request_decision(
-            f"batch {number}", f"take out {', '.join(names)}? {after}", (CONTINUE, SKIP, ABORT), "batch"
+            f"batch {number}", f"take out {fold_names(names)}? {after}", (CONTINUE, SKIP, ABORT), "batch"
         )
         if choice == SKIP:
             self._progress.skipped.extend(names)
@@ -311,7 +312,7 @@ class Rollout:
         if result == "healthy" and (unseen or any(not entry.intentional for entry in out)):
             result, reason = "degraded", "not everything is back in rotation"
         elif result == "healthy" and others:
-            result, reason = "degraded", f"taken out by somebody else: {', '.join(others)}"
+            result, reason = "degraded", f"taken out by somebody else: {fold_names(others)}"
         done = {*progress.done, *progress.failed_nodes, *progress.skipped, *progress.put_back}
         names = [name for batch in self._plan.batches for name in batch]
         return RolloutEnded(

@@ -8,6 +8,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Literal
 
+from backends.name_ranges import fold_names
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import WaitCut
@@ -51,7 +52,7 @@ class WaitCuts:
         if node and node not in waiting:
             raise ValueError(f"{node} has no wait that {cut!r} cuts short")
         if len(waiting) > 1 and not node:
-            raise ValueError(f"several nodes wait: {', '.join(waiting)}")
+            raise ValueError(f"several nodes wait: {fold_names(waiting)}")
         name = node or waiting[0]
         if name not in self._requested:
             self._requested[name] = who

@@ -127,7 +127,7 @@ def list_details(event: AnyEvent) -> list[str]:
 def _format_field(name: str, value: object) -> str:
     if name.endswith("_s") and isinstance(value, int | float):
         return format_duration(value)
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return fold_names(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def describe_choice(choice: str, *, touched: bool = False, version: str = "") -> str:

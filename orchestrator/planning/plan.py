@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from backends.model import ServerRef
+from backends.name_ranges import fold_names
 from backends.node_state import Availability
 from orchestrator.events.events import CommandStarted
 from orchestrator.events.steps import STEPS, Step
@@ -207,7 +208,7 @@ def failed_before_text(node: PlannedNode) -> str:
 def failed_versions_text(plan: Plan) -> str:
     """Format as `1.5.0 has failed on web2, web3`; empty when no node gets what failed on it."""
     failed = plan.failed_before.items()
-    return "; ".join(f"{version} has failed on {', '.join(nodes)}" for version, nodes in failed)
+    return "; ".join(f"{version} has failed on {fold_names(nodes)}" for version, nodes in failed)
 
 
 def command_groups(plan: Plan) -> Iterator[tuple[str, Sequence[PlannedCommand]]]:
