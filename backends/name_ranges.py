@@ -10,14 +10,20 @@ _RESERVED = frozenset("[],")  # a name with one of these would look like a range
 
 
 def fold_names(names: Iterable[str], separator: str = ", ") -> str:
-    """Return the names as a list in their order; at least `MIN_RUN` that count up are written as a range.
-
-    A range has the first and the last number, both as they are in the names: `web[001-400]` stands for web001
-    to web400, and `web[8-12]` for web8 to web12.
+    """Return the names as a text, with ranges as in `list_folded`.
 
     Args:
         names: any text.
         separator: what is between two of them.
+    """
+    return separator.join(list_folded(names))
+
+
+def list_folded(names: Iterable[str]) -> list[str]:
+    """Return the names in their order; at least `MIN_RUN` that count up are written as a range.
+
+    A range has the first and the last number, both as they are in the names: `web[001-400]` stands for web001
+    to web400, and `web[8-12]` for web8 to web12.
     """
     listed = list(names)
     parts: list[str] = []
@@ -30,7 +36,7 @@ def fold_names(names: Iterable[str], separator: str = ", ") -> str:
         else:
             parts.append(listed[at])
             at += 1
-    return separator.join(parts)
+    return parts
 
 
 def _longest_run(names: Sequence[str], start: int) -> tuple[int, str]:

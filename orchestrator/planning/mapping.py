@@ -8,6 +8,7 @@ from functools import lru_cache
 from backends.haproxy import commands
 from backends.haproxy.columns import Name, columns_of
 from backends.model import Server, ServerRef, Snapshot
+from backends.name_ranges import fold_names
 from backends.text import there_is
 from orchestrator.node import Node
 from orchestrator.planning.application import Match
@@ -247,7 +248,7 @@ def _judge(
         yield _judge_missing(node, instance, peers, match)
     backends = [server.ref.backend for server in servers]
     for backend in sorted({backend for backend in backends if backends.count(backend) > 1}):
-        names = ", ".join(server.ref.server for server in servers if server.ref.backend == backend)
+        names = fold_names(server.ref.server for server in servers if server.ref.backend == backend)
         yield Finding(Severity.ERROR, node.name, f"is in {backend} on {instance} more than once: {names}")
     for server in servers:
         if not commands.is_safe(server.ref):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from backends.errors import BackendError
 from backends.haproxy.columns import names_of
 from backends.model import AdminState, Server, ServerRef, Snapshot
+from backends.name_ranges import fold_names, list_folded
 from backends.protocols import LoadBalancer
 from orchestrator.balancers.admin_state import (
     TrackTargets,
@@ -239,14 +240,16 @@ def _make_finding(
     for name, server in left:
         nodes.setdefault(name, {})[server.ref.server] = None
     names = [
-        name if list(servers) == [name] else f"{name} (as {', '.join(servers)})"
+        name if list(servers) == [name] else f"{name} (as {fold_names(servers)})"
         for name, servers in nodes.items()
     ]
-    more = f" and {len(names) - MAX_LISTED_NODES} more" if len(names) > MAX_LISTED_NODES else ""
+    listed, more = list_folded(names), ""
+    if len(listed) > MAX_LISTED_NODES:
+        listed, more = names[:MAX_LISTED_NODES], f" and {len(names) - MAX_LISTED_NODES} more"
     where = ", ".join(dict.fromkeys(server.ref.instance for _, server in left))
     one = len(names) == 1
     text = (
-        f"has {'the node' if one else 'the nodes'} {', '.join(names[:MAX_LISTED_NODES])}{more} too"
+        f"has {'the node' if one else 'the nodes'} {', '.join(listed)}{more} too"
         f" (on {where}),"
         f" {'which is' if one else 'which are'} not drained there: requests that come that way fail while"
         f" {'it is' if one else 'they are'} worked on"

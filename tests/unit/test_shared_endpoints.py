@@ -36,14 +36,17 @@ async def test_a_node_in_a_backend_that_is_not_named_is_an_error_unless_that_is_
 async def test_each_backend_is_said_once_whatever_of_it_is_concerned() -> None:
     world = World(12, 2)
     for balancer in world.balancers.values():
-        for name, node in world.nodes.items():
+        for number, (name, node) in enumerate(world.nodes.items()):
             balancer.add("api", name, node)
-        balancer.add("blog", "web2", world.nodes["web2"])
-    [(api, both), (blog, one)] = await found(world, Severity.ERROR)
-    assert (api, blog) == ("backend api", "backend blog")
-    names = "web1, web2, web3, web4, web5, web6, web7, web8 and 4 more"
-    assert both.startswith(f"has the nodes {names} too (on lb1, lb2), which are not drained there:")
-    assert one.startswith("has the node web2 too (on lb1, lb2), which is not")
+            balancer.add("odd", "abcdefghijkl"[number], node)
+        for number in range(1, 7):
+            balancer.add("blog", f"b{number}", world.nodes["web2"])
+    [(api, both), (odd, some), (blog, one)] = await found(world, Severity.ERROR)
+    assert (api, odd, blog) == ("backend api", "backend odd", "backend blog")
+    assert both.startswith("has the nodes web[1-12] too (on lb1, lb2), which are not drained there:")
+    names = ", ".join(f"web{number} (as {'abcdefgh'[number - 1]})" for number in range(1, 9))
+    assert some.startswith(f"has the nodes {names} and 4 more too (on lb1, lb2)")
+    assert one.startswith("has the node web2 (as b[1-6]) too (on lb1, lb2), which is not")
 
 
 @pytest.mark.virtual_time
