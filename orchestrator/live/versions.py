@@ -47,7 +47,7 @@ class VersionTracker:
         match record.event:
             case RolloutStarted(before=before):
                 for node, known in before.items():
-                    if record.at > self.known_at(node):  # the same rollout may be seen in two places
+                    if node not in self.by_node:
                         self._set(node, known, record)
             case NodeStarted(node=node, version=target):
                 self._targets[node] = target
