@@ -26,7 +26,12 @@ class LineTable(ScrollView, Generic[Key, Content], can_focus=True, inherit_bindi
     """Rows under a fixed line of titles.
 
     A subclass has the rows and reacts to clicks; `show_rows` paints the rows after a change.
+
+    Attributes:
+        has_marks: whether rows can be marked.
     """
+
+    has_marks: ClassVar[bool] = True
 
     STYLES: ClassVar[tuple[str, ...]] = (
         *("ok", "moving", "bad", "out", "quiet", "plain", "trend"),
@@ -180,6 +185,10 @@ class LineTable(ScrollView, Generic[Key, Content], can_focus=True, inherit_bindi
 
     def action_page(self, pages: int) -> None:
         self._put(self._at + pages * self._page)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Return False for an action that this table does not have."""
+        return self.has_marks if action == "mark" else super().check_action(action, parameters)
 
     def action_mark(self) -> None:
         if (key := self.cursor_key) is not None:

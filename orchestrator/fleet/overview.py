@@ -44,6 +44,7 @@ class FleetOverview:
         version_batch: the number of nodes whose running versions are read at a time.
 
     Attributes:
+        journal: as it was given.
         members: the applications, by name.
     """
 
@@ -63,6 +64,7 @@ class FleetOverview:
         self._consul = Consul(settings.consul) if settings.consul is not None else None
         self._adapters = AdapterFactory(settings.ssh, lambda _: None, settings.file)
         self._poller = SharedPoller(self._adapters.balancer, clock, interval=interval)
+        self.journal = journal
         self._journal = JournalReader(journal)
         self._local = {name: follower.rollout(name) for name in settings.apps} if follower is not None else {}
         self._defects: dict[str, str] = {}

@@ -17,6 +17,7 @@ from orchestrator.live.poller import BalancerView
 from orchestrator.live.traffic import Traffic
 from orchestrator.planning.application import Frozen
 from orchestrator.session.consul import ConsulStatus
+from tests.support.journal import NOWHERE
 from tests.support.svg import lean
 
 NOW = 1_700_000_000.0  # 22:13:20 UTC
@@ -104,6 +105,7 @@ class FrozenOverview:
     def __init__(self, rows: Sequence[ApplicationRow] = ROWS) -> None:
         self.shown = tuple(rows)
         self.problem = ""
+        self.journal = NOWHERE / "journal.db"
         self.consul_status: ConsulStatus | None = ConsulStatus("live", 0.0, "")
         self.silent = ""  # a load balancer that has not answered for 12 seconds
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
@@ -24,11 +25,15 @@ from tests.console.fleet_app import (
 )
 from tests.console.real_console import read
 from tests.console.table_app import HOSTILE
+from tests.support.wait import until
+from tests.unit import journals
 from widgets.fleet.columns import fit_versions
 from widgets.fleet.picker import ApplicationPicker, find_applications
 from widgets.fleet.strip import build_strip
 from widgets.fleet.table import FleetTable
 from widgets.table.filter_line import FilterLine
+
+journals.healthy()  # it runs a loop of its own, once
 
 ATTENTION = ["cart", "mail", "shop", "search", "accounts", "billing", "catalog-internal-eu"]
 
@@ -177,3 +182,22 @@ def test_the_strip_has_what_waits_first_and_leaves_out_what_has_no_room() -> Non
     )
     assert "+4" in strip(CART, *[replace(SHOP, name=f"shop{number}") for number in range(5)], width=78)
     assert all(cell_len(strip(CART, SHOP, width=width)) <= width for width in range(45, 200))
+
+
+async def test_the_history_of_all_applications_and_of_the_one_under_the_cursor(tmp_path: Path) -> None:
+    async with fleet(size=(120, 40)) as (app, pilot, _):
+        app.overview.journal = tmp_path / "journal.db"
+        for name in ("cart", "shop"):
+            journals.write(app.overview.journal, journals.healthy(), application=name)
+        assert "h history" in read(app.screen)
+        await pilot.press("h")
+        await until(lambda: "History of all applications · 2 entries" in read(app.screen))
+        assert "mark" not in read(app.screen).splitlines()[-1], "marks do nothing here"
+        await pilot.press("A")
+        await until(lambda: "History of cart · 1 entry" in read(app.screen))
+        await pilot.press("A", "slash", *"by:nobody", "enter")
+        await until(lambda: "Esc clears /by:nobody" in read(app.screen))
+        await pilot.press("escape")
+        await until(lambda: "History of all applications · 2 entries" in read(app.screen))
+        await pilot.press("h")
+        await until(lambda: "Fleet" in read(app.screen))

@@ -64,6 +64,7 @@ class EntryTable(LineTable[int, tuple[int, str, str]]):
 One row for each rollout and each manual change, the newest first. **NODES** counts those that were completed.
 **Enter** opens one. Arrows, `j` and `k`, page up and down, home and end move the cursor.
 """
+    has_marks = False
 
     class Chosen(Message):
         """Enter or a double click on an entry."""

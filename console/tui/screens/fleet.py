@@ -12,6 +12,7 @@ from backends.consul.settings import NAME
 from backends.text import counted
 from console.tui.screens.table_screen import TableScreen
 from orchestrator.fleet.overview import FleetOverview
+from orchestrator.journal.reader import HistoryReader
 from widgets.fleet.filter import build_fleet_filter_line
 from widgets.fleet.header import FleetHeader, FleetHeaderModel
 from widgets.fleet.model import FLEET_SORTS, FleetOptions, arrange_rows
@@ -24,7 +25,7 @@ from widgets.table.model import BalancerBadge, build_badge
 POLL_INTERVAL_S = 0.1  # how often the screen checks for changes to show
 KEYS_BY_IMPORTANCE = (
     *("table-choose", "upgrade", "filter", "application", "quit", "help", "sort", "problems", "resume"),
-    *("roll-back", "table-mark"),
+    *("roll-back", "history", "table-mark"),
 )
 
 
@@ -46,7 +47,7 @@ class FleetScreen(TableScreen[FleetOptions]):
     HELP = """
 # Fleet
 All applications of the configuration, those that need attention first. **Enter** opens one, and **Esc** comes
-back; rollouts go on meanwhile, and several can run side by side.
+back; rollouts go on meanwhile, and several can run side by side. **h** shows the history of all of them.
 """
     SORTS = FLEET_SORTS
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -76,6 +77,7 @@ back; rollouts go on meanwhile, and several can run side by side.
             tooltip="Only applications that need attention",
         ),
         Binding("g", "application", "go to", id="application", tooltip="Find an application by typing"),
+        Binding("h", "history", "history", id="history", tooltip="Past rollouts and changes, with filters"),
         Binding("escape", "clear", "clear", id="clear", tooltip="Show all applications again", show=False),
         Binding("q", "app.quit", "quit", id="quit", tooltip="Quit; rollouts that run go on"),
     ]
@@ -150,6 +152,12 @@ back; rollouts go on meanwhile, and several can run side by side.
 
         # No worker in between: what is typed at once belongs to the list.
         self.app.push_screen(ApplicationPicker(self._overview.rows(), here, time.time()), picked)
+
+    def action_history(self) -> None:
+        from console.tui.screens.history import HistoryScreen
+
+        here = self.query_one(FleetTable).cursor_key or ""
+        self.app.push_screen(HistoryScreen(HistoryReader(self._overview.journal), here, is_for_all=True))
 
     # -- arranging the table ------------------------------------------------------------------
 

@@ -29,7 +29,8 @@ class HistoryScreen(Overlay[None]):
 
     Args:
         reader: of the journal; it is closed with the screen.
-        application: the one whose entries are shown at first; empty for all.
+        application: the one whose entries are shown; empty for all.
+        is_for_all: whether those of all applications are shown at first.
     """
 
     HELP = f"""
@@ -39,7 +40,7 @@ timeline, its transcript, its verdicts.
 
 **/** filters, as `{FILTER_HINT}`: all words must fit. `since:` takes 12h, 7d, yesterday, 2026-11-20;
 `result:` healthy, degraded, aborted, running, interrupted; `node:` and `by:` take patterns such as `web*`;
-`app:` another application. **A** shows the entries of all applications, or of this one again.
+`app:` another application. **A** shows the entries of all applications, or of one again.
 """
     DEFAULT_CSS = """
     HistoryScreen { layout: vertical; }
@@ -58,11 +59,12 @@ timeline, its transcript, its verdicts.
         Binding("q,h", "leave", "back", id="back", tooltip="Back", show=False),
     ]
 
-    def __init__(self, reader: HistoryReader, application: str = "") -> None:
+    def __init__(self, reader: HistoryReader, application: str = "", *, is_for_all: bool = False) -> None:
         super().__init__()
         self._reader = reader
         self._application = application
-        self._wanted = EntryFilter(application)
+        self._first = EntryFilter("" if is_for_all else application)
+        self._wanted = self._first
         self._words = ""  # the filter as it was typed
         self._rows: list[EntrySummary] = []
         self._is_whole = False
@@ -144,7 +146,7 @@ timeline, its transcript, its verdicts.
         self.query_one(EntryTable).focus()
 
     def action_all(self) -> None:
-        """Show the entries of all applications, or of the first one again, with the same filter."""
+        """Show the entries of all applications, or of one again, with the same filter."""
         other = "" if self._wanted.application else self._application
         words = " ".join(word for word in self._words.split() if not word.startswith("app:"))
         self._apply(parse_filter(words, time.time(), other), words)
@@ -153,7 +155,7 @@ timeline, its transcript, its verdicts.
         if self.query_one("#filter", Input).has_class("-shown"):
             self._hide_box()
         elif self._words:
-            self._apply(EntryFilter(self._application), "")
+            self._apply(self._first, "")
         else:
             self.dismiss(None)
 

@@ -98,13 +98,11 @@ MAIN_BINDINGS: list[BindingType] = [
     ),
     Binding("l", "node_log", "log", id="node-log", tooltip="The log of the node's service"),
     Binding("S", "node_shell", "shell", id="node-shell", tooltip="A shell on the node; `exit` comes back"),
-    Binding(
-        "h", "history", "history", id="history", tooltip="Past rollouts and changes, with filters", show=False
-    ),
     Binding("c", "chart", "chart", id="chart", tooltip="Both versions over the rollout"),
     Binding("1", "pane('traffic')", "traffic", id="traffic", tooltip="Show or hide traffic of ten minutes"),
     Binding("2", "pane('events')", "events", id="events", tooltip="Show or hide what happened last"),
     Binding("t", "transcript", "transcript", id="transcript", tooltip="Every command and every raw reply"),
+    Binding("h", "history", "history", id="history", tooltip="Past rollouts and changes, with filters"),
     Binding("q", "quit_console", "quit", id="quit", tooltip="Quit; asks what to do with a running rollout"),
 ]
 
