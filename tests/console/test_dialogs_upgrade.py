@@ -55,7 +55,7 @@ async def test_all_fields_by_keys() -> None:
 
 
 async def test_escape_and_cancel_are_no() -> None:
-    for keys in (["escape"], ["shift+tab", "shift+tab", "enter"]):
+    for keys in (["escape"], ["shift+tab", "shift+tab", "shift+tab", "enter"]):
         async with open_dialog(dialog()) as (app, pilot):
             await type_in(pilot, "1.5.0")
             await pilot.press(*keys)

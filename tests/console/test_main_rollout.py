@@ -10,6 +10,7 @@ from orchestrator.events.actor import Actor
 from orchestrator.events.events import ManualChangeStarted, Paused
 from tests.console.real_console import console_stack, drive
 from tests.support.rollouts import MAINT, NEW, OLD, say, versions
+from widgets.dialogs.reason import ReasonInput
 from widgets.footer import KeyBar
 from widgets.table.widget import ServerTable
 
@@ -200,9 +201,12 @@ async def test_a_required_reason_is_asked_for_and_recorded(tmp_path: Path) -> No
     async with console_stack(tmp_path, require_reason=True) as here, drive(here) as at:
         await at.press("d")
         await at.sees("Drain web1?")
+        await at.sees("why? required")
         await at.press("right", "enter")
-        await at.sees("Why? shop requires a reason")
+        await at.until(lambda: isinstance(at.app.focused, ReasonInput))
+        assert not here.records
         await at.type("INC-7")
+        await at.press("enter")  # to the button: Enter in a field sends nothing
         await at.press("enter")
         await at.sees("drain 1")
         changed = [record.event for record in here.records]

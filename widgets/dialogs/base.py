@@ -115,8 +115,8 @@ and so does a click. Escape closes the question, and nothing is done.
         """Return the fields to fill in, below the text."""
         return ()
 
-    def buttons(self) -> Iterable[InlineButton]:
-        """Return the buttons; the first one is the safe answer."""
+    def buttons(self) -> Iterable[Widget]:
+        """Return the buttons, of which the first one is the safe answer, and what is beside them."""
         return ()
 
     def on_mount(self) -> None:

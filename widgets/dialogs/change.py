@@ -26,6 +26,7 @@ from widgets.dialogs.elements import (
     to_content,
 )
 from widgets.dialogs.plan import list_differences
+from widgets.dialogs.reason import ReasonInput
 
 TITLES: dict[Action, str] = {
     "drain": "Drain",
@@ -137,10 +138,12 @@ class ChangeAnswer:
     Attributes:
         weight: for the action "weight", 0 to 256; else 0.
         override: names of nodes that were typed, so that the floor may be broken for them.
+        reason: that the operator has given; empty for none.
     """
 
     weight: int = 0
     override: frozenset[str] = frozenset()
+    reason: str = ""
 
 
 class ChangeDialog(Dialog[ChangeAnswer | None]):
@@ -160,6 +163,8 @@ class ChangeDialog(Dialog[ChangeAnswer | None]):
         impact: Impact,
         differences: Sequence[Difference] = (),
         notes: Sequence[str] = (),
+        reason: str = "",
+        requires_reason: bool = False,
     ) -> None:
         """Create the dialog for one action.
 
@@ -168,6 +173,8 @@ class ChangeDialog(Dialog[ChangeAnswer | None]):
             impact: what it would do; for "weight", what weight 0 would do.
             differences: from what was shown before, where it is shown again.
             notes: what else follows, such as from a rollout that works on the node.
+            reason: that was given when it was shown before.
+            requires_reason: whether there must be one.
         """
         super().__init__()
         self._notes = notes
@@ -175,6 +182,8 @@ class ChangeDialog(Dialog[ChangeAnswer | None]):
         self._action = action
         self._impact = impact
         self._differences = differences
+        self._reason = reason
+        self._requires_reason = requires_reason
 
     def entries(self) -> Sequence[Entry]:
         notes = [entry(to_content(note, "$text-warning")) for note in self._notes]
@@ -199,7 +208,8 @@ class ChangeDialog(Dialog[ChangeAnswer | None]):
             )
             yield Input(id="override", placeholder="type here", select_on_focus=False)
 
-    def buttons(self) -> Iterable[InlineButton]:
+    def buttons(self) -> Iterable[Widget]:
+        yield ReasonInput(self._reason, is_required=self._requires_reason)
         yield InlineButton("no", "Cancel")
         yield InlineButton("yes", VERBS[self._action], "success" if self._action == "ready" else "warning")
 
@@ -275,5 +285,5 @@ class ChangeDialog(Dialog[ChangeAnswer | None]):
         weight = self.weight
         if event.answer == "no" or weight is None:
             self.dismiss(None)
-        else:
-            self.dismiss(ChangeAnswer(weight, self.override))
+        elif (reason := self.query_one(ReasonInput).read()) is not None:
+            self.dismiss(ChangeAnswer(weight, self.override, reason))

@@ -1,5 +1,6 @@
-"""The dialog that asks an operator why, where the configuration demands a reason."""
+"""The reason that an operator gives: a field beside the answers of a dialog, and a dialog of its own."""
 
+import sys
 from collections.abc import Iterable
 
 from textual import on
@@ -9,6 +10,57 @@ from textual.widgets import Input, Static
 from orchestrator.session.proposal import MAX_REASON_CHARS, parse_reason
 from widgets.dialogs.base import Dialog
 from widgets.dialogs.elements import InlineButton, to_content
+
+
+class ReasonInput(Input):
+    """The field for a reason, left of the answers.
+
+    Args:
+        reason: that was given before.
+        is_required: whether there must be one.
+        is_last: whether tab comes to it after the answers.
+    """
+
+    HELP = """
+# Reason
+Why it is done, such as a ticket: it is recorded, and shown to others.
+"""
+    DEFAULT_CSS = """
+    ReasonInput { width: 1fr; }
+    """
+
+    def __init__(self, reason: str = "", *, is_required: bool = False, is_last: bool = False) -> None:
+        hint = "why? required" if is_required else "why? (optional)"
+        super().__init__(
+            reason, id="reason", placeholder=hint, max_length=MAX_REASON_CHARS, select_on_focus=False
+        )
+        self._is_required = is_required
+        self._is_last = is_last
+
+    @property
+    def _focus_sort_key(self) -> tuple[int, int]:
+        # Textual sorts by the place on the screen.
+        return (sys.maxsize, 0) if self._is_last else super()._focus_sort_key
+
+    @on(Input.Changed)
+    def _typed(self, event: Input.Changed) -> None:
+        event.stop()  # it decides nothing about other fields
+        self.remove_class("-invalid")
+
+    def read(self) -> str | None:
+        """Return the reason, or else say why there is none, and take the focus."""
+        try:
+            reason = parse_reason(self.value)
+        except ValueError as error:
+            problem = str(error)
+        else:
+            if reason or not self._is_required:
+                return reason
+            problem = "type why, or cancel"
+        self.app.notify(problem, severity="warning", markup=False, timeout=4)
+        self.add_class("-invalid")
+        self.focus()
+        return None
 
 
 class ReasonDialog(Dialog[str | None]):

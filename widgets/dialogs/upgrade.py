@@ -16,6 +16,7 @@ from orchestrator.planning.application import Amount, Policy
 from orchestrator.session.version_choices import VersionChoices
 from widgets.dialogs.base import Dialog
 from widgets.dialogs.elements import InlineButton, RadioList, to_content
+from widgets.dialogs.reason import ReasonInput
 from widgets.dialogs.version_list import VersionInput, VersionList
 
 Confirmation = Literal["none", "node", "batch", "step"]
@@ -41,12 +42,14 @@ class UpgradeAnswer:
         serial: batch sizes, as in the policy.
         confirm: what waits for a human.
         limit: names and patterns of nodes; empty for all.
+        reason: that the operator has given; empty for none.
     """
 
     version: str
     serial: Amount | list[Amount]
     confirm: Confirmation
     limit: tuple[str, ...] = ()
+    reason: str = ""
 
     @property
     def changes(self) -> dict[str, object]:
@@ -112,7 +115,9 @@ class UpgradeDialog(Dialog[UpgradeAnswer | None]):
         options = RadioList(CONFIRMATIONS, self._policy.confirm, id="confirm")
         yield Horizontal(Static("Confirm", classes="name"), options, classes="field")
 
-    def buttons(self) -> Iterable[InlineButton]:
+    def buttons(self) -> Iterable[Widget]:
+        # Whoever goes from the fields to the answers and gives no reason does not pass by it.
+        yield ReasonInput(is_required=self._policy.require_reason, is_last=True)
         yield InlineButton("no", "Cancel")
         yield InlineButton("yes", "Review plan", "primary")
 
@@ -194,12 +199,15 @@ class UpgradeDialog(Dialog[UpgradeAnswer | None]):
         if wrong:
             self.query_one(f"#{wrong[0]}").focus()
             return
+        if (reason := self.query_one(ReasonInput).read()) is None:
+            return
         self.dismiss(
             UpgradeAnswer(
                 parse_version(self._value("version")),
                 parse_serial(self._value("serial")),
                 cast("Confirmation", self.query_one(RadioList).value),
                 tuple(self._value("limit").split()),
+                reason,
             )
         )
 

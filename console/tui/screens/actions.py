@@ -4,6 +4,7 @@ Each dialog is imported when it is shown, so that the first screen appears soone
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
@@ -13,6 +14,7 @@ from backends.errors import RolldeckError
 from backends.model import Level
 from console.tui.screens.confirmations import (
     LockAnswer,
+    ask_reason,
     confirm_break_lock,
     confirm_override_freeze,
     confirm_resume,
@@ -147,7 +149,8 @@ class OperatorActions:
         limit, changes = answer.limit, answer.changes
 
         async def plan() -> Proposal | None:
-            return await session.propose(answer.version, limit=limit, changes=changes, freeze=freeze)
+            found = await session.propose(answer.version, limit=limit, changes=changes, freeze=freeze)
+            return replace(found, reason=answer.reason)
 
         overridden = freeze is Severity.WARNING
         options = {
@@ -165,10 +168,13 @@ class OperatorActions:
             lock = await self._confirm_break_lock()
             if not lock.proceed or not await self._take_over():
                 return
+            reason = await ask_reason(self._screen.app, self._session.application)
+            if reason is None:
+                return
 
             async def plan() -> Proposal | None:
                 found = await plan_resume(self._session)
-                return found[0] if found is not None else None
+                return replace(found[0], reason=reason) if found is not None else None
 
             await self._carry_out("resume", plan, lock)
         except RolldeckError as error:
@@ -199,12 +205,16 @@ class OperatorActions:
         self._upgrading = True
         try:
             lock = await self._confirm_break_lock()
+            if not lock.proceed:
+                return
+            reason = await ask_reason(self._screen.app, self._session.application)
+            if reason is None:
+                return
 
             async def plan() -> Proposal | None:
-                return await plan_rollback(self._session)
+                return replace(await plan_rollback(self._session), reason=reason)
 
-            if lock.proceed:
-                await self._carry_out("rollback", plan, lock)
+            await self._carry_out("rollback", plan, lock)
         finally:
             self._upgrading = False
 

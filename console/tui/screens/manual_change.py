@@ -4,12 +4,11 @@ While a rollout runs on this machine, its process makes the change, within its o
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from textual.app import App
 
-from console.tui.screens.confirmations import LockAnswer, ask_reason, confirm_break_lock
+from console.tui.screens.confirmations import LockAnswer, confirm_break_lock
 from console.tui.workspace import Workspace
 from orchestrator.engine import manual_change
 from orchestrator.engine.facts import ImpactFacts
@@ -44,23 +43,23 @@ async def change_nodes(
     application = await session.load_all_nodes()
     change = Change(action, manual_change.find_nodes(application, names))
     impact = await manual_change.read_impact(application, change, session.work_log.original_weights())
+    reason = ""  # the last one, which is still there if the dialog is shown again
 
     async def ask(now: Impact, differences: Sequence[Difference] = ()) -> Change | None:
+        nonlocal reason
         state = rollout.state if rollout is not None and rollout.running else None
         notes = list(describe_conflicts(state, names)) if state is not None else []
-        dialog = ChangeDialog(action, now, differences, notes)
+        requires_reason = application.policy.require_reason
+        dialog = ChangeDialog(action, now, differences, notes, reason=reason, requires_reason=requires_reason)
         answer = await app.push_screen_wait(dialog)
         if answer is None:
             return None
+        reason = answer.reason
         return Change(action, change.nodes, answer.weight, answer.override, reason)
 
-    reason = ""
     chosen = await ask(impact)
-    given = await ask_reason(app, application) if chosen is not None else None
-    if chosen is None or given is None:
+    if chosen is None:
         return None
-    reason = given
-    chosen = replace(chosen, reason=reason)
     if rollout is not None and rollout.running:
         return await _change_within(workspace, rollout, chosen, impact, ask)
     after = await make_manual_change(session, chosen, impact, ask, break_lock=lock.break_lock)

@@ -1,13 +1,12 @@
 """The start of a rollout: its plan is shown, and carried out in a process of its own once it is agreed to."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from textual.screen import Screen
 
 from console.operator_identity import current_operator
-from console.tui.screens.confirmations import LockAnswer, ask_reason, confirm_break_lock
+from console.tui.screens.confirmations import LockAnswer, confirm_break_lock
 from console.tui.workspace import Workspace
 from orchestrator.engine.plan_differences import compare_plans
 from orchestrator.session.proposal import Proposal
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from orchestrator.engine.plan_differences import Difference
 
 Planner = Callable[[], Awaitable[Proposal | None]]
-"""Makes the plan; returns None when there is nothing to do."""
+"""Makes the plan, with the reason for it; returns None when there is nothing to do."""
 
 START_TIMEOUT_S = 600.0  # seconds that "starting" is shown at most
 
@@ -47,9 +46,6 @@ async def start_rollout(
     app = screen.app
     differences: Sequence[Difference] = ()
     changed = ""  # why the plan is shown again
-    reason = await ask_reason(app, workspace.session.application)
-    if reason is None:
-        return
     proposal, is_given_up = await _plan(screen, workspace, plan)
     while proposal is not None:
         app.clear_notifications()  # they would cover the buttons of the plan
@@ -60,7 +56,6 @@ async def start_rollout(
         lock = await confirm_break_lock(app, workspace.session, lock.locked_by)  # taken while it was read
         if not lock.proceed:
             return
-        proposal = replace(proposal, reason=reason)
         screen.notify("starting the rollout…", markup=False, timeout=START_TIMEOUT_S)
         reply = await workspace.start(
             proposal, action, current_operator("console"), locked_by=lock.locked_by, options=options
