@@ -48,7 +48,6 @@ async def start_rollout(
     changed = ""  # why the plan is shown again
     proposal, is_given_up = await _plan(screen, workspace, plan)
     while proposal is not None:
-        app.clear_notifications()  # they would cover the buttons of the plan
         if not await app.push_screen_wait(PlanScreen(proposal.plan, differences)):
             if changed:
                 screen.notify(changed, severity="error", markup=False, timeout=8)
