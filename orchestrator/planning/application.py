@@ -28,6 +28,9 @@ _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 COUNT_FLOOR = "50%"  # where `min_available` is "load", which has no number
 MAX_DAYS_AHEAD = 370  # days that are searched for the end of a freeze; a later end would help nobody
+_MAX_WEEKLY_DAYS = (
+    15  # of weekly windows without a gap, which then has none: in one week clocks may be changed
+)
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
@@ -235,9 +238,12 @@ def find_freeze(freezes: Sequence[Freeze], at: float) -> Frozen | None:
     if not now:
         return None
     until, last = max(now, key=lambda found: found[0])
-    while following := [window[1] for freeze in freezes if (window := freeze.window(until))]:
-        until = max(following)
-        if until - at > MAX_DAYS_AHEAD * 86400:
+    weekly_since = at if last.days else until
+    while following := [(window[1], freeze) for freeze in freezes if (window := freeze.window(until))]:
+        until, longest = max(following, key=lambda found: found[0])
+        if not longest.days:
+            weekly_since = until
+        if until - at > MAX_DAYS_AHEAD * 86400 or until - weekly_since > _MAX_WEEKLY_DAYS * 86400:
             return Frozen(None, last.reason, last.timezone)
     return Frozen(until, last.reason, last.timezone)
 

@@ -98,6 +98,24 @@ def test_windows_that_follow_upon_each_other_are_one() -> None:
     assert found.reason == "night"
 
 
+def test_where_each_day_is_frozen_no_end_is_searched_for_a_year(monkeypatch: pytest.MonkeyPatch) -> None:
+    but_sundays = freeze(days=[day for day in DAYS if day != "sun"])
+    sunday = freeze(**{"from": datetime(2026, 11, 29), "to": datetime(2026, 11, 30)})  # noqa: DTZ001 - local time, as TOML has it
+    assert until("2026-11-23 12:00", but_sundays, sunday) == "2026-12-06 00:00"
+    asked: list[float] = []
+    window = Freeze.window
+
+    def count(freeze: Freeze, at: float) -> tuple[float, float] | None:
+        asked.append(at)
+        return window(freeze, at)
+
+    monkeypatch.setattr(Freeze, "window", count)
+    found = find_freeze([freeze(days=list(DAYS))], at("2026-11-23 12:00"))
+    assert found is not None
+    assert found.until is None
+    assert len(asked) < 20
+
+
 @pytest.mark.parametrize(
     ("settings", "moment", "words"),
     [
