@@ -151,7 +151,8 @@ class FleetConsole(Console):
 
     def _watch_rollouts(self) -> None:
         rows = self._overview.running_rows()
-        self._show_strip(rows)
+        if rows or self._rollouts:
+            self._show_strip(rows)
         running = {row.name: row.rollout.target for row in rows if row.rollout is not None}
         for name in self._rollouts.keys() - running.keys():
             if name != self.shown_application:  # its own screen shows the result

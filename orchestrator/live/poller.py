@@ -150,7 +150,7 @@ class LiveView:
         self._view = FleetView(
             tuple(new if balancer.name == new.name else balancer for balancer in self._view.instances)
         )
-        if not self._notifying:
+        if self._readers and not self._notifying:
             self._notifying = True
             asyncio.get_running_loop().call_soon(self._notify)
 
