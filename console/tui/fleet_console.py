@@ -23,6 +23,7 @@ from orchestrator.fleet.row import ApplicationRow
 from widgets.dialogs.modal import Confirm
 from widgets.fleet.picker import ApplicationPicker
 from widgets.fleet.strip import RolloutStrip
+from widgets.fleet.table import FleetTable
 
 STRIP_INTERVAL_S = 0.25  # how often rollouts are looked at for the strip
 
@@ -109,7 +110,7 @@ class FleetConsole(Console):
         except RolldeckError as error:
             self.notify(f"{name} cannot be opened: {error}", severity="error", markup=False, timeout=10)
             return
-        if not await self._return_to_fleet():
+        if not await self._return_to_fleet(name):
             return
         if name not in self._opened:
             self._opened[name] = MainScreen(workspace, self._applications)
@@ -124,10 +125,16 @@ class FleetConsole(Console):
         if await self._return_to_fleet():
             await self._workspaces.show("")
 
-    async def _return_to_fleet(self) -> bool:
-        """Close the screens over the fleet; returns False where a dialog has to be answered first."""
+    async def _return_to_fleet(self, name: str = "") -> bool:
+        """Close the screens over the fleet; returns False where a dialog has to be answered first.
+
+        Args:
+            name: the application that is opened next: what is typed meanwhile is about that.
+        """
         if any(isinstance(screen, ModalScreen) for screen in self.screen_stack):
             return False
+        for fleet in [screen for screen in self.screen_stack if name and isinstance(screen, FleetScreen)]:
+            fleet.query_one(FleetTable).move_to(name)
         while len(self.screen_stack) > 1 and not isinstance(self.screen, FleetScreen):
             await self.pop_screen()
         return True

@@ -120,6 +120,7 @@ async def test_a_rollout_goes_on_while_another_application_is_open(
         await at.until(lambda: at.asked == ["shop-2"])
         await at.press("escape")
         await at.sees("waits for you: shop-2", "1.5.0 ×1")
+        assert at.app.screen.query_one(FleetTable).cursor_key == "shop"  # though it was opened by F2
         await at.press("q")
         await at.sees("Rollouts are running: quit?", "What goes on without this console: shop.")
         with monkeypatch.context() as patch:
