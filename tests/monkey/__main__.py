@@ -17,12 +17,11 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from console.demo.load import Load
 from console.terminal.output import say
+from tests.monkey.clients import Clients, running_clients
 from tests.monkey.run import MonkeyFound, Run, read_log, working_folder
 from tests.monkey.worlds import World, demo_world, fleet_world
 
-RATE = 15  # requests per second
 ROUND = 500  # events of one operator's sessions
 FORBIDDEN = ("ctrl+z",)  # suspends the process
 
@@ -31,28 +30,27 @@ async def work(arguments: argparse.Namespace, folder: Path) -> None:
     """Play all events, end the rollouts, and report. Raises MonkeyFound."""
     async with (fleet_world if arguments.fleet else demo_world)(folder) as world:
         run = Run(world.idle, world.answer, lambda: world.is_rolling, arguments.fleet, arguments.log)
-        async with Load(RATE, world.stack.frontends) as load:
-            began = time.time()
+        with running_clients(world.stack.frontends) as clients:
             try:
                 with working_folder(folder):
-                    await _play(run, world, load, arguments)
+                    await _play(run, world, clients, arguments)
                 await world.end_rollouts()
                 await world.put_back()
             finally:
-                report = await load.stop()
+                report = await clients.stop()
                 say(f"{run.events} events in {run.actions} actions on {run.consoles} consoles")
                 say(f"{run.rolling_events} of them while rollouts ran: {dict(world.results)}")
                 say(f"{report.total_served} requests served, {report.total_failed} failed")
                 say(f"{report.seconds:.0f} s")
     if report.total_failed:
         failures = "\n".join(
-            f"{time.strftime('%H:%M:%S', time.gmtime(began + failure.at))} {failure}"
+            f"{time.strftime('%H:%M:%S', time.gmtime(clients.began + failure.at))} {failure}"
             for failure in report.failures
         )
         raise MonkeyFound(f"requests failed:\n{failures}")
 
 
-async def _play(run: Run, world: World, load: Load, arguments: argparse.Namespace) -> None:
+async def _play(run: Run, world: World, clients: Clients, arguments: argparse.Namespace) -> None:
     if arguments.replay:
         async with world.consoles() as open_console:
             await run.replay(open_console, read_log(Path(arguments.replay))[-arguments.last :])
@@ -62,7 +60,7 @@ async def _play(run: Run, world: World, load: Load, arguments: argparse.Namespac
             count = min(ROUND, arguments.events - run.events)
             await run.play_random(open_console, arguments.seed + number, count, FORBIDDEN)
         say(f"{time.strftime('%H:%M:%S')} {run.events} events, rollouts: {dict(world.results)}")
-        if run.events >= arguments.events or load.failed.total():
+        if run.events >= arguments.events or clients.have_failed:
             return
         if number % 2 == 0:  # every second operator finds rollouts that run
             await world.end_rollouts()

@@ -19,7 +19,7 @@ from widgets.dialogs.upgrade import UpgradeDialog
 from widgets.fleet.picker import ApplicationPicker
 
 DEPTH = 2  # screens that no key may close: Textual's blank one, and the console's first
-MAX_ESCAPES = 15  # from anywhere to the screen that the console began with
+MAX_ESCAPES = 15  # without that any screen closes
 ANSWERS_WITHIN_S = 60.0  # on a busy machine
 OPENS_WITHIN_S = 10.0  # a screen on the way to an upgrade; the console may refuse it
 
@@ -150,13 +150,16 @@ class Player:
         """Press Escape until only the first screen is there."""
         if not fits(self.app.size):
             await self.play(Resize(80, 24))
-        for _ in range(MAX_ESCAPES):
+        escapes, depth = 0, 0
+        while escapes < MAX_ESCAPES:
             await self._settle()
             if self.has_ended or self._is_back():
                 return
             if isinstance(self.app.screen, TooSmall):
                 await self.play(Resize(80, 24))
             self._press("escape")
+            before, depth = depth, len(self.app.screen_stack)
+            escapes = escapes + 1 if depth >= before else 0  # help and palette may lie over each other
         raise DeadScreen(f"Escape does not lead back from {self.app.screen_stack}")
 
     def _is_back(self) -> bool:
