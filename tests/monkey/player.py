@@ -7,6 +7,7 @@ from typing import Any
 from textual import events
 from textual.app import App
 from textual.keys import key_to_character
+from textual.message_pump import MessagePump
 from textual.pilot import Pilot
 from textual.screen import Screen
 
@@ -169,13 +170,22 @@ class Player:
         return len(stack) == DEPTH
 
     async def _settle(self) -> None:
-        """Wait until everything that was sent before has been handled."""
-        handled = asyncio.Event()
-        self.app.call_later(handled.set)
-        try:
-            async with asyncio.timeout(ANSWERS_WITHIN_S):
-                while not handled.is_set() and not self.has_ended:
-                    await asyncio.sleep(0.005)
-        except TimeoutError:
-            raise DeadScreen(f"no answer within {ANSWERS_WITHIN_S:g} s: {self.app.screen_stack}") from None
+        """Wait until everything that was sent before has been handled.
+
+        Keys go from the console to what has the focus, and from there up to the console again.
+        """
+        await self._drain(self.app)
+        focused = self.app.focused
+        for node in (*(focused.ancestors_with_self if focused else ()), self.app):
+            await self._drain(node)
         await asyncio.sleep(0.05)
+
+    async def _drain(self, node: MessagePump) -> None:
+        """Wait until a node has handled what was sent to it. DeadScreen if it does not."""
+        handled = asyncio.Event()
+        node.call_later(handled.set)
+        deadline = time.monotonic() + ANSWERS_WITHIN_S
+        while not handled.is_set() and node.is_running and not self.has_ended:
+            if time.monotonic() > deadline:
+                raise DeadScreen(f"no answer within {ANSWERS_WITHIN_S:g} s: {node}, {self.app.screen_stack}")
+            await asyncio.sleep(0.005)
