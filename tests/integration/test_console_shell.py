@@ -20,8 +20,8 @@ async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
 
 async def test_the_console_is_aside_while_a_shell_is_open_and_back_afterwards(stack: Stack) -> None:
     tune(stack, "apps.shop.access", transport="local", prefix="env INSIDE=yes")
-    refusing = stack.config_path.read_text().replace('ssh = "web2"', 'ssh = "web2", transport = "ssh"')
-    stack.config_path.write_text(refusing)  # the demo's sshd gives nobody a terminal
+    broken = stack.config_path.read_text().replace('ssh = "web2"', 'ssh = "web2", prefix = "/nowhere/inside"')
+    stack.config_path.write_text(broken)
     command = [ROLLDECK, "--config", str(stack.config_path)]
     home = {"HOME": str(stack.directory), "SHELL": "/bin/sh", "PS1": "$ "}
     with Terminal(command, COLUMNS, LINES, controlling=True, environment=home) as terminal:
@@ -41,7 +41,7 @@ async def test_the_console_is_aside_while_a_shell_is_open_and_back_afterwards(st
         assert terminal.modes == modes
         assert "inside 42" not in terminal.screen
         terminal.type(b"jS")
-        await terminal.shows("it was not started: PTY request failed", "web1", OLD)
+        await terminal.shows("No such file or directory", "web1", OLD)
         assert terminal.modes == modes
         terminal.type(b"k\r")
         await terminal.shows("1 state")
