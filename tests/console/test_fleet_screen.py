@@ -52,6 +52,23 @@ def names(table: FleetTable) -> list[str]:
     return [table.key_at(index) for index in range(table.count_rows())]
 
 
+@pytest.mark.parametrize(("keys", "then"), [((), "cart"), (("down",), "catalog-internal-eu")])
+async def test_the_cursor_begins_on_what_needs_attention_most(keys: tuple[str, ...], then: str) -> None:
+    app = FleetApp(FrozenOverview(CALM))
+    app.overview.connecting = True
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        table = app.screen.query_one(FleetTable)
+        assert table.cursor_key == "accounts"
+        await pilot.press(*keys)
+        app.overview.shown, app.overview.connecting = ROWS, False
+        await until(lambda: table.count_rows() == len(ROWS))
+        assert table.cursor_key == then
+        app.overview.shown = (replace(MAIL, name="z"), *ROWS)
+        await until(lambda: table.count_rows() > len(ROWS))
+        assert table.cursor_key == then  # from now on it stays on its application
+
+
 async def test_what_needs_attention_comes_first_and_the_cursor_stays_on_its_application() -> None:
     async with fleet() as (app, pilot, table):
         assert names(table)[: len(ATTENTION)] == ATTENTION

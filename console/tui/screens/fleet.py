@@ -87,6 +87,7 @@ back; rollouts go on meanwhile, and several can run side by side. **h** shows th
         self._overview = overview
         self._second = -1
         self._shown: object = None  # the rollouts as they were shown last
+        self._top: str | None = ""  # where the cursor was put; None once that is left to the operator
 
     def compose(self) -> ComposeResult:
         yield FleetHeader()
@@ -120,9 +121,22 @@ back; rollouts go on meanwhile, and several can run side by side. **h** shows th
         table = self.query_one(FleetTable)
         table.empty_text = f"0 of {counted(len(rows), 'application')} match, Esc clears"
         table.show(shown, frozenset(row.name for row in rows), self._options, time.time())
+        badges = self._badges()
+        self._begin_at_top(table, not badges or any(badge.state == "connecting" for badge in badges))
         self.query_one(FilterLine).show_line(build_fleet_filter_line(self._options, len(shown), len(rows)))
-        model = FleetHeaderModel(self._badges(), rows, self._overview.problem)
+        model = FleetHeaderModel(badges, rows, self._overview.problem)
         self.query_one(FleetHeader).show(model, time.strftime("%H:%M:%S"))
+
+    def _begin_at_top(self, table: FleetTable, is_beginning: bool) -> None:
+        """Keep the cursor on the row that needs attention most until all load balancers were read once."""
+        if self._top is None:
+            return
+        is_moved = self._top not in ("", table.cursor_key)
+        if not is_moved and table.count_rows():
+            table.move_to(table.key_at(0))
+            self._top = table.cursor_key
+        if is_moved or not is_beginning:
+            self._top = None
 
     def _badges(self) -> tuple[BalancerBadge, ...]:
         now = self._overview.monotonic()
