@@ -217,7 +217,7 @@ class FleetConsole(Console):
                 return "" if self._overview.running_rows() else "all rollouts have ended meanwhile"
 
             dialog = Confirm(
-                "Rollouts are running: quit?",
+                f"{'A rollout is' if len(rows) == 1 else f'{len(rows)} rollouts are'} running: quit?",
                 [f"What goes on without this console: {names}."],
                 [("stay", "Stay", "default"), ("keep", "Quit", "primary")],
             )

@@ -122,7 +122,7 @@ async def test_a_rollout_goes_on_while_another_application_is_open(
         await at.sees("waits for you: shop-2", "1.5.0 ×1")
         assert at.app.screen.query_one(FleetTable).cursor_key == "shop"  # though it was opened by F2
         await at.press("q")
-        await at.sees("Rollouts are running: quit?", "What goes on without this console: shop.")
+        await at.sees("A rollout is running: quit?", "What goes on without this console: shop.")
         with monkeypatch.context() as patch:
             patch.setattr(at.app._overview, "running_rows", tuple)
             await at.sees("5 apps", "all rollouts have ended meanwhile")
