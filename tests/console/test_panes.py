@@ -23,6 +23,7 @@ from widgets.panes.live_panes import CHOICES, MIN_TABLE_LINES, Choice, LivePanes
 from widgets.panes.traffic_pane import TrafficPane, build_traffic, find_scale
 from widgets.rollout_board import RolloutBoard
 from widgets.segments import Segment
+from widgets.table.widget import ServerTable
 
 CHOOSE: st.SearchStrategy[Choice] = st.sampled_from(CHOICES)
 
@@ -130,6 +131,22 @@ async def test_a_pane_without_room_says_so_and_comes_when_there_is_some() -> Non
         await pilot.resize_terminal(200, 50)
         await pilot.pause(0.4)
         assert panes.pane_lines.beside
+
+
+async def test_a_board_that_grows_takes_its_lines_from_the_panes() -> None:
+    """Not from the table, nor from the screen's width, also before the lines are shared again."""
+    app = FrozenConsole(CALM)
+    async with app.run_test(size=(100, 34)) as pilot:
+        await pilot.pause(0.4)
+        table, board = app.screen.query_one(ServerTable), app.screen.query_one(RolloutBoard)
+        height = table.outer_size.height
+        for timer in app.screen._timers:
+            timer.pause()
+        board.styles.height = 9
+        board.styles.display = "block"
+        await pilot.pause()
+        assert board.outer_size.height == 9
+        assert (table.outer_size.height, app.screen.show_vertical_scrollbar) == (height, False)
 
 
 async def test_events_scroll_and_follow_the_newest() -> None:

@@ -95,10 +95,12 @@ class LivePanes(Container):
         events.set_class(lines.events > 0, "-shown")
         self.set_class(lines.beside, "-beside")
         if not lines.beside:
-            traffic.styles.height, events.styles.height = lines.traffic, lines.events
+            traffic.styles.height = lines.traffic if lines.events else "1fr"
+            events.styles.height = "1fr"
         else:
             traffic.styles.height = events.styles.height = "1fr"
-        self.styles.height = lines.total
+        # What the rollout board takes when it grows comes out of the panes until the lines are shared again.
+        self.styles.height = "1fr" if lines.total else 0
 
     def show(
         self,

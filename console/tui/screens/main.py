@@ -50,6 +50,7 @@ what health checks find. The marks under **LB** say for each load balancer wheth
 in rotation.
 """
     DEFAULT_CSS = """
+    MainScreen { overflow: hidden; }
     MainScreen > RolloutBoard { height: auto; max-height: 45%; display: none; }
     MainScreen > RolloutBoard.-shown { display: block; }
     """

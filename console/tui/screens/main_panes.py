@@ -51,7 +51,9 @@ class MainPanes(MainKeys):
         if not table.outer_size.height:
             return  # it has no size yet
         traffic, events = (self._choice(name) for name in panes.PANES)
-        panes.divide(share_lines(lines, self._row_count, self.size.width, traffic, events))
+        shared = share_lines(lines, self._row_count, self.size.width, traffic, events)
+        table.styles.height = lines - shared.total if shared.total else "1fr"
+        panes.divide(shared)
         state = self._compared_rollout()
         self.query_one(RolloutBoard).has_chart = not self.query_one(TrafficPane).compares
         traffic_seen, notices = self._history.traffic, self._history.notices
