@@ -101,7 +101,9 @@ async def _drain_and_return(at: Driver) -> None:
     """A node taken out by hand, and put back: something has happened then."""
     await at.press("end", "d")
     await at.sees("Drain web4?")
-    await at.press("right", "enter")
+    await at.press("shift+tab")
+    await at.type("INC-7")
+    await at.press("enter", "enter")
     await at.until(lambda: "drain 1" in at.text)
     await at.press("e")
     await at.sees("Back in rotation: web4?")
@@ -129,6 +131,7 @@ async def _judge(at: Driver) -> None:
 
 
 async def _picture(at: Driver, name: str) -> None:
+    await at.until(lambda: "stale" not in at.behind)  # as on a machine that is busy
     await at.pilot.pause(0.3)
     svg = lean(at.app.export_screenshot(simplify=True))
     check_private(at, svg, f"{name}.svg")
