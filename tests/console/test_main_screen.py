@@ -53,9 +53,9 @@ async def test_what_would_break_the_floor_is_refused_unless_its_name_is_typed(tm
         assert await at.admins("web1") == {0}
         await at.press("d")
         await at.sees("Refused")
-        await at.press("shift+tab")
+        await at.press("shift+tab", "shift+tab")  # past the reason
         await at.type("web1")
-        await at.press("enter", "enter")
+        await at.press("enter", "enter", "enter")
         await at.until(lambda: "read back: web1 on lb1: drain" in at.said)
         assert await at.admins("web1") == {DRAIN}
 
