@@ -2,15 +2,16 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
 from textual import events
-from textual.app import App
 from textual.keys import key_to_character
 from textual.message_pump import MessagePump
 from textual.pilot import Pilot
 from textual.screen import Screen
 
+from console.tui.app import Console
 from console.tui.screens.help import HelpScreen
 from console.tui.screens.main import MainScreen
 from tests.monkey.actions import Action, Keys, Mouse, Paste, Resize, Start, typed
@@ -41,8 +42,10 @@ class Player:
         self.size = (80, 24)
 
     @property
-    def app(self) -> App[Any]:
-        return self._pilot.app
+    def app(self) -> Console:
+        app = self._pilot.app
+        assert isinstance(app, Console)
+        return app
 
     @property
     def has_ended(self) -> bool:
@@ -172,9 +175,11 @@ class Player:
     async def _settle(self) -> None:
         """Wait until everything that was sent before has been handled.
 
-        Keys go from the console to what has the focus, and from there up to the console again.
+        Keys go from the console, which holds back those that arrive together, to what has the focus, and from
+        there up to the console again.
         """
         await self._drain(self.app)
+        await self._wait(lambda: self.app._keys._check is None, "keys are held back")
         focused = self.app.focused
         for node in (*(focused.ancestors_with_self if focused else ()), self.app):
             await self._drain(node)
@@ -184,8 +189,11 @@ class Player:
         """Wait until a node has handled what was sent to it. DeadScreen if it does not."""
         handled = asyncio.Event()
         node.call_later(handled.set)
+        await self._wait(lambda: handled.is_set() or not node.is_running, f"no answer of {node}")
+
+    async def _wait(self, is_over: Callable[[], bool], problem: str) -> None:
         deadline = time.monotonic() + ANSWERS_WITHIN_S
-        while not handled.is_set() and node.is_running and not self.has_ended:
+        while not is_over() and not self.has_ended:
             if time.monotonic() > deadline:
-                raise DeadScreen(f"no answer within {ANSWERS_WITHIN_S:g} s: {node}, {self.app.screen_stack}")
+                raise DeadScreen(f"{problem} for {ANSWERS_WITHIN_S:g} s: {self.app.screen_stack}")
             await asyncio.sleep(0.005)
