@@ -27,7 +27,7 @@ from console.interrupts import TERMINAL_GONE
 from console.tui.attention import Attention
 from console.tui.command_targets import targets_of
 from console.tui.key_queue import KeyQueue
-from console.tui.late_errors import is_late, is_open
+from console.tui.late_errors import is_late, is_on_removed, is_open
 from console.tui.notification import LateNotification
 from console.tui.own_commands import OwnCommands
 from console.tui.screens.actions import KEEP
@@ -145,7 +145,7 @@ class Console(App[str]):
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Key) and not event.is_forwarded:
             await self._keys.take(event)
-        else:
+        elif not (isinstance(event, events.MouseDown) and is_on_removed(self.screen, event)):
             await super().on_event(event)
 
     def on_mount(self) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from textual import events
 from textual._context import active_message_pump
 from textual.app import App, ScreenStackError
 from textual.css.query import NoMatches
@@ -34,6 +35,15 @@ def is_open(node: DOMNode) -> bool:
     """Return whether the screen of a node has all its widgets: it is mounted, and is not being closed."""
     screen = _screen_of(node)
     return screen is not None and screen.is_mounted and screen in screen.app.screen_stack
+
+
+def is_on_removed(screen: Screen[Any], event: events.MouseDown) -> bool:
+    """Return whether a click is on a widget that was removed, and of which the screen still has the place.
+
+    Textual looks for the widget around it, to select text there, and fails.
+    """
+    widget, _ = screen.get_widget_and_offset_at(int(event.x), int(event.y))
+    return widget is not None and widget is not screen and widget.parent is None
 
 
 def _origin() -> object:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 import textual.notifications
+from textual import events
 from textual.geometry import Region
 from textual.pilot import Pilot
 from textual.screen import Screen
@@ -114,3 +115,14 @@ async def test_a_notification_may_run_out_before_it_is_shown(monkeypatch: pytest
         while not delays_s or app.screen.query(Toast):
             await pilot.pause(0.01)
     assert min(delays_s) > 0
+
+
+async def test_a_click_on_a_notification_that_has_just_gone_does_nothing() -> None:
+    app = FrozenConsole(CALM)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await notify(app, pilot, "copied")
+        toast = app.screen.query_one(Toast)
+        x, y = toast.region.x + 3, toast.region.y
+        await toast.remove()
+        assert app.screen.get_widget_at(x, y)[0] is toast, "the screen has not been laid out again"
+        await app.on_event(events.MouseDown(None, x, y, 0, 0, 1, False, False, False, x, y))
