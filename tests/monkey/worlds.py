@@ -116,19 +116,22 @@ class World:
             MonkeyFound: it is not possible.
         """
         for application, nodes in self._nodes.items():
-            if await self._is_untouched(application):
+            if not await self._find_changed(application):
                 continue
             await rolldeck(self.stack, "weight", application, *nodes, "--to", "100", "--yes")
-            ready = await rolldeck(self.stack, "ready", application, *nodes, "--yes")
-            if ready.code:  # by a release that does not become healthy, or a service that was stopped
-                upgrade = await rolldeck(self.stack, "upgrade", application, GOOD, "--yes")
-                if not await self._is_untouched(application):
-                    raise MonkeyFound(f"{application} cannot be put back: {ready.text}\n{upgrade.text}")
+            said = await rolldeck(self.stack, "ready", application, *nodes, "--yes")
+            if changed := await self._find_changed(application):  # a broken release, or a stopped service
+                limits = [f"--limit={node}" for node in sorted(changed)]  # too few may be left beside them
+                await rolldeck(self.stack, "upgrade", application, GOOD, *limits, "--yes")
+                said = await rolldeck(self.stack, "ready", application, *changed, "--yes")
+            if await self._find_changed(application):
+                raise MonkeyFound(f"{application} cannot be put back: {said.text}")
 
-    async def _is_untouched(self, application: str) -> bool:
+    async def _find_changed(self, application: str) -> set[str]:
+        """Return the nodes that are out of rotation somewhere, or have another weight."""
         found = await states(self.stack, application)
-        servers = [server for servers in found.values() for server in servers.values()]
-        return all(server.admin == 0 and server.weight in (1, 100) for server in servers)
+        servers = [item for balancer in found.values() for item in balancer.items()]
+        return {name for name, server in servers if server.admin or server.weight not in (1, 100)}
 
 
 def _go_on(control: RolloutControl) -> None:
