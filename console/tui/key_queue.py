@@ -10,10 +10,11 @@ from textual.app import App
 from textual.dom import DOMNode
 
 CHECK_INTERVAL_S = 0.1  # how often it is seen whether a widget was closed before it has handled a key
+MAX_HELD_S = 5.0  # behind one key: a widget that is stuck must not keep the console from being closed
 
 
 class KeyQueue:
-    """Holds keys back until the one before them has had its effect.
+    """Holds keys back until the one before them has had its effect, for `MAX_HELD_S` at most.
 
     Textual gives a key to what has the focus when it arrives. Of `g` and a name that arrive together, all
     letters would be keys of the screen below the list that `g` opens, where `s` or `p` may answer a question.
@@ -33,6 +34,7 @@ class KeyQueue:
         self._waiting: deque[events.Key] = deque()
         self._check: asyncio.TimerHandle | None = None  # None while no key is on its way
         self._mark = 0  # the number of the last mark; earlier ones do not count any more
+        self._held_until = 0.0  # seconds of the loop
 
     async def take(self, key: events.Key) -> None:
         """Deliver a key now, or as soon as those before it have been handled."""
@@ -42,6 +44,7 @@ class KeyQueue:
 
     async def _deliver_next(self) -> None:
         key, target = self._waiting.popleft(), self._target
+        self._held_until = asyncio.get_running_loop().time() + MAX_HELD_S
         await self._deliver(key)
         self._follow(target, None)
 
@@ -64,16 +67,20 @@ class KeyQueue:
             self._follow(self._app, screen)
 
     def _watch(self, node: DOMNode, screen: DOMNode | None, mark: int) -> None:
-        """See after a while whether the node was closed together with the mark in its queue."""
+        """See after a while whether the node was closed together with the mark in its queue, or is stuck."""
+        loop = asyncio.get_running_loop()
 
         def look() -> None:
-            if mark == self._mark and self._app.is_running:
-                if node.is_running:
-                    self._watch(node, screen, mark)
-                else:
-                    self._follow(self._app, screen)
+            if mark != self._mark or not self._app.is_running:
+                return
+            if loop.time() > self._held_until:
+                self._app.call_later(self._release, mark)
+            elif node.is_running:
+                self._watch(node, screen, mark)
+            else:
+                self._follow(self._app, screen)
 
-        self._check = asyncio.get_running_loop().call_later(CHECK_INTERVAL_S, look)
+        self._check = loop.call_later(CHECK_INTERVAL_S, look)
 
     async def _arrive(self, node: DOMNode, screen: DOMNode | None, mark: int) -> None:
         if mark != self._mark:
@@ -83,8 +90,15 @@ class KeyQueue:
         elif self._app.screen is not screen:
             self._follow(self._target, self._app.screen)
         else:
-            if self._check is not None:
-                self._check.cancel()
-            self._check = None
-            if self._waiting:
-                await self._deliver_next()
+            await self._release(mark)
+
+    async def _release(self, mark: int) -> None:
+        """Deliver the next key, unless the mark has gone on meanwhile."""
+        if mark != self._mark:
+            return
+        if self._check is not None:
+            self._check.cancel()
+        self._check = None
+        self._mark += 1
+        if self._waiting:
+            await self._deliver_next()

@@ -1,12 +1,16 @@
 """Keys that arrive together, or before the screen that the first one opens has its widgets."""
 
+import asyncio
+
 import msgspec
 import pytest
 from textual import events
 from textual.css.query import NoMatches
+from textual.widget import Widget
 from textual.widgets import Input
 
 from console.config.own_commands import OwnCommandSettings
+from console.tui.command_palette import Palette
 from console.tui.screens.detail import DetailScreen
 from console.tui.screens.main import MainScreen
 from orchestrator.planning.application import Policy
@@ -26,6 +30,27 @@ async def test_keys_that_arrive_together_belong_to_what_the_first_one_opens() ->
             pilot.app.post_message(events.Key(key, key if len(key) == 1 else None))
         await until(lambda: [box.value for box in pilot.app.screen.query(Input)] == ["log"])
         assert main.query_one(Input).value == "supd"
+
+
+async def test_a_widget_that_is_stuck_holds_no_key_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("console.tui.key_queue.MAX_HELD_S", 0.2)
+    gate = asyncio.Event()
+
+    class Stuck(Widget, can_focus=True):
+        async def on_key(self) -> None:
+            await gate.wait()
+
+    async with FrozenConsole(CALM).run_test(size=(80, 24)) as pilot:
+        stuck = Stuck()
+        await pilot.app.screen.mount(stuck)
+        stuck.focus()
+        await pilot.pause()
+        for key in ("x", "ctrl+p"):
+            pilot.app.post_message(events.Key(key, None))
+        await until(lambda: isinstance(pilot.app.screen, Palette))
+        gate.set()
 
 
 @pytest.mark.parametrize("action", ["tab('journal')", "next_tab(-1)", "copy"])
