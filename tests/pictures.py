@@ -90,6 +90,8 @@ async def _visit(at: Driver) -> None:
     await at.asked("web2", "out of rotation?")
     await at.press("enter")
     await at.sees("web1", "in rotation", "in flight")
+    await at.press("4")
+    await at.sees("1.5.0 listens on port")
     await _picture(at, "node")
     await at.press("escape", "a")
     await at.sees("Abort the rollout?")
