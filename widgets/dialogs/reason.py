@@ -12,6 +12,14 @@ from widgets.dialogs.base import Dialog
 from widgets.dialogs.elements import InlineButton, to_content
 
 
+def _read_reason(text: str, *, is_required: bool) -> str:
+    """Return the reason that was typed; ValueError says why it cannot be taken."""
+    reason = parse_reason(text)
+    if is_required and not reason:
+        raise ValueError("type why, or cancel")
+    return reason
+
+
 class ReasonInput(Input):
     """The field for a reason, left of the answers.
 
@@ -50,14 +58,9 @@ Why it is done, such as a ticket: it is recorded, and shown to others.
     def read(self) -> str | None:
         """Return the reason, or else say why there is none, and take the focus."""
         try:
-            reason = parse_reason(self.value)
+            return _read_reason(self.value, is_required=self._is_required)
         except ValueError as error:
-            problem = str(error)
-        else:
-            if reason or not self._is_required:
-                return reason
-            problem = "type why, or cancel"
-        self.app.notify(problem, severity="warning", markup=False, timeout=4)
+            self.app.notify(str(error), severity="warning", markup=False, timeout=4)
         self.add_class("-invalid")
         self.focus()
         return None
@@ -108,15 +111,11 @@ class ReasonDialog(Dialog[str | None]):
 
     def _go_on(self) -> None:
         try:
-            reason = parse_reason(self.query_one("#reason", Input).value)
+            reason = _read_reason(self.query_one("#reason", Input).value, is_required=True)
         except ValueError as error:
-            problem = str(error)
+            hint = self.query_one("#hint", Static)
+            hint.update(to_content(str(error)))
+            hint.add_class("-wrong")
+            self.query_one("#reason").focus()
         else:
-            if reason:
-                self.dismiss(reason)
-                return
-            problem = "type why, or cancel"
-        hint = self.query_one("#hint", Static)
-        hint.update(to_content(problem))
-        hint.add_class("-wrong")
-        self.query_one("#reason").focus()
+            self.dismiss(reason)
