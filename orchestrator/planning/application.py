@@ -28,9 +28,8 @@ _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 COUNT_FLOOR = "50%"  # where `min_available` is "load", which has no number
 MAX_DAYS_AHEAD = 370  # days that are searched for the end of a freeze; a later end would help nobody
-_MAX_WEEKLY_DAYS = (
-    15  # of weekly windows without a gap, which then has none: in one week clocks may be changed
-)
+# Days of weekly windows without a gap, which then have none: clocks may be changed in one of the weeks.
+_MAX_WEEKLY_DAYS = 15
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
