@@ -6,11 +6,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from backends.errors import Unreachable
 from backends.local_machine import SystemClock, keep_secret
-from console.background import running_beside
 from console.config.config_file import Config
 from console.operator_identity import current_operator
 from console.paths import journal_path
 from console.sessions import open_session
+from orchestrator.beside import running_beside
 from orchestrator.fleet.overview import FleetOverview
 from orchestrator.live.poller import LiveView
 from orchestrator.local.follower import JournalFollower

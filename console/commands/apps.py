@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 import click
 
 from backends.local_machine import SystemClock, keep_secret
-from console.background import running_beside
 from console.config.config_file import Config, find_and_load
 from console.exit_codes import ExitCode
 from console.interrupts import interrupts
@@ -16,6 +15,7 @@ from console.paths import journal_path
 from console.terminal.apps import app_fields, apps_lines
 from console.terminal.output import clean, paint, result, result_json, say
 from console.terminal.watch import show_repeatedly, watch_option
+from orchestrator.beside import running_beside
 from orchestrator.fleet.overview import FleetOverview
 from orchestrator.fleet.row import Attention
 

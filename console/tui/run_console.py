@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from backends.local_machine import SystemClock
-from console.background import running_beside
 from console.config.config_file import Config, find_and_load
 from console.exit_codes import ExitCode
 from console.fleet import running_fleet
@@ -27,6 +26,7 @@ from console.tui.version_polling import poll_versions
 from console.tui.view_state import open_view_state
 from console.tui.workspace import Workspace
 from console.tui.workspaces import running_workspaces
+from orchestrator.beside import running_beside
 from orchestrator.live.poller import Poller
 from orchestrator.local.follower import JournalFollower
 from orchestrator.local.launch import Launch, Launcher

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from orchestrator.beside import running_beside
 from orchestrator.engine.control import RolloutControl
 from orchestrator.engine.drift_watcher import DriftWatcher
 from orchestrator.engine.node_rollout import NodeRollout
@@ -45,19 +46,12 @@ class Enforcement:
         Raises:
             Exception: what has ended one of them.
         """
-        tasks = [asyncio.ensure_future(work) for work in (watcher.run(), self._run())]
-        for task in tasks:
-            task.add_done_callback(self._stop_after_defect)
-        try:
+        works = {"watching for drift": watcher.run, "enforcing verdicts": self._run}
+        async with running_beside(works) as tasks:
+            for task in tasks:
+                task.add_done_callback(self._stop_after_defect)
             yield
             await self._settle(tasks[1])
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
-        for task in tasks:
-            if not task.cancelled() and (defect := task.exception()) is not None:
-                raise defect
 
     def _stop_after_defect(self, task: "asyncio.Future[None]") -> None:
         if not task.cancelled() and (defect := task.exception()) is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from textual.app import App
 
 from backends.errors import RolldeckError
-from console.background import running_beside
+from orchestrator.beside import running_beside
 from orchestrator.locks.file import Holder
 from orchestrator.planning.application import Application
 from orchestrator.planning.findings import Severity, judge_freeze
