@@ -25,6 +25,15 @@ _MAX_FILES_PER_NAME = 1000  # files of one name
 _BESIDE = ("", "-wal", "-shm", "-journal")  # of SQLite's files, by the end of their names
 
 
+def identify_file(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another one of the same name: device and inode; None if there is none."""
+    try:
+        info = os.lstat(path)
+    except OSError:
+        return None
+    return info.st_dev, info.st_ino
+
+
 def open_own(path: Path, flags: int) -> int:
     """Open a regular file.
 

@@ -1,11 +1,11 @@
 """What the journal of this machine says of each application, read again only where it has changed."""
 
 import asyncio
-import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from backends.local_files import identify_file
 from orchestrator.errors import JournalError
 from orchestrator.journal.entry_status import RolloutStatus, rollout_status
 from orchestrator.journal.store import Journal
@@ -77,7 +77,7 @@ class JournalReader:
 
         None where there is none, as before the first rollout.
         """
-        file = _identify(self._path)
+        file = identify_file(self._path)
         if file != self._file:
             self.close()
             self._file = file
@@ -102,14 +102,6 @@ class JournalReader:
                 self._newest = max(self._newest, summary.id)
                 changed.add(summary.application)
         return changed
-
-
-def _identify(path: Path) -> tuple[int, int] | None:
-    try:
-        info = os.lstat(path)
-    except OSError:
-        return None
-    return info.st_dev, info.st_ino
 
 
 def _summarize(journal: Journal, application: str) -> JournalSummary:

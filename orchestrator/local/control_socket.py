@@ -21,7 +21,7 @@ import msgspec
 
 from backends.errors import RolldeckError, UnknownOutcome, Unreachable, UnreadableReply
 from backends.file_trust import Untrusted, open_own_folder
-from backends.local_files import make_own_folder
+from backends.local_files import identify_file, make_own_folder
 from backends.untrusted import decode
 from orchestrator.events.actor import Actor
 from orchestrator.local.requests import (
@@ -80,14 +80,14 @@ class ControlSocket:
             listener = self._bind()
         except OSError as error:
             raise SocketProblem(f"{self._path}: {_describe(error)}") from error
-        inode = _inode(self._path)
+        inode = identify_file(self._path)
         server = await asyncio.start_unix_server(self._accept, sock=listener, limit=MAX_REQUEST_BYTES)
         try:
             yield
         finally:
             server.close()
             with contextlib.suppress(OSError):
-                if inode is not None and _inode(self._path) == inode:
+                if inode is not None and identify_file(self._path) == inode:
                     self._path.unlink()
             if self._tasks:
                 _, late = await asyncio.wait(self._tasks, timeout=END_TIMEOUT_S)
@@ -207,14 +207,6 @@ def _short(folder: Path, file: int) -> Iterator[str]:
     """Give a folder a name that is short enough for the address of a socket in it."""
     through = f"/proc/self/fd/{file}"
     yield through if os.path.isdir(through) else str(folder)
-
-
-def _inode(path: Path) -> tuple[int, int] | None:
-    try:
-        info = os.lstat(path)
-    except OSError:
-        return None
-    return info.st_dev, info.st_ino
 
 
 def _describe(error: BaseException) -> str:
