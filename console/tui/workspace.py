@@ -119,8 +119,12 @@ class Workspace:
             **options,
         }
         self.starting = True
-        reply = await self._launch(RolloutRequest(**fields))  # type: ignore[arg-type]
-        self.starting = False  # not if the console is closed meanwhile: the process goes on
+        try:
+            reply = await self._launch(RolloutRequest(**fields))  # type: ignore[arg-type] # of many types
+        except Exception:
+            self.starting = False  # not if the console is closed meanwhile: the process goes on
+            raise
+        self.starting = False
         if reply.status == "started":
             self._entries.add(reply.entry)
         return reply

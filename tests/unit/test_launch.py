@@ -4,11 +4,13 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import pytest
 
+from console.tui.workspace import Workspace
 from orchestrator.engine.control import RolloutControl
 from orchestrator.engine.facts import PlanFacts
 from orchestrator.errors import Locked
@@ -65,6 +67,23 @@ async def test_a_full_disk_is_the_reason_and_a_bug_is_raised(
     assert (reply.status, "cannot be started: No such file" in reply.text) == ("refused", True)
     with pytest.raises(ValueError, match="null byte"):
         await Launcher(("true\0",), {})(REQUEST)
+
+
+async def test_a_bug_leaves_no_rollout_that_is_being_started() -> None:
+    async def launch(_: RolloutRequest) -> LaunchReply:
+        raise ZeroDivisionError
+
+    session = SimpleNamespace(
+        bus=EventBus(VirtualClock()),
+        links=SimpleNamespace(local=None),
+        application=SimpleNamespace(name="shop"),
+    )
+    config = SimpleNamespace(file=REQUEST.config_file, digest="")
+    workspace = Workspace(cast("Session", session), cast("Any", None), cast("Any", config), launch)
+    proposal = SimpleNamespace(kind="upgrade", facts=REQUEST.facts, reason="")
+    with pytest.raises(ZeroDivisionError):
+        await workspace.start(cast("Any", proposal), "upgrade", REQUEST.actor, locked_by=None, options={})
+    assert not workspace.starting
 
 
 class Application:
