@@ -27,7 +27,7 @@ Callback = Callable[[consul.base.Response], Any]
 Params = Sequence[tuple[str, Any]] | None
 
 
-class ServerError(consul.ConsulException):  # type: ignore[misc]
+class ServerError(consul.ConsulException):  # type: ignore[misc] # py-consul has no types, as below
     """An answer with a status from 500 on, for which py-consul has no type of its own."""
 
 

@@ -167,7 +167,7 @@ async def _end(process: Process) -> None:
             end.cancel()
         await asyncio.gather(*ends, return_exceptions=True)
         # A child of it may keep the pipes open.
-        process._transport.close()  # type: ignore[attr-defined]
+        process._transport.close()  # type: ignore[attr-defined] # asyncio has no other way
 
 
 async def _discard(end: asyncio.StreamReader) -> None:

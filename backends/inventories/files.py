@@ -258,7 +258,7 @@ def _find_safe_loader() -> Any:
 def _make_loader() -> Any:
     import yaml
 
-    class Loader(_find_safe_loader()):  # type: ignore[misc]
+    class Loader(_find_safe_loader()):  # type: ignore[misc] # found at run time
         """The safe loader, which also refuses duplicate keys: PyYAML drops the first one."""
 
         def flatten_mapping(self, node: yaml.MappingNode) -> None:

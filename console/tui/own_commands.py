@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from textual.app import App
 from textual.binding import Binding, BindingsMap
+from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
 from backends.errors import RolldeckError
@@ -143,5 +144,5 @@ class OwnCommands:
         text = f"{name}: {command.title}: {self._describe(outcome)}{last}"
         self._notify(text, "error" if outcome.error else "information")
 
-    def _notify(self, text: str, severity: str) -> None:
-        self._app.notify(visible(text), severity=severity, markup=False, timeout=8)  # type: ignore[arg-type]
+    def _notify(self, text: str, severity: SeverityLevel) -> None:
+        self._app.notify(visible(text), severity=severity, markup=False, timeout=8)

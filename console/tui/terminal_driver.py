@@ -161,7 +161,7 @@ class TerminalDriver(LinuxDriver):
     def start_application_mode(self) -> None:
         self._leaving = self._behind = False
         self._farewell = []
-        super().start_application_mode()  # type: ignore[no-untyped-call]
+        super().start_application_mode()  # type: ignore[no-untyped-call] # of Textual
         self._look()
 
     def stop_application_mode(self) -> None:

@@ -128,7 +128,7 @@ class Hooks:
             self._running.add(task)
             task.add_done_callback(self._running.discard)
             task.add_done_callback(self._awaited.discard)
-            task.add_done_callback(lambda _, hold=hold: hold.close())  # type: ignore[misc]
+            task.add_done_callback(lambda _, hold=hold: hold.close())  # type: ignore[misc] # of the default
 
     async def _fire(self, hook: Hook, moment: str, node: str, payload: bytes) -> None:
         begun = self._clock.monotonic()

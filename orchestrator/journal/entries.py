@@ -78,11 +78,11 @@ def decode_row(seq: object, at: object, text: bytes, before: Record | None = Non
     event = decode_event(text)
     if type(seq) is not int:
         event = _make_unreadable(text, f"its number is {seq!r:.100}")
-    if type(at) not in (int, float) or not 0 <= float(at) <= LATEST:  # type: ignore[arg-type]
+    if type(at) not in (int, float) or not 0 <= float(at) <= LATEST:  # type: ignore[arg-type] # not narrowed by `in`
         event = _make_unreadable(text, f"its time is {at!r:.100}")
         at = before.at if before is not None else 0.0
     number = seq if isinstance(seq, int) else before.seq if before is not None else 0
-    return Record(number, float(at), event)  # type: ignore[arg-type]
+    return Record(number, float(at), event)  # type: ignore[arg-type] # likewise
 
 
 def decode_event(
@@ -247,7 +247,7 @@ def read_entry(columns: tuple[Any, ...]) -> Entry:
         decoded = msgspec.json.decode(plan, type=dict[str, Any])  # of any content: what uses it looks
     except (msgspec.MsgspecError, ValueError, RecursionError):
         decoded = {}
-    return Entry(*fields, decoded, plan_hash(plan) == written, problem)  # type: ignore[call-arg]
+    return Entry(*fields, decoded, plan_hash(plan) == written, problem)  # type: ignore[call-arg] # a field for each column
 
 
 def _salvage_row(columns: tuple[Any, ...]) -> _Row:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
+from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
 from backends.errors import RolldeckError
@@ -307,5 +308,5 @@ class OperatorActions:
             return None
         return answer
 
-    def _notify(self, text: str, severity: str = "information", seconds: float = 8) -> None:
-        self._screen.notify(text, severity=severity, markup=False, timeout=seconds)  # type: ignore[arg-type]
+    def _notify(self, text: str, severity: SeverityLevel = "information", seconds: float = 8) -> None:
+        self._screen.notify(text, severity=severity, markup=False, timeout=seconds)
