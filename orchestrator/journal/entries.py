@@ -13,6 +13,7 @@ An entry that cannot be read has the kind `UNKNOWN`.
 
 import contextlib
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args, get_type_hints
@@ -48,6 +49,7 @@ COLUMNS = (
     "id, kind, application, version, operator, host, pid, began, ended, result, reason, follows, plan,"
     " plan_hash"
 )
+_PROCESS = "process"  # key of the process in the column `plan`
 Time = Annotated[float, msgspec.Meta(ge=0, le=LATEST)]
 
 
@@ -165,6 +167,7 @@ class EntryHeader:
         began: seconds since 1970; a takeover recognizes the entry of another machine by it.
         plan: as `rolldeck plan --json` shows it.
         follows: the entry that this one resumes or rolls back.
+        process: the identity of the process, see `backends.local_processes`; empty for one elsewhere.
     """
 
     kind: Kind
@@ -176,6 +179,7 @@ class EntryHeader:
     began: float
     plan: Mapping[str, Any]
     follows: int | None = None
+    process: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +194,7 @@ class Entry:
         intact: the plan is the one that was written: its hash is right.
         problem: why it cannot be read, in words, such as a kind that only a later Rolldeck knows; then it has
             the kind "unknown", and what could be read of the rest. Empty for all others.
+        process: the identity of its process; empty where Rolldeck 0.2 did not record it.
     """
 
     id: int
@@ -207,6 +212,7 @@ class Entry:
     plan: dict[str, Any]
     intact: bool
     problem: str = ""
+    process: str = ""
 
     @property
     def is_taken_over(self) -> bool:
@@ -221,8 +227,6 @@ class Summary(msgspec.Struct, frozen=True, array_like=True):
     kind: str
     application: str
     host: str
-    pid: int
-    began: Time
 
 
 def read_summaries(rows: Sequence[tuple[Any, ...]]) -> list[Summary]:
@@ -247,7 +251,9 @@ def read_entry(columns: tuple[Any, ...]) -> Entry:
         decoded = msgspec.json.decode(plan, type=dict[str, Any])  # of any content: what uses it looks
     except (msgspec.MsgspecError, ValueError, RecursionError):
         decoded = {}
-    return Entry(*fields, decoded, plan_hash(plan) == written, problem)  # type: ignore[call-arg] # a field for each column
+    process = decoded.pop(_PROCESS, "")
+    process = process if isinstance(process, str) else ""
+    return Entry(*fields, decoded, plan_hash(plan) == written, problem, process)  # type: ignore[call-arg] # a field for each column
 
 
 def _salvage_row(columns: tuple[Any, ...]) -> _Row:
@@ -263,6 +269,16 @@ def _salvage_row(columns: tuple[Any, ...]) -> _Row:
     instead = {"id": 0, "pid": 0, "began": 0.0, "ended": None, "follows": None}
     types = get_type_hints(_Row, include_extras=True)
     return _Row(*(convert(value, types[name], instead.get(name, "")) for name, value in kinds))
+
+
+def encode_plan_column(header: EntryHeader) -> str:
+    """Return the text of the column `plan`.
+
+    The identity of the process is in it, too: the hash of the plan covers it, and the table stays as it is,
+    so that an earlier Rolldeck does not refuse the file.
+    """
+    process = {_PROCESS: header.process} if header.process else {}
+    return json.dumps({**header.plan, **process}, sort_keys=True)
 
 
 def plan_hash(plan: str) -> str:

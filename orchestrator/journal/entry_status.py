@@ -1,7 +1,6 @@
 """The status of an entry, and that of an application's last rollout, computed from events alone."""
 
 import contextlib
-import os
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from backends.local_processes import is_process_running
 from orchestrator.events import events
 from orchestrator.events.actor import describe_origin
 from orchestrator.events.events import Record, RolloutStarted
@@ -20,8 +20,6 @@ from orchestrator.events.ways_back import WayOn
 from orchestrator.journal.entries import UNKNOWN, Entry
 from orchestrator.journal.store import Journal
 from orchestrator.journal.unfinished import MAX_ENTRIES, known_versions
-
-CLOCK_TOLERANCE_S = 60.0  # seconds by which the clock may have been set since the entry began
 
 
 def entry_status(entry: Entry) -> str:
@@ -36,39 +34,12 @@ def entry_status(entry: Entry) -> str:
         return entry.result
     if entry.host != socket.gethostname():
         return "no end"
-    return "running" if is_process_running(entry.pid, entry.began) else "interrupted"
+    return "running" if is_running(entry) else "interrupted"
 
 
-def is_process_running(pid: int, since: float) -> bool:
-    """Return whether the process with this id was there at that time and still runs.
-
-    Args:
-        pid: its number.
-        since: seconds since 1970.
-    """
-    if pid <= 0:
-        return False
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        pass  # it is there, and somebody else's
-    started = _read_start_time(pid)
-    return started is None or started <= since + CLOCK_TOLERANCE_S
-
-
-def _read_start_time(pid: int) -> float | None:
-    """Return when a process started, in seconds since 1970; None where /proc does not say it."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:
-            # The name is in parentheses and may contain anything; the 22nd field is counted from its end.
-            ticks = int(stat.read().rpartition(")")[2].split()[19])
-        with open("/proc/stat", encoding="utf-8") as machine:
-            boot = next(int(line.split()[1]) for line in machine if line.startswith("btime "))
-    except (OSError, ValueError, IndexError, StopIteration):
-        return None
-    return boot + ticks / os.sysconf("SC_CLK_TCK")
+def is_running(entry: Entry) -> bool:
+    """Return whether the process that has begun it, on this machine, still runs."""
+    return is_process_running(entry.pid, entry.process, entry.began)
 
 
 Standing = Literal["running", "unfinished"]

@@ -6,7 +6,6 @@ before it leaves this machine. A row is never half written. A hash covers each r
 """
 
 import contextlib
-import json
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -30,6 +29,7 @@ from orchestrator.journal.entries import (
     Summary,
     Time,
     decode_row,
+    encode_plan_column,
     encode_row,
     ending,
     event_name,
@@ -120,7 +120,7 @@ class Journal:
 
     def begin(self, header: EntryHeader, entry: int | None = None) -> int:
         """Begin an entry; returns its id, which is `entry` if it takes the place of a discarded one."""
-        text = json.dumps(header.plan, sort_keys=True)
+        text = encode_plan_column(header)
         values = (
             entry,
             header.kind,
@@ -259,7 +259,7 @@ class Journal:
             limit: their number at most.
             without_end: only those that have not ended.
         """
-        columns = "id, kind, application, host, pid, began"
+        columns = "id, kind, application, host"
         where = f"id > ? AND kind IS NOT 'command'{' AND ended IS NULL' if without_end else ''}"
         query = f"SELECT {columns} FROM entries WHERE {where} ORDER BY id DESC LIMIT ?"  # noqa: S608 - texts of our own; values are bound
         with self._explained():

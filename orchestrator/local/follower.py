@@ -11,7 +11,7 @@ from backends.untrusted import MAX_SHOWN_CHARS
 from orchestrator.errors import JournalError
 from orchestrator.events.actor import Actor
 from orchestrator.journal.entries import Summary
-from orchestrator.journal.entry_status import is_process_running
+from orchestrator.journal.entry_status import is_running
 from orchestrator.journal.store import Journal
 from orchestrator.local.control_socket import socket_path
 from orchestrator.local.rollout import LocalRollout
@@ -144,7 +144,9 @@ class JournalFollower:
             if rollout is None or not self._may_be_followed(summary, rollout):
                 continue
             entry = journal.entry(summary.id)
-            if entry is None or entry.problem or (entry.ended is not None and not rollout.searched):
+            if entry is None or entry.problem:
+                continue
+            if not rollout.searched and (entry.ended is not None or not is_running(entry)):
                 continue
             self._finish(journal, rollout)
             rollout.begin(entry)
@@ -155,9 +157,7 @@ class JournalFollower:
     def _may_be_followed(summary: Summary, rollout: LocalRollout) -> bool:
         if summary.kind == "change" or summary.host != socket.gethostname():
             return False
-        if rollout.entry is not None and summary.id <= rollout.entry.id:
-            return False
-        return rollout.searched or is_process_running(summary.pid, summary.began)
+        return rollout.entry is None or summary.id > rollout.entry.id
 
     def _finish(self, journal: Journal, rollout: LocalRollout) -> None:
         """Read the rest of a rollout that another one follows."""

@@ -17,7 +17,7 @@ from orchestrator.events.actor import Actor
 from orchestrator.events.events import Record, RollbackRefused, RollbackStarted, RolloutEnded
 from orchestrator.events.state import RolloutState
 from orchestrator.journal.entries import Entry
-from orchestrator.journal.entry_status import is_process_running
+from orchestrator.journal.entry_status import is_running
 from orchestrator.local.control_socket import send_line
 from orchestrator.local.requests import ChangeLine, ControlLine, Reply, Sender
 from orchestrator.planning.plan import Plan
@@ -142,7 +142,7 @@ class LocalRollout:
         entry = self.entry
         if entry is None or not self._alive:
             return
-        running = is_process_running(entry.pid, entry.began)
+        running = is_running(entry)
         if self.state.ended is not None:
             running = running and self.expects_more and self.is_listening
         self._alive = running

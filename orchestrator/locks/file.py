@@ -36,7 +36,8 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     pid: ProcessId
     since: Time
     what: str  # "upgrade to 1.5.0"
-    machine: _Name = ""  # tells whether `pid` is a process of this machine: see `identify_machine`
+    machine: _Name = ""  # tells whether `pid` is a process of this machine: see `backends.local_processes`
+    process: _Name = ""  # its identity, see there; Rolldeck 0.2 did not write it
     doubt: str = ""  # why it may be somebody else; set when a lock is read, never written there
 
     def __str__(self) -> str:
@@ -55,18 +56,6 @@ def read_holder(value: bytes, doubt: str = "") -> Holder:
     except ValueError:
         doubt = doubt or "its content cannot be understood"
         return Holder(operator="", host="", pid=1, since=0.0, what="", doubt=doubt)
-
-
-def identify_machine() -> str:
-    """Return what identifies the running kernel and its space of process ids; empty if unknown.
-
-    A host name would not do: containers, and machines made from one image, may have the same.
-    """
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return ""
 
 
 class Lock(Protocol):

@@ -10,12 +10,12 @@ import msgspec
 
 from backends.errors import BackendError
 from backends.key_lock import KeyLock
+from backends.local_processes import identify_machine, is_process_running
 from backends.protocols import Clock
 from orchestrator.engine.control import RolloutControl
 from orchestrator.errors import Fenced, Locked
 from orchestrator.events.event_bus import EventBus
-from orchestrator.journal.entry_status import is_process_running
-from orchestrator.locks.file import FileLock, Holder, Lock, identify_machine, read_holder
+from orchestrator.locks.file import FileLock, Holder, Lock, read_holder
 
 CHECK_INTERVAL_S = 0.1  # seconds between two checks whether the lock is still ours
 LAST_COMMAND_TIMEOUT_S = 5.0  # seconds to wait for a command that was sent before the lock was lost
@@ -200,4 +200,4 @@ def _is_gone(holder: Holder) -> bool:
     """
     if holder.doubt or not holder.machine or holder.machine != identify_machine():
         return False
-    return holder.pid == os.getpid() or not is_process_running(holder.pid, holder.since)
+    return holder.pid == os.getpid() or not is_process_running(holder.pid, holder.process, holder.since)

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from pathlib import Path
 from typing import Any
 
+from backends.local_processes import identify_machine, identify_process
 from backends.protocols import Clock
 from orchestrator.engine.control import RolloutControl
 from orchestrator.engine.rollout_context import Published, already_published
@@ -17,7 +18,7 @@ from orchestrator.events.events import LockTaken, NodeNote, Record
 from orchestrator.journal.entries import EntryHeader, Kind
 from orchestrator.journal.recording import appending, recording
 from orchestrator.journal.store import Journal
-from orchestrator.locks.file import Holder, Lock, identify_machine
+from orchestrator.locks.file import Holder, Lock
 from orchestrator.locks.layered import HeldLock, hold
 from orchestrator.remote.takeover import RolloutHeader, import_rollout
 from orchestrator.session.earlier_work import EarlierWork
@@ -117,6 +118,7 @@ class WorkLog(EarlierWork):
             since=self._clock.time(),
             what=what,
             machine=identify_machine(),
+            process=identify_process(os.getpid()),
         )
         lock = hold(self._lock(), holder, control, self._bus, self._clock, break_lock=break_lock)
         async with lock as self._held:
@@ -191,6 +193,7 @@ class WorkLog(EarlierWork):
             operator=self.actor.name,
             host=socket.gethostname(),
             pid=os.getpid(),
+            process=identify_process(os.getpid()),
             began=self._clock.time(),
             plan=plan,
             follows=follows,

@@ -1,7 +1,9 @@
 """A rollout in another process of this machine, without Consul: it is followed and controlled."""
 
+import contextlib
 import os
 import signal
+import sqlite3
 import stat
 from pathlib import Path
 
@@ -23,6 +25,8 @@ async def test_a_rollout_is_followed_paused_resumed_and_aborted_by_other_process
             path = socket_path(stack.directory / "journal.db", "shop")
             assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
             assert stat.S_IMODE(os.stat(path.parent).st_mode) & 0o077 == 0
+            with contextlib.closing(sqlite3.connect(stack.directory / "journal.db")) as journal, journal:
+                journal.execute("UPDATE entries SET began = began - 3600")  # as if the clock was set forward
             async with started(stack, "follow", "shop", "--json") as follower:
                 await follower.event("step_started", node="web1", step="start")
                 paused = await rolldeck(stack, "control", "shop", "pause")

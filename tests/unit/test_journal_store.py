@@ -54,14 +54,15 @@ def texts(path: Path, entry: int) -> list[str]:
 
 def test_a_rollout_is_read_back_as_it_was(path: Path) -> None:
     records = [Record(record.seq, round(record.at, 3), record.event) for record in journals.troubled()]
-    entry = journals.write(path, records, operator="ann@ops", host="ops", pid=42, follows=7)
+    header = {"operator": "ann@ops", "host": "ops", "pid": 42, "process": "boot 7", "follows": 7}
+    entry = journals.write(path, records, **header)
     with Journal(path, read_only=True) as journal:
         assert list(journal.records(entry)) == records
         found = journal.entry(entry)
         turns = list(journal.records(entry, "node_started"))
     assert found is not None
     assert (found.id, found.kind, found.application, found.version) == (entry, "upgrade", "shop", "2.0")
-    assert (found.operator, found.host, found.pid, found.follows) == ("ann@ops", "ops", 42, 7)
+    assert {name: getattr(found, name) for name in header} == header
     assert (found.began, found.ended, found.result) == (records[0].at, records[-1].at, "aborted")
     assert (found.plan, found.intact) == (journals.PLAN, True)
     assert turns == [record for record in records if isinstance(record.event, NodeStarted)]

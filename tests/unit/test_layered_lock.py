@@ -14,9 +14,13 @@ import pytest
 
 from backends.key_lock import LockValue
 from backends.local_machine import SystemClock
+from backends.local_processes import identify_machine, identify_process
+from orchestrator.engine.control import RolloutControl
 from orchestrator.errors import Locked
-from orchestrator.locks.file import FileLock, Holder, identify_machine
+from orchestrator.events.event_bus import EventBus
+from orchestrator.locks.file import FileLock, Holder
 from orchestrator.locks.layered import LayeredLock
+from tests.support.journal import blank_work_log
 from tests.support.wait import until
 
 HERE = socket.gethostname()
@@ -55,14 +59,23 @@ class Key:
             self.value, self.ours = None, False
 
 
-def held(host: str, pid: int, machine: str | None = None) -> Holder:
-    """By a process of this machine, unless another one is given; host names prove nothing."""
+def held(host: str, pid: int, machine: str | None = None, process: str = "", ago_s: float = 0) -> Holder:
+    """By a process of this machine, unless another one is given; host names prove nothing.
+
+    Args:
+        host: its host name.
+        pid: of the process.
+        machine: on which it runs.
+        process: its identity; Rolldeck 0.2 wrote none.
+        ago_s: how long ago it was acquired, by the clock of now.
+    """
     machine = identify_machine() if machine is None else machine
     words = {"operator": f"ann@{host}", "what": "upgrade to 1.5.0"}
-    return Holder(**words, host=host, pid=pid, since=time.time(), machine=machine)
+    return Holder(**words, host=host, pid=pid, since=time.time() - ago_s, machine=machine, process=process)
 
 
 US = held(HERE, os.getpid())
+PARENT = identify_process(os.getppid())
 
 
 def gone() -> int:
@@ -79,7 +92,13 @@ def lock_on(place: Path, holder: Holder) -> tuple[LayeredLock, Key]:
 
 
 @pytest.mark.parametrize(
-    "there", [held(HERE, os.getppid()), held(HERE, gone(), "another kernel"), held(HERE, gone(), "")]
+    "there",
+    [
+        held(HERE, os.getppid()),
+        held(HERE, os.getppid(), process=PARENT, ago_s=1e9),  # the clock was set forward since
+        held(HERE, gone(), "another kernel"),
+        held(HERE, gone(), ""),
+    ],
 )
 async def test_who_may_still_run_is_left_alone(tmp_path: Path, there: Holder) -> None:
     lock, key = lock_on(tmp_path, there)
@@ -92,8 +111,14 @@ async def test_who_may_still_run_is_left_alone(tmp_path: Path, there: Holder) ->
     assert await FileLock.of(tmp_path, "shop").acquire(US) is None  # it was given back
 
 
-async def test_who_is_gone_from_this_machine_is_taken_over(tmp_path: Path) -> None:
-    there = held(HERE, gone())
+@pytest.mark.parametrize(
+    "there",
+    [
+        held(HERE, gone()),
+        held(HERE, os.getppid(), process=f"{PARENT}0"),  # another one has its number; the clock was set back
+    ],
+)
+async def test_who_is_gone_from_this_machine_is_taken_over(tmp_path: Path, there: Holder) -> None:
     lock, key = lock_on(tmp_path, there)
     assert await lock.holder() is None
     assert await lock.acquire(US) == there
@@ -131,3 +156,14 @@ async def test_only_who_breaks_it_on_this_machine_is_waiting(tmp_path: Path) -> 
     await lock.release()
     assert await breaking == US
     await breaker.release()
+
+
+async def test_who_works_names_a_process_that_others_can_see(tmp_path: Path) -> None:
+    clock = SystemClock()
+    bus = EventBus(clock)
+    log = blank_work_log(clock, bus, tmp_path)
+    async with log.locked("upgrade to 1.5.0", RolloutControl(clock, bus)):
+        holder = await FileLock.of(tmp_path, "shop").holder()
+    assert holder is not None
+    assert (holder.pid, holder.machine) == (os.getpid(), identify_machine())
+    assert holder.process == identify_process(os.getpid()) != ""

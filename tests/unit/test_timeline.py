@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from backends.local_processes import identify_process
 from orchestrator.events.events import (
     BatchStarted,
     CommandFinished,
@@ -166,3 +167,10 @@ def test_whether_it_still_runs(entry: Entry) -> None:
 def test_a_younger_process_with_its_number_is_another_one(entry: Entry) -> None:
     assert os.path.exists("/proc/self/stat")
     assert entry_status(replace(entry, began=1_000_000.0)) == "interrupted"
+
+
+def test_the_clock_may_be_set_while_it_runs(entry: Entry) -> None:
+    ours = replace(entry, process=identify_process(os.getpid()))
+    assert entry_status(replace(ours, began=1_000_000.0)) == "running", "it was set forward"
+    assert entry_status(replace(ours, process=f"{ours.process}0")) == "interrupted", "it was set back"
+    assert entry_status(replace(ours, process=f"another boot, {ours.process}")) == "interrupted"
