@@ -52,11 +52,13 @@ class BackendError(RolldeckError):
     Attributes:
         target: the load balancer or host, by its name in the configuration.
         problem: what happened, with the text of the other side if there is any; see `MAX_PROBLEM`.
+        place: the address and port of the target with which the problem begins; empty where it does not.
     """
 
-    def __init__(self, target: str, problem: str) -> None:
+    def __init__(self, target: str, problem: str, *, place: str = "") -> None:
         self.target = target
-        self.problem = shorten(problem, MAX_PROBLEM)
+        self.problem = shorten(f"{place}: {problem}" if place else problem, MAX_PROBLEM)
+        self.place = place
         super().__init__(f"{target}: {self.problem}")
 
     def beside(self, name: str) -> str:

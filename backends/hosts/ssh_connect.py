@@ -73,13 +73,16 @@ class _Dialer:
         self._settings = settings
         self._on_the_way: set[Hop] = set()  # ProxyJump of a jump may lead round in a circle
 
-    async def open(self, hop: Hop, identity: str = "", via: Link | None = None) -> Link:
+    async def open(
+        self, hop: Hop, identity: str = "", via: Link | None = None, *, is_jump: bool = False
+    ) -> Link:
         """Open one hop, and those that the configuration puts before it."""
         try:
             route = await self._resolve(hop, identity)
             if via is None:
                 via = await self._open_jumps(hop, route)
-            connection = await _Login(self._target, hop, route, self._settings).run(via)
+            login = _Login(self._target, hop, route, self._settings, is_jump=is_jump)
+            connection = await login.run(via)
         except BaseException:
             if via:
                 await via.close()
@@ -101,15 +104,18 @@ class _Dialer:
         self._on_the_way.add(hop)
         via: Link | None = None
         for jump in route.jumps:
-            via = await self.open(jump, via=via)
+            via = await self.open(jump, via=via, is_jump=True)
         return via
 
 
 class _Login(asyncssh.SSHClient):
     """One hop: TCP (or the tunnel), host key, key exchange, login, each phase within its time."""
 
-    def __init__(self, target: str, hop: Hop, route: Route, settings: "SshSettings") -> None:
+    def __init__(
+        self, target: str, hop: Hop, route: Route, settings: "SshSettings", *, is_jump: bool
+    ) -> None:
         self._target = target
+        self._is_jump = is_jump
         self._hop = hop
         self._route = route
         self._settings = settings
@@ -132,12 +138,12 @@ class _Login(asyncssh.SSHClient):
             raise HostKeyError(self._target, self._describe_key_problem(str(error))) from error
         except asyncssh.PermissionDenied as error:
             problem = await asyncio.to_thread(self._describe_login_failure)
-            raise Unreachable(self._target, problem) from error
+            raise self._unreachable(problem) from error
         except TimeoutError as error:
-            raise Unreachable(self._target, self._describe_timeout()) from error
+            raise self._unreachable(self._describe_timeout()) from error
         except (OSError, ValueError, asyncssh.Error) as error:
             during = " during login" if self._connected else ""
-            raise Unreachable(self._target, f"{self._where}: {_format_error(error)}{during}") from error
+            raise self._unreachable(f"{_format_error(error)}{during}") from error
 
     def _load_known_hosts(self) -> KnownHosts:
         return without_revoked(read_known_hosts(self._route.known_hosts), self._route.revoked)
@@ -159,6 +165,11 @@ class _Login(asyncssh.SSHClient):
 
     # what an operator reads
 
+    def _unreachable(self, problem: str) -> Unreachable:
+        if self._is_jump:  # the address is not the target's
+            return Unreachable(self._target, f"{self._where}: {problem}")
+        return Unreachable(self._target, problem, place=self._where)
+
     @property
     def _where(self) -> str:
         return f"{self._route.host} port {self._route.port}"
@@ -176,13 +187,13 @@ class _Login(asyncssh.SSHClient):
         tried = f"tried {files} and {agent}"
         locked = [file for file in self._route.identities if is_encrypted(file)]
         hint = f"; {locked[0]} is encrypted: ssh-add it to the agent first" if locked else ""
-        return f"{self._where}: no key was accepted for user {self._route.user} ({tried}){hint}"
+        return f"no key was accepted for user {self._route.user} ({tried}){hint}"
 
     def _describe_timeout(self) -> str:
         if self._connected:
             limit = f"{self._settings.login_timeout:g} s"
-            return f"{self._where}: accepts connections, but the login was not done within {limit}"
-        return f"{self._where}: no connection within {self._settings.connect_timeout:g} s"
+            return f"accepts connections, but the login was not done within {limit}"
+        return f"no connection within {self._settings.connect_timeout:g} s"
 
     def _add_command(self) -> str:
         settings, hop = self._settings, self._hop

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import click
-import msgspec
 
 from backends.errors import RolldeckError
 from backends.text import counted
@@ -18,6 +17,7 @@ from console.run_plan import make_plan, scope_options
 from console.terminal import rollout_text
 from console.terminal.output import clean, result, result_json
 from orchestrator.planning.application import Amount
+from orchestrator.planning.findings import fold_findings
 from orchestrator.planning.plan import Plan
 
 
@@ -114,7 +114,7 @@ class _Check:
             self._printed.add(line)
         above = "; findings shared with other applications are listed above" if has_shared else ""
         if plan.errors:
-            errors = counted(len(plan.errors), "error")
+            errors = counted(len(fold_findings(plan.errors)), "error")
             result(f"{indent}{app} cannot be upgraded: {errors}{above}")
         else:
             batches = counted(len(plan.batches), "batch")
@@ -128,6 +128,6 @@ def _check_fields(plan: Plan | None, error: str) -> dict[str, object]:
         "nodes": len(plan.nodes) if plan else 0,
         "batches": len(plan.batches) if plan else 0,
         "errors": len(plan.errors) if plan else 1,
-        "findings": [msgspec.to_builtins(finding) for finding in plan.findings] if plan else [],
+        "findings": [finding.to_fields() for finding in plan.findings] if plan else [],
         "error": error,
     }

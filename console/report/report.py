@@ -43,7 +43,7 @@ from orchestrator.events.text import describe_mixed_versions
 from orchestrator.events.timeline import Timeline
 from orchestrator.events.ways_back import WAY_ON_LABELS, describe_intention, list_way_lines
 from orchestrator.journal.entry_summary import EntrySummary, findings_of
-from orchestrator.planning.findings import group_findings
+from orchestrator.planning.findings import fold_findings
 
 NAME_COLUMNS = 20
 MIN_BAR_WIDTH = 1.5  # so that a step which took no time is still visible
@@ -210,7 +210,7 @@ def render_report(summary: EntrySummary, records: Sequence[Record]) -> str:
             numbers=number_columns(),
             rows=list(step_rows(timeline)),
             timeline=entries_by_node(timeline),
-            findings=group_findings(findings_of(entry)),
+            findings=fold_findings(findings_of(entry)),
             commands=list(sent_commands(records)),
         )
     )

@@ -19,7 +19,7 @@ from orchestrator.events.ways_back import (
     describe_intention,
     list_way_lines,
 )
-from orchestrator.planning.findings import SEVERITY_GLYPHS, Finding, Severity, group_findings
+from orchestrator.planning.findings import SEVERITY_GLYPHS, Finding, Severity, fold_findings
 from orchestrator.planning.plan import (
     Plan,
     batch_numbers_text,
@@ -41,10 +41,10 @@ _SEVERITY_KINDS = {Severity.ERROR: "bad", Severity.WARNING: "warn", Severity.INF
 
 
 def finding_lines(found: Sequence[Finding]) -> Iterator[str]:
-    """Yield findings, errors first; a text that several subjects share is printed once."""
-    for (severity, text), subjects in group_findings(found).items():
-        glyph = paint(SEVERITY_GLYPHS[severity], _SEVERITY_KINDS[severity])
-        yield f"{glyph} {clean(fold_names(subjects))}: {clean(text)}"
+    """Yield findings, errors first; what several subjects share is printed once."""
+    for finding in fold_findings(found):
+        glyph = paint(SEVERITY_GLYPHS[finding.severity], _SEVERITY_KINDS[finding.severity])
+        yield f"{glyph} {clean(finding.subject)}: {clean(finding.text)}"
 
 
 def plan_lines(plan: Plan) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from backends.haproxy.columns import columns_of
 from backends.model import Admin, AdminState, Server, ServerRef, Snapshot
+from backends.name_ranges import Own
 
 TrackTargets = Mapping[ServerRef, ServerRef]
 """The server that is followed, by each server that follows one."""
@@ -97,15 +98,18 @@ def is_same_endpoint(server: Server, others: Iterable[Server]) -> bool:
     )
 
 
-def describe_followers(tracked: TrackTargets, carried: Collection[ServerRef]) -> Iterator[str]:
-    """Describe the followers that go out too: `other/o1 on lb1, lb2, which follows pair/r1`."""
-    instances_of: dict[tuple[str, str], list[str]] = {}
+def describe_followers(tracked: TrackTargets, carried: Collection[ServerRef]) -> Iterator[tuple[str, ...]]:
+    """Describe each follower that goes out too, in parts: `other/o1 on lb1, lb2, which follows pair/r1`."""
+    instances_of: dict[tuple[str, str, str, str], list[str]] = {}
     for ref in sorted(carried):
-        instances_of.setdefault((format_path(ref), format_path(tracked[ref])), []).append(ref.instance)
-    for (follower, followed), instances in list(instances_of.items())[:MAX_NAMED_SERVERS]:
-        yield f"{follower} on {', '.join(instances)}, which follows {followed}"
+        target = tracked[ref]
+        key = (ref.backend, ref.server, target.backend, target.server)
+        instances_of.setdefault(key, []).append(ref.instance)
+    for (backend, server, *followed), instances in list(instances_of.items())[:MAX_NAMED_SERVERS]:
+        on = f" on {', '.join(instances)}, which follows {followed[0]}/"
+        yield f"{backend}/", Own(server), on, Own(followed[1])
     if len(instances_of) > MAX_NAMED_SERVERS:
-        yield f"{len(instances_of) - MAX_NAMED_SERVERS} more servers that follow it"
+        yield (f"{len(instances_of) - MAX_NAMED_SERVERS} more servers that follow it",)
 
 
 def format_path(ref: ServerRef) -> str:

@@ -130,7 +130,9 @@ async def read_impact(
         removal.capacities if removal is not None else (),
         tuple(sorted(registries)),
         tuple(sorted(carried)),
-        tuple(describe_followers(removal.tracked, removal.followers)) if removal is not None else (),
+        tuple(map("".join, describe_followers(removal.tracked, removal.followers)))
+        if removal is not None
+        else (),
     )
 
 

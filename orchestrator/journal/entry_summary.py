@@ -153,7 +153,7 @@ def nodes_of(entry: Entry) -> list[str]:
 def findings_of(entry: Entry) -> list[Finding]:
     """Return the findings of preflight."""
     return [
-        Finding(Severity(found.severity), found.subject, found.text)
+        Finding(Severity(found.severity), found.subject, found.text, found.own)
         for found in _read(entry, "findings", list[_Found])
     ]
 
@@ -162,6 +162,7 @@ class _Found(msgspec.Struct):
     severity: Severity
     subject: str
     text: str
+    own: tuple[tuple[int, int], ...] = ()
 
 
 def _read(entry: Entry, key: str, shape: Any) -> Any:

@@ -5,9 +5,13 @@ import enum
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import msgspec
 
 from backends.errors import BackendError
 from backends.model import NEEDS_ADMIN, Backend, Level, Persistence, Server, ServerRef, Snapshot
+from backends.name_ranges import Own, fold_set
 from backends.protocols import LoadBalancer, LoadBalancerFacts
 from orchestrator.errors import Refusal
 from orchestrator.events.actor import Actor
@@ -25,7 +29,8 @@ class PreflightFailed(Refusal):
 
     def __init__(self, findings: "tuple[Finding, ...]") -> None:
         self.findings = findings
-        super().__init__("; ".join(f"{finding.subject}: {finding.text}" for finding in findings))
+        folded = fold_findings(findings)
+        super().__init__("; ".join(f"{finding.subject}: {finding.text}" for finding in folded))
 
 
 class Severity(enum.StrEnum):
@@ -38,24 +43,66 @@ class Severity(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that preflight found."""
+    """Something that preflight found.
+
+    Attributes:
+        severity: what it means for the plan.
+        subject: the node, server, backend or load balancer; of folded findings, all of them.
+        text: what was found.
+        own: the beginning and the end of each part of the text that is the subject's `Own`.
+    """
 
     severity: Severity
-    subject: str  # the node, server, backend or load balancer
+    subject: str
     text: str
+    own: tuple[tuple[int, int], ...] = ()
+
+    @classmethod
+    def of(cls, severity: Severity, subject: str, *parts: str) -> "Finding":
+        """Return a finding with this text, in which some parts are `Own`."""
+        text, own = "", []
+        for part in parts:
+            if isinstance(part, Own):
+                own.append((len(text), len(text) + len(part)))
+            text += part
+        return cls(severity, subject, text, tuple(own))
+
+    def to_fields(self) -> dict[str, Any]:
+        """Return the fields for JSON."""
+        fields: dict[str, Any] = msgspec.to_builtins(self)
+        if not self.own:
+            del fields["own"]
+        return fields
+
+    def split(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the parts of the text that others may have, too, and the own ones between them."""
+        ends = [0, *(end for _, end in self.own)]
+        begins = [*(begin for begin, _ in self.own), len(self.text)]
+        shared = tuple(self.text[end:begin] for end, begin in zip(ends, begins, strict=True))
+        return shared, tuple(self.text[begin:end] for begin, end in self.own)
 
 
 SEVERITY_GLYPHS = {Severity.ERROR: "✗", Severity.WARNING: "!", Severity.INFO: "·"}
 
 
-def group_findings(findings: Sequence[Finding]) -> dict[tuple[Severity, str], list[str]]:
-    """Group findings with the same text, errors first: each text with its subjects."""
-    groups: dict[tuple[Severity, str], list[str]] = {}
+def fold_findings(findings: Iterable[Finding]) -> list[Finding]:
+    """Return the findings, errors first, those with the same text as one, with all subjects.
+
+    Names are folded, also within a text that differs in its own parts: `web[001-400]: port [8001-8400] cannot
+    be checked`. Nothing is left out.
+    """
+    groups: dict[tuple[Severity, tuple[str, ...]], tuple[list[str], list[tuple[str, ...]]]] = {}
     for finding in sorted(findings, key=lambda finding: list(Severity).index(finding.severity)):
-        subjects = groups.setdefault((finding.severity, finding.text), [])
-        if finding.subject not in subjects:
-            subjects.append(finding.subject)
-    return groups
+        shared, own = finding.split()
+        subjects, parts = groups.setdefault((finding.severity, shared), ([], []))
+        subjects.append(finding.subject)
+        parts.append(own)
+    folded = []
+    for (severity, shared), (subjects, parts) in groups.items():
+        own = (*(Own(fold_set(values)) for values in zip(*parts, strict=True)), "")
+        pieces = (piece for pair in zip(shared, own, strict=True) for piece in pair)
+        folded.append(Finding.of(severity, fold_set(subjects), *pieces))
+    return folded
 
 
 def why_unchangeable(level: Level, read_only: str) -> str:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from backends.haproxy import commands
 from backends.haproxy.columns import Name, columns_of
 from backends.model import Server, ServerRef, Snapshot
-from backends.name_ranges import fold_names
+from backends.name_ranges import Own, fold_names
 from backends.text import there_is
 from orchestrator.node import Node
 from orchestrator.planning.application import Match
@@ -267,10 +267,12 @@ def _judge_missing(node: Node, instance: str, peers: Iterable[Server], match: Ma
         wanted = " or ".join(f"{address}:{node.port}" for address in sorted(node.addresses))
         known = sorted({f"{server.address}:{server.port}" for server in peers})
     listed = ", ".join(known[:8]) + (" ..." if len(known) > 8 else "")
-    return Finding(
+    return Finding.of(
         Severity.ERROR,
         node.name,
-        f"is not registered on {instance}: looked for {wanted}, found {listed or 'no servers'}",
+        f"is not registered on {instance}: looked for ",
+        Own(wanted),
+        f", found {listed or 'no servers'}",
     )
 
 

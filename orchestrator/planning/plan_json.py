@@ -69,7 +69,7 @@ def encode_plan(plan: Plan) -> dict[str, Any]:
         "all_backups": sorted(plan.all_backups),
         "verdict": None if plan.verdict is None else msgspec.to_builtins(plan.verdict),
         "prefetch": [msgspec.to_builtins(command) for command in plan.prefetch],
-        "findings": [msgspec.to_builtins(finding) for finding in plan.findings],
+        "findings": [finding.to_fields() for finding in plan.findings],
         "policy": msgspec.to_builtins(plan.policy),
     }
 

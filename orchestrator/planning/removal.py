@@ -206,8 +206,8 @@ def judge_followers(name: str, refs: Sequence[ServerRef], shared: SharedEndpoint
     same = [ref for ref in carried if is_same_endpoint(servers[ref], own)]
     others = [ref for ref in carried if ref not in same]
     for severity, found in ((Severity.WARNING, others), (Severity.INFO, same)):
-        for text in describe_followers(shared.tracked, found):
-            yield Finding(severity, name, f"also affects {text}")
+        for parts in describe_followers(shared.tracked, found):
+            yield Finding.of(severity, name, "also affects ", *parts)
 
 
 def _find_left_in(

@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 
 from backends.errors import BackendError, ConfigError
 from backends.hosts.execution import shared_queries
-from backends.name_ranges import fold_names
+from backends.name_ranges import Own, fold_names
 from backends.node_state import Activity, Availability, Presence, Registered
 from backends.protocols import Installer, Registration
 from backends.text import suggest
@@ -101,15 +101,15 @@ def judge_own_health(serving: Sequence[Observation], *, is_repair: bool) -> Iter
 
 
 class _Measure(Protocol):
-    async def __call__(self, what: str, query: Callable[[], Awaitable[T]]) -> T | None: ...
+    async def __call__(self, *what: str, query: Callable[[], Awaitable[T]]) -> T | None: ...
 
 
 async def _query_registration(node: Node, measure: _Measure) -> Registered | None:
     if (registration := node.registration) is None:
         return None
     if registration.sync_maintenance:
-        await measure(f"maintenance in {registration.name} cannot be set", registration.check)
-    return await measure(f"{registration.name} cannot be queried", registration.query)
+        await measure(f"maintenance in {registration.name} cannot be set", query=registration.check)
+    return await measure(f"{registration.name} cannot be queried", query=registration.query)
 
 
 def _judge(node: Node, registration: Registration, registered: Registered) -> Iterator[Finding]:
@@ -135,29 +135,33 @@ async def _read_caveats(node: Node) -> tuple[str, ...]:
 async def _observe_node(node: Node) -> Observation:
     findings: list[Finding] = []
 
-    async def measure(what: str, query: Callable[[], Awaitable[T]]) -> T | None:
+    async def measure(*what: str, query: Callable[[], Awaitable[T]]) -> T | None:
         try:
             return await query()
         except BackendError as error:
-            findings.append(Finding(Severity.ERROR, node.name, f"{what}: {error.beside(node.name)}"))
+            problem: tuple[str, ...] = (error.beside(node.name),)
+            if error.place and error.target == node.name:
+                problem = Own(error.place), error.problem.removeprefix(error.place)
+            findings.append(Finding.of(Severity.ERROR, node.name, *what, ": ", *problem))
             return None
 
-    await measure("cannot be reached", node.host.connect)
+    await measure("cannot be reached", query=node.host.connect)
     if findings:
         return Observation(node, None, None, False, None, tuple(findings))
     with shared_queries():  # several of these read the same answer of the manager
-        state = await measure("service state cannot be read", node.service.state)
-        is_open = await measure(f"port {node.port} cannot be checked", node.port_probe.is_open)
+        state = await measure("service state cannot be read", query=node.service.state)
+        port = Own(node.port)
+        is_open = await measure("port ", port, " cannot be checked", query=node.port_probe.is_open)
         obstacles = await measure(
-            "the rights of its service manager cannot be checked", node.service.obstacles
+            "the rights of its service manager cannot be checked", query=node.service.obstacles
         )
         caveats = await _read_caveats(node)
     if state is not None and state.stopping:
         text = f"its service is being stopped now ({state.detail})"
         findings.append(Finding(Severity.WARNING, node.name, text))
     cannot = cannot_stop(state, is_open) if state is not None and is_open is not None else ""
-    installed = await measure("installed version cannot be read", node.installer.installed)
-    health = await measure("health cannot be checked", node.health.check)
+    installed = await measure("installed version cannot be read", query=node.installer.installed)
+    health = await measure("health cannot be checked", query=node.health.check)
     if state is not None and state.self_checked and state.activity is Activity.CHANGING:
         findings.append(Finding(Severity.WARNING, node.name, f"is not healthy now: {state.detail}"))
     if health is not None and not health.ok:

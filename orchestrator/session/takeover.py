@@ -1,12 +1,13 @@
 """A rollout that another machine has left unfinished: plans name it, and `resume` takes it over."""
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from backends.errors import BackendError, UnreadableReply
+from backends.name_ranges import Own
 from orchestrator.engine.control import RolloutControl
 from orchestrator.errors import Unauthenticated
 from orchestrator.journal.unfinished import find_unfinished_originals
@@ -180,7 +181,7 @@ async def plan_with_published(session: OpenApplication, make: Make, *, break_loc
         take_over(session, offer)
         return await make()
     for name in left:
-        plan = _add_finding(plan, Severity.ERROR, name, _describe_left_node(session, offer, name))
+        plan = _add_finding(plan, Severity.ERROR, name, *_describe_left_node(session, offer, name))
     return plan
 
 
@@ -245,14 +246,15 @@ async def _find_left_nodes(session: OpenApplication, plan: Plan, offer: Offer) -
     ]
 
 
-def _describe_left_node(session: OpenApplication, offer: Offer, name: str) -> str:
+def _describe_left_node(session: OpenApplication, offer: Offer, name: str) -> Iterator[str]:
     app = session.application.name
-    return (
-        f"is as {offer.words} has left it; {offer.reason}. `rolldeck resume {app}` finishes it,"
-        f" --force-ready {name} puts it in rotation, and `rolldeck maint {app} {name}` says that"
-        " it is to stay out"
-    )
+    yield f"is as {offer.words} has left it; {offer.reason}. `rolldeck resume {app}` finishes it,"
+    yield " --force-ready "
+    yield Own(name)
+    yield f" puts it in rotation, and `rolldeck maint {app} "
+    yield Own(name)
+    yield "` says that it is to stay out"
 
 
-def _add_finding(plan: Plan, severity: Severity, subject: str, text: str) -> Plan:
-    return replace(plan, findings=(*plan.findings, Finding(severity, subject, text)))
+def _add_finding(plan: Plan, severity: Severity, subject: str, *parts: str) -> Plan:
+    return replace(plan, findings=(*plan.findings, Finding.of(severity, subject, *parts)))

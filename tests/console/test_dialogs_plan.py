@@ -76,6 +76,14 @@ async def test_errors_come_first_and_leave_no_way_to_start() -> None:
     assert app.answers == [False]
 
 
+async def test_a_cause_that_hits_all_nodes_is_one_error() -> None:
+    errors = [Finding(Severity.ERROR, f"web{number:03}", "is in no backend") for number in range(1, 401)]
+    async with open_dialog(PlanScreen(plan(*errors))) as (app, _):
+        text = "\n".join(shown(app))
+        assert "✗ web[001-400]: is in no backend" in text
+        assert "cannot start: 1 error" in text
+
+
 async def test_with_nothing_to_do_there_is_nothing_to_start() -> None:
     empty = dataclasses.replace(plan(), batches=(), capacities=())
     async with open_dialog(PlanScreen(empty)) as (app, pilot):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backends.name_ranges import MIN_RUN, fold_names
+from backends.name_ranges import MIN_RUN, fold_names, fold_set
 
 _RANGE = re.compile(r"^(.*)\[(\d+)-(\d+)\](.*)$", re.DOTALL)
 
@@ -42,6 +42,8 @@ def counting(draw: st.DrawFn) -> list[str]:
 def test_the_names_follow_from_the_folded_list(groups: list[list[str]]) -> None:
     names = [name for group in groups for name in group if name]
     assert unfold(fold_names(names, "\n")) == names
+    different = {name for name in names if ", " not in name}
+    assert sorted(unfold(fold_set(different).replace(", ", "\n"))) == sorted(different)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +60,12 @@ def test_the_names_follow_from_the_folded_list(groups: list[list[str]]) -> None:
 )
 def test_how_lists_look(names: list[str], folded: str) -> None:
     assert fold_names(names) == folded
+
+
+def test_names_of_a_set_need_not_follow_each_other() -> None:
+    names = [f"web{number:02}{of}" for number in range(1, 21) for of in (" on lb1", " on lb2", "-db")]
+    assert fold_set(["a", *names, "b"]) == "a, web[01-20] on lb1, web[01-20] on lb2, web[01-20]-db, b"
+    assert fold_set(["web2", "web1", "web2"]) == "web2, web1"
 
 
 def test_few_names_stay_as_they_are() -> None:

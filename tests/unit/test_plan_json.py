@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backends.model import AdminState, ServerRef
+from backends.name_ranges import Own
 from backends.node_state import Availability, Presence
 from orchestrator.journal.store import Journal
 from orchestrator.node import OriginalState
@@ -52,7 +53,9 @@ PLANS = st.builds(
     batches=st.lists(st.lists(NAME, max_size=2).map(tuple), max_size=3).map(tuple),
     capacities=st.just(((Capacity("lb1", "shop", 4, 3, 2, carried=(("shop", "web2"),)),),)),
     prefetch=COMMANDS.map(tuple),
-    findings=st.lists(st.builds(Finding, st.sampled_from(Severity), NAME, TEXT), max_size=2).map(tuple),
+    findings=st.lists(
+        st.builds(Finding.of, st.sampled_from(Severity), NAME, TEXT, NAME.map(Own), TEXT), max_size=2
+    ).map(tuple),
     all_backups=st.frozensets(st.tuples(NAME, NAME), max_size=2),
 )
 

@@ -7,12 +7,13 @@ import click
 import pytest
 
 from backends.model import ServerRef
+from backends.name_ranges import Own
 from console.terminal import rollout_text
 from orchestrator.planning.application import Policy
 from orchestrator.planning.capacity import Capacity
 from orchestrator.planning.drain_forecast import DrainForecast, Lifetimes
 from orchestrator.planning.drain_outlook import DrainBasis, DrainOutlook
-from orchestrator.planning.findings import Finding, Severity
+from orchestrator.planning.findings import Finding, PreflightFailed, Severity
 from orchestrator.planning.plan import Plan, PlannedCommand, PlannedNode
 from orchestrator.planning.plan_json import encode_plan
 from tests.support.console_values import HOSTILE, harmless
@@ -113,6 +114,30 @@ def test_errors_come_first_and_the_same_text_is_said_once() -> None:
         "! web1, web2: has no checks",
         "· lb1: has no state file",
     ]
+
+
+def test_a_cause_that_hits_all_nodes_is_said_once() -> None:
+    numbers = range(1, 401)
+    found = [
+        *(Finding(Severity.WARNING, f"web{n:03}", "is old" if n != 7 else "is very old") for n in numbers),
+        *(
+            Finding.of(
+                Severity.ERROR, f"web{n:03}", "port ", Own(8000 + n), " of ", Own(f"w{n}"), ": timed out"
+            )
+            for n in numbers
+        ),
+        Finding(Severity.ERROR, "web400", "port 8400 of w400: timed out later"),
+    ]
+    assert lines(rollout_text.finding_lines(found)) == [
+        "✗ web[001-400]: port [8001-8400] of w[1-400]: timed out",
+        "✗ web400: port 8400 of w400: timed out later",
+        "! web[001-006], web[008-400]: is old",
+        "! web007: is very old",
+    ]
+    errors = tuple(finding for finding in found if finding.severity is Severity.ERROR)
+    assert str(PreflightFailed(errors)) == (
+        "web[001-400]: port [8001-8400] of w[1-400]: timed out; web400: port 8400 of w400: timed out later"
+    )
 
 
 @pytest.mark.parametrize("said", HOSTILE)

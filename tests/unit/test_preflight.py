@@ -9,7 +9,7 @@ from backends.errors import BackendError, HostKeyError, Refused, Unreachable, Un
 from backends.model import HASH_ALGORITHMS, Level, Persistence, Snapshot
 from orchestrator.events.steps import STEPS
 from orchestrator.node import OriginalState
-from orchestrator.planning.findings import Finding, Severity
+from orchestrator.planning.findings import Finding, Severity, fold_findings
 from orchestrator.planning.plan import Unfinished
 from orchestrator.preflight.preflight import preflight
 from tests.support.fake_balancer import FakeFacts
@@ -52,6 +52,25 @@ async def test_what_cannot_be_measured_is_an_error(look: str, error: BackendErro
     plan = await world.plan()
     assert texts(plan.errors, Severity.ERROR) == [f"web2: {text}"]
     assert not world.touched()
+
+
+@pytest.mark.virtual_time
+async def test_what_hits_all_nodes_is_one_line_for_people_and_one_finding_for_each_node() -> None:
+    world = World(nodes=6)
+    for number, (name, node) in enumerate(world.nodes.items(), 1):
+        error = Unreachable(name, "connection refused", place=f"10.0.0.{number} port 22")
+        node.faults.always["connect" if number < 6 else "port"] = Fault(error)
+        world.server(name, "lb2").has_checks = False
+        del world.balancers["lb1"].servers[f"shop/{name}"]
+    world.balancers["lb1"].add("shop", "db", world.nodes["web1"])
+    plan = await world.plan()
+    assert len(plan.errors) == 12
+    assert [f"{finding.subject}: {finding.text}" for finding in fold_findings(plan.findings)] == [
+        "web[1-6]: is not registered on lb1: looked for web[1-6], found db",
+        "web[1-5]: cannot be reached: 10.0.0.[1-5] port 22: connection refused",
+        "web6: port 80 cannot be checked: 10.0.0.6 port 22: connection refused",
+        "shop/web[1-6] on lb2: has no health checks: only its own health decides when it may return",
+    ]
 
 
 @pytest.mark.virtual_time

@@ -10,7 +10,7 @@ from textual.content import Content
 from backends.name_ranges import fold_names
 from backends.text import counted
 from orchestrator.engine.plan_differences import Difference
-from orchestrator.planning.findings import SEVERITY_GLYPHS, Finding, Severity, group_findings
+from orchestrator.planning.findings import SEVERITY_GLYPHS, Finding, Severity, fold_findings
 from orchestrator.planning.plan import (
     Plan,
     PlannedCommand,
@@ -73,8 +73,7 @@ class PlanScreen(Report[bool]):
         return [*lines, entry(""), entry(to_content(f"c shows all {commands}", QUIET_STYLE))]
 
     def status(self) -> Content:
-        errors = len(self._plan.errors)
-        if errors:
+        if errors := len(fold_findings(self._plan.errors)):
             words = f"✗ cannot start: {counted(errors, 'error')}, see above"
             return to_content(words, "bold $text-error")
         if not self._plan.batches:
@@ -115,14 +114,14 @@ BAR = 12  # cells at most
 
 
 def list_findings(found: Sequence[Finding]) -> Iterator[Entry]:
-    """List findings, errors first; the same text about several subjects is listed once."""
+    """List findings, errors first; what several subjects share is listed once."""
     if found:
         yield make_heading("Preflight found")
-    for (severity, words), subjects in group_findings(found).items():
-        style = STYLES[severity]
+    for finding in fold_findings(found):
+        style = STYLES[finding.severity]
         yield Entry(
-            to_content(f"{SEVERITY_GLYPHS[severity]} ", style),
-            to_content(fold_names(subjects), style) + to_content(f": {words}"),
+            to_content(f"{SEVERITY_GLYPHS[finding.severity]} ", style),
+            to_content(finding.subject, style) + to_content(f": {finding.text}"),
         )
 
 
