@@ -11,6 +11,7 @@ import click
 
 from backends.errors import BackendError, RolldeckError
 from backends.model import Server
+from backends.name_ranges import fold_names
 from backends.text import counted, format_duration, there_is
 from console.completion import complete_applications, complete_nodes
 from console.config.config_file import find_and_load
@@ -178,7 +179,7 @@ async def _carry_out(session: Session, request: _Request, change: Change, impact
 async def _confirm(session: Session, change: Change) -> bool:
     prompts = Prompts(session.control)
     try:
-        return await prompts.confirm(f"{change.action} {', '.join(node.name for node in change.nodes)}?")
+        return await prompts.confirm(f"{change.action} {fold_names(node.name for node in change.nodes)}?")
     finally:
         prompts.close()
 
@@ -211,7 +212,7 @@ async def _report_current_state(session: Session, impact: Impact) -> None:
 def _impact_lines(change: Change, impact: Impact) -> Iterator[str]:
     """Yield what the change would do, before anything is sent."""
     value = f" {change.weight}" if change.action == "weight" else ""
-    yield f"{change.action}{value}: {', '.join(impact.nodes)} · {counted(impact.sessions, 'session')} now"
+    yield f"{change.action}{value}: {fold_names(impact.nodes)} · {counted(impact.sessions, 'session')} now"
     if impact.registries:
         yield f"  {'back' if change.action == 'ready' else 'out'} in {', '.join(impact.registries)} too"
     for servers in impact.carried:

@@ -29,6 +29,7 @@ from orchestrator.planning.plan import (
     group_loads,
     task_text,
 )
+from orchestrator.planning.plan_groups import group_batches, group_nodes
 
 if TYPE_CHECKING:
     # It imports all steps, which the history does not need.
@@ -54,10 +55,11 @@ def plan_lines(plan: Plan) -> Iterator[str]:
         f"{plan.application} → {plan.version} · {work} of {counted(len(plan.nodes), 'node')}"
         f" in {counted(len(plan.batches), 'batch')}"
     )
+    groups = list(group_nodes(plan))
     rows = [
-        (node.name, node.displayed_version, task_text(node) + failed_before_text(node)) for node in plan.nodes
+        (names, node.displayed_version, task_text(node) + failed_before_text(node)) for names, node in groups
     ]
-    drains = [str(node.drain) if node.drain is not None else "" for node in plan.nodes]
+    drains = [str(node.drain) if node.drain is not None else "" for _, node in groups]
     if any(drains):
         yield from table(
             ("NODE", "NOW", "WHAT", "DRAIN"),
@@ -70,16 +72,15 @@ def plan_lines(plan: Plan) -> Iterator[str]:
         yield clean(str(plan.verdict))
     if plan.batches:
         yield ""
-        yield from table(("BATCH", "NODES", "STAYS IN ROTATION"), list(_batch_rows(plan)), right=("BATCH",))
+        batch_rows = [
+            (group.numbers, group.names, "; ".join(map(str, group.capacities)))
+            for group in group_batches(plan)
+        ]
+        yield from table(("BATCH", "NODES", "STAYS IN ROTATION"), batch_rows, right=("BATCH",))
     if loads := group_loads(plan):
         yield ""
         load_rows = [(batch_numbers_text(numbers), str(load)) for load, numbers in loads]
         yield from table(("BATCH", "LOAD OF WHAT STAYS"), load_rows)
-
-
-def _batch_rows(plan: Plan) -> Iterator[tuple[str, str, str]]:
-    for number, (names, capacities) in enumerate(zip(plan.batches, plan.capacities, strict=True), 1):
-        yield str(number), fold_names(names), "; ".join(str(capacity) for capacity in capacities)
 
 
 def difference_lines(found: "Sequence[Difference]") -> Iterator[str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from backends.name_ranges import fold_names
 from orchestrator.errors import JournalError
 from orchestrator.events.events import AnyEvent, NodeDone, NodeRolledBack, RolloutStarted
 from orchestrator.journal.entries import NO_ROLLOUTS, Entry
@@ -75,7 +76,7 @@ class EntrySummary:
         nodes: dict[int, list[str]] = {}
         for name, entry in self.rolled_back.items():
             nodes.setdefault(entry, []).append(name)
-        return ", ".join(f"{entry} ({', '.join(names)})" for entry, names in sorted(nodes.items()))
+        return ", ".join(f"{entry} ({fold_names(names)})" for entry, names in sorted(nodes.items()))
 
     @property
     def what(self) -> str:
@@ -87,10 +88,10 @@ class EntrySummary:
             return f"{self.entry.kind} {before}→ {self.entry.version}"
         plan = self.entry.plan if isinstance(self.entry.plan, dict) else {}
         if self.entry.kind == "command":
-            return f"{plan.get('title', 'command')} on {', '.join(nodes_of(self.entry))}"
+            return f"{plan.get('title', 'command')} on {fold_names(nodes_of(self.entry))}"
         action = str(plan.get("action", "change"))
         to = f" to {plan.get('weight')}" if action == "weight" else ""
-        return f"{action} {', '.join(nodes_of(self.entry))}{to}"
+        return f"{action} {fold_names(nodes_of(self.entry))}{to}"
 
     @property
     def nodes(self) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from backends.name_ranges import fold_names
 from orchestrator.events import events
 from orchestrator.events.events import Record
 from orchestrator.events.judgement import VerdictChanged
@@ -129,7 +130,7 @@ def _are_one(first: Notice, second: Notice) -> bool:
 def notice_of_entry(entry: Entry) -> Notice:
     """Return an entry of the journal as a notice: who did what, and how it ended."""
     change = read_change(entry) if entry.kind == "change" else None
-    what = f"{change.action} {', '.join(change.nodes)}" if change else f"{entry.kind} to {entry.version}"
+    what = f"{change.action} {fold_names(change.nodes)}" if change else f"{entry.kind} to {entry.version}"
     ended = f": {entry.result}" if entry.result else ", which has not ended"
     weight: Weight = "info" if entry.result == "healthy" else "change"
     at = entry.began if entry.ended is None else entry.ended

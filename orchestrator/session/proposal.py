@@ -10,6 +10,7 @@ from typing import Protocol
 
 from backends.errors import RolldeckError
 from backends.model import Server
+from backends.name_ranges import fold_names
 from backends.protocols import Clock
 from orchestrator.engine import manual_change
 from orchestrator.engine.control import RolloutControl
@@ -183,7 +184,7 @@ async def make_manual_change(
         RolldeckError: as `manual_change.apply` does.
     """
     require_reason(session.application, change.reason)
-    what = f"{change.action} {', '.join(node.name for node in change.nodes)}"
+    what = f"{change.action} {fold_names(node.name for node in change.nodes)}"
     async with session.work_log.locked(what, session.control, break_lock=break_lock):
         change = await _check_again(session, change, shown, agree)
         return await _make(session, change, what, actor or session.actor, control or session.control)

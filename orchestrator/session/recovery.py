@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from backends.errors import ConfigError, RolldeckError
+from backends.name_ranges import fold_names
 from backends.text import suggest
 from orchestrator.engine.result import add_refusal, combine_with_rollback
 from orchestrator.errors import AlreadyRolledBack, JournalError
@@ -175,7 +176,7 @@ def _choose_versions(way: WayBack, nodes: Collection[str], version: str) -> dict
     """Return the target version of each node. Raises AlreadyRolledBack, ConfigError."""
     for name in nodes:
         if name not in way.touched:
-            hint, there = suggest(name, way.touched), ", ".join(way.touched) or "none"
+            hint, there = suggest(name, way.touched), fold_names(way.touched) or "none"
             problem = f"rollout {way.entry} did not change it; {hint}it changed: {there}"
             raise ConfigError("", name, problem)
     chosen = [name for name in way.touched if not nodes or name in nodes]
@@ -184,7 +185,7 @@ def _choose_versions(way: WayBack, nodes: Collection[str], version: str) -> dict
     todo = [name for name in chosen if name not in way.returned]
     if chosen and not todo:
         by = ", ".join(str(number) for number in sorted({way.returned[name] for name in chosen}))
-        what = f"rollout {way.entry}" + (f" on {', '.join(chosen)}" if nodes else "")
+        what = f"rollout {way.entry}" + (f" on {fold_names(chosen)}" if nodes else "")
         raise AlreadyRolledBack(f"{what} was already rolled back by {by}: no changes made")
     if unknown := [name for name in todo if name in way.unknown]:
         raise ConfigError(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from backends.errors import BackendError, UnreadableReply
-from backends.name_ranges import Own
+from backends.name_ranges import Own, fold_names
 from orchestrator.engine.control import RolloutControl
 from orchestrator.errors import Unauthenticated
 from orchestrator.journal.unfinished import find_unfinished_originals
@@ -194,7 +194,7 @@ async def add_published_finding(session: OpenApplication, plan: Plan) -> Plan:
     if offer is None:
         return _add_finding(plan, Severity.WARNING, "rollouts", unseen) if unseen else plan
     left = await _find_left_nodes(session, plan, offer)
-    has_left = f", and has left {', '.join(left)} as it was then" if left else ""
+    has_left = f", and has left {fold_names(left)} as it was then" if left else ""
     reason = f"; {offer.reason}" if offer.reason else ""
     text = (
         f"{offer.words} was not finished{has_left}{reason}:"

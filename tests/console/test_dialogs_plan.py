@@ -78,10 +78,12 @@ async def test_errors_come_first_and_leave_no_way_to_start() -> None:
 
 async def test_a_cause_that_hits_all_nodes_is_one_error() -> None:
     errors = [Finding(Severity.ERROR, f"web{number:03}", "is in no backend") for number in range(1, 401)]
-    async with open_dialog(PlanScreen(plan(*errors))) as (app, _):
+    async with open_dialog(PlanScreen(plan(*errors, count=12))) as (app, _):
         text = "\n".join(shown(app))
         assert "✗ web[001-400]: is in no backend" in text
         assert "cannot start: 1 error" in text
+        assert "1-6/6  web[1-12], 2 at a time" in text
+        assert "→ web[1-12]  1.4.2  1.4.2 → 1.5.0" in text
 
 
 async def test_with_nothing_to_do_there_is_nothing_to_start() -> None:

@@ -116,6 +116,24 @@ def test_errors_come_first_and_the_same_text_is_said_once() -> None:
     ]
 
 
+def test_nodes_and_batches_that_are_alike_are_one_line() -> None:
+    names = [f"web{number:03}" for number in range(1, 41)]
+    old = ({"installed": "1.3.0", "running": "1.3.0"} if name == "web031" else {} for name in names)
+    made = plan(*(node(name, **changes) for name, changes in zip(names, old, strict=True)))
+    later = replace(CAPACITY, before=1, after=0)
+    made = replace(made, capacities=(*made.capacities[:-6], *([(later,)] * 6)))
+    assert lines(rollout_text.plan_lines(made))[1:] == [
+        "NODE          NOW    WHAT",
+        "web[001-030]  1.4.2  1.4.2 → 1.5.0",
+        "web031        1.3.0  1.4.2 → 1.5.0",
+        "web[032-040]  1.4.2  1.4.2 → 1.5.0",
+        "",
+        "BATCH  NODES                      STAYS IN ROTATION",
+        " 1-34  web[001-034], 1 at a time  shop on lb1: in rotation 2 → 1, floor 1",
+        "35-40  web[035-040], 1 at a time  shop on lb1: in rotation 1 → 0, floor 1",
+    ]
+
+
 def test_a_cause_that_hits_all_nodes_is_said_once() -> None:
     numbers = range(1, 401)
     found = [

@@ -7,7 +7,6 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.content import Content
 
-from backends.name_ranges import fold_names
 from backends.text import counted
 from orchestrator.engine.plan_differences import Difference
 from orchestrator.planning.findings import SEVERITY_GLYPHS, Finding, Severity, fold_findings
@@ -23,6 +22,7 @@ from orchestrator.planning.plan import (
     group_loads,
     task_text,
 )
+from orchestrator.planning.plan_groups import group_batches, group_nodes
 from widgets.dialogs.base import Report, make_heading
 from widgets.dialogs.elements import (
     QUIET_STYLE,
@@ -142,12 +142,12 @@ def list_capacities(plan: Plan) -> Iterator[Entry]:
     yield make_heading("In rotation, batch by batch")
     most = max((capacity.before for batch in plan.capacities for capacity in batch), default=0)
     digits = len(str(most))
-    for number, (names, found) in enumerate(zip(plan.batches, plan.capacities, strict=True), 1):
-        label = pad_cell(
-            f"{number}/{len(plan.batches)}", 2 * len(str(len(plan.batches))) + 1, "bold", right=True
-        )
-        yield Entry(label + "  ", to_content(fold_names(names)))
-        for left, names_alike in group_capacities(found):
+    groups = {f"{group.numbers}/{len(plan.batches)}": group for group in group_batches(plan)}
+    widest = max(map(len, groups))
+    for numbers, group in groups.items():
+        label = pad_cell(numbers, widest, "bold", right=True)
+        yield Entry(label + "  ", to_content(group.names))
+        for left, names_alike in group_capacities(group.capacities):
             before, after, floor, allowed = left.before, left.after, left.floor, left.allowed
             style = "$text-success" if allowed else "$text-error"
             numbers = (
@@ -182,15 +182,14 @@ def _bar(before: int, after: int, most: int) -> str:
 
 
 def list_nodes(plan: Plan) -> Iterator[Entry]:
-    """List every node with its current version and its task."""
+    """List every node with its current version and its task; many that are alike have one line."""
     yield make_heading("Nodes")
-    names, versions = (
-        measure_column(node.name for node in plan.nodes),
-        measure_column((node.displayed_version for node in plan.nodes), 20),
-    )
-    for node in plan.nodes:
+    groups = list(group_nodes(plan))
+    widest = measure_column(names for names, _ in groups)
+    versions = measure_column((node.displayed_version for _, node in groups), 20)
+    for names, node in groups:
         mark = to_content("→ ") if node.steps else to_content("· ", QUIET_STYLE)
-        head = mark + pad_cell(node.name, names) + "  " + pad_cell(node.displayed_version, versions) + "  "
+        head = mark + pad_cell(names, widest) + "  " + pad_cell(node.displayed_version, versions) + "  "
         style = "" if node.steps else QUIET_STYLE
         yield Entry(
             head, to_content(task_text(node), style) + to_content(failed_before_text(node), "$text-warning")
