@@ -61,7 +61,7 @@ class FleetConsole(Console):
         self._rollouts: dict[str, str] = {}  # the rollouts that ran when they were looked at last, in words
 
     def on_mount(self) -> None:
-        self.push_screen(FleetScreen(self._overview))
+        self.push_screen(FleetScreen(self._overview, self._workspaces.read_only))
         self.set_interval(STRIP_INTERVAL_S, self._watch_rollouts)
         if self._first:
             self.open_application(self._first)
@@ -118,7 +118,7 @@ class FleetConsole(Console):
         await self.push_screen(self._opened[name])
         await self._workspaces.show(name)
         if action:
-            await self._opened[name].run_action(action)
+            await self._opened[name].start_action(action)
 
     @work(group="open", exclusive=True)
     async def _show_fleet(self) -> None:

@@ -18,12 +18,16 @@ class Workspaces:
         fleet: has the sessions and the views.
         launch: starts a rollout in another process.
         read_only: why nothing may be changed; empty when it may.
+
+    Attributes:
+        fleet: as it was given, like the next one.
+        read_only: likewise.
     """
 
     def __init__(self, fleet: Fleet, launch: Launch, read_only: str = "") -> None:
         self.fleet = fleet
         self._launch = launch
-        self._read_only = read_only
+        self.read_only = read_only
         self._opened: dict[str, Workspace] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._polling: asyncio.Task[None] | None = None  # of the versions of the application that is shown
@@ -44,7 +48,7 @@ class Workspaces:
             session = await self.fleet.open(application)
             view = await self.fleet.find_view(application)
             if application not in self._opened:  # by another key meanwhile
-                workspace = Workspace(session, view, self.fleet.config, self._launch, self._read_only)
+                workspace = Workspace(session, view, self.fleet.config, self._launch, self.read_only)
                 self._opened[application] = workspace
                 if session.links.remote is not None:
                     following = session.links.remote.run()

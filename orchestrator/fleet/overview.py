@@ -10,6 +10,7 @@ from backends.errors import BackendError, ConfigError
 from backends.protocols import Clock
 from orchestrator.adapters import AdapterFactory
 from orchestrator.background import keep_running
+from orchestrator.events.actor import ROLLDECK
 from orchestrator.events.events import Record
 from orchestrator.events.state import RolloutState
 from orchestrator.fleet.journal_reader import JournalReader, JournalSummary
@@ -20,6 +21,7 @@ from orchestrator.fleet.row import ApplicationRow
 from orchestrator.live.poller import BalancerView, LiveView
 from orchestrator.live.shared_poller import SharedPoller
 from orchestrator.local.follower import JournalFollower
+from orchestrator.session.active_rollout import ActiveRollout
 from orchestrator.session.consul import ConsulStatus
 from orchestrator.settings import Settings
 
@@ -70,7 +72,8 @@ class FleetOverview:
         self._defects: dict[str, str] = {}
         self.members = {name: Member(settings, name, self._consul, clock) for name in settings.apps}
         versions = {name: member.versions for name, member in self.members.items()}
-        self._published = PublishedRollouts(settings, self._consul, clock, versions)
+        actor = follower.actor if follower is not None else ROLLDECK
+        self._published = PublishedRollouts(settings, self._consul, clock, versions, actor)
         for name, local in self._local.items():
             local.subscribe(partial(self._learn, name))
         for member in self.members.values():
@@ -145,8 +148,15 @@ class FleetOverview:
         """Return the time of the load balancers' views, in seconds."""
         return self._clock.monotonic()
 
+    def running_rollout(self, application: str) -> ActiveRollout | None:
+        """Return the rollout of an application that is seen to run, to be controlled; None without one."""
+        local = self._local.get(application)
+        if local is not None and local.running:
+            return local
+        return self._published.running(application, local)
+
     def running(self, application: str) -> RolloutLine | None:
-        """Return the rollout of an application that is seen to run; None without one."""
+        """Return the same in one line."""
         local = self._local.get(application)
         if local is not None and local.entry is not None and local.running:
             return line_of_state(local.state, local.entry.operator, local.entry.host, local.entry.id)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from backends.consul.client import Consul
 from backends.errors import BackendError, ConfigError, UnreadableReply
 from backends.protocols import Clock
-from orchestrator.events.actor import ROLLDECK
+from orchestrator.events.actor import Actor
 from orchestrator.fleet.rollout_line import RolloutLine, line_of_state
 from orchestrator.live.versions import VersionTracker
 from orchestrator.local.rollout import LocalRollout
@@ -28,6 +28,7 @@ class PublishedRollouts:
         consul: where there is one.
         clock: the time.
         versions: of the nodes of each application; rollouts of other machines change them too.
+        actor: who sends requests to the rollouts.
 
     Attributes:
         is_shared: whether rollouts of other machines can be seen at all.
@@ -39,12 +40,14 @@ class PublishedRollouts:
         consul: Consul | None,
         clock: Clock,
         versions: Mapping[str, VersionTracker],
+        actor: Actor,
     ) -> None:
         self.is_shared = consul is not None and settings.lock.kind == "consul"
         self._settings = settings
         self._consul = consul
         self._clock = clock
         self._versions = versions
+        self._actor = actor
         self._rollouts: dict[str, RemoteRollout] = {}
         self._answered = 0.0  # monotonic; 0 before the first answer
         self._silence = ""  # why it does not answer
@@ -60,7 +63,7 @@ class PublishedRollouts:
         age = self._clock.monotonic() - self._answered
         return ConsulStatus("stale" if self._silence else "live", age, self._silence or next(ignored, ""))
 
-    def line(self, application: str, local: LocalRollout | None) -> RolloutLine | None:
+    def running(self, application: str, local: LocalRollout | None) -> RemoteRollout | None:
         """Return the rollout of an application that runs on another machine; None without one.
 
         Args:
@@ -68,7 +71,12 @@ class PublishedRollouts:
             local: the rollout of this machine, which is published too, and is known to have ended sooner.
         """
         found = self._rollouts.get(application)
-        if found is None or found.seen is None or not found.running or is_same(local, found):
+        return None if found is None or not found.running or is_same(local, found) else found
+
+    def line(self, application: str, local: LocalRollout | None) -> RolloutLine | None:
+        """Return the same in one line."""
+        found = self.running(application, local)
+        if found is None or found.seen is None:
             return None
         return line_of_state(found.state, found.seen.header.operator, found.seen.header.host)
 
@@ -96,7 +104,7 @@ class PublishedRollouts:
             if name not in self._rollouts:
                 subscriber = RolloutSubscriber(consul, settings.prefix, name, await settings.signer(name))
                 versions = self._versions[name]
-                self._rollouts[name] = RemoteRollout(subscriber, self._clock, ROLLDECK, versions)
+                self._rollouts[name] = RemoteRollout(subscriber, self._clock, self._actor, versions)
             await self._rollouts[name].read()
         except UnreadableReply:
             pass  # an answer; what is wrong with it is the rollout's problem

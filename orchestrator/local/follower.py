@@ -30,12 +30,15 @@ class JournalFollower:
         path: of the journal.
         clock: the time.
         actor: who sends requests to the rollouts.
+
+    Attributes:
+        actor: as it was given.
     """
 
     def __init__(self, path: Path, clock: Clock, actor: Actor) -> None:
         self._path = path
         self._clock = clock
-        self._actor = actor
+        self.actor = actor
         self._rollouts: dict[str, LocalRollout] = {}
         self._journal: Journal | None = None
         self._file: tuple[int, int] | None = None  # device and inode of the journal that is open
@@ -48,7 +51,7 @@ class JournalFollower:
         found = self._rollouts.get(application)
         if found is None:
             path = socket_path(self._path, application)
-            found = self._rollouts[application] = LocalRollout(application, path, self._actor)
+            found = self._rollouts[application] = LocalRollout(application, path, self.actor)
             self._version = -1  # it may run already
         return found
 

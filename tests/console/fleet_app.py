@@ -143,14 +143,15 @@ class FleetApp(App[str]):
         Binding("question_mark", "show_help_panel", "help", id="help", tooltip="Keys of what has the focus")
     ]
 
-    def __init__(self, overview: FrozenOverview | None = None) -> None:
+    def __init__(self, overview: FrozenOverview | None = None, read_only: str = "") -> None:
         super().__init__()
+        self._read_only = read_only
         self.overview = overview or FrozenOverview()
         self.picked: list[tuple[str, str]] = []
         self.animation_level = "none"
 
     def on_mount(self) -> None:
-        self.push_screen(FleetScreen(self.overview))  # type: ignore[arg-type]
+        self.push_screen(FleetScreen(self.overview, self._read_only))  # type: ignore[arg-type]
 
     def on_fleet_screen_picked(self, event: FleetScreen.Picked) -> None:
         self.picked.append((event.application, event.action))

@@ -17,6 +17,7 @@ from backends.consul.settings import ConsulSettings
 from backends.local_machine import SystemClock
 from console.config.config_file import load
 from console.fleet import running_fleet
+from console.operator_identity import current_operator
 from orchestrator.engine.control import RolloutControl
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import EventBus
@@ -94,6 +95,9 @@ class Screen:
     def lines(self) -> list[str]:
         return read(self._pilot.app.screen).splitlines()
 
+    async def press(self, *keys: str) -> None:
+        await self._pilot.press(*keys)
+
     async def sees(self, line: str, *words: str, missing: str = "\0") -> None:
         """Wait for a line that begins so, with all of these words and without another."""
 
@@ -139,8 +143,10 @@ async def _watch(screen: Screen, agent: Agent, path: Path) -> None:
         await screen.sees("Fleet", "1 waits for you")
         control.answer(control.questions[0].id, "continue", ANN)
         await asked
-        control.pause(ANN, "lunch")
-        await screen.sees("cart", "→ 2.0 1/2 · paused by ann@ops")
+        await screen.press("x", "p")
+        await screen.sees("│ cart", "→ 2.0 1/2", "by ann@ops")
+        await screen.press("right", "enter")
+        await screen.sees("cart", f"→ 2.0 1/2 · paused by {current_operator('console').name}")
         # It shows, too, that nothing is known any more; and that it is again.
         agent.freeze()
         await screen.sees("Fleet", "consul ✗ stale")

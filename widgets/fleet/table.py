@@ -43,7 +43,7 @@ taken out, `▲` all is well.
 **IN** counts the nodes that are in rotation everywhere. **ERR%** is over the last eight seconds.
 
 Arrows, `j` and `k`, page up and down, home and end move the cursor; it stays on its application.
-`x` marks one. A click on a title orders by it, another one reverses it.
+A click on a title orders by it, another one reverses it.
 """
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:

@@ -178,6 +178,13 @@ async def confirm_resume(
     return answer == "yes"
 
 
+def describe_abort(*, second: bool) -> str:
+    """Return how a rollout ends that is aborted, or aborted for the second time."""
+    if second:
+        return "at once: a running command continues on its own"
+    return "after the running step; a second abort cuts it short"
+
+
 async def confirm_abort(
     app: App[Any], *, second: bool, who: str = "", is_over: Callable[[], str] = lambda: ""
 ) -> bool:
@@ -191,12 +198,7 @@ async def confirm_abort(
     """
     from widgets.dialogs.modal import Confirm
 
-    text = (
-        "at once: a running command continues on its own"
-        if second
-        else "after the running step; a second abort cuts it short"
-    )
-    lines = [f"It ends {text}.", "Whatever is then out of rotation is listed."]
+    lines = [f"It ends {describe_abort(second=second)}.", "Whatever is then out of rotation is listed."]
     if who:
         lines = [f"The rollout is run by {who}; your name is recorded.", *lines]
     answer = await app.push_screen_wait(

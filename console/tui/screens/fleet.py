@@ -3,13 +3,14 @@
 import time
 from typing import ClassVar
 
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from backends.consul.settings import NAME
 from backends.text import counted
+from console.tui.screens.fleet_requests import FleetKey, request_of_rollouts
 from console.tui.screens.table_screen import TableScreen
 from orchestrator.fleet.overview import FleetOverview
 from orchestrator.journal.reader import HistoryReader
@@ -24,8 +25,8 @@ from widgets.table.model import BalancerBadge, build_badge
 
 POLL_INTERVAL_S = 0.1  # how often the screen checks for changes to show
 KEYS_BY_IMPORTANCE = (
-    *("table-choose", "upgrade", "filter", "application", "quit", "help", "sort", "problems", "resume"),
-    *("roll-back", "history", "table-mark"),
+    *("table-choose", "upgrade", "filter", "application", "quit", "help", "pause", "abort", "table-mark"),
+    *("sort", "problems", "resume", "roll-back", "history"),
 )
 
 
@@ -48,6 +49,9 @@ class FleetScreen(TableScreen[FleetOptions]):
 # Fleet
 All applications of the configuration, those that need attention first. **Enter** opens one, and **Esc** comes
 back; rollouts go on meanwhile, and several can run side by side. **h** shows the history of all of them.
+
+**x** marks applications. **p** and **a** are then for the rollouts of all of them, after one question;
+**u**, **ctrl+r** and **R** are for one application at a time.
 """
     SORTS = FLEET_SORTS
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -66,6 +70,20 @@ back; rollouts go on meanwhile, and several can run side by side. **h** shows th
             id="roll-back",
             tooltip="Roll this application back to its previous versions",
         ),
+        Binding(
+            "p",
+            "request('pause')",
+            "pause",
+            id="pause",
+            tooltip="Pause the rollout here, or those of all marked applications; paused ones go on",
+        ),
+        Binding(
+            "a",
+            "request('abort')",
+            "abort",
+            id="abort",
+            tooltip="End the rollout here, or those of all marked applications, after the running step",
+        ),
         Binding("slash", "filter", "filter", id="filter", tooltip="Show only applications with this text"),
         Binding("o", "sort", "sort", id="sort", tooltip="Next sort order: attention, name, ..."),
         Binding("O", "reverse", "reverse", id="reverse", tooltip="Reverse the sort order", show=False),
@@ -78,13 +96,27 @@ back; rollouts go on meanwhile, and several can run side by side. **h** shows th
         ),
         Binding("g", "application", "go to", id="application", tooltip="Find an application by typing"),
         Binding("h", "history", "history", id="history", tooltip="Past rollouts and changes, with filters"),
-        Binding("escape", "clear", "clear", id="clear", tooltip="Show all applications again", show=False),
+        Binding(
+            "escape",
+            "clear",
+            "clear",
+            id="clear",
+            tooltip="Show all applications again, then clear the marks",
+            show=False,
+        ),
         Binding("q", "app.quit", "quit", id="quit", tooltip="Quit; rollouts that run go on"),
     ]
 
-    def __init__(self, overview: FleetOverview) -> None:
+    def __init__(self, overview: FleetOverview, read_only: str = "") -> None:
+        """Create the screen; it is filled when it is mounted.
+
+        Args:
+            overview: of all applications.
+            read_only: why nothing may be changed; empty when it may.
+        """
         super().__init__(FleetOptions())
         self._overview = overview
+        self._read_only = read_only
         self._second = -1
         self._shown: object = None  # the rollouts as they were shown last
         self._top: str | None = ""  # where the cursor was put; None once that is left to the operator
@@ -151,10 +183,32 @@ back; rollouts go on meanwhile, and several can run side by side. **h** shows th
     def _row_chosen(self, event: FleetTable.Chosen) -> None:
         self.post_message(self.Picked(event.key))
 
+    def _chosen(self) -> frozenset[str]:
+        """Return the marked applications, or else the one under the cursor."""
+        table = self.query_one(FleetTable)
+        here = table.cursor_key
+        return table.marked or frozenset(() if here is None else (here,))
+
     def action_open_for(self, action: str) -> None:
-        name = self.query_one(FleetTable).cursor_key
-        if name is not None:
+        names = self._chosen()
+        if len(names) > 1:
+            text = f"{len(names)} applications are marked, this is for one at a time; Esc clears the marks"
+            self.notify(text, severity="warning", timeout=4)
+        for name in names if len(names) == 1 else ():
             self.post_message(self.Picked(name, action))
+
+    def action_request(self, key: FleetKey) -> None:
+        # The names are taken now: the marks may be others by the time a question is answered.
+        if self._read_only:
+            self.notify(f"read-only: {self._read_only}", severity="warning", timeout=4, markup=False)
+        elif names := self._chosen():
+            self._request(names, key)
+
+    # Never exclusive: that would cut off requests that are being sent.
+    @work(group="request")
+    async def _request(self, names: frozenset[str], key: FleetKey) -> None:
+        if await request_of_rollouts(self, self._overview, names, key):
+            self.query_one(FleetTable).clear_marks()
 
     def action_application(self) -> None:
         here = self.query_one(FleetTable).cursor_key or ""
@@ -176,7 +230,7 @@ back; rollouts go on meanwhile, and several can run side by side. **h** shows th
     # -- arranging the table ------------------------------------------------------------------
 
     def action_clear(self) -> None:
-        self.clear_filter()
+        self.clear_table()
 
     @on(FleetTable.Ordered)
     def _ordered(self, event: FleetTable.Ordered) -> None:

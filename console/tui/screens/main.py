@@ -267,9 +267,9 @@ in rotation.
         self.post_message(self.ApplicationAsked())
 
     def action_put_away(self) -> None:
-        """Close the filter, or else the board of a rollout that has ended, or else leave the application."""
+        """Clear the filter, the marks or the board of an ended rollout, or else leave the application."""
         active = self._workspace.active
-        if self.clear_filter():
+        if self.clear_table():
             return
         if active is not None and not active.running and active.state is not self._put_away:
             self._put_away = active.state

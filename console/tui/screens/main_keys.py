@@ -93,7 +93,7 @@ MAIN_BINDINGS: list[BindingType] = [
         "put_away",
         "close",
         id="put-away",
-        tooltip="Show all rows again, then close the board of a rollout that has ended",
+        tooltip="Show all rows again, clear the marks, then close the board of a rollout that has ended",
         show=False,
     ),
     Binding("l", "node_log", "log", id="node-log", tooltip="The log of the node's service"),
@@ -157,8 +157,17 @@ class MainKeys(TableScreen[TableOptions]):
         """Tell why a disabled key does nothing; no other handler receives it."""
         pressed = self.active_bindings.get(event.key)
         if pressed is not None and not pressed.enabled:
-            action = pressed.binding.action.partition("(")[0]
-            self.notify(self._actions.why_not(action), severity="warning", timeout=4, markup=False)
+            self._explain(pressed.binding.action.partition("(")[0])
+
+    async def start_action(self, action: str) -> None:
+        """Start an action that has a key, or tell why that is not possible now."""
+        if self.check_action(action, ()):
+            await self.run_action(action)
+        else:
+            self._explain(action)
+
+    def _explain(self, action: str) -> None:
+        self.notify(self._actions.why_not(action), severity="warning", timeout=4, markup=False)
 
     # -- arranging the table ------------------------------------------------------------------
 

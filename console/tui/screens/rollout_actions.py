@@ -133,14 +133,28 @@ class RolloutActions:
     async def request(self, what: ControlAction, subject: str = "") -> bool:
         """Send a request; return whether it was accepted."""
         running = self.running
-        if running is None:
-            return False
-        try:
-            await running.request(what, subject)
-        except RolldeckError as error:
-            self._screen.notify(str(error), severity="error", markup=False, timeout=8)
-            return False
-        if not running.is_local:  # what happens here is seen at once
-            text = f"asked {running.who} to {what}{ABORT_HINTS.get(what, '')}"
-            self._screen.notify(text, markup=False, timeout=8)
-        return True
+        return running is not None and await send_request(self._screen, running, what, subject)
+
+
+async def send_request(
+    screen: Screen[str], rollout: ActiveRollout, what: ControlAction, subject: str = "", name: str = ""
+) -> bool:
+    """Send a request to a rollout, and say what went wrong; return whether it was accepted.
+
+    Args:
+        screen: shows notifications.
+        rollout: receives it.
+        what: see `ActiveRollout.request`.
+        subject: likewise.
+        name: of the application, where notifications have to name it.
+    """
+    begin = f"{name}: " if name else ""
+    try:
+        await rollout.request(what, subject)
+    except RolldeckError as error:
+        screen.notify(f"{begin}{error}", severity="error", markup=False, timeout=8)
+        return False
+    if not rollout.is_local:  # what happens here is seen at once
+        text = f"{begin}asked {rollout.who} to {what}{ABORT_HINTS.get(what, '')}"
+        screen.notify(text, markup=False, timeout=8)
+    return True

@@ -3,13 +3,16 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 from textual import on
 from textual.screen import Screen
 from textual.widgets import Input
 
 from widgets.row_options import RowOptions
+
+if TYPE_CHECKING:
+    from widgets.line_table import LineTable
 
 Options = TypeVar("Options", bound=RowOptions[Any])
 
@@ -69,6 +72,15 @@ class TableScreen(Screen[str], Generic[Options]):
             self._apply_options(unlimited)
             self.query_one("LineTable").focus()
         return there
+
+    def clear_table(self) -> bool:
+        """Show all rows again, or else clear the marks; return whether there was anything to clear."""
+        if self.clear_filter():
+            return True
+        table = cast("LineTable[Any, Any]", self.query_one("LineTable"))
+        is_marked = bool(table.marked)
+        table.clear_marks()
+        return is_marked
 
     def action_sort(self) -> None:
         following = self.SORTS[(self.SORTS.index(self._options.sort) + 1) % len(self.SORTS)]
