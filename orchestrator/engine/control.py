@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from backends.protocols import Clock
 from orchestrator.engine.wait_cuts import WaitCuts
-from orchestrator.errors import Aborted, Locked
+from orchestrator.errors import Aborted, JournalError, Locked
 from orchestrator.events.actor import Actor, describe_requester
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import (
     AbortRequested,
+    AnyEvent,
     DecisionKind,
     DecisionMade,
     DecisionRequested,
@@ -39,7 +40,8 @@ class RolloutControl:
     """Operator controls of a running rollout.
 
     `interactive` says whether an operator is there to answer: only then does a failure wait for a decision.
-    An abort is accepted at any time, also while paused or while a question is open.
+    An abort is accepted at any time, also while paused or while a question is open. What operators do takes
+    effect even if the journal cannot be written; the rollout then ends, as with any event.
     """
 
     def __init__(
@@ -76,7 +78,8 @@ class RolloutControl:
         self._nothing_runs = False  # so that an abort has no step to wait for
         self._stop_reason = ""
         self._open_failures: set[str] = set()
-        self.wait_cuts = WaitCuts(bus)
+        self._unrecorded: JournalError | None = None
+        self.wait_cuts = WaitCuts(self.record)
 
     # -- for front ends -----------------------------------------------------------------------
 
@@ -113,16 +116,14 @@ class RolloutControl:
         self.paused_by = who
         if self._paused_since is None and not self.aborting:
             self._paused_since = self._clock.monotonic()
-            self._bus.emit(Paused(who=who.name, why=why, **who.origin))
-            self._wake()
+            self.record(Paused(who=who.name, why=why, **who.origin))
 
     def resume(self, who: Actor) -> None:
         if self._paused_since is not None:
             seconds = self._clock.monotonic() - self._paused_since
             self._paused_before += seconds
             self._paused_since = None
-            self._bus.emit(Resumed(who=who.name, duration_s=round(seconds, 3), **who.origin))
-            self._wake()
+            self.record(Resumed(who=who.name, duration_s=round(seconds, 3), **who.origin))
 
     def answer(self, question: str, choice: str, who: Actor) -> None:
         """Answer an open question.
@@ -138,10 +139,9 @@ class RolloutControl:
         del self._questions[question]
         self._answers[question] = (choice, who)
         subject = open_question.subject
-        self._bus.emit(
+        self.record(
             DecisionMade(question=question, subject=subject, choice=choice, who=who.name, **who.origin)
         )
-        self._wake()
 
     def abort(self, who: Actor, why: str = "", *, immediate: bool = False) -> None:
         """End the rollout after the running steps, or immediately; a second request is always immediate."""
@@ -149,10 +149,21 @@ class RolloutControl:
         self._abort = self._abort or (who, why)
         self.resume(who)
         self._questions.clear()
-        self._bus.emit(AbortRequested(who=who.name, why=why, immediate=immediate, **who.origin))
-        self._wake()
+        self.record(AbortRequested(who=who.name, why=why, immediate=immediate, **who.origin))
         if (immediate or self._nothing_runs) and self._cancel is not None:
             self._cancel()
+
+    def record(self, event: AnyEvent) -> None:
+        """Emit what an operator did, and wake the rollout.
+
+        The caller may be a signal or a request, and what goes wrong with the journal is for the rollout.
+        """
+        try:
+            self._bus.emit(event)
+        except JournalError as error:
+            self._unrecorded = error
+        finally:
+            self._wake()
 
     # -- for the rollout ----------------------------------------------------------------------
 
@@ -231,13 +242,20 @@ class RolloutControl:
             raise Aborted(f"aborted by {describe_requester(who.name, who.via)}" + (f": {why}" if why else ""))
 
     async def checkpoint(self) -> None:
-        """Wait while the rollout is paused; called between two steps. Raises Aborted."""
+        """Wait while the rollout is paused; called between two steps. Raises as `wait_until`."""
         await self.wait_until(lambda: not self.paused)
 
     async def wait_until(self, condition: Callable[[], bool]) -> None:
-        """Wait for a change that makes `condition` true. Raises Aborted: an abort ends any wait."""
+        """Wait for a change that makes `condition` true.
+
+        Raises:
+            Aborted: an abort ends any wait.
+            JournalError: what an operator did could not be written.
+        """
         while True:
             self.raise_if_aborting()
+            if self._unrecorded is not None:
+                raise self._unrecorded
             if condition():
                 return
             await self._changed.wait()
@@ -251,7 +269,7 @@ class RolloutControl:
         step: Step | None = None,
         version: str = "",
     ) -> tuple[str, Actor]:
-        """Ask the operators and wait for a decision; return the choice and who made it. Raises Aborted.
+        """Ask the operators and wait for a decision; return the choice and who made it.
 
         Args:
             subject: the node or batch concerned.
@@ -260,6 +278,9 @@ class RolloutControl:
             kind: what the question is about.
             step: of the kind "step".
             version: where `BACK` is a choice, the version that it leads to.
+
+        Raises:
+            Aborted, JournalError: see `wait_until`.
         """
         question = Question(f"q{next(self._ids)}", subject, text, choices, version)
         self._questions[question.id] = question

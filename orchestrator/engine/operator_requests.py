@@ -6,7 +6,6 @@ from typing import Literal
 
 from orchestrator.engine.control import RolloutControl
 from orchestrator.events.actor import Actor
-from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import AbortRequested, NodeNote, Record
 
 ControlAction = Literal["pause", "resume", "abort", "continue", "retry", "back", "skip", "enough", "fail-now"]
@@ -19,13 +18,11 @@ class OperatorRequests:
     """Carries out requests to the current rollout of one session.
 
     Args:
-        bus: carries the events, also of aborts that come from elsewhere.
         control: returns the controls of the rollout.
         origin: from where the requests come, such as "requested from another machine"; it is recorded.
     """
 
-    def __init__(self, bus: EventBus, control: Callable[[], RolloutControl], origin: str) -> None:
-        self._bus = bus
+    def __init__(self, control: Callable[[], RolloutControl], origin: str) -> None:
         self._control = control
         self._origin = origin
         self._aborted = -SECOND_ABORT_DELAY_S  # when anybody requested an abort last; seconds of the loop
@@ -71,7 +68,7 @@ class OperatorRequests:
         """Abort; a second request ends the rollout at once, unless two people did not know of each other."""
         if control.aborting and asyncio.get_running_loop().time() - self._aborted < SECOND_ABORT_DELAY_S:
             text = "requested an abort just after another request; one more ends the rollout at once"
-            self._bus.emit(NodeNote(node="", text=f"{actor} {text}"))
+            control.record(NodeNote(node="", text=f"{actor} {text}"))
             return ""
         control.abort(actor, self._origin)
         return ""

@@ -5,13 +5,12 @@ goes on to maintenance, and a start or a verification has failed.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 from backends.name_ranges import fold_names
 from orchestrator.events.actor import Actor
-from orchestrator.events.event_bus import EventBus
-from orchestrator.events.events import WaitCut
+from orchestrator.events.events import AnyEvent, WaitCut
 from orchestrator.events.steps import Step
 
 Cut = Literal["enough", "fail-now"]
@@ -19,10 +18,10 @@ Cut = Literal["enough", "fail-now"]
 
 
 class WaitCuts:
-    """The waits that can be cut short now, by node."""
+    """The waits that can be cut short now, by node; `record` emits what an operator did."""
 
-    def __init__(self, bus: EventBus) -> None:
-        self._bus = bus
+    def __init__(self, record: Callable[[AnyEvent], None]) -> None:
+        self._record = record
         self._offers: dict[str, tuple[Cut, Step]] = {}
         self._requested: dict[str, Actor] = {}
 
@@ -57,7 +56,7 @@ class WaitCuts:
         if name not in self._requested:
             self._requested[name] = who
             step = self._offers[name][1]
-            self._bus.emit(WaitCut(node=name, step=step, what=cut, who=who.name, **who.origin))
+            self._record(WaitCut(node=name, step=step, what=cut, who=who.name, **who.origin))
 
     def requested_by(self, node: str) -> Actor | None:
         """Return who has cut the wait of a node short; None while nobody has."""

@@ -13,7 +13,6 @@ from backends.untrusted import MAX_SHOWN_CHARS, Count, Name, Time, check_printab
 from orchestrator.engine.control import RolloutControl
 from orchestrator.engine.operator_requests import ControlAction, OperatorRequests
 from orchestrator.events.actor import Actor
-from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeNote, Record
 
 MAX_REQUEST_BYTES = 4_096  # bytes of one request
@@ -50,17 +49,14 @@ class ControlRequests:
 
     Args:
         fence: of the rollout; a request with another one was for an earlier rollout.
-        bus: carries reports.
         control: of the rollout.
         signer: verifies requests; None to accept any.
     """
 
-    def __init__(
-        self, fence: int, bus: EventBus, control: RolloutControl, signer: Signer | None = None
-    ) -> None:
+    def __init__(self, fence: int, control: RolloutControl, signer: Signer | None = None) -> None:
         self._fence = fence
-        self._bus = bus
-        self._requests = OperatorRequests(bus, lambda: control, "requested from another machine")
+        self._control = control
+        self._requests = OperatorRequests(lambda: control, "requested from another machine")
         self._signer = signer
         self._taken: set[str] = set()  # nonces
         # By key and index: whether the request was carried out, for those that are still in Consul.
@@ -125,10 +121,10 @@ class ControlRequests:
 
     def _carry_out(self, request: ControlRequest, actor: Actor) -> None:
         if refusal := self._requests.carry_out(request.what, actor, request.subject):
-            self._bus.emit(NodeNote(node="", text=f"{actor} requested {request.what}, but {refusal}"))
+            self._control.record(NodeNote(node="", text=f"{actor} requested {request.what}, but {refusal}"))
 
     def _refuse(self, text: str) -> None:
         self._named += 1
         if self._named <= MAX_NAMED_REFUSALS:
             last = "; further requests are not listed" if self._named == MAX_NAMED_REFUSALS else ""
-            self._bus.emit(NodeNote(node="", text=f"{text}{last}"))
+            self._control.record(NodeNote(node="", text=f"{text}{last}"))

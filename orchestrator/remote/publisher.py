@@ -81,7 +81,7 @@ class RolloutPublisher:
         self._bus = bus
         self._control = control
         self._signer = signer
-        self._requests = ControlRequests(header.fence, bus, control, signer)
+        self._requests = ControlRequests(header.fence, control, signer)
         self._records: list[Record] = []
         self._number = 0  # of the state that was published last
         self._dirty = asyncio.Event()

@@ -36,7 +36,7 @@ class SessionRequests:
         self.entry = 0
         self._session = session
         self._is_listening = False
-        self._requests = OperatorRequests(session.bus, lambda: session.control, "")
+        self._requests = OperatorRequests(lambda: session.control, "")
         # The tasks of manual changes with their controls, so that a pause does not hold them.
         self._changes: dict[asyncio.Task[object], RolloutControl] = {}
 

@@ -182,7 +182,7 @@ class FrozenActive:
         return self._session.control.paused
 
     async def request(self, what: ControlAction, subject: str = "") -> None:
-        requests = OperatorRequests(self._session.bus, lambda: self._session.control, "")
+        requests = OperatorRequests(lambda: self._session.control, "")
         requests.carry_out(what, Actor("ann@bastion", "console"), subject)
 
     async def change(self, change: Change, shown: ImpactFacts) -> Sequence[str]:

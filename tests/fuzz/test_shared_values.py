@@ -116,7 +116,7 @@ def test_requests(values: list[bytes]) -> None:
         clock = SystemClock()
         bus = EventBus(clock)
         for signer in (None, SIGNER):
-            requests = ControlRequests(3, bus, RolloutControl(clock, bus), signer)
+            requests = ControlRequests(3, RolloutControl(clock, bus), signer)
             for number, value in enumerate(values):
                 requests.take(Pair(f"requests/{number}", value, number, 0, ""))
 

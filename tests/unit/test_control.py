@@ -1,12 +1,13 @@
 """Operator controls: pause, answer, abort, in any order and at any time."""
 
 import asyncio
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from orchestrator.engine.control import ABORT, CONTINUE, RETRY, SKIP, RolloutControl
-from orchestrator.errors import Aborted
+from orchestrator.errors import Aborted, JournalError
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import (
@@ -15,6 +16,7 @@ from orchestrator.events.events import (
     DecisionMade,
     DecisionRequested,
     Paused,
+    Record,
     Resumed,
 )
 from tests.support.virtual_time import VirtualClock
@@ -133,6 +135,49 @@ async def test_an_abort_may_be_at_once_the_first_time() -> None:
     cancelled: list[bool] = []
     control.on_immediate_abort(lambda: cancelled.append(True))
     control.abort(Actor("ann"), immediate=True)
+    assert cancelled == [True]
+
+
+def fill_the_disk(control: RolloutControl) -> None:
+    """Let the journal refuse every event from now on."""
+
+    def refuse(_: Record) -> None:
+        raise JournalError(Path("journal.db"), "database or disk is full")
+
+    control._bus.subscribe(refuse, first=True)
+
+
+@pytest.mark.virtual_time
+async def test_what_an_operator_does_on_a_full_disk_ends_the_rollout() -> None:
+    """Nobody would see it, but it is no reason to wait for ever."""
+    control, _ = rollout_control()
+    asked = asyncio.create_task(control.request_decision("web1", "go?", (CONTINUE, ABORT)))
+    await asyncio.sleep(0)
+    fill_the_disk(control)
+    control.answer(control.questions[0].id, CONTINUE, Actor("ann"))
+    with pytest.raises(JournalError, match="disk is full"):
+        await asked
+    cut, _ = rollout_control()
+    fill_the_disk(cut)
+    with cut.wait_cuts.offer("web1", "drain", "enough"):
+        cut.wait_cuts.request("enough", Actor("ann"))
+    with pytest.raises(JournalError, match="disk is full"):
+        await cut.checkpoint()
+
+
+@pytest.mark.virtual_time
+async def test_an_abort_is_accepted_on_a_full_disk() -> None:
+    control, _ = rollout_control()
+    cancelled: list[bool] = []
+    control.on_immediate_abort(lambda: cancelled.append(True))
+    control.pause(Actor("ann"))
+    paused = asyncio.create_task(control.checkpoint())
+    await asyncio.sleep(0)
+    fill_the_disk(control)
+    control.abort(Actor("ann"), "fire")
+    with pytest.raises(Aborted, match="aborted by ann: fire"):
+        await paused
+    control.abort(Actor("ann"))
     assert cancelled == [True]
 
 

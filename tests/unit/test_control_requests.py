@@ -34,7 +34,7 @@ class Desk:
         self.control = RolloutControl(clock, self.bus)
         self.events: list[AnyEvent] = []
         self.bus.subscribe(lambda record: self.events.append(record.event))
-        self.requests = ControlRequests(FENCE, self.bus, self.control, signer)
+        self.requests = ControlRequests(FENCE, self.control, signer)
         self.bus.subscribe(self.requests.watch)
         self.keys = 0
 
