@@ -57,13 +57,13 @@ async def test_back_has_the_focus() -> None:
         async with open_dialog(PlanScreen(plan(WARNING))) as (app, pilot):
             assert app.focused_text() == "[▸Back◂]"
             await pilot.press(*keys)
-        assert app.answers == [False]
+        assert app.answers == [None]
 
 
 async def test_start_is_one_key_away_and_confirmed_by_another() -> None:
     async with open_dialog(PlanScreen(plan(WARNING))) as (app, pilot):
         await pilot.press("right", "enter")
-    assert app.answers == [True]
+    assert app.answers == [""]
 
 
 async def test_errors_come_first_and_leave_no_way_to_start() -> None:
@@ -73,7 +73,7 @@ async def test_errors_come_first_and_leave_no_way_to_start() -> None:
         assert marks == ["✗", "!", "·"]
         assert "cannot start: 1 error" in "\n".join(rows)
         await pilot.press("right", "enter")
-    assert app.answers == [False]
+    assert app.answers == [None]
 
 
 async def test_a_cause_that_hits_all_nodes_is_one_error() -> None:
@@ -91,7 +91,7 @@ async def test_with_nothing_to_do_there_is_nothing_to_start() -> None:
     async with open_dialog(PlanScreen(empty)) as (app, pilot):
         assert "nothing to do" in "\n".join(shown(app))
         await pilot.press("right", "enter")
-    assert app.answers == [False]
+    assert app.answers == [None]
 
 
 async def test_every_command_on_request_and_none_is_cut() -> None:
@@ -125,7 +125,7 @@ async def test_hostile_names_in_a_plan() -> None:
             assert "\u202e" not in text
         assert cut_off(app) == []
         await pilot.press("escape")
-    assert app.answers == [False]
+    assert app.answers == [None]
 
 
 async def test_a_result_names_what_is_out_and_the_way_back() -> None:

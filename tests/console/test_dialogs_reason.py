@@ -1,34 +1,47 @@
 """Why something is done: one short line, which may or must be given."""
 
+from dataclasses import replace
+
 import pytest
-from textual.widgets import Input
 
 from orchestrator.planning.application import Policy
-from tests.console.dialog_values import ALLOWED, cut_off, impact, open_dialog, shown, type_in
+from tests.console.dialog_values import ALLOWED, cut_off, impact, open_dialog, plan, shown, type_in
 from widgets.dialogs.change import ChangeAnswer, ChangeDialog
-from widgets.dialogs.reason import ReasonDialog, ReasonInput
+from widgets.dialogs.plan import PlanScreen
+from widgets.dialogs.reason import ReasonInput
 from widgets.dialogs.upgrade import UpgradeAnswer, UpgradeDialog
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
-async def test_a_reason_is_typed_and_given(size: tuple[int, int]) -> None:
-    async with open_dialog(ReasonDialog("shop"), size) as (app, pilot):
-        assert "Why? shop requires a reason" in "\n".join(shown(app))
+async def test_a_plan_takes_a_reason_that_nobody_has_to_pass_by(size: tuple[int, int]) -> None:
+    async with open_dialog(PlanScreen(plan(), reason=""), size) as (app, pilot):
+        assert "why? (optional)" in "\n".join(shown(app))
         assert cut_off(app, size) == []
-        await pilot.press(*"INC-7", "enter")
-    assert app.answers == ["INC-7"]
+        await pilot.press("right", "right")  # past the answers
+        await type_in(pilot, "INC-7 yc")  # no letter is a key
+        await pilot.press("enter", "enter")  # the first one goes to the answer
+    assert app.answers == ["INC-7 yc"]
+    async with open_dialog(PlanScreen(plan(), reason="disk"), size) as (app, pilot):
+        await pilot.press("right", "enter")
+    assert app.answers == ["disk"]
 
 
-async def test_without_a_reason_it_goes_on_asking() -> None:
-    async with open_dialog(ReasonDialog("shop")) as (app, pilot):
-        await pilot.press("space", "enter")
-        assert "type why, or cancel" in "\n".join(shown(app))
-        app.screen.query_one(Input).value = "a\x1b[2J"
-        await pilot.press("enter")
-        assert "one line of at most 200 printable characters" in "\n".join(shown(app))
+async def test_a_plan_demands_a_reason_where_the_policy_does() -> None:
+    made = plan()
+    demanding = replace(made, policy=Policy(require_reason=True))
+    async with open_dialog(PlanScreen(demanding, reason="")) as (app, pilot):
+        await pilot.press("right", "enter")
+        assert "type why, or cancel" in [notification.message for notification in app._notifications]
+        app.screen.query_one(ReasonInput).value = "a\x1b[2J"
+        await pilot.press("enter", "enter")
+        last = [notification.message for notification in app._notifications][-1]
+        assert "one line of at most 200 printable characters" in last
         assert app.answers == []
         await pilot.press("escape")
     assert app.answers == [None]
+    for screen in (PlanScreen(replace(made, batches=()), reason=""), PlanScreen(made)):
+        async with open_dialog(screen) as (app, _):
+            assert "why?" not in "\n".join(shown(app))
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])

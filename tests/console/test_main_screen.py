@@ -69,6 +69,9 @@ async def test_read_only_grays_the_keys_and_sends_nothing(tmp_path: Path) -> Non
         await at.pilot.pause()
         assert at.app.screen is at.main
         assert "read-only" in at.text
+        at.app.clear_notifications()
+        await at.main.start_action("upgrade")  # by the key of the fleet
+        await at.until(lambda: "read-only: --read-only was given" in at.said)
         assert here.changes == []
 
 

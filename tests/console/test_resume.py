@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.events.events import RolloutStarted
 from orchestrator.locks.file import FileLock, Holder
 from tests.console.real_console import console_stack, drive
 from tests.support.rollouts import NEW, OLD, admin_states, versions
@@ -31,9 +32,13 @@ async def test_what_was_left_is_named_on_start_and_finished_by_keys(tmp_path: Pa
             await at.sees("! not finished: web1 was left by rollout 1", "^r finish it  R roll back")
             await at.press("ctrl+r")
             await at.sees(f"shop → {SICK}", "left by rollout 1", f"! {SICK} has failed on web1", "Start")
-            await at.press("right", "enter")
+            await at.press("shift+tab")  # from the first answer to the line for the reason
+            await at.type("INC-7")
+            await at.press("enter", "enter")
             await at.result("healthy")
             await at.until(lambda: "not finished" not in at.text)
+        started = [record.event for record in here.records if isinstance(record.event, RolloutStarted)]
+        assert [event.reason for event in started] == ["", "INC-7"]
         assert await versions(here.stack) == {"web1": SICK, "web2": SICK}
         assert await admin_states(here.stack) == {0}
 

@@ -15,7 +15,6 @@ from tests.console.conftest import Act, SnapshotCheck, sees, sizes, small, types
 from tests.console.dialog_values import ended, out_of_rotation
 from tests.console.frozen_console import BUSY, CALM, TROUBLED, Frame, FrozenConsole, session_of
 from widgets.dialogs.plan import PlanScreen
-from widgets.dialogs.reason import ReasonDialog
 from widgets.dialogs.result import ResultScreen
 from widgets.dialogs.upgrade import UpgradeDialog
 
@@ -102,8 +101,10 @@ def test_result_degraded(matches_snapshot: SnapshotCheck) -> None:
 
 @sizes
 def test_a_required_reason(matches_snapshot: SnapshotCheck) -> None:
-    acts = (shows(ReasonDialog("shop")), sees("requires a reason"), "enter", sees("type why, or cancel"))
-    assert matches_snapshot(lambda: FrozenConsole(CALM), *acts)
+    scene = replace(CALM, policy=Policy(require_reason=True))
+    plan = asyncio.run(session_of(scene).plan("1.4.1", limit=["web1", "web2"]))
+    acts = (shows(PlanScreen(plan, reason="")), sees("why? required"), "right", "enter", sees("type why"))
+    assert matches_snapshot(lambda: FrozenConsole(scene), *acts)
 
 
 @sizes

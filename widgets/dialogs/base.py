@@ -193,7 +193,7 @@ class Report(Overlay[Answer], ScrollKeys, Generic[Answer]):
     DEFAULT_CSS = """
     Report > #text { height: 1fr; padding: 0 1; }
     Report > #answers { height: 1; padding: 0 1; }
-    Report > #answers > #reason { width: 1fr; color: $text-muted; }
+    Report > #answers > #status { width: 1fr; color: $text-muted; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "back", id="report.back", tooltip="Back; nothing is started"),
@@ -208,8 +208,9 @@ class Report(Overlay[Answer], ScrollKeys, Generic[Answer]):
         yield Headline(self._shown(self.headline()))
         with ScrolledText(id="text"):
             yield Entries(self.entries(), id="lines")
+        yield from self.fields()
         with Horizontal(id="answers"):
-            yield Static(self._shown(self.status()), id="reason")
+            yield Static(self._shown(self.status()), id="status")
             yield from self.buttons()
         yield Footer(show_command_palette=False)
 
@@ -222,6 +223,10 @@ class Report(Overlay[Answer], ScrollKeys, Generic[Answer]):
 
     def entries(self) -> Sequence[Entry]:
         """Return the text of the report."""
+        return ()
+
+    def fields(self) -> Iterable[Widget]:
+        """Return the fields to fill in, below the text."""
         return ()
 
     def status(self) -> Content:

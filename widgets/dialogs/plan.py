@@ -6,6 +6,7 @@ from typing import ClassVar
 from textual import on
 from textual.binding import Binding, BindingType
 from textual.content import Content
+from textual.widget import Widget
 
 from backends.text import counted
 from orchestrator.engine.plan_differences import Difference
@@ -34,25 +35,31 @@ from widgets.dialogs.elements import (
     pad_cell,
     to_content,
 )
+from widgets.dialogs.reason import ReasonInput
 
 
-class PlanScreen(Report[bool]):
-    """The answer is True only when the operator starts it, which errors or an empty plan prevent."""
+class PlanScreen(Report[str | None]):
+    """The answer is None unless the operator starts it, which errors or an empty plan prevent.
+
+    Then it is the reason that was given here; empty for none.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("c", "commands", "commands", id="plan.commands", tooltip="Show or hide every command")
     ]
 
-    def __init__(self, plan: Plan, differences: Sequence[Difference] = ()) -> None:
+    def __init__(self, plan: Plan, differences: Sequence[Difference] = (), reason: str | None = None) -> None:
         """Create the screen for one plan.
 
         Args:
             plan: is shown.
             differences: from the plan that was agreed to before, where it is another one now.
+            reason: that was given before, where this screen asks for it; None where it does not.
         """
         super().__init__()
         self._plan = plan
         self._differences = differences
+        self._reason = reason
         self._with_commands = False
 
     def headline(self) -> Content:
@@ -72,6 +79,11 @@ class PlanScreen(Report[bool]):
         commands = counted(len(self.commands()), "command")
         return [*lines, entry(""), entry(to_content(f"c shows all {commands}", QUIET_STYLE))]
 
+    def fields(self) -> Iterable[Widget]:
+        if self._reason is not None and self._may_start:
+            is_required = self._plan.policy.require_reason
+            yield ReasonInput(self._reason, is_required=is_required, is_last=True)
+
     def status(self) -> Content:
         if errors := len(fold_findings(self._plan.errors)):
             words = f"✗ cannot start: {counted(errors, 'error')}, see above"
@@ -85,8 +97,12 @@ class PlanScreen(Report[bool]):
     def buttons(self) -> Iterable[InlineButton]:
         yield InlineButton("no", "Back")
         start = InlineButton("yes", "Start", "warning")
-        start.disabled = bool(self._plan.errors) or not self._plan.batches
+        start.disabled = not self._may_start
         yield start
+
+    @property
+    def _may_start(self) -> bool:
+        return bool(self._plan.batches) and not self._plan.errors
 
     def commands(self) -> Sequence[str]:
         planned = [
@@ -99,10 +115,17 @@ class PlanScreen(Report[bool]):
 
     @on(InlineButton.Pressed)
     def _pressed(self, event: InlineButton.Pressed) -> None:
-        self.dismiss(event.answer == "yes")
+        if event.answer != "yes":
+            self.dismiss(None)
+        elif not (fields := self.query(ReasonInput)):
+            self.dismiss("")
+        elif (reason := fields.first().read()) is not None:
+            self.dismiss(reason)
 
-    def action_leave(self) -> None:
-        self.dismiss(False)
+    @on(ReasonInput.Submitted)
+    def _reason_typed(self) -> None:
+        """Move the focus to the button: Enter in a field starts nothing."""
+        self.query(InlineButton).last().focus()
 
     def action_commands(self) -> None:
         self._with_commands = not self._with_commands

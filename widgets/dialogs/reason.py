@@ -1,27 +1,15 @@
-"""The reason that an operator gives: a field beside the answers of a dialog, and a dialog of its own."""
+"""The field for the reason that an operator gives."""
 
 import sys
-from collections.abc import Iterable
 
 from textual import on
-from textual.widget import Widget
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from orchestrator.session.proposal import MAX_REASON_CHARS, parse_reason
-from widgets.dialogs.base import Dialog
-from widgets.dialogs.elements import InlineButton, to_content
-
-
-def _read_reason(text: str, *, is_required: bool) -> str:
-    """Return the reason that was typed; ValueError says why it cannot be taken."""
-    reason = parse_reason(text)
-    if is_required and not reason:
-        raise ValueError("type why, or cancel")
-    return reason
 
 
 class ReasonInput(Input):
-    """The field for a reason, left of the answers.
+    """The field for a reason, beside the answers or above them.
 
     Args:
         reason: that was given before.
@@ -34,7 +22,9 @@ class ReasonInput(Input):
 Why it is done, such as a ticket: it is recorded, and shown to others.
 """
     DEFAULT_CSS = """
-    ReasonInput { width: 1fr; }
+    ReasonInput { width: 1fr; border: none; height: 1; padding: 0 1; background: $foreground 10%; }
+    ReasonInput:focus { border: none; background: $foreground 20%; }
+    ReasonInput.-invalid, ReasonInput.-invalid:focus { border: none; background: $error 25%; }
     """
 
     def __init__(self, reason: str = "", *, is_required: bool = False, is_last: bool = False) -> None:
@@ -58,64 +48,12 @@ Why it is done, such as a ticket: it is recorded, and shown to others.
     def read(self) -> str | None:
         """Return the reason, or else say why there is none, and take the focus."""
         try:
-            return _read_reason(self.value, is_required=self._is_required)
+            reason = parse_reason(self.value)
+            if self._is_required and not reason:
+                raise ValueError("type why, or cancel")
+            return reason
         except ValueError as error:
             self.app.notify(str(error), severity="warning", markup=False, timeout=4)
         self.add_class("-invalid")
         self.focus()
         return None
-
-
-class ReasonDialog(Dialog[str | None]):
-    """The answer is the reason; None if it was not given."""
-
-    DEFAULT_CSS = """
-    ReasonDialog .hint { height: auto; min-height: 1; color: $text-muted; }
-    ReasonDialog .hint.-wrong { color: $text-error; }
-    ReasonDialog:nocolor .hint.-wrong { color: $foreground; }
-    """
-
-    def __init__(self, application: str) -> None:
-        """Create the dialog.
-
-        Args:
-            application: which one demands a reason.
-        """
-        super().__init__()
-        self.title = f"Why? {application} requires a reason"
-
-    def fields(self) -> Iterable[Widget]:
-        yield Input(
-            id="reason", placeholder="such as a ticket", max_length=MAX_REASON_CHARS, select_on_focus=False
-        )
-        yield Static(to_content("It is recorded, and shown to others."), classes="hint", id="hint")
-
-    def buttons(self) -> Iterable[InlineButton]:
-        yield InlineButton("no", "Cancel")
-        yield InlineButton("yes", "Go on", "primary")
-
-    def initial_focus(self) -> Widget:
-        """Focus the field: what is typed alone starts nothing."""
-        return self.query_one("#reason")
-
-    @on(Input.Submitted)
-    def _submitted(self) -> None:
-        self._go_on()
-
-    @on(InlineButton.Pressed)
-    def _pressed(self, event: InlineButton.Pressed) -> None:
-        if event.answer == "yes":
-            self._go_on()
-        else:
-            self.dismiss(None)
-
-    def _go_on(self) -> None:
-        try:
-            reason = _read_reason(self.query_one("#reason", Input).value, is_required=True)
-        except ValueError as error:
-            hint = self.query_one("#hint", Static)
-            hint.update(to_content(str(error)))
-            hint.add_class("-wrong")
-            self.query_one("#reason").focus()
-        else:
-            self.dismiss(reason)

@@ -3,7 +3,7 @@
 Each dialog is imported when it is shown, so that the first screen appears sooner.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, cast
@@ -15,7 +15,6 @@ from backends.errors import RolldeckError
 from backends.model import Level
 from console.tui.screens.confirmations import (
     LockAnswer,
-    ask_reason,
     confirm_break_lock,
     confirm_override_freeze,
     confirm_resume,
@@ -164,20 +163,26 @@ class OperatorActions:
 
     async def resume(self) -> None:
         """Finish an earlier rollout, if there is one."""
+
+        async def plan() -> Proposal | None:
+            found = await plan_resume(self._session)
+            return found[0] if found is not None else None
+
+        await self._repair("resume", plan, self._take_over)
+
+    async def roll_back(self) -> None:
+        """Roll back to the versions before the last rollout, after its plan was reviewed."""
+        await self._repair("rollback", partial(plan_rollback, self._session))
+
+    async def _repair(
+        self, action: str, plan: Planner, may_go_on: Callable[[], Awaitable[bool]] | None = None
+    ) -> None:
+        """Ask about the lock and what else has to be asked, then show the plan, which asks for the reason."""
         self._upgrading = True
         try:
             lock = await self._confirm_break_lock()
-            if not lock.proceed or not await self._take_over():
-                return
-            reason = await ask_reason(self._screen.app, self._session.application)
-            if reason is None:
-                return
-
-            async def plan() -> Proposal | None:
-                found = await plan_resume(self._session)
-                return replace(found[0], reason=reason) if found is not None else None
-
-            await self._carry_out("resume", plan, lock)
+            if lock.proceed and (may_go_on is None or await may_go_on()):
+                await self._carry_out(action, plan, lock)
         except RolldeckError as error:
             self._notify(str(error), "error")
         finally:
@@ -200,24 +205,6 @@ class OperatorActions:
             return False
         take_over(self._session, offer)
         return True
-
-    async def roll_back(self) -> None:
-        """Roll back to the versions before the last rollout, after its plan was reviewed."""
-        self._upgrading = True
-        try:
-            lock = await self._confirm_break_lock()
-            if not lock.proceed:
-                return
-            reason = await ask_reason(self._screen.app, self._session.application)
-            if reason is None:
-                return
-
-            async def plan() -> Proposal | None:
-                return replace(await plan_rollback(self._session), reason=reason)
-
-            await self._carry_out("rollback", plan, lock)
-        finally:
-            self._upgrading = False
 
     async def offer_resume(self) -> None:
         """Offer on start to finish an earlier rollout."""

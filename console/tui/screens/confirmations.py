@@ -13,7 +13,6 @@ from textual.app import App
 from backends.errors import RolldeckError
 from orchestrator.beside import running_beside
 from orchestrator.locks.file import Holder
-from orchestrator.planning.application import Application
 from orchestrator.planning.findings import Severity, judge_freeze
 from orchestrator.session.session import Session
 from orchestrator.session.takeover import Offer, find_offer
@@ -103,15 +102,6 @@ async def confirm_override_freeze(app: App[Any], session: Session) -> Severity |
         ).withdraw_when(is_over)
     )
     return Severity.WARNING if answer == "yes" else None
-
-
-async def ask_reason(app: App[Any], application: Application) -> str | None:
-    """Return why it is done: empty where no reason is required; None if none was given."""
-    from widgets.dialogs.reason import ReasonDialog
-
-    if not application.policy.require_reason:
-        return ""
-    return await app.push_screen_wait(ReasonDialog(application.name))
 
 
 async def confirm_take_over(app: App[Any], session: Session, offer: Offer) -> bool:

@@ -1,6 +1,7 @@
 """The start of a rollout: its plan is shown, and carried out in a process of its own once it is agreed to."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from textual.screen import Screen
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from orchestrator.engine.plan_differences import Difference
 
 Planner = Callable[[], Awaitable[Proposal | None]]
-"""Makes the plan, with the reason for it; returns None when there is nothing to do."""
+"""Makes the plan; returns None when there is nothing to do."""
 
 START_TIMEOUT_S = 600.0  # seconds that "starting" is shown at most
 
@@ -46,12 +47,17 @@ async def start_rollout(
     app = screen.app
     differences: Sequence[Difference] = ()
     changed = ""  # why the plan is shown again
+    reason = None if action == "upgrade" else ""  # that of an upgrade was given with its version
     proposal, is_given_up = await _plan(screen, workspace, plan)
     while proposal is not None:
-        if not await app.push_screen_wait(PlanScreen(proposal.plan, differences)):
+        answer = await app.push_screen_wait(PlanScreen(proposal.plan, differences, reason))
+        if answer is None:
             if changed:
                 screen.notify(changed, severity="error", markup=False, timeout=8)
             return
+        if reason is not None:
+            reason = answer
+            proposal = replace(proposal, reason=reason)
         lock = await confirm_break_lock(app, workspace.session, lock.locked_by)  # taken while it was read
         if not lock.proceed:
             return
