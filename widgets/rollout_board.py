@@ -13,6 +13,7 @@ from textual.widget import Widget
 
 from backends.text import counted, format_clock, visible
 from orchestrator.events.state import NodeState, RolloutState
+from orchestrator.events.text import describe_duration
 from widgets.decision_panel import build_sentence
 from widgets.rollout_chart import build_small_chart, build_verdict, count_small_chart_lines
 from widgets.rollout_rows import build_headings, build_row
@@ -67,7 +68,10 @@ def _ending(state: RolloutState, width: int) -> Segment:
             parts = f" (wait {format_clock(left.waiting)})"
         return f" · left {format_clock(left.seconds):>5}{parts}", "plain"
     glyph, kind = ("✓", "ok") if state.ended.result == "healthy" else ("✗", "bad")
-    return f" · {glyph} {state.ended.result} in {format_clock(state.ended.duration_s)}", kind
+    took = describe_duration(state.ended, as_clock=True)
+    if width < SPLIT_ETA_FROM_COLUMNS:
+        took = format_clock(state.ended.duration_s - state.ended.answer_wait_s)
+    return f" · {glyph} {state.ended.result} in {took}", kind
 
 
 def describe_position(top: int, shown: int, total: int, held: bool) -> str:

@@ -30,7 +30,6 @@ from console.terminal.history import (
     step_rows,
     step_times_text,
     traffic_text,
-    work_and_wait_text,
 )
 from console.terminal.output import clean, shorten
 from console.terminal.rollout_text import reason_text
@@ -228,7 +227,7 @@ def _facts(summary: EntrySummary, timeline: Timeline) -> Iterator[tuple[str, str
         "From": origin_text(timeline),
         "Reason": timeline.reason,
         "Nodes": f"{summary.nodes} done",
-        "Steps": f"{step_times_text(timeline)}; {work_and_wait_text(timeline)}" if timeline.spans else "",
+        "Steps": f"{step_times_text(timeline)}; {timeline.times_text}" if timeline.spans else "",
         "Traffic": traffic_text(timeline),
         "Plan": plan_size_text(summary),
         "Follows": "" if entry.follows is None else f"entry {entry.follows}",

@@ -80,7 +80,7 @@ def _cells(entries: Sequence[EntrySummary], new: str, old: str) -> list[list[str
 
 def _row(summary: EntrySummary, form: str) -> tuple[str, ...]:
     entry = summary.entry
-    took = "-" if summary.seconds is None else format_duration(summary.seconds)
+    took = summary.took_text or "-"
     head = (
         str(entry.id),
         format_local_time(entry.began, form),
@@ -157,7 +157,7 @@ def _facts(summary: EntrySummary, timeline: Timeline) -> Iterator[str]:
         yield f"  verdict   {paint_verdict(last_verdict_text(timeline.state), verdict)}"
     if timeline.spans:
         yield f"  steps     {step_times_text(timeline)}"
-        yield f"            {work_and_wait_text(timeline)}"
+        yield f"            {timeline.times_text}"
     if timeline.missing:
         yield f"  journal   {paint(missing_text(timeline), 'bad')}"
 
@@ -205,13 +205,6 @@ def step_times_text(timeline: Timeline) -> str:
     return ", ".join(
         f"{step} {format_duration(timeline.duration_of(step))}" for step in STEPS if step in done
     )
-
-
-def work_and_wait_text(timeline: Timeline) -> str:
-    """Return how much of that time was work, and how much was waiting."""
-    paused = f", paused {format_duration(timeline.paused)}" if timeline.pauses else ""
-    steps = timeline.times
-    return f"working {format_duration(steps.working)}, waiting {format_duration(steps.waiting)}{paused}"
 
 
 def step_rows(timeline: Timeline) -> Iterator[tuple[str, ...]]:

@@ -16,7 +16,13 @@ from orchestrator.events.events import AnyEvent, Record
 from orchestrator.events.judgement import VerdictChanged
 from orchestrator.events.spans import StepSpan
 from orchestrator.events.state import DONE, NodeState, NodeStatus, RolloutState, is_watched
-from orchestrator.events.text import describe, describe_bake, describe_choice, describe_remaining_time
+from orchestrator.events.text import (
+    describe,
+    describe_bake,
+    describe_choice,
+    describe_duration,
+    describe_remaining_time,
+)
 from orchestrator.events.verdict_text import RepeatedVerdicts, verdict_sentences
 
 ERASE = "\r\x1b[2K"
@@ -152,8 +158,8 @@ def _finished_line(node: NodeStatus) -> str:
     steps = "  ".join(
         f"{step} {f'{span.seconds:.1f}' if span.is_done else '-'}" for step, span in node.steps.items()
     )
-    if node.state in DONE:
-        return f"{text} in {format_duration(node.seconds)}: {steps}{_unproven_text(node)}"
+    if node.state in DONE and node.done is not None:
+        return f"{text} in {describe_duration(node.done)}: {steps}{_unproven_text(node)}"
     return (
         f"{text} {node.step or ''}: {clean(node.reason)}"
         if node.state in (NodeState.FAILED, NodeState.HELD)

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from backends.name_ranges import fold_names
-from backends.text import counted, format_duration
+from backends.text import counted
 from console.exit_codes import ExitCode
 from console.terminal.output import clean, paint, table
 from console.terminal.verdict import verdict_lines
 from orchestrator.engine.result import format_version_and_rotation, group_outcomes
 from orchestrator.events.events import RolloutEnded
 from orchestrator.events.judgement import VerdictChanged
-from orchestrator.events.text import describe_mixed_versions, format_reason
+from orchestrator.events.text import describe_duration, describe_mixed_versions, format_reason
 from orchestrator.events.ways_back import (
     WAY_ON_LABELS,
     OutOfRotation,
@@ -106,7 +106,7 @@ def ending_lines(ended: RolloutEnded, verdict: VerdictChanged | None = None) -> 
         verdict: the last judgement on its version; None if there was none.
     """
     reason = reason_text(ended.result, ended.reason)
-    yield f"{paint(ended.result, RESULT_KINDS[ended.result])}{reason} · {format_duration(ended.duration_s)}"
+    yield f"{paint(ended.result, RESULT_KINDS[ended.result])}{reason} · {describe_duration(ended)}"
     for outcome in group_outcomes(ended):
         if outcome.and_rolled_back:
             yield from (

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from backends.protocols import Clock
+from orchestrator.engine.answer_waits import AnswerWaits
 from orchestrator.engine.wait_cuts import WaitCuts
 from orchestrator.errors import Aborted, JournalError, Locked
 from orchestrator.events.actor import Actor, describe_requester
@@ -80,6 +81,7 @@ class RolloutControl:
         self._open_failures: set[str] = set()
         self._unrecorded: JournalError | None = None
         self.wait_cuts = WaitCuts(self.record)
+        self.answer_waits = AnswerWaits(self.elapsed_excluding_pauses)
 
     # -- for front ends -----------------------------------------------------------------------
 
@@ -245,6 +247,11 @@ class RolloutControl:
         """Wait while the rollout is paused; called between two steps. Raises as `wait_until`."""
         await self.wait_until(lambda: not self.paused)
 
+    async def await_decisions(self, node: str) -> None:
+        """Wait while work is paused, or a failed node waits for a decision. Raises as `wait_until`."""
+        with self.answer_waits.wait(node):
+            await self.wait_until(lambda: not self.paused and not self.has_open_failure)
+
     async def wait_until(self, condition: Callable[[], bool]) -> None:
         """Wait for a change that makes `condition` true.
 
@@ -296,7 +303,8 @@ class RolloutControl:
             )
         )
         try:
-            await self.wait_until(lambda: question.id in self._answers)
+            with self.answer_waits.wait(subject):
+                await self.wait_until(lambda: question.id in self._answers)
         finally:
             self._questions.pop(question.id, None)
         choice, who = self._answers.pop(question.id)

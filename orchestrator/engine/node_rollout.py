@@ -1,5 +1,6 @@
 """The rollout of one node: its steps in order, the decisions of operators, and what follows a failure."""
 
+from collections.abc import Callable
 from contextlib import nullcontext
 
 from backends.errors import BackendError, RolldeckError
@@ -63,7 +64,8 @@ class NodeRollout:
         """Run until the node is done, skipped or failed for good, or the rollout is aborted."""
         self.is_running = True
         try:
-            await self._run()
+            with self._control.answer_waits.work(self._name):
+                await self._run()
         finally:
             self.is_running = False
 
@@ -99,7 +101,7 @@ class NodeRollout:
             return
 
     async def _run_steps(self) -> None:
-        start = self._control.elapsed_excluding_pauses()
+        took = self._measure_time()
         await self._begin()
         if self._planned.running_command is not None:
             await await_end(self._context, self._planned.running_command)
@@ -113,9 +115,21 @@ class NodeRollout:
         baked = self._context.baked
         if baked is not None and (not baked.proven or self._context.judgement.undecided):
             self._progress.unproven.append(self._name)
-        seconds = round(self._control.elapsed_excluding_pauses() - start, 3)
         done = NodeRolledBack if self._progress.kind == "rollback" else NodeUpgraded
-        self._bus.emit(done(node=self._name, duration_s=seconds, version=self._context.wanted or ""))
+        self._bus.emit(done(node=self._name, version=self._context.wanted or "", **took()))
+
+    def _measure_time(self) -> Callable[[], dict[str, float]]:
+        """Return a function that returns how long work has taken since now: the fields of a `Timed` event."""
+        control = self._control
+        start_s, waited_s = control.elapsed_excluding_pauses(), control.answer_waits.seconds(self._name)
+
+        def measure() -> dict[str, float]:
+            return {
+                "duration_s": round(control.elapsed_excluding_pauses() - start_s, 3),
+                "answer_wait_s": round(control.answer_waits.seconds(self._name) - waited_s, 3),
+            }
+
+        return measure
 
     async def _run_step(self, step: Step) -> None:
         self._context.step = step
@@ -149,9 +163,10 @@ class NodeRollout:
         control, progress = self._control, self._progress
         if self._name in progress.touched:
             return  # a retry: the node has begun, and its original states are known
-        await control.wait_until(lambda: not control.paused and not control.has_open_failure)
+        await control.await_decisions(self._name)
         control.raise_if_drains_stopped()
-        await confirm_inventory_drift(self._name, self._plan, progress, control, self._callbacks)
+        with control.answer_waits.wait(self._name):
+            await confirm_inventory_drift(self._name, self._plan, progress, control, self._callbacks)
         if self._plan.policy.confirm == "node":
             parts = filter(None, [self._planned.reason, describe_load(self._plan, self._name)])
             await self._confirm(f"take it out of rotation? {'; '.join(parts)}")
@@ -293,7 +308,7 @@ class NodeRollout:
         Raises:
             Aborted: an operator has aborted the rollout meanwhile.
         """
-        start = self._control.elapsed_excluding_pauses()
+        took = self._measure_time()
         self._context, self._steps = lead_back(self._context, version), tuple(STEPS)
         self._emit_start()
         try:
@@ -305,9 +320,8 @@ class NodeRollout:
             return f"back to {version} failed at {self._context.step}: {await self._leave(error)}", version
         finally:
             self._context = lead_forward(self._context, self._forward)
-        seconds = round(self._control.elapsed_excluding_pauses() - start, 3)
         self._progress.returned[self._name] = version
-        self._bus.emit(NodeRolledBack(node=self._name, duration_s=seconds, version=version))
+        self._bus.emit(NodeRolledBack(node=self._name, version=version, **took()))
         return f"is back on {version}; {self._describe_versions()}: what now?", ""
 
     def _describe_versions(self) -> str:

@@ -107,6 +107,7 @@ def combine_with_rollback(
         out_of_rotation=out,
         unreachable_balancers=back.unreachable_balancers,
         duration_s=round(failed.duration_s + back.duration_s, 3),
+        answer_wait_s=round(failed.answer_wait_s + back.answer_wait_s, 3),
         rolled_back=rolled_back,
         versions=_final_versions(failed, back) | {name: versions[name] for name in rolled_back},
         ways_on=ways_on,

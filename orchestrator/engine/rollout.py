@@ -327,6 +327,7 @@ class Rollout:
             out_of_rotation=out,
             unreachable_balancers=unseen,
             duration_s=round(self._clock.monotonic() - start, 3),
+            answer_wait_s=round(self._control.answer_waits.total_s, 3),
             held=progress.held_nodes,
             versions=versions,
             ways_on=[] if result == "healthy" else find_ways_on(plan, progress),

@@ -10,6 +10,13 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
     """Base of all events."""
 
 
+class Timed(Event, frozen=True, kw_only=True):
+    """Base of the events with which the work on a node, or a rollout, is over."""
+
+    duration_s: float
+    answer_wait_s: float = 0.0  # of these, for which nothing was done but to wait for an operator's answer
+
+
 class ByActor(Event, frozen=True, kw_only=True):
     """Base of what an actor did, named in `who` or `operator`. See `orchestrator.events.actor.Actor`."""
 

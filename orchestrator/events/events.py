@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from orchestrator.events.base import ByActor, Event, OfStep
+from orchestrator.events.base import ByActor, Event, OfStep, Timed
 from orchestrator.events.drains import Drained
 from orchestrator.events.judgement import Measured, VerdictChanged
 from orchestrator.events.operator_commands import OperatorCommandFinished, OperatorCommandStarted
@@ -113,11 +113,10 @@ class Baked(Event, frozen=True, kw_only=True, tag="baked"):
     unattributed: int = 0  # responses 5xx of its backends that no server explains, such as HAProxy's own 503
 
 
-class NodeDone(Event, frozen=True, kw_only=True):
+class NodeDone(Timed, frozen=True, kw_only=True):
     """Base of the two ways in which a node is done."""
 
     node: str
-    duration_s: float
     version: str = ""  # the one that was proven on it
 
 
@@ -275,7 +274,7 @@ class Traffic(Event, frozen=True, kw_only=True, tag="traffic"):
     gaps: int = 0  # how often counters began again: what came just before is not counted
 
 
-class RolloutEnded(Event, frozen=True, kw_only=True, tag="rollout_ended"):
+class RolloutEnded(Timed, frozen=True, kw_only=True, tag="rollout_ended"):
     """A rollout has ended: how each node went, and what is out of rotation now."""
 
     result: Result
@@ -287,7 +286,6 @@ class RolloutEnded(Event, frozen=True, kw_only=True, tag="rollout_ended"):
     pending: list[str]
     out_of_rotation: list[OutOfRotation]
     unreachable_balancers: list[str]  # load balancers that could not be read at the end, with the reason
-    duration_s: float
     held: list[str] = []  # of those pending: nodes that had begun and could not be taken out
     versions: dict[str, str] = {}  # of each node of the application at the end, as far as it is known
     ways_on: list[WayOn] = []  # the first one is to be tried first; none after a healthy end

@@ -77,7 +77,7 @@ class NodeStatus:
     reason: str = ""
     deadline: float | None = None  # of what it waits for, seconds since 1970
     steps: dict[Step, StepSpan] = field(default_factory=dict)  # the last try of each
-    seconds: float = 0.0  # of all its steps, once it is over
+    done: events.NodeDone | None = None  # how it was done; None until then
     baked: events.Baked | None = None  # how its last bake went
     times: StepTimes | None = None  # of that, without what people took to decide
     log: tuple[str, ...] = ()  # the last lines of its service, when it has failed; they are not cleaned
@@ -101,9 +101,9 @@ class NodeStatus:
         )
         return any(found)
 
-    def finish(self, state: NodeState, seconds: float) -> None:
-        """Set the state of a node that is done, and how many seconds it took."""
-        self.state, self.step, self.seconds = state, None, seconds
+    def finish(self, state: NodeState, done: events.NodeDone) -> None:
+        """Set the state of a node that is done."""
+        self.state, self.step, self.done = state, None, done
         self.times = StepTimes.of(self.steps.values())
         self.reason, self.deadline = "", None
 
@@ -235,10 +235,10 @@ class RolloutState:
                 node.originals = tuple(originals)
             case events.StepStarted() | events.Waiting() | events.StepDone() | events.Baked() as event:
                 self._apply_step(node, event, record.at)
-            case events.NodeUpgraded(duration_s=seconds):
-                node.finish(NodeState.UPGRADED, seconds)
-            case events.NodeRolledBack(duration_s=seconds):
-                node.finish(NodeState.ROLLED_BACK, seconds)
+            case events.NodeUpgraded() as event:
+                node.finish(NodeState.UPGRADED, event)
+            case events.NodeRolledBack() as event:
+                node.finish(NodeState.ROLLED_BACK, event)
             case events.NodeSkipped(who=who, via=via):
                 node.state, node.deadline = NodeState.SKIPPED, None
                 node.reason = f"by {describe_requester(who, via)}"

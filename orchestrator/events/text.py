@@ -1,14 +1,14 @@
 """Events, servers and the end of a rollout in words, the same wherever they are shown."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from backends.model import AdminState, Server
 from backends.name_ranges import fold_names
-from backends.text import counted, format_duration
+from backends.text import counted, format_clock, format_duration
 from orchestrator.balancers.request_errors import MIN_REQUESTS
 from orchestrator.events import events
 from orchestrator.events.actor import describe_requester_in_full
-from orchestrator.events.base import ByActor, Event
+from orchestrator.events.base import ByActor, Event, Timed
 from orchestrator.events.drains import Drained, describe_drained
 from orchestrator.events.events import AnyEvent, Baked, StepStarted, Traffic, Waiting
 from orchestrator.events.judgement import Measured, VerdictChanged
@@ -57,6 +57,9 @@ _SENTENCES: dict[type[Event], str] = {
 """The sentences of all events but commands. `words` and `remaining` are made of several fields."""
 
 
+MIN_ANSWER_WAIT_S = 1.0  # seconds; a shorter wait is not worth telling
+
+
 def describe(event: AnyEvent) -> str:
     """Return an event as a sentence, without its node and step; `list_details` has the lines below.
 
@@ -66,6 +69,8 @@ def describe(event: AnyEvent) -> str:
     if isinstance(event, ByActor):
         for name in ("who", "operator"):
             fields[name] = describe_requester_in_full(fields.get(name, ""), event.origin)
+    if isinstance(event, Timed):
+        fields["duration_s"] = describe_duration(event)
     if isinstance(event, Waiting):
         fields["remaining"] = describe_remaining_time(fields["remaining_s"], baking=event.baking)
     fields["words"] = _describe_fields(event)
@@ -110,6 +115,20 @@ def _describe_operator_command(event: AnyEvent) -> str:
                 f"exit status {status}" if status is not None else "its exit status is not known"
             )
     return ""
+
+
+def describe_duration(event: Timed, *, as_clock: bool = False) -> str:
+    """Return how long work took, as `format_worked` does; the first part as a clock shows it on request."""
+    return format_worked(event.duration_s, event.answer_wait_s, format_clock if as_clock else format_duration)
+
+
+def format_worked(
+    duration_s: float, answer_wait_s: float, form: Callable[[float], str] = format_duration
+) -> str:
+    """Format a duration without its waits for answers, and these: `7:12 (3:21 waiting for an answer)`."""
+    if answer_wait_s < MIN_ANSWER_WAIT_S:
+        return form(duration_s)
+    return f"{form(duration_s - answer_wait_s)} ({format_duration(answer_wait_s)} waiting for an answer)"
 
 
 def list_details(event: AnyEvent) -> list[str]:

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from backends.text import format_duration
 from orchestrator.events import events
 from orchestrator.events.base import ByActor
 from orchestrator.events.drains import Drained
@@ -12,6 +13,7 @@ from orchestrator.events.judgement import Measured
 from orchestrator.events.operator_commands import OperatorCommandStarted
 from orchestrator.events.spans import Pause, StepSpan, StepSpans, StepTimes
 from orchestrator.events.state import NodeState, RolloutState
+from orchestrator.events.text import MIN_ANSWER_WAIT_S
 from orchestrator.events.verdict_text import RepeatedVerdicts
 
 _FIRST_EVENTS = (events.RolloutStarted, events.ManualChangeStarted, OperatorCommandStarted)
@@ -99,6 +101,18 @@ class Timeline:
     def times(self) -> StepTimes:
         """The times of all steps together."""
         return StepTimes.of(self.spans)
+
+    @property
+    def times_text(self) -> str:
+        """How much of that time was work, how much was waiting, and for how long nothing was done at all."""
+        times, ended = self.times, self.state.ended
+        answers = 0.0 if ended is None else ended.answer_wait_s
+        others = (
+            f", {format_duration(answers)} for answers" if answers >= MIN_ANSWER_WAIT_S else "",
+            f", paused {format_duration(self.paused)}" if self.pauses else "",
+        )
+        waiting = format_duration(times.waiting)
+        return f"working {format_duration(times.working)}, waiting {waiting}{''.join(others)}"
 
     @property
     def paused(self) -> float:

@@ -7,15 +7,17 @@ from typing import Any
 import msgspec
 
 from backends.name_ranges import fold_names
+from backends.text import format_duration
 from orchestrator.errors import JournalError
-from orchestrator.events.events import AnyEvent, NodeDone, NodeRolledBack, RolloutStarted
+from orchestrator.events.events import AnyEvent, NodeDone, NodeRolledBack, RolloutEnded, RolloutStarted
+from orchestrator.events.text import format_worked
 from orchestrator.journal.entries import NO_ROLLOUTS, Entry
 from orchestrator.journal.entry_status import entry_status
 from orchestrator.journal.node_history import FleetHistory
 from orchestrator.journal.store import Journal
 from orchestrator.planning.findings import Finding, Severity
 
-_NODE_EVENTS = ("rollout_started", "node_upgraded", "node_rolled_back")
+_NODE_EVENTS = ("rollout_started", "node_upgraded", "node_rolled_back", "rollout_ended")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class EntrySummary:
         done: nodes that were completed; None when unknown.
         total: nodes with something to do.
         seconds: its duration; None without an end.
+        answer_wait_s: seconds of these, for which it only waited for answers of operators.
         rolled_back: the rollout that has rolled a node back since, by node; only for a single entry.
     """
 
@@ -37,6 +40,7 @@ class EntrySummary:
     done: int | None
     total: int
     seconds: float | None
+    answer_wait_s: float = 0.0
     rolled_back: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -56,7 +60,9 @@ class EntrySummary:
             done = len(_completed(recorded, is_upgrade=entry.kind == "upgrade"))
         before = had.pop() if len(had) == 1 else "several" if had else ""
         seconds = None if entry.ended is None else entry.ended - entry.began
-        return cls(entry, stands, before, done, total, seconds)
+        ended = next((event for event in recorded if isinstance(event, RolloutEnded)), None)
+        answer_wait_s = 0.0 if ended is None else ended.answer_wait_s
+        return cls(entry, stands, before, done, total, seconds, answer_wait_s)
 
     @classmethod
     def whole(cls, journal: Journal, entry: Entry) -> "EntrySummary":
@@ -77,6 +83,16 @@ class EntrySummary:
         for name, entry in self.rolled_back.items():
             nodes.setdefault(entry, []).append(name)
         return ", ".join(f"{entry} ({fold_names(names)})" for entry, names in sorted(nodes.items()))
+
+    @property
+    def took_text(self) -> str:
+        """How long it took, as in `7:12`; empty without an end."""
+        return "" if self.seconds is None else format_duration(self.seconds - self.answer_wait_s)
+
+    @property
+    def times_text(self) -> str:
+        """The same, with the time for answers: `7:12 (3:21 waiting for an answer)`."""
+        return "" if self.seconds is None else format_worked(self.seconds, self.answer_wait_s)
 
     @property
     def what(self) -> str:
@@ -114,6 +130,7 @@ class EntrySummary:
             "began": entry.began,
             "ended": entry.ended,
             "duration_s": self.seconds,
+            "answer_wait_s": self.answer_wait_s,
             "result": self.standing,
             "reason": entry.reason,
             "follows": entry.follows,

@@ -1,6 +1,7 @@
 """The rollout board, from real and from hostile streams of events."""
 
 import pytest
+from msgspec import structs
 from rich.cells import cell_len
 from textual.app import App, ComposeResult
 
@@ -163,7 +164,12 @@ def healthy() -> list[Record]:
 
 
 def test_the_result_is_the_last_word(healthy: list[Record]) -> None:
-    assert build_header(RolloutState.of(healthy), START, 80)[-1] == (" · ✓ healthy in 0:18", "ok")
+    state = RolloutState.of(healthy)
+    assert build_header(state, START, 80)[-1] == (" · ✓ healthy in 0:18", "ok")
+    assert state.ended is not None
+    state.ended = structs.replace(state.ended, duration_s=633.9, answer_wait_s=201.0)
+    assert build_header(state, START, 80)[-1] == (" · ✓ healthy in 7:12", "ok")
+    assert build_header(state, START, 120)[-1] == (" · ✓ healthy in 7:12 (3:21 waiting for an answer)", "ok")
     bad = RolloutState.of(run(_records({"web2"})))
     text, kind = build_header(bad, START, 80)[-1]
     assert (text[:13], kind) == (" · ✗ degraded", "bad")

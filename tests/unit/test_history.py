@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from console.cli import main
 from orchestrator.events.events import (
@@ -59,7 +60,9 @@ def rolldeck(
 
 
 def test_the_list(path: Path, rolldeck: Rolldeck) -> None:
-    journals.write(path, journals.healthy(), operator="ann@ops")
+    *records, last = journals.healthy()
+    waited = structs.replace(last.event, answer_wait_s=20.0)
+    journals.write(path, [*records, structs.replace(last, event=waited)], operator="ann@ops")
     journals.write(path, journals.troubled(), follows=1)
     journals.write(path, journals.healthy()[:40], pid=2**22 + 1)
     journals.write(path, journals.healthy()[:1], application="pay", host="elsewhere")
@@ -70,14 +73,16 @@ def test_the_list(path: Path, rolldeck: Rolldeck) -> None:
         [*"4 2023-11-14 22:13 pay upgrade 1.0 → 2.0 me@here no end 0/3 -".split()],
         [*"3 2023-11-14 22:13 shop upgrade 1.0 → 2.0 me@here interrupted 0/3 -".split()],
         [*"2 2023-11-14 22:13 shop upgrade 1.0 → 2.0 me@here aborted 1/3 1:05".split()],
-        [*"1 2023-11-14 22:13 shop upgrade 1.0 → 2.0 ann@ops healthy 3/3 39 s".split()],
+        [*"1 2023-11-14 22:13 shop upgrade 1.0 → 2.0 ann@ops healthy 3/3 19 s".split()],
     ]
+    assert ", 20 s for answers\n" in rolldeck("show", "1").out
     assert [line.split()[0] for line in rolldeck("shop", "--limit", "2").out.splitlines()[1:]] == ["3", "2"]
     assert rolldeck("list", "shop", "--limit=2").out == rolldeck("--limit", "2", "shop").out
     fields = [json.loads(line) for line in rolldeck("--json").out.splitlines()]
     assert [line["entry"] for line in fields] == [4, 3, 2, 1]
     assert [line["result"] for line in fields] == ["no end", "interrupted", "aborted", "healthy"]
     assert [(line["nodes_done"], line["follows"]) for line in fields[2:]] == [(1, 1), (3, None)]
+    assert [round(line["answer_wait_s"]) for line in fields] == [0, 0, 0, 20]
     assert {(line["schema"], line["kind"]) for line in fields} == {(2, "entry")}
 
 

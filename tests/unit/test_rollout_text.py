@@ -35,6 +35,10 @@ def lines(end: RolloutEnded) -> list[str]:
 
 def test_all_is_well() -> None:
     assert lines(ended()) == ["healthy · 2:05", "  upgraded    web1"]
+    assert (
+        lines(ended(duration_s=633.0, answer_wait_s=201.0))[0]
+        == "healthy · 7:12 (3:21 waiting for an answer)"
+    )
 
 
 def test_what_is_out_comes_with_the_commands_that_put_it_back() -> None:

@@ -14,7 +14,7 @@ from orchestrator.events.events import NodeFailed, RolloutEnded
 from orchestrator.events.judgement import Verdict, VerdictChanged
 from orchestrator.events.state import NodeState
 from orchestrator.events.steps import STEPS
-from orchestrator.events.text import describe, describe_mixed_versions, strip_result
+from orchestrator.events.text import describe, describe_duration, describe_mixed_versions, strip_result
 from orchestrator.events.timeline import Timeline
 from orchestrator.events.verdict_text import VERDICT_GLYPHS, describe_final_verdict
 from orchestrator.events.ways_back import WAY_ON_LABELS, WayLine, describe_intention, list_way_lines
@@ -93,7 +93,7 @@ and what clients saw. `y` copies this page, `Y` only the commands.
         words, style = LOOKS[ended.result]
         why = strip_result(ended.result, ended.reason)
         return to_content(words, style) + to_content(
-            (f" · {why}" if why else "") + f" · {format_duration(ended.duration_s)}"
+            (f" · {why}" if why else "") + f" · {describe_duration(ended)}"
         )
 
     def entries(self) -> Sequence[Entry]:
@@ -164,10 +164,7 @@ def build_account_entries(timeline: Timeline) -> Iterator[Entry]:
         done = {span.step for span in timeline.spans}
         steps = [f"{step} {format_duration(timeline.duration_of(step))}" for step in STEPS if step in done]
         yield _fact("steps", ", ".join(steps))
-        paused = f", paused {format_duration(timeline.paused)}" if timeline.pauses else ""
-        times = timeline.times
-        words = f"working {format_duration(times.working)}, waiting {format_duration(times.waiting)}"
-        yield _fact("time", f"{words}{paused}")
+        yield _fact("time", timeline.times_text)
     if (traffic := timeline.traffic) is not None:
         style = "$text-error" if traffic.errors or traffic.unattributed else ""
         yield _fact("traffic", describe(traffic), style)

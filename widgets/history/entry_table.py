@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from textual.message import Message
 
-from backends.text import format_duration, format_local_time
+from backends.text import format_local_time
 from orchestrator.journal.entry_summary import EntrySummary
 from widgets.line_table import LineTable, Runs
 from widgets.segments import fit
@@ -123,7 +123,7 @@ One row for each rollout and each manual change, the newest first. **NODES** cou
         layout = lay_out_entries(width, *self._names)
         kind = KINDS.get(row.standing, "quiet")
         form = "%Y-%m-%d %H:%M" if layout.when == 16 else "%m-%d %H:%M"
-        took = "-" if row.seconds is None else format_duration(row.seconds)
+        took = row.took_text or "-"
         runs: Runs = [
             (fit(str(row.entry.id), layout.number, right=True) + " ", "plain"),
             (fit(format_local_time(row.entry.began, form), layout.when) + " ", "quiet"),

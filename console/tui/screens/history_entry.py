@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 
 from backends.local_files import write_beside
-from backends.text import format_duration, format_local_time, visible, visible_json
+from backends.text import format_local_time, visible, visible_json
 from console.terminal.history import (
     STANDING_KINDS,
     has_no_end,
@@ -24,7 +24,6 @@ from console.terminal.history import (
     step_rows,
     step_times_text,
     traffic_text,
-    work_and_wait_text,
 )
 from console.terminal.timeline import GLYPHS, ROLLOUT, TimelineEntry, entries_by_node
 from console.terminal.verdict import last_verdict_text
@@ -80,7 +79,7 @@ its raw reply, `c` both versions over the rollout. `y` copies this page; `ctrl+s
     def headline(self) -> Content:
         entry, summary = self._summary.entry, self._summary
         words = f"{entry.kind} {entry.id} of {entry.application}: {summary.what}"
-        took = "" if summary.seconds is None else f" · {format_duration(summary.seconds)}"
+        took = f" · {summary.times_text}" if summary.times_text else ""
         style = STYLES.get(STANDING_KINDS.get(summary.standing, ""), "$text-warning")
         return to_content(f"{words} · ") + to_content(summary.standing, style) + to_content(took)
 
@@ -116,7 +115,7 @@ its raw reply, `c` both versions over the rollout. `y` copies this page; `ctrl+s
         yield "verdict", last_verdict_text(timeline.state) if timeline.state.verdict is not None else ""
         if timeline.spans:
             yield "steps", step_times_text(timeline)
-            yield "", work_and_wait_text(timeline)
+            yield "", timeline.times_text
         yield "journal", missing_text(timeline)
 
     def _end(self) -> Iterator[Entry]:

@@ -124,9 +124,7 @@ async def _drain_when_allowed(context: StepContext) -> None:
 
     async def attempt() -> str | None:
         # Capacity may come back while the rollout is paused, or while a failed node waits for a decision.
-        await control.wait_until(
-            lambda: not control.paused and (context.is_return or not control.has_open_failure)
-        )
+        await (control.checkpoint() if context.is_return else control.await_decisions(context.node.name))
         if reason := await confirm_hold(context, "drain the next node"):
             return reason
         await check_reachable(context)  # after the wait, which may have taken an hour

@@ -26,13 +26,15 @@ async def confirm_hold(context: StepContext, action: str) -> str:
     judgement, control = context.judgement, context.control
     if not judgement.hold or judgement.refusal or not (control.interactive and judgement.asks):
         return judgement.hold
-    async with judgement.deciding:  # nodes of one batch come at the same time
-        if not (reason := judgement.hold):
-            return ""
-        cause = judgement.hold_cause
-        question = f"{reason}: {action} all the same?"
-        await control.request_decision("verdict", question, (CONTINUE, ABORT), "verdict")
-        judgement.accept_hold(cause)
+    # Nodes of one batch come at the same time.
+    with control.answer_waits.wait(context.node.name):
+        async with judgement.deciding:
+            if not (reason := judgement.hold):
+                return ""
+            cause = judgement.hold_cause
+            question = f"{reason}: {action} all the same?"
+            await control.request_decision("verdict", question, (CONTINUE, ABORT), "verdict")
+            judgement.accept_hold(cause)
     return judgement.hold
 
 
