@@ -38,9 +38,19 @@ class Node:
     values: Mapping[str, str] = field(default_factory=dict, compare=False)  # of placeholders, but {version}
 
     def reported_version(self, version: str) -> str:
-        """Return what the application itself calls this version: of the package 1.5.0-1 it may say 1.5.0."""
-        match = re.search(self.version_regex, version) if self.version_regex else None
-        return match[1] if match else version
+        """Return what the application itself calls this version."""
+        return find_reported_version(version, self.version_regex)
+
+
+def find_reported_version(version: str, version_regex: str) -> str:
+    """Return what an application calls the version of its package: of 1.5.0-1 it may say 1.5.0.
+
+    Args:
+        version: of the package.
+        version_regex: see `HealthKind`; empty where both are called the same.
+    """
+    match = re.search(version_regex, version) if version_regex else None
+    return match[1] if match else version
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,8 @@ class Member:
         self._freezes = settings.freezes_of(name)
         self._source = settings.source_of(name, consul)
         self._named: Mapping[str, NodeSettings] | None = None
-        self.versions = VersionTracker(clock, sees=self.settings.health_check.reports_version)
+        check = self.settings.health_check
+        self.versions = VersionTracker(clock, sees=check.reports_version, version_regex=check.version_regex)
         self._asked = set[str]()  # nodes whose version was read
         self._names: Mapping[Name, str] = {}
         self._counter = AvailabilityCounter()
@@ -121,10 +122,7 @@ class Member:
         found = dict(self.versions.by_node)
         for node, known in journal.items():
             if node not in found or known.at > self.versions.known_at(node):
-                found[node] = known.version
-        if self.nodes and self.settings.health_check.version_regex:
-            # Rollouts know the package 1.5.0-1 of which the application says 1.5.0: that is one version.
-            found = {node: self.nodes[0].reported_version(version) for node, version in found.items()}
+                found[node] = self.versions.find_reported(known.version)
         return found
 
     @property

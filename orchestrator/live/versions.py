@@ -3,15 +3,15 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from backends.errors import BackendError
 from backends.local_machine import SystemClock
 from backends.protocols import Clock
 from orchestrator.events.events import NodeDone, NodeStarted, Record, RolloutStarted, Waiting
-from orchestrator.node import Node
+from orchestrator.node import Node, find_reported_version
 
 MAX_CONCURRENT_CHECKS = 16  # health checks at a time
 HEALTH_TIMEOUT_S = 10.0  # for all nodes; for those that have not answered by then, the journal decides
@@ -25,16 +25,18 @@ class VersionTracker:
         clock: the time.
         sees: whether the health check reports the running version and runs on this machine; otherwise only
             preflight reads it.
+        version_regex: see `HealthKind`.
 
     Attributes:
-        by_node: the newest version that is known, by node.
+        by_node: the newest version that is known, by node, as the application calls it.
         sees: as it was given.
     """
 
-    def __init__(self, clock: Clock, *, sees: bool) -> None:
+    def __init__(self, clock: Clock, *, sees: bool, version_regex: str = "") -> None:
         self.by_node: dict[str, str] = {}
         self.sees = sees
         self._clock = clock
+        self._version_regex = version_regex
         self._read_at: dict[str, float] = {}  # when each node was asked last, seconds since 1970
         self._learned: dict[str, Record] = {}  # the event from which the version of a node is known since
         self._targets: dict[str, str] = {}  # the version that its rollout brings to each node
@@ -60,7 +62,24 @@ class VersionTracker:
 
     def _set(self, node: str, version: str, record: Record) -> None:
         if record.at >= self._read_at.get(node, 0.0):
-            self.by_node[node], self._learned[node] = version, record
+            self.by_node[node], self._learned[node] = self.find_reported(version), record
+
+    def find_reported(self, version: str) -> str:
+        """Return what the application calls the version of its package, as rollouts know it."""
+        return find_reported_version(version, self._version_regex)
+
+    def find_installed(self, journal: Mapping[str, str]) -> dict[str, str]:
+        """Return the version of each node, as installers call it where that is known.
+
+        Args:
+            journal: the version by node that the journal knows; what is seen of a node counts more.
+        """
+        seen = {
+            node: version
+            for node, version in self.by_node.items()
+            if node not in journal or self.find_reported(journal[node]) != version
+        }
+        return {**journal, **seen}
 
     def known_at(self, node: str) -> float:
         """Return since when the version of a node is known, or known not to be; 0 if it never was."""
@@ -184,3 +203,13 @@ def compare_with_disk(node: Node, known: NodeVersion | None, installed: str) -> 
         node.reported_version(installed) if known.source == "health" else installed,
     )
     return NodeVersion(known.node, known.version, known.source, known.at, installed, not same)
+
+
+def name_as_reported(found: NodeVersion, version_regex: str) -> NodeVersion:
+    """Return the same with the application's own name of the version, so that one version has one name.
+
+    Where another version is on disk, both are named as they were found.
+    """
+    if found.differs:
+        return found
+    return replace(found, version=find_reported_version(found.version, version_regex))

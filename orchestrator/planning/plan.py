@@ -34,7 +34,7 @@ class PlannedNode:
     refs: tuple[ServerRef, ...]
     originals: dict[ServerRef, OriginalState]
     installed: str | None  # version on disk; None: nothing there, or not known
-    running: str | None  # version that answers; None when it is unknown
+    running: str | None  # version that answers, as installers call it if it is on disk; None if unknown
     steps: tuple[Step, ...]  # empty: nothing to do
     reason: str  # why these steps are needed
     force_ready: bool = False  # put in rotation at the end although a human has it out now

@@ -275,12 +275,15 @@ def _plan_node(
         stays_out=not servers_originally and not in_discovery_maintenance,
         unproven=unproven,
     )
+    installed, running = observation.installed, observation.running
+    if installed is not None and running == observation.node.reported_version(installed):
+        running = installed  # called as installers call it: a rollback may have to install it
     return PlannedNode(
         name=observation.node.name,
         refs=tuple(originals),
         originals=originals,
-        installed=observation.installed,
-        running=observation.running,
+        installed=installed,
+        running=running,
         steps=steps,
         reason=why,
         force_ready=force_ready,

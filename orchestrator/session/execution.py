@@ -91,7 +91,7 @@ async def carry_out(
 
 async def _other_versions(session: WorkingSession, plan: Plan) -> dict[str, str]:
     """Return the versions of the nodes that a plan leaves alone, known here or else read now."""
-    known = session.work_log.known_versions() | session.versions.by_node
+    known = session.versions.find_installed(session.work_log.known_versions())
     planned = {node.name for node in plan.nodes}
     others = [node for node in session.application.nodes if node.name not in planned]
     if unknown := [node for node in others if node.name not in known]:

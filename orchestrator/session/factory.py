@@ -116,7 +116,8 @@ async def open_session(
             silent = monitor.silence if monitor is not None and asked else None
             inventory = live = LiveInventory(nodes_from, resolver, nodes, named, activity, left, bus, silent)
             works[f"following the nodes in {nodes_from.name}"] = live.run
-        versions = VersionTracker(clock, sees=own.health_check.reports_version)
+        check = own.health_check
+        versions = VersionTracker(clock, sees=check.reports_version, version_regex=check.version_regex)
         published = sharing.subscriber() if sharing is not None else None
         session = Session(
             application,

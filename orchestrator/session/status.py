@@ -29,7 +29,13 @@ from orchestrator.journal.unfinished import (
     known_versions,
     unfinished_nodes,
 )
-from orchestrator.live.versions import DiskVersions, NodeVersion, compare_with_disk, read_running_versions
+from orchestrator.live.versions import (
+    DiskVersions,
+    NodeVersion,
+    compare_with_disk,
+    name_as_reported,
+    read_running_versions,
+)
 from orchestrator.locks.file import FileLock, Holder
 from orchestrator.planning.ramp import is_lowered
 from orchestrator.planning.server_pool import drop_ignored_slots
@@ -212,7 +218,8 @@ class StatusReader:
         for node in nodes:
             if installed := on_disk.get(node.name):
                 versions[node.name] = compare_with_disk(node, versions.get(node.name), installed)
-        return [versions[name] for name in sorted(versions)]
+        regex = own.health_check.version_regex
+        return [name_as_reported(found, regex) for _, found in sorted(versions.items())]
 
     async def _see_others(self, consul: Consul, journal: Journal, status: ApplicationStatus) -> None:
         """Add the published rollout of another machine, unless it is ours."""

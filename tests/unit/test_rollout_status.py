@@ -16,7 +16,13 @@ from orchestrator.events.events import DecisionRequested, NodeFailed, NodeStarte
 from orchestrator.journal.entry_status import RolloutStatus, rollout_status
 from orchestrator.journal.store import Journal
 from orchestrator.journal.unfinished import known_versions, unfinished_nodes
-from orchestrator.live.versions import DISK_TIMEOUT_S, DiskVersions, NodeVersion, compare_with_disk
+from orchestrator.live.versions import (
+    DISK_TIMEOUT_S,
+    DiskVersions,
+    NodeVersion,
+    compare_with_disk,
+    name_as_reported,
+)
 from orchestrator.session.status import ApplicationStatus, KeptOut
 from tests.support.console_values import HOSTILE, harmless
 from tests.support.fake_faults import Fault
@@ -154,14 +160,17 @@ def test_a_mixed_fleet_has_the_source_of_each_version() -> None:
 @pytest.mark.virtual_time
 async def test_a_version_may_be_called_otherwise_on_disk() -> None:
     node = replace(World(nodes=1).application.nodes[0], version_regex="^([^-]+)")
-    for known, installed, differs in (
-        (NodeVersion("web1", "1.5.0", "health"), "1.5.0-1", False),
-        (NodeVersion("web1", "1.5.0", "health"), "1.6.0-1", True),
-        (NodeVersion("web1", "1.5.0", "journal", 5.0), "1.5.0-1", True),
-        (NodeVersion("web1", "1.5.0-1", "journal", 5.0), "1.5.0-1", False),
-        (None, "1.5.0-1", False),
+    for known, installed, differs, shown in (
+        (NodeVersion("web1", "1.5.0", "health"), "1.5.0-1", False, "1.5.0"),
+        (NodeVersion("web1", "1.5.0", "health"), "1.6.0-1", True, "1.5.0"),
+        (NodeVersion("web1", "1.5.0", "journal", 5.0), "1.5.0-1", True, "1.5.0"),
+        (NodeVersion("web1", "1.5.0-1", "journal", 5.0), "1.5.0-1", False, "1.5.0"),
+        (NodeVersion("web1", "1.5.0-1", "journal", 5.0), "1.5.0-2", True, "1.5.0-1"),
+        (None, "1.5.0-1", False, "1.5.0"),
     ):
-        assert compare_with_disk(node, known, installed).differs is differs, known
+        found = compare_with_disk(node, known, installed)
+        assert found.differs is differs, known
+        assert name_as_reported(found, node.version_regex).version == shown, known
 
 
 @pytest.mark.virtual_time

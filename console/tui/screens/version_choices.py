@@ -10,10 +10,12 @@ from widgets.dialogs.upgrade import UpgradeDialog
 
 async def fill_versions(session: Session, dialog: UpgradeDialog) -> None:
     """Show the versions of earlier rollouts at once, then what the nodes can install; never raises."""
-    running = dict(session.versions.by_node)
+    log, running = session.work_log, session.versions.by_node.keys()
     try:
         # The whole journal is read; the console goes on meanwhile.
-        earlier = await asyncio.to_thread(session.work_log.earlier_versions, running)
+        installed = session.versions.find_installed(await asyncio.to_thread(log.known_versions))
+        now_on = {node: installed[node] for node in running}
+        earlier = await asyncio.to_thread(log.earlier_versions, now_on)
     except RolldeckError as error:
         earlier, problem = (), str(error)
     else:
