@@ -22,6 +22,7 @@ from backends.file_trust import (
 
 _NEW = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAX_FILES_PER_NAME = 1000  # files of one name
+_MIN_FREE_BYTES = 1024 * 1024  # a disk with less is full: what is written next may be longer
 _BESIDE = ("", "-wal", "-shm", "-journal")  # of SQLite's files, by the end of their names
 
 
@@ -32,6 +33,20 @@ def identify_file(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return info.st_dev, info.st_ino
+
+
+def describe_write_obstacle(path: Path) -> str:
+    """Say why nothing can be written to a file now, as far as its file system tells it; else empty."""
+    try:
+        found = os.statvfs(path.parent)
+    except OSError:  # who opens the file says what is wrong
+        return ""
+    free_bytes = found.f_frsize * (found.f_bavail if os.geteuid() else found.f_bfree)
+    if found.f_flag & os.ST_RDONLY:
+        return f"the disk is read-only: nothing can be written to {path}"
+    if found.f_blocks and free_bytes < _MIN_FREE_BYTES:  # some file systems know no numbers
+        return f"the disk is full: {free_bytes // 1024} kB are free for {path}"
+    return ""
 
 
 def open_own(path: Path, flags: int) -> int:

@@ -107,7 +107,7 @@ The key `c` shows error rate and response time of both versions over the rollout
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self._rollout = RolloutState()
-        self._capacities = ""
+        self._capacities = self._interruption = ""
         self._actual: Mapping[str, str] = {}
         self._now = self._shown_at = 0.0
         self._top_row = 0
@@ -123,6 +123,7 @@ The key `c` shows error rate and response time of both versions over the rollout
         now: float,
         capacities: str = "",
         actual: Mapping[str, str] | None = None,
+        interruption: str = "",
     ) -> None:
         """Show this state.
 
@@ -131,10 +132,11 @@ The key `c` shows error rate and response time of both versions over the rollout
             now: seconds since 1970, on the clock that gave the events their time.
             capacities: "4 in rotation, floor 2"; stays at the end of the sentence.
             actual: the actual states of nodes, where they differ from the desired ones.
+            interruption: why nobody works on it any more; takes the place of the sentence.
         """
         self._held = self._held and state is self._rollout
         self._rollout, self._now, self._capacities = state, now, visible(capacities)
-        self._actual = actual or {}
+        self._actual, self._interruption = actual or {}, visible(interruption)
         self._shown_at = monotonic()
         # The state is the same object each time, so that it cannot tell how it was before.
         grown, self._laid_out = self._parts != self._laid_out, self._parts
@@ -205,6 +207,8 @@ The key `c` shows error rate and response time of both versions over the rollout
 
     def _tick(self) -> None:
         """Advance running times between events."""
+        if self._interruption:
+            return
         if any(node.at_work for node in self._rollout.nodes.values()) and self._rollout.ended is None:
             now = monotonic()
             self._now, self._shown_at = self._now + now - self._shown_at, now
@@ -233,7 +237,9 @@ The key `c` shows error rate and response time of both versions over the rollout
         )
         lines = [
             build_header(state, now, width),
-            build_sentence(state, now, self._capacities, width),
+            [(truncate(self._interruption, width), "bad")]
+            if self._interruption
+            else build_sentence(state, now, self._capacities, width),
             *self._verdict(),
             build_headings(name, gap, place),
             *(build_row(node, state, now, name, gap, self._actual.get(node.name, "")) for node in rows),

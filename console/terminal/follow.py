@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from backends.local_files import describe_write_obstacle
 from backends.local_machine import SystemClock
 from console.exit_codes import ExitCode
 from console.operator_identity import current_operator
@@ -86,6 +87,8 @@ def report_unfinished(path: Path, app: str) -> int:
     if last is None or last.standing == "running":
         return ExitCode.REFUSED
     say(f"rollout {last.entry} to {clean(last.version)} by {clean(last.operator)}: {clean(last.why)}")
+    if blocked := describe_write_obstacle(path):
+        say(clean(blocked))
     for way in last.ways_on:
         say(f"  {clean(way.command)}")
     return ExitCode.DEGRADED

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from backends.local_files import identify_file
+from backends.local_files import describe_write_obstacle, identify_file
 from orchestrator.errors import JournalError
 from orchestrator.journal.entry_status import RolloutStatus, rollout_status
 from orchestrator.journal.store import Journal
@@ -33,7 +33,7 @@ class JournalReader:
 
     Attributes:
         summaries: by application; those without an entry are left out.
-        problem: why the journal cannot be read, in words; else empty.
+        problem: why the journal cannot be read, or cannot be written now, in words; else empty.
     """
 
     def __init__(self, path: Path) -> None:
@@ -67,7 +67,7 @@ class JournalReader:
             for application in sorted(changed - self._late):
                 self.summaries[application] = _summarize(journal, application)
                 await asyncio.sleep(0)
-            self.problem = ""
+            self.problem = describe_write_obstacle(self._path)
         except JournalError as error:
             self.problem = str(error)
             self.close()

@@ -5,6 +5,7 @@ import os
 import socket
 from pathlib import Path
 
+from backends.local_files import describe_write_obstacle
 from backends.protocols import Clock
 from backends.text import shorten
 from backends.untrusted import MAX_SHOWN_CHARS
@@ -88,6 +89,7 @@ class JournalFollower:
             self._looked_at = now
             for rollout in self._rollouts.values():
                 rollout.look_at_process()
+                rollout.blocked = describe_write_obstacle(self._path) if rollout.interrupted else ""
 
     def _fail(self, problem: str) -> None:
         """Note why nothing is read; the journal is opened again at the next look."""

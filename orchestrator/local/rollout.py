@@ -40,6 +40,7 @@ class LocalRollout:
         entry: of the journal, the one that is followed; None before the first.
         state: see `ActiveRollout`.
         unread: why the journal cannot be read; empty while it can.
+        blocked: why nothing can be written to the journal, once the rollout is interrupted; else empty.
         reading: whether earlier events of it are still to be read.
         searched: whether rollouts that ran already were searched for.
     """
@@ -58,6 +59,7 @@ class LocalRollout:
         self.entry: Entry | None = None
         self.state = RolloutState()
         self.unread = ""
+        self.blocked = ""
         self.reading = False
         self.searched = False
         self._socket = socket
@@ -204,7 +206,8 @@ class LocalRollout:
         if self.entry is None:
             return ""
         if self.interrupted:
-            return f"its process {self.entry.pid} is gone: resume it or roll it back"
+            blocked = f" and {self.blocked}; once that is fixed," if self.blocked else ":"
+            return f"its process {self.entry.pid} is gone{blocked} resume it or roll it back"
         return f"by {self.entry.operator}, process {self.entry.pid}"
 
     async def request(self, what: ControlAction, subject: str = "") -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from backends.consul.client import Consul
 from backends.errors import BackendError, ConfigError
+from backends.local_files import describe_write_obstacle
 from backends.model import Server, ServerRef, Snapshot
 from backends.protocols import LoadBalancer
 from orchestrator.adapters import AdapterFactory
@@ -76,7 +77,7 @@ class ApplicationStatus:
     """The status of one application.
 
     Attributes:
-        problems: what could not be read, in words.
+        problems: what could not be read, or why nothing can be written to the journal, in words.
         holder: of the lock, if no rollout runs that is known.
     """
 
@@ -172,6 +173,7 @@ class StatusReader:
             known = known_versions(journal, app)
             left = unfinished_nodes(journal, app)
             manual = read_manual_changes(journal, app)
+            status.problems += filter(None, [describe_write_obstacle(self._path)])
             status.problems += describe_unreadable_entries(journal, app)
             if own is not None and (own.touched or own.standing == "running"):
                 status.rollouts.append(own)

@@ -244,6 +244,12 @@ async def test_running_times_go_on_by_themselves_and_stop_with_the_work(
         board._tick()
         await pilot.pause()
         assert "0:23" in lines(board)[4]
+        board.show(folded(*DRAINING), START + 18, interruption="its process 7 is gone")
+        times[0] += 5
+        board._tick()
+        await pilot.pause()
+        assert lines(board)[1].strip() == "its process 7 is gone"
+        assert "0:18" in lines(board)[4]
         board.show(folded(started(), *upgraded("web1")), START + 18)
         await pilot.pause()
         before = lines(board)

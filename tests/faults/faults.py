@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from console.demo.node import FAULTY, Release
-from tests.faults.scene import INSTALL, Scene, small_disk
+from tests.faults.scene import INSTALL, Scene
+from tests.support.disks import fill, small_disk
 from tests.support.processes import freeze, thaw
 from tests.support.rollouts import NEW, OLD, Running, say, tune
 from tests.support.servers.sshd import Sshd
@@ -43,10 +44,7 @@ async def sigkill_in_the_bake(_: Scene, running: Running) -> None:
 
 
 async def fill_the_disk(scene: Scene, _: Running) -> None:
-    with contextlib.suppress(OSError), (scene.disk / "others").open("wb") as file:
-        while True:
-            file.write(bytes(1024))
-            file.flush()
+    fill(scene.disk)
 
 
 async def free_the_disk(scene: Scene) -> None:
@@ -282,9 +280,7 @@ async def small_journal_disk(scene: Scene) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def small_package_disk(scene: Scene) -> AsyncIterator[None]:
-    space = scene.stack.nodes["web1"].directory / "space"
-    space.mkdir()
-    with small_disk(space, 64):
+    with small_disk(scene.stack.nodes["web1"].directory / "space", 64):
         yield
 
 

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import shutil
 import socket
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -147,18 +146,6 @@ def _slow_down(stack: Stack, journal: Path, patience: float) -> None:
 def _in_the_folder(stack: Stack, run: str) -> str:
     """A prefix may lead elsewhere."""
     return f"cd {stack.directory}/{{node}} && {run}"
-
-
-@contextlib.contextmanager
-def small_disk(place: Path, kilobytes: int) -> Iterator[None]:
-    """A file system of its own, of that size. Raises CalledProcessError where nothing can be mounted."""
-    subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k,mode=0700", "tmpfs", str(place)], check=True
-    )
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 async def _rows(port: int, command: str, separator: str | None) -> list[dict[str, str]]:

@@ -10,6 +10,7 @@ import pytest
 
 from console.demo import watchdog
 from console.demo.stack import Stack
+from tests.support.disks import fill, small_disk
 from tests.support.processes import freeze, thaw
 from tests.support.rollouts import NEW, ROLLDECK, journalled, rolldeck, tune, until_ended, versions, world
 from tests.support.terminals import Terminal
@@ -86,6 +87,29 @@ async def test_a_console_that_is_closed_while_a_rollout_starts_says_that_it_goes
             thaw(slow)
             assert await terminal.ends() == 0
         assert (await until_ended(stack))["result"] == "healthy"
+
+
+async def test_on_a_full_disk_it_ends_and_says_so_and_goes_on_once_there_is_room(tmp_path: Path) -> None:
+    async with world(tmp_path / "s", nodes=2) as stack:
+        with small_disk(stack.directory / "disk", 2048) as disk:
+            tune(stack, "journal", path=str(disk / "journal.db"))
+            command = [ROLLDECK, "--config", str(stack.config_path)]
+            mark = {watchdog.MARK: str(stack.directory)}
+            with Terminal(command, 120, 40, environment=mark) as terminal:
+                await start(terminal, confirm=3)
+                await terminal.shows("web1: drain?", seconds=60)
+                terminal.type(b" ")
+                await terminal.shows("web1: stop?", seconds=60)
+                others = fill(disk)
+                terminal.type(b" ")
+                await terminal.shows("is gone and the disk is full:", seconds=60)
+            status = await rolldeck(stack, "status", "shop")
+            assert "1 of 2 in rotation; not: web1" in status.text
+            assert "the disk is full: " in status.text
+            others.unlink()
+            resumed = await rolldeck(stack, "resume", "shop", "--yes")
+            assert resumed.code == 0, resumed.text
+            assert "the disk is full" not in (await rolldeck(stack, "status", "shop")).text
 
 
 async def is_asked(stack: Stack) -> bool:

@@ -18,6 +18,7 @@ from orchestrator.journal.migrations import VERSION
 from orchestrator.journal.recording import recording
 from orchestrator.journal.store import Journal
 from tests.support.console_values import HOSTILE
+from tests.support.disks import small_disk
 from tests.support.virtual_time import VirtualClock
 from tests.unit import journals
 from tests.unit.console_shell import surroundings
@@ -232,16 +233,7 @@ def fill(journal: Journal, entry: int) -> int:
 
 
 def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k,mode=0700", "tmpfs", str(disk)],
-        capture_output=True,
-        check=False,
-    )
-    if mounted.returncode:
-        pytest.skip("no file system can be mounted here")
-    try:
+    with small_disk(tmp_path / "disk", 256) as disk:
         path = disk / "journal.db"
         entry = journals.write(path, [note()])
         with Journal(path) as journal:
@@ -250,8 +242,6 @@ def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
             with pytest.raises(JournalError):
                 journal.append(entry, note(9999, "x" * 10_000))
         assert len(texts(path, entry)) == kept
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
 @pytest.mark.virtual_time

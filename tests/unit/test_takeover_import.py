@@ -17,6 +17,7 @@ from orchestrator.journal.store import Journal
 from orchestrator.locks.file import FileLock
 from orchestrator.session.work_log import WorkLog
 from tests.fixtures import copied
+from tests.support.disks import remount, small_disk
 from tests.unit import journals, published
 from tests.unit.console_shell import surroundings
 
@@ -104,15 +105,8 @@ def test_of_several_at_once_one_takes_it_over(path: Path) -> None:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k,mode=0700", "tmpfs", str(disk)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("no file system can be mounted here")
-    try:
+    with small_disk(tmp_path / "disk", 256) as disk:
         yield disk
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
 def test_on_a_full_disk_it_leaves_nothing_and_is_taken_over_once_there_is_room(disk: Path) -> None:
@@ -122,7 +116,7 @@ def test_on_a_full_disk_it_leaves_nothing_and_is_taken_over_once_there_is_room(d
         work_log(path).import_remote(published.HEAD, published.records())
     with Journal(path, read_only=True) as journal:
         assert [entry.id for entry in journal.entries()] == [1]
-    subprocess.run(["mount", "-o", "remount,size=16m", str(disk)], check=True)
+    remount(disk, "size=16m")
     assert work_log(path).import_remote(published.HEAD, published.records())
     assert_whole(path, 2)
 

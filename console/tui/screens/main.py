@@ -166,14 +166,17 @@ in rotation.
         words = "" if self._workspace.is_own and active.running else active.words
         if active.is_local and active.problem:
             words = f"✗ cannot be followed: {active.problem}"
+        interruption = words if active.interrupted else ""
+        if interruption and active.records:
+            now = active.records[-1].at  # nothing goes on since
         if plan is None or any(name not in state.nodes for batch in plan.batches for name in batch):
-            board.show(state, now, words, {})
+            board.show(state, now, words, {}, interruption)
             impact: Sequence[str] = ()
         else:
             backends = self._session.application.balancer_group.backends
             summary = RolloutSummary(view, plan, state, backends, self.size.width - 4)
             notes = [summary.capacity_line(), words] if active.running else [words]
-            board.show(state, now, " · ".join(filter(None, notes)), summary.differences())
+            board.show(state, now, " · ".join(filter(None, notes)), summary.differences(), interruption)
             impact = summary.impact()
         lines = build_decision_lines(state, impact, self._key_names()) if active.running else []
         self.query_one(DecisionPanel).show(lines)
