@@ -12,6 +12,7 @@ from textual.geometry import Size
 from textual.widget import Widget
 
 from backends.text import visible
+from widgets.typed_line import TypedLine
 
 if TYPE_CHECKING:
     from textual.screen import Screen
@@ -94,8 +95,14 @@ class KeyBar(Widget):
 
     def _update_keys(self, screen: "Screen[object]") -> None:
         found: dict[str, FooterKey] = {}
+        line = screen.focused if isinstance(screen.focused, TypedLine) else None
+        first = []  # ids of the keys of the line in which text is typed
         for active in screen.active_bindings.values():
             binding = active.binding
+            if active.node is line:
+                first.append(binding.id)
+            elif line is not None and line.takes(binding.key):
+                continue  # Textual has not looked at keys that the configuration has changed
             if binding.show and binding.id and binding.id not in found:
                 found[binding.id] = FooterKey(
                     id=binding.id,
@@ -106,7 +113,7 @@ class KeyBar(Widget):
                     tooltip=active.tooltip,
                 )
         # A key that the configuration has changed comes last in Textual's own order.
-        usual = [binding.id for binding in screen.BINDINGS if isinstance(binding, Binding)]
+        usual = [*first, *(binding.id for binding in screen.BINDINGS if isinstance(binding, Binding))]
         fresh = tuple(sorted(found.values(), key=lambda key: _usual_index(usual, key.id)))
         if fresh != self._keys:
             lines = len(self._shown_lines())

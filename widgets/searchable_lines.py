@@ -19,6 +19,8 @@ from textual.strip import Strip
 from textual.widgets import Input, Static
 
 from backends.text import visible
+from widgets.key_names import name_keys
+from widgets.typed_line import TypedLine
 
 
 class NumberedLine(Protocol):
@@ -107,11 +109,12 @@ class LinesView(ScrollView, Generic[Item], can_focus=True):
         return self.get_component_rich_style(f"lines--{kind}")
 
 
-class Search(Input):
+class Search(TypedLine):
     """The line in which the searched text is typed."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", "back", id="search-leave", tooltip="Back to the lines")
+        Binding("enter", "submit", "find", id="search-find", tooltip="Go to the next line with this text"),
+        Binding("escape", "leave", "back", id="search-leave", tooltip="Back to the lines"),
     ]
 
     def action_leave(self) -> None:
@@ -187,7 +190,8 @@ class SearchableLines(Vertical, Generic[Item]):
         parts = self.describe()
         if self._view.query_text:
             parts.append(f"{len(list(self._found()))} with {self._view.query_text!r}")
-        parts.append("follows" if self._view.following else "not following, f: follow")
+        key = name_keys(self)["follow"]
+        parts.append("follows" if self._view.following else f"not following, {key}: follow")
         parts += [source] if (source := self.source()) else []
         self._status.update(Text(visible(" · ".join(parts)), no_wrap=True, overflow="ellipsis"))
 

@@ -24,6 +24,7 @@ from widgets.dialogs.modal import Confirm
 from widgets.fleet.picker import ApplicationPicker
 from widgets.fleet.strip import RolloutStrip
 from widgets.fleet.table import FleetTable
+from widgets.key_names import name_keys
 
 STRIP_INTERVAL_S = 0.25  # how often rollouts are looked at for the strip
 
@@ -177,11 +178,7 @@ class FleetConsole(Console):
         except (NoMatches, ScreenStackError):  # the last screen is closed at the end
             return
         own = self.shown_application if isinstance(self.screen, MainScreen) else ""
-        strip.show([row for row in rows if row.name != own], self._key_of("next-rollout"))
-
-    def _key_of(self, name: str) -> str:
-        bindings = (binding for _, binding in self._bindings if binding.id == name)
-        return next((self.get_key_display(binding) for binding in bindings), "")
+        strip.show([row for row in rows if row.name != own], name_keys(self)["next-rollout"])
 
     @on(RolloutStrip.Picked)
     def _strip_clicked(self, event: RolloutStrip.Picked) -> None:

@@ -14,7 +14,7 @@ from console.tui.screens.command_output import CommandOutput
 from console.tui.screens.detail import DetailScreen, TranscriptScreen
 from console.tui.screens.fleet import FleetScreen
 from console.tui.screens.help import HelpScreen, HelpSearch
-from console.tui.screens.history import HistoryScreen
+from console.tui.screens.history import HistoryFilter, HistoryScreen
 from console.tui.screens.history_entry import EntryScreen
 from console.tui.screens.main import MainScreen
 from widgets.detail.log_view import LogLines, LogView
@@ -34,6 +34,7 @@ from widgets.rollout_board import RolloutBoard
 from widgets.searchable_lines import Search
 from widgets.table.widget import ServerTable
 from widgets.transcript import Lines, Transcript
+from widgets.typed_line import FilterInput
 
 Group = Sequence[type[DOMNode]]
 """Classes whose keys are active at the same time."""
@@ -168,6 +169,9 @@ PAGES: tuple[Group, ...] = (
 GROUPS: tuple[Group, ...] = (
     *PAGES,
     (RolloutKeys, TranscriptScreen, Transcript, Search),
+    (RolloutKeys, MainScreen, FilterInput),
+    (RolloutKeys, FleetScreen, FilterInput),
+    (RolloutKeys, HistoryScreen, HistoryFilter),
     (HelpScreen, HelpSearch),
     (Dialog, InlineButton),
     (QuitDialog, InlineButton),

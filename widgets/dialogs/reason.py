@@ -6,9 +6,10 @@ from textual import on
 from textual.widgets import Input
 
 from orchestrator.session.proposal import MAX_REASON_CHARS, parse_reason
+from widgets.typed_line import TypedLine
 
 
-class ReasonInput(Input):
+class ReasonInput(TypedLine):
     """The field for a reason, beside the answers or above them.
 
     Args:

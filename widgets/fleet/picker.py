@@ -16,6 +16,7 @@ from widgets.dialogs.overlay import Overlay
 from widgets.fleet.columns import build_picker_row
 from widgets.fleet.model import FleetOptions, arrange_rows
 from widgets.fleet.table import FleetTable
+from widgets.key_names import name_keys
 from widgets.line_table import Runs
 
 
@@ -42,6 +43,7 @@ class ApplicationPicker(ModalScreen[str | None], Overlay[str | None]):
         width: 76; max-width: 100%; height: auto; max-height: 80%;
         padding: 0 1; background: $surface;
         border: round $primary; border-title-color: $foreground; border-title-style: bold;
+        border-subtitle-color: $foreground;
     }
     ApplicationPicker Input { border: none; height: 1; padding: 0 1; background: $foreground 10%; }
     ApplicationPicker Input:focus { border: none; background: $foreground 20%; }
@@ -81,6 +83,9 @@ class ApplicationPicker(ModalScreen[str | None], Overlay[str | None]):
             yield _PickerTable()
 
     def on_mount(self) -> None:
+        keys = name_keys(self)
+        moves = f"{keys['picker.open']} open · {keys['picker.up']} {keys['picker.down']} move"
+        self.query_one("#box").border_subtitle = Content(f"{moves} · {keys['picker.close']} close")
         self._show("")
         self.query_one(_PickerTable).move_to(self._current)
 

@@ -14,6 +14,7 @@ from console.tui.key_sections import HelpKey, HelpSection, narrow_sections
 from widgets.dialogs.elements import QUIET_STYLE, Entries, Entry, entry, measure_column, pad_cell, to_content
 from widgets.dialogs.overlay import Overlay
 from widgets.dialogs.scrolling import Headline, ScrolledText, ScrollKeys
+from widgets.typed_line import TypedLine
 
 MAX_KEY_CELLS = 18
 MAX_LABEL_CELLS = 14
@@ -24,15 +25,14 @@ NOTES = (
 _MARKS = re.compile(r"(`[^`]+`|\*\*[^*]+\*\*)")
 
 
-class HelpSearch(Input):
+class HelpSearch(TypedLine):
     """The line in which the searched text is typed; the help shows only what has it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave_search", "back", id="help-search.leave", tooltip="Show everything again"),
-        Binding("up", "screen.scroll_text(-1)", "up", id="help-search.up", tooltip="Scroll up", show=False),
-        Binding(
-            "down", "screen.scroll_text(1)", "down", id="help-search.down", tooltip="Scroll down", show=False
-        ),
+        Binding("enter", "submit", "keep", id="help-search.keep", tooltip="Keep what was found"),
+        Binding("escape", "leave_search", "show all", id="help-search.leave", tooltip="Show everything"),
+        Binding("up", "screen.scroll_text(-1)", "up", id="help-search.up", tooltip="Scroll up"),
+        Binding("down", "screen.scroll_text(1)", "down", id="help-search.down", tooltip="Scroll down"),
     ]
 
     def action_leave_search(self) -> None:

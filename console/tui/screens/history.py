@@ -15,6 +15,7 @@ from orchestrator.journal.reader import HistoryReader
 from widgets.dialogs.elements import strip_colors, to_content
 from widgets.dialogs.overlay import Overlay
 from widgets.history.entry_table import EntryTable
+from widgets.typed_line import TypedLine
 
 if TYPE_CHECKING:
     from orchestrator.journal.entry_summary import EntrySummary
@@ -22,6 +23,21 @@ if TYPE_CHECKING:
 FIRST_PAGE_ENTRIES = 50  # that are shown at once
 PAGE_ENTRIES = 200  # that are read then, until all or enough are there
 MAX_ENTRIES = 5_000  # nobody scrolls further; a filter leads to older ones
+
+
+class HistoryFilter(TypedLine):
+    """The line in which the filter is typed; it applies once it is whole."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "submit", "apply", id="history-filter.apply", tooltip="Show only what fits"),
+        Binding(
+            "escape",
+            "screen.leave_filter",
+            "leave it",
+            id="history-filter.leave",
+            tooltip="Leave the filter as it was",
+        ),
+    ]
 
 
 class HistoryScreen(Overlay[None]):
@@ -72,7 +88,9 @@ timeline, its transcript, its verdicts.
     def compose(self) -> ComposeResult:
         yield Static(id="title")
         yield EntryTable()
-        yield Input(placeholder=f"filter: {FILTER_HINT}", id="filter", compact=True, select_on_focus=False)
+        yield HistoryFilter(
+            placeholder=f"filter: {FILTER_HINT}", id="filter", compact=True, select_on_focus=False
+        )
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
@@ -138,10 +156,10 @@ timeline, its transcript, its verdicts.
 
     def _apply(self, wanted: EntryFilter, words: str) -> None:
         self._wanted, self._words = wanted, words
-        self._hide_box()
+        self.action_leave_filter()
         self._read(wanted)
 
-    def _hide_box(self) -> None:
+    def action_leave_filter(self) -> None:
         self.query_one("#filter", Input).remove_class("-shown")
         self.query_one(EntryTable).focus()
 
@@ -152,9 +170,7 @@ timeline, its transcript, its verdicts.
         self._apply(parse_filter(words, time.time(), other), words)
 
     def action_clear_or_leave(self) -> None:
-        if self.query_one("#filter", Input).has_class("-shown"):
-            self._hide_box()
-        elif self._words:
+        if self._words:
             self._apply(self._first, "")
         else:
             self.dismiss(None)

@@ -29,6 +29,7 @@ from orchestrator.session.active_rollout import ActiveRollout
 from widgets.decision_panel import DecisionPanel, build_decision_lines, build_unfinished_lines
 from widgets.detail.tabs import Tab
 from widgets.footer import KeyBar
+from widgets.key_names import name_keys
 from widgets.panes.live_panes import LivePanes
 from widgets.rollout_board import RolloutBoard
 from widgets.status_header import StatusHeader
@@ -156,7 +157,7 @@ in rotation.
         if active is not None and active.running:
             self._actions.unfinished = ()
         else:
-            lines = build_unfinished_lines(self._actions.unfinished, self._key_names())
+            lines = build_unfinished_lines(self._actions.unfinished, name_keys(self))
             self.query_one(DecisionPanel).show(lines)
         self._refresh_keys()
 
@@ -178,7 +179,7 @@ in rotation.
             notes = [summary.capacity_line(), words] if active.running else [words]
             board.show(state, now, " · ".join(filter(None, notes)), summary.differences(), interruption)
             impact = summary.impact()
-        lines = build_decision_lines(state, impact, self._key_names()) if active.running else []
+        lines = build_decision_lines(state, impact, name_keys(self)) if active.running else []
         self.query_one(DecisionPanel).show(lines)
 
     @property

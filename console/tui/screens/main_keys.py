@@ -124,11 +124,6 @@ class MainKeys(TableScreen[TableOptions]):
 
     # -- which keys work ----------------------------------------------------------------------
 
-    def _key_names(self) -> dict[str, str]:
-        """Return the display name of each key, by the id of its binding."""
-        bindings = (binding for _, binding in self._bindings if binding.id)
-        return {str(binding.id): self.app.get_key_display(binding) for binding in bindings}
-
     def _refresh_keys(self) -> None:
         """Rebuild the footer only when other keys work: it is too costly for ten times a second."""
         running = self._requests.running

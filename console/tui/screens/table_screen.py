@@ -10,6 +10,7 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 from widgets.row_options import RowOptions
+from widgets.typed_line import FilterInput
 
 if TYPE_CHECKING:
     from widgets.line_table import LineTable
@@ -44,8 +45,8 @@ class TableScreen(Screen[str], Generic[Options]):
         self._options = options
         self._paint()
 
-    def _build_filter_box(self, hint: str) -> Input:
-        return Input(placeholder=f"filter: {hint}", id="filter", compact=True)
+    def _build_filter_box(self, hint: str) -> FilterInput:
+        return FilterInput(placeholder=f"filter: {hint}", id="filter", compact=True)
 
     def action_filter(self) -> None:
         box = self.query_one("#filter", Input)
@@ -72,6 +73,9 @@ class TableScreen(Screen[str], Generic[Options]):
             self._apply_options(unlimited)
             self.query_one("LineTable").focus()
         return there
+
+    def action_clear_filter(self) -> None:
+        self.clear_filter()
 
     def clear_table(self) -> bool:
         """Show all rows again, or else clear the marks; return whether there was anything to clear."""
