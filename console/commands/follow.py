@@ -16,8 +16,9 @@ from console.interrupts import interrupts
 from console.operator_identity import current_operator
 from console.paths import journal_path
 from console.terminal.follow import follow_local, open_local, report_unfinished
-from console.terminal.output import clean, paint, result, result_json, say
+from console.terminal.output import all_readers_gone, clean, paint, reader_gone, result, result_json, say
 from console.terminal.progress import Progress
+from console.terminal.reading import run_while_read
 from console.terminal.rollout_text import EXIT_CODES, ending_lines
 from orchestrator.engine.operator_requests import ANSWERS, ControlAction
 from orchestrator.events.json import event_fields
@@ -37,21 +38,27 @@ def follow(config_file: str | None, app: str, as_json: bool) -> int:
     """Follow a running rollout of APP; Ctrl-C ends only this command.
 
     A rollout of this machine is followed in the journal. One that runs on another machine is followed in
-    Consul, which requires `[lock] kind = "consul"`. Exits with the exit code of the rollout.
+    Consul, which requires `[lock] kind = "consul"`. Exits with the exit code of the rollout, or with 0 before
+    its end once nobody reads the output any more (`| head`).
     """
     config = find_and_load(config_file)
     config.app(app)
 
+    # Without --json, events are told on standard error, and standard output gets the result.
+    is_unread = reader_gone if as_json else all_readers_gone
+
     async def go() -> int:
         async with open_local(journal_path(config.journal.path), app) as (follower, rollout):
             if rollout.running:
-                return await follow_local(follower, rollout, as_json)
+                code = await run_while_read(follow_local(follower, rollout, as_json), is_unread)
+                return ExitCode.HEALTHY if code is None else code
             if rollout.problem:
                 say(clean(rollout.problem))
         if not _has_shared_lock(config):
             return report_unfinished(journal_path(config.journal.path), app)
         async with _open_subscriber(config, app) as subscriber:
-            return await _follow(subscriber, app, as_json)
+            code = await run_while_read(_follow(subscriber, app, as_json), is_unread)
+            return ExitCode.HEALTHY if code is None else code
 
     return interrupts.run(go())
 

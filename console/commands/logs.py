@@ -10,7 +10,8 @@ from console.config.config_file import find_and_load
 from console.exit_codes import ExitCode
 from console.interrupts import interrupts
 from console.sessions import open_session
-from console.terminal.output import clean, paint, reader_gone, result, say
+from console.terminal.output import clean, paint, result, say
+from console.terminal.reading import run_while_read
 from orchestrator.engine.manual_change import find_nodes
 from orchestrator.live.service_log import MAX_LOG_LINES, follow_log, read_log
 from orchestrator.node import Node
@@ -42,7 +43,7 @@ def logs(config_file: str | None, app: str, node: str, follows: bool, lines: int
         async with open_session(config, app) as session:
             [found] = find_nodes(await session.load_all_nodes(), [node])
             if follows:
-                await _follow(found, lines)
+                await run_while_read(_follow(found, lines))
                 return ExitCode.HEALTHY
             for line in await read_log(found, lines):
                 result(line)
@@ -57,7 +58,7 @@ def logs(config_file: str | None, app: str, node: str, follows: bool, lines: int
 
 
 async def _follow(node: Node, lines: int) -> None:
-    """Print the log for ever, or until nobody reads it any more."""
+    """Print the log for ever."""
     source = ""
     async with aclosing(follow_log(node, lines, SystemClock())) as parts:
         async for part in parts:
@@ -68,5 +69,3 @@ async def _follow(node: Node, lines: int) -> None:
                 say(f"{paint('!', 'warn')} {clean(part.note)}")
             for line in part.lines:
                 result(line)
-            if reader_gone():
-                return

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import re
+import select
 import shutil
 import stat
 import sys
@@ -111,7 +112,8 @@ def repaint(lines: Sequence[str]) -> None:
 
 
 _lost = False
-_gone = False
+_gone = False  # nobody reads standard output
+_mute = False  # nobody reads standard error
 
 
 def results_lost() -> bool:
@@ -123,8 +125,28 @@ def results_lost() -> bool:
 
 
 def reader_gone() -> bool:
-    """Return whether standard output is not read any more, so that nothing more need be printed there."""
-    return _gone
+    """Return whether standard output is not read any more, so that nothing more need be printed there.
+
+    That is known before anything is written again.
+    """
+    return _gone or _is_hung_up(sys.stdout)
+
+
+def all_readers_gone() -> bool:
+    """Return whether neither standard output nor standard error is read any more."""
+    return reader_gone() and (_mute or _is_hung_up(sys.stderr))
+
+
+def _is_hung_up(stream: TextIO | None) -> bool:
+    """Return whether a pipe has no reader any more, or a terminal is gone."""
+    poll = select.poll()
+    try:
+        if stream is None:
+            return False
+        poll.register(stream.fileno(), 0)  # what has no reader is told although nothing is asked for
+    except (OSError, ValueError):  # no file of the system
+        return False
+    return bool(poll.poll(0))
 
 
 def lose_results(error: OSError) -> None:
@@ -156,14 +178,14 @@ def _write(text: str, stream: TextIO | None, *, live: bool = False, results: boo
 
 def _give_up(stream: TextIO | None, error: OSError, results: bool) -> None:
     """Stop writing to a stream that accepts nothing, without stopping the work."""
-    global _lost, _gone
+    global _lost, _gone, _mute
     gone = error.errno == errno.EPIPE
     if stream is not None:
         # After a hang-up, `isatty` no longer calls it a terminal.
         is_device = stat.S_ISCHR(os.fstat(stream.fileno()).st_mode)
         gone = gone or (error.errno == errno.EIO and is_device)
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    _gone = _gone or results
+    _gone, _mute = _gone or results, _mute or not results
     if results and not gone and not _lost:
         _lost = True
         with contextlib.suppress(OSError):

@@ -9,8 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from console.terminal.output import collect_lines, on_terminal, reader_gone, repaint, result
-
-_READER_CHECK_S = 0.2  # how often it is seen whether the output is still read
+from console.terminal.reading import READER_CHECK_S
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -62,4 +61,4 @@ async def _pause(until: float) -> None:
     while (left := until - time.monotonic()) > 0:
         if reader_gone():
             return
-        await asyncio.sleep(min(left, _READER_CHECK_S))
+        await asyncio.sleep(min(left, READER_CHECK_S))

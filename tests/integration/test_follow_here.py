@@ -1,5 +1,6 @@
 """A rollout in another process of this machine, without Consul: it is followed and controlled."""
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -11,7 +12,7 @@ import pytest
 
 from orchestrator.local.control_socket import socket_path
 from tests.support.held_steps import held
-from tests.support.rollouts import NEW, OLD, rolldeck, started, until_ended, versions, world
+from tests.support.rollouts import NEW, OLD, into, rolldeck, started, until_ended, versions, world
 
 UPGRADE = ("upgrade", "shop", NEW, "--yes", "--json")
 
@@ -29,6 +30,9 @@ async def test_a_rollout_is_followed_paused_resumed_and_aborted_by_other_process
                 journal.execute("UPDATE entries SET began = began - 3600")  # as if the clock was set forward
             async with started(stack, "follow", "shop", "--json") as follower:
                 await follower.event("step_started", node="web1", step="start")
+                async with asyncio.timeout(60):  # nothing happens now that could be written to nobody
+                    assert (await into("| head -n 3", stack, "follow", "shop", "--json"))[0] == 0
+                    assert (await into("2>&1 | head -n 1", stack, "follow", "shop"))[0] == 0
                 paused = await rolldeck(stack, "control", "shop", "pause")
                 assert paused.code == 0, paused.text
                 event = await first.event("paused")

@@ -1,7 +1,9 @@
 """`rolldeck logs` and `rolldeck shell` on a node of the demo, which is reached over SSH."""
 
+import asyncio
+
 from console.demo.stack import Stack
-from tests.support.rollouts import ROLLDECK, rolldeck, tune
+from tests.support.rollouts import ROLLDECK, into, rolldeck, tune
 from tests.support.terminals import Terminal
 from tests.support.wait import until
 
@@ -42,6 +44,9 @@ async def test_the_last_lines_and_a_log_that_nobody_knows(small: Stack) -> None:
 
     for name in small.nodes:
         (small.directory / f"{name}.log").write_text(f"one\n\x1b[31mof {name}\x1b[0m\x1b]0;x\x07\n" * 40)
+    async with asyncio.timeout(60):  # it ends although no other line comes
+        code, err = await into("| head -n 1", small, "logs", "shop", "web2", "--follow")
+    assert (code, err) == (0, f"web2: {small.directory}/web2.log\n")
     run = await rolldeck(small, "logs", "shop", "web2", "-n", "3")
     assert (run.code, run.err) == (0, "")
     assert run.out.splitlines() == ["of web2\\x1b]0;x\\x07", "one", "of web2\\x1b]0;x\\x07"]

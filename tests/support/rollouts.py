@@ -183,6 +183,20 @@ async def rolldeck(stack: Stack, *arguments: str) -> Run:
         return await running.end()
 
 
+async def into(place: str, stack: Stack, *arguments: str) -> tuple[int, str]:
+    """Run `rolldeck` with its output redirected, such as `| head`; its exit code, and standard error."""
+    process = await asyncio.create_subprocess_exec(
+        *("/bin/bash", "-c", f'set -o pipefail; "$@" {place}', "sh", ROLLDECK),
+        *("--config", str(stack.config_path)),
+        *arguments,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, err = await process.communicate()
+    return process.returncode or 0, err.decode()
+
+
 def journalled(stack: Stack, entry: int = 1) -> list[dict[str, Any]]:
     """The events of a rollout that are in the journal by now; cheap, unlike `rolldeck history show`."""
     address = f"file:{stack.directory / 'journal.db'}?mode=ro"
