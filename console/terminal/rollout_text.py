@@ -32,7 +32,6 @@ from orchestrator.planning.plan import (
 from orchestrator.planning.plan_groups import group_batches, group_nodes
 
 if TYPE_CHECKING:
-    # It imports all steps, which the history does not need.
     from orchestrator.engine.plan_differences import Difference
 
 EXIT_CODES = {"healthy": ExitCode.HEALTHY, "degraded": ExitCode.DEGRADED, "aborted": ExitCode.ABORTED}
@@ -85,8 +84,11 @@ def plan_lines(plan: Plan) -> Iterator[str]:
 
 def difference_lines(found: "Sequence[Difference]") -> Iterator[str]:
     """Yield what has changed between the first look and taking the lock."""
+    # It imports all steps, which the history does not need.
+    from orchestrator.engine.plan_differences import fold_differences
+
     yield f"{paint('!', 'warn')} the state has changed meanwhile:"
-    yield from (f"  {clean(str(difference))}" for difference in found)
+    yield from (f"  {clean(f'{names}: {change}')}" for names, change in fold_differences(found))
 
 
 def command_lines(plan: Plan) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from backends.model import Server, Snapshot
-from backends.name_ranges import fold_names
+from backends.name_ranges import fold_names, fold_set
 from backends.text import counted
 from console.terminal.output import clean, paint
 from console.terminal.verdict import verdict_text
@@ -28,9 +28,7 @@ def status_lines(app: str, status: ApplicationStatus) -> Iterator[str]:
         )
     if status.holder is not None:
         yield f"{paint('◐', 'working')} the lock is held by {clean(str(status.holder))}"
-    for kept in status.kept_out:
-        if kept.by != "rollout":
-            yield _kept_out_line(kept)
+    yield from _kept_out_lines(kept for kept in status.kept_out if kept.by != "rollout")
 
 
 def _version_lines(versions: Sequence[NodeVersion]) -> Iterator[str]:
@@ -109,13 +107,23 @@ def _verdict_lines(rollout: RolloutStatus) -> Iterator[str]:
         yield f"  {verdict_text(rollout.verdict)}"
 
 
-def _kept_out_line(kept: KeptOut) -> str:
-    by = {
+def _kept_out_lines(found: Iterable[KeptOut]) -> Iterator[str]:
+    servers: dict[tuple[str, str, str], list[str]] = {}
+    for kept in found:
+        key = kept.backend, _describe_removal(kept), ", ".join(kept.where)
+        servers.setdefault(key, []).append(kept.server)
+    for (backend, by, where), names in servers.items():
+        are = "is" if len(names) == 1 else "are"
+        yield f"  {clean(f'{fold_set(names)} ({backend}) {are} kept out {by}')}: {clean(where)}"
+
+
+def _describe_removal(kept: KeptOut) -> str:
+    """Return who has taken a server out, and since when."""
+    return {
         "hand": f"by {kept.who}, manually{format_since(kept.since)}",
         "others": f"by {describe_others(by_agent=kept.by_agent)}{format_since(kept.since)}, untouched",
         "haproxy": f"by HAProxy: {kept.words}",
     }[kept.by]
-    return f"  {clean(f'{kept.server} ({kept.backend}) is kept out {by}')}: {clean(', '.join(kept.where))}"
 
 
 def status_fields(app: str, status: ApplicationStatus) -> Iterator[dict[str, object]]:

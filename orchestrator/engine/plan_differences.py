@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from backends.model import ServerRef
-from backends.name_ranges import fold_names
+from backends.name_ranges import fold_names, fold_set
 from orchestrator.engine.facts import ImpactFacts, NodeFacts, PlanFacts, ServerFacts
 from orchestrator.engine.manual_change import Impact
 from orchestrator.node import OriginalState
@@ -36,6 +36,15 @@ class Difference(msgspec.Struct, frozen=True):
     def change(self) -> str:
         """What has changed, and how."""
         return f"{self.what}: {self.before or 'nothing'} → {self.now or 'nothing'}"
+
+
+def fold_differences(found: Iterable[Difference]) -> Iterator[tuple[str, str]]:
+    """Yield each change once, with the names of all that have it."""
+    subjects: dict[str, list[str]] = {}
+    for difference in found:
+        subjects.setdefault(difference.change, []).append(difference.subject)
+    for change, names in subjects.items():
+        yield fold_set(names), change
 
 
 def compare_plans(before: Plan | PlanFacts, now: Plan | PlanFacts) -> tuple[Difference, ...]:

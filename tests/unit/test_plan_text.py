@@ -9,6 +9,7 @@ import pytest
 from backends.model import ServerRef
 from backends.name_ranges import Own
 from console.terminal import rollout_text
+from orchestrator.engine.plan_differences import Difference
 from orchestrator.planning.application import Policy
 from orchestrator.planning.capacity import Capacity
 from orchestrator.planning.drain_forecast import DrainForecast, Lifetimes
@@ -131,6 +132,15 @@ def test_nodes_and_batches_that_are_alike_are_one_line() -> None:
         "BATCH  NODES                      STAYS IN ROTATION",
         " 1-34  web[001-034], 1 at a time  shop on lb1: in rotation 2 → 1, floor 1",
         "35-40  web[035-040], 1 at a time  shop on lb1: in rotation 1 → 0, floor 1",
+    ]
+
+
+def test_the_same_change_of_many_nodes_is_one_line() -> None:
+    found = [Difference(f"web{number}", "running", "1.4.2", "1.4.3") for number in range(1, 41)]
+    found.insert(7, Difference("web8", "steps", "", "verify"))
+    assert lines(rollout_text.difference_lines(found))[1:] == [
+        "  web[1-40]: running: 1.4.2 → 1.4.3",
+        "  web8: steps: nothing → verify",
     ]
 
 

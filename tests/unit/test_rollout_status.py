@@ -157,6 +157,19 @@ def test_a_mixed_fleet_has_the_source_of_each_version() -> None:
     ]
 
 
+def test_servers_that_are_kept_out_alike_are_one_line() -> None:
+    kept = [
+        KeptOut("shop", f"web{number}", "others", "", "", 0.0, ("lb1: maint", "lb2: drain"))
+        for number in (*range(1, 41), 50)
+    ]
+    status = ApplicationStatus(kept_out=[*kept, KeptOut("api", "a1", "haproxy", "", "odd", 0.0, ("lb1",))])
+    assert lines(status) == [
+        "  web[1-40], web50 (shop) are kept out by somebody else, untouched: lb1: maint, lb2: drain",
+        "  a1 (api) is kept out by HAProxy: odd: lb1",
+    ]
+    assert len([*status_fields("shop", status)]) == 42
+
+
 @pytest.mark.virtual_time
 async def test_a_version_may_be_called_otherwise_on_disk() -> None:
     node = replace(World(nodes=1).application.nodes[0], version_regex="^([^-]+)")

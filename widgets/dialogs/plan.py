@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from backends.text import counted
-from orchestrator.engine.plan_differences import Difference
+from orchestrator.engine.plan_differences import Difference, fold_differences
 from orchestrator.planning.findings import SEVERITY_GLYPHS, Finding, Severity, fold_findings
 from orchestrator.planning.plan import (
     Plan,
@@ -152,10 +152,10 @@ def list_differences(found: Sequence[Difference]) -> Iterator[Entry]:
     """List what has changed since the operator reviewed it."""
     if found:
         yield make_heading("Changed meanwhile")
-    for difference in found:
+    for names, change in fold_differences(found):
         style = STYLES[Severity.WARNING]
         mark = to_content(f"{SEVERITY_GLYPHS[Severity.WARNING]} ", style)
-        yield Entry(mark, to_content(difference.subject, style) + to_content(f": {difference.change}"))
+        yield Entry(mark, to_content(names, style) + to_content(f": {change}"))
 
 
 def list_capacities(plan: Plan) -> Iterator[Entry]:
