@@ -1,24 +1,20 @@
-"""A panel for the operator's decision, and the sentence on the board that says what a rollout waits for."""
+"""The panel for the operator's decision."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
-from rich.cells import cell_len
 from rich.style import Style
 from rich.text import Text
 from textual.geometry import Size
 from textual.widget import Widget
 
-from backends.name_ranges import fold_names
-from backends.text import counted, format_clock, visible
+from backends.text import visible
 from orchestrator.engine.control import ABORT, BACK, CONTINUE, RETRY, SKIP
-from orchestrator.events.events import DecisionRequested, RolloutEnded
-from orchestrator.events.state import NodeState, NodeStatus, RolloutState, is_watched
-from orchestrator.events.steps import STEPS
-from orchestrator.events.text import describe_choice, describe_remaining_time
+from orchestrator.events.events import DecisionRequested
+from orchestrator.events.state import NodeState, RolloutState
+from orchestrator.events.text import describe_choice
 from widgets.segments import KINDS, Segment, css_colors, find_styles, render_line, truncate
 
-_VERBS: Mapping[str, str] = {NodeState.RAMPING: "ramps up", NodeState.BAKING: "bakes"}
 ACTION_BY_CHOICE = {
     CONTINUE: "continue",
     RETRY: "retry",
@@ -30,6 +26,8 @@ ACTION_BY_CHOICE = {
 MAX_LINES = 8  # lines
 MAX_TITLE_LINES = 3  # lines that the first one may take: an error must be readable where it is decided on
 MAX_LOG_LINES = 3  # of a service's log, above the keys
+PAUSED = "No new node is started, deadlines are stopped; a running command continues."
+"""What a pause means, in 78 columns."""
 _LOG_MARK: Segment = ("| ", "quiet")
 
 KeyNames = Mapping[str, str]
@@ -53,7 +51,7 @@ def build_decision_lines(state: RolloutState, impact: Sequence[str], keys: KeyNa
     if state.phase == "paused":
         return [
             [(f"‖ {state.phase_text}", "head")],
-            [("No new node is started and deadlines are stopped; a running command continues.", "plain")],
+            [(PAUSED, "plain")],
             [(keys["pause"], "head"), (" resume  ", "plain"), *_abort(keys)],
         ]
     return []
@@ -210,60 +208,3 @@ def _fit(lines: Sequence[list[Segment]], most: int) -> list[list[Segment]]:
     kept = [line for index, line in enumerate(lines) if index not in left_out]
     keys = [line for line in kept if line[0][1] == "head"]
     return [*[line for line in kept if line[0][1] != "head"][: MAX_LINES - 1 - len(keys)], *keys]
-
-
-def build_sentence(state: RolloutState, now: float, capacities: str, width: int) -> list[Segment]:
-    """Return what the rollout waits for, or how it ended, in one line that ends with `capacities`.
-
-    Where there is no room the reason is cut, never the countdown: the row of the node has the reason too.
-    """
-    tail = f" · {truncate(capacities, width // 2)}" if capacities else ""
-    room = width - cell_len(tail)
-    text, kind, countdowns = _why(state, now)
-    left = next(
-        (countdown for countdown in countdowns if cell_len(visible(text + countdown)) <= room), countdowns[-1]
-    )
-    return [(truncate(text, room - cell_len(left)) + left, kind), (tail, "plain")]
-
-
-def _why(state: RolloutState, now: float) -> tuple[str, str, list[str]]:
-    """Return the sentence, its kind, and its endings: the long one, and a shorter one for narrow screens."""
-    if state.ended:
-        return *_end(state, state.ended), [""]
-    if state.questions:
-        asked = fold_names(question.subject for question in state.questions.values())
-        return f"? waiting for a decision: {asked}", "moving", [""]
-    working = [node for node in state.nodes.values() if node.at_work]
-    if not working:
-        paused = "no new node is started"
-        return *((paused, "moving") if state.phase == "paused" else ("between two steps", "quiet")), [""]
-    first_node = min(working, key=lambda node: node.deadline or float("inf"))
-    verb = _VERBS.get(first_node.state) or STEPS.spec(first_node.step or STEPS[0]).verb
-    silent = not first_node.reason or first_node.state == NodeState.BAKING
-    why = "" if silent else f": {first_node.reason}"
-    return f"{first_node.name} {verb}{why}", "plain", _countdowns(state, first_node, len(working), now)
-
-
-def _countdowns(state: RolloutState, node: NodeStatus, working: int, now: float) -> list[str]:
-    more = f" · +{counted(working - 1, 'node')} in progress" if working > 1 else ""
-    if state.phase == "paused":
-        return [f" · deadline stopped{more}", " · deadline stopped"]
-    if node.deadline is None:
-        return [more]
-    left = describe_remaining_time(format_clock(node.deadline - now), baking=is_watched(node.state))
-    return [f" · {left}{more}", f" · {left}"]
-
-
-def _end(state: RolloutState, ended: RolloutEnded) -> Segment:
-    out = [out.node for out in ended.out_of_rotation if not out.intentional]
-    verb = "rolled back" if state.kind == "rollback" else "upgraded"
-    parts = [f"not in rotation: {', '.join(out)}"] if out else []
-    parts += (
-        [f"{counted(len(ended.unreachable_balancers), 'load balancer')} could not be read"]
-        if ended.unreachable_balancers
-        else []
-    )
-    parts += [ended.reason] if ended.reason else []
-    rest = f"all {verb} nodes are in rotation" if state.done else "no node was left out of rotation"
-    parts += [] if out or ended.unreachable_balancers else [rest]
-    return " · ".join(parts), "ok" if ended.result == "healthy" and not ended.unreachable_balancers else "bad"

@@ -14,13 +14,14 @@ from textual.widget import Widget
 from backends.text import counted, format_clock, visible
 from orchestrator.events.state import NodeState, RolloutState
 from orchestrator.events.text import describe_duration
-from widgets.decision_panel import build_sentence
 from widgets.rollout_chart import build_small_chart, build_verdict, count_small_chart_lines
 from widgets.rollout_rows import build_headings, build_row
+from widgets.rollout_sentence import Sentence, build_sentence
 from widgets.segments import KINDS, Segment, css_colors, render_lines, truncate, width_of
 
 FIXED_LINES = 3  # lines that always stay: header, sentence, headings
 MIN_LINES_WITH_VERDICT = 5  # a lower board has no room for the verdict beside a node
+MIN_ROWS_WITH_TWO_LINES = 3  # of nodes, where there are so many and the sentence takes two lines
 CHART_FROM_LINES = 30  # of the screen; on a lower one the chart has a screen of its own only
 MIN_ROWS_WITH_CHART = 6  # of nodes, where there are so many
 SPLIT_ETA_FROM_COLUMNS = 100  # from this width on the ETA has two parts
@@ -112,6 +113,7 @@ The key `c` shows error rate and response time of both versions over the rollout
         self._now = self._shown_at = 0.0
         self._top_row = 0
         self._held = False  # the operator has scrolled, so that the rows stay where they are
+        self._is_long = False  # the sentence has not fitted into one line
         self._laid_out = self._parts
         self._drawn = Text()
         self.has_chart = True  # False where both versions are shown elsewhere
@@ -130,14 +132,18 @@ The key `c` shows error rate and response time of both versions over the rollout
         Args:
             state: of the rollout; it is read again when running times are refreshed.
             now: seconds since 1970, on the clock that gave the events their time.
-            capacities: "4 in rotation, floor 2"; stays at the end of the sentence.
+            capacities: "4 in rotation, floor 2"; stays at the end of the sentence, or below it.
             actual: the actual states of nodes, where they differ from the desired ones.
             interruption: why nobody works on it any more; takes the place of the sentence.
         """
         self._held = self._held and state is self._rollout
+        # The second line stays while the rollout works: the board would go up and down with each step.
+        stays = state is self._rollout and state.ended is None and not state.questions and not interruption
+        was_long = self._is_long and stays
         self._rollout, self._now, self._capacities = state, now, visible(capacities)
         self._actual, self._interruption = actual or {}, visible(interruption)
         self._shown_at = monotonic()
+        self._is_long = was_long or (0 < self.size.width and not self._sentence(now).fits(self.size.width))
         # The state is the same object each time, so that it cannot tell how it was before.
         grown, self._laid_out = self._parts != self._laid_out, self._parts
         self._repaint(grown)
@@ -149,7 +155,8 @@ The key `c` shows error rate and response time of both versions over the rollout
         points = self._rollout.comparison.points
         has_chart = self.has_chart and points and viewport.height >= CHART_FROM_LINES
         chart = count_small_chart_lines(width) if has_chart else 0
-        return FIXED_LINES + (self._rollout.verdict is not None) + len(self._rollout.nodes) + chart
+        lines = FIXED_LINES + self._is_long + (self._rollout.verdict is not None)
+        return lines + len(self._rollout.nodes) + chart
 
     def render(self) -> Text:
         self._drawn = self._build_text(self._now)
@@ -176,15 +183,26 @@ The key `c` shows error rate and response time of both versions over the rollout
         self.refresh()
 
     @property
-    def _parts(self) -> tuple[int, bool, bool]:
-        """What decides the height: the number of nodes, and whether there are a verdict and a chart."""
+    def _parts(self) -> tuple[object, ...]:
+        """What decides the height: the number of nodes, and what else there is."""
         state = self._rollout
-        return len(state.nodes), state.verdict is not None, bool(state.comparison.points) and self.has_chart
+        has_chart = bool(state.comparison.points) and self.has_chart
+        return len(state.nodes), self._is_long, state.verdict is not None, has_chart
 
     @property
     def _room(self) -> int:
         """The lines for nodes."""
-        return max(1, self.size.height - FIXED_LINES - len(self._verdict()) - len(self._chart()))
+        others = FIXED_LINES + self._has_two_lines + len(self._verdict()) + len(self._chart())
+        return max(1, self.size.height - others)
+
+    @property
+    def _has_two_lines(self) -> bool:
+        """Whether the sentence takes two lines, for which the nodes must leave room."""
+        rows = self.size.height - FIXED_LINES - len(self._verdict()) - 1
+        return self._is_long and rows >= min(len(self._rollout.nodes), MIN_ROWS_WITH_TWO_LINES)
+
+    def _sentence(self, now: float) -> Sentence:
+        return build_sentence(self._rollout, now, self._capacities, self._interruption)
 
     def _verdict(self) -> list[list[Segment]]:
         """Return the line of the verdict; none without one, or without room for it."""
@@ -197,7 +215,7 @@ The key `c` shows error rate and response time of both versions over the rollout
         """Return the lines of the chart; none where the nodes need the room."""
         width, height = self.size
         rows = min(len(self._rollout.nodes), MIN_ROWS_WITH_CHART)
-        least = FIXED_LINES + 1 + rows + count_small_chart_lines(width)
+        least = FIXED_LINES + self._is_long + 1 + rows + count_small_chart_lines(width)
         if not self.has_chart or height < least or self.screen.size.height < CHART_FROM_LINES:
             return []
         key = (id(self._rollout), self._rollout.comparison.ended, width)
@@ -237,9 +255,7 @@ The key `c` shows error rate and response time of both versions over the rollout
         )
         lines = [
             build_header(state, now, width),
-            [(truncate(self._interruption, width), "bad")]
-            if self._interruption
-            else build_sentence(state, now, self._capacities, width),
+            *self._sentence(now).lines(width, 2 if self._has_two_lines else 1),
             *self._verdict(),
             build_headings(name, gap, place),
             *(build_row(node, state, now, name, gap, self._actual.get(node.name, "")) for node in rows),

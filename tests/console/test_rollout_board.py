@@ -31,9 +31,9 @@ from tests.support.fake_fleet import World
 from tests.support.verdicts import BAD, BLIND, GOOD, HOLD, verdicts
 from tests.support.virtual_time import run
 from widgets import rollout_board
-from widgets.decision_panel import build_sentence
 from widgets.rollout_board import RolloutBoard, build_header, scroll_window
 from widgets.rollout_chart import build_verdict
+from widgets.rollout_sentence import build_sentence
 
 START = 1000.0
 HOSTILE = "[red]x[/] \x1b[31m\x07\u202e" + "日" * 5_000
@@ -106,17 +106,6 @@ async def test_it_reads_without_color(width: int) -> None:
     assert rows[2].split() == ["web3", "pending"]
 
 
-def test_the_countdown_is_never_cut_away() -> None:
-    reason = "sessions: 4 on lb1, 3 on lb2"
-    state = folded(*DRAINING, Waiting(node="web2", step="drain", reason=reason, remaining_s=60))
-    (why, _), (tail, _) = build_sentence(state, START + 18, "5 in rotation, floor 3, may lose 2", 78)
-    assert why == "web2 drains: sessions:… · timeout in 0:42"
-    assert cell_len(why + tail) == 78
-    state.apply(Record(99, START, Paused(who="ann", why="")))
-    (why, _), _ = build_sentence(state, START + 18, "5 in rotation, floor 3, may lose 2", 78)
-    assert why.endswith(" · deadline stopped")
-
-
 async def test_between_two_steps_nothing_goes_on() -> None:
     done = StepDone(node="web2", step="stop", changed=True, detail="", duration_s=2.3)
     asked = DecisionRequested(question="q1", subject="web2", text="install?", choices=["continue"])
@@ -173,7 +162,7 @@ def test_the_result_is_the_last_word(healthy: list[Record]) -> None:
     bad = RolloutState.of(run(_records({"web2"})))
     text, kind = build_header(bad, START, 80)[-1]
     assert (text[:13], kind) == (" · ✗ degraded", "bad")
-    assert build_sentence(bad, START, "", 80)[0] == ("not in rotation: web2 · failed: web2", "bad")
+    assert build_sentence(bad, START, "").lines(80)[0][0] == ("not in rotation: web2 · failed: web2", "bad")
 
 
 async def test_any_prefix_of_a_real_stream_can_be_shown(healthy: list[Record]) -> None:
@@ -208,8 +197,8 @@ async def test_nothing_from_outside_is_obeyed(width: int) -> None:
         assert "\x1b" not in line
         assert cell_len(line) <= width - 2  # of padding
     rows = await shown(state, width)
-    assert rows[4].split()[:2] == ["b", "✗"]
-    assert len(rows) == 5
+    assert rows[5].split()[:2] == ["b", "✗"]
+    assert len(rows) == 6
 
 
 async def test_the_nodes_at_work_stay_in_sight_until_somebody_scrolls() -> None:

@@ -15,6 +15,7 @@ from orchestrator.engine.operator_requests import ControlAction
 from orchestrator.events.state import Phase
 from orchestrator.fleet.overview import FleetOverview
 from orchestrator.fleet.row import ApplicationRow
+from widgets.decision_panel import PAUSED
 from widgets.dialogs.elements import measure_column
 from widgets.segments import fit
 
@@ -67,7 +68,7 @@ class FleetRequest:
     def _consequences(self) -> Sequence[str]:
         match self.what:
             case "pause":
-                return ["No new node is started, deadlines are stopped; a running command continues."]
+                return [PAUSED]
             case "resume":
                 return ["The next nodes are started, and deadlines go on."]
             case _:
