@@ -1,15 +1,19 @@
 """The verdict on a new version of the demo, by what real HAProxies count."""
 
 import asyncio
+import csv
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from console.demo.haproxy import HAProxy
 from console.demo.load import Load
+from console.demo.node import Node
 from console.demo.stack import Stack
 from tests.support.aged_balancer import aged
 from tests.support.rollouts import (
@@ -25,6 +29,7 @@ from tests.support.rollouts import (
     tune,
     until_up,
     upgrade,
+    versions,
     world,
 )
 from tests.support.stacks import reload_haproxy
@@ -128,6 +133,19 @@ async def test_a_good_version_passes_with_errors_of_both(tmp_path: Path) -> None
         assert of_kind(run, "verdict")[-1]["state"] == "good"
 
 
+def _is_stopped(node: Node) -> bool:
+    return node.pid is None
+
+
+async def _all_answer(stack: Stack) -> bool:
+    return None not in (await versions(stack)).values()
+
+
+async def _has_served(instance: HAProxy, requests: int) -> bool:
+    rows = csv.DictReader((await instance.ask("show stat shop 2 -1")).removeprefix("# ").splitlines())
+    return int(next(rows)["req_tot"]) >= requests
+
+
 @pytest.mark.long
 async def test_errors_of_all_nodes_hold_the_rollout(tmp_path: Path) -> None:
     async with loaded(tmp_path, bake_time=2, capacity_timeout=5) as stack:
@@ -136,8 +154,13 @@ async def test_errors_of_all_nodes_hold_the_rollout(tmp_path: Path) -> None:
             stack.add_release(version, incident_file=str(incident))
         for node in stack.nodes.values():
             await node.appctl("stop")
+            await until(partial(_is_stopped, node))
             await node.appctl("start")
+        await until(lambda: _all_answer(stack))  # HAProxy may not have seen yet that they were stopped
         await until_up(stack, "shop")
+        [instance] = stack.instances.values()
+        await instance.ask("clear counters all")  # the restarts are not what is normal
+        await until(partial(_has_served, instance, 200))
         tune(stack, "apps.shop.rollout", bake_time=20, capacity_timeout=5)
         async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
             await running.event("waiting", node="web1", reason="baking")
