@@ -63,6 +63,7 @@ class TunedStack(Stack):
         for instance in self.instances.values():
             for process in _replaced.pop(instance.socket, ()):
                 await process.wait()  # the watchdog has killed it
+        end_rollouts(self.config_path)
 
     def _configure(self, instance: HAProxy) -> None:
         super()._configure(instance)
@@ -70,6 +71,15 @@ class TunedStack(Stack):
         further = "".join(f"    {line}\n" for line in self._backend_lines)
         text = instance.file.read_text()
         instance.file.write_text(text.replace("    server ", f"{further}    server ", 1))
+
+
+def end_rollouts(config_path: Path) -> None:
+    """Kill what consoles have started with this configuration: after a failed test it would wait for ever."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended meanwhile
+            words = (process / "cmdline").read_bytes().split(b"\0")
+            if b"run-rollout" in words and os.fsencode(config_path) in words:
+                os.kill(int(process.name), signal.SIGKILL)
 
 
 KILL_TIMEOUT_S = 5.0  # for a killed process to be gone
