@@ -303,6 +303,9 @@ class HealthCheck(Protocol):
     async def check(self) -> HealthResult:
         """Check once. An unhealthy application is a result and never an error."""
 
+    async def read_version(self) -> str | None:
+        """Return the version that runs, whether it is healthy or not; None if that is not known."""
+
 
 class Registration(Protocol):
     """A node in a service discovery, such as Consul. Methods that send a request raise BackendError."""

@@ -108,6 +108,9 @@ class TcpCheck:
             return unhealthy(error.problem)
         return healthy(f"port {self.port} is open") if opened else unhealthy(f"port {self.port} is closed")
 
+    async def read_version(self) -> None:
+        """See `HealthCheck`: a port has none."""
+
 
 _TIMEOUT_EXIT_STATUS = 124  # of timeout(1)
 
@@ -148,3 +151,6 @@ class CommandCheck:
         if result.ok:
             return healthy(result.last_line if result.stdout or result.stderr else "exit status 0")
         return unhealthy(f"exit status {result.exit_status}: {format_output(result)}")
+
+    async def read_version(self) -> None:
+        """See `HealthCheck`: an exit status has none."""

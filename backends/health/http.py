@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from backends.errors import BackendError, UnreadableReply
-from backends.health.checks import HealthKind, healthy, unhealthy
+from backends.health.checks import HealthKind, healthy, printable, unhealthy
 from backends.node_state import HealthResult
 from backends.templates import NodeText, fill_url
 from backends.untrusted import check_pattern, search
@@ -134,13 +134,26 @@ class HttpCheck:
         except BackendError as error:
             return unhealthy(error.problem)
 
+    async def read_version(self) -> str | None:
+        """See `HealthCheck`. One page is read, and not two as in a check."""
+        if not self.settings.version_url:
+            return (await self.check()).version
+        try:
+            return printable(await self._read_version_page())
+        except BackendError:
+            return None
+
     async def _read_version(self, page: Page) -> str | None:
         if not self.settings.has_version:
             return None
         if self.settings.version_url:
-            page = await self._read_page(self.settings.version_url)
-            if page.status != http.HTTPStatus.OK:
-                raise UnreadableReply("", f"version: {_describe_status(page.status)}, expected 200")
+            return await self._read_version_page()
+        return version_of(self.settings, page)
+
+    async def _read_version_page(self) -> str:
+        page = await self._read_page(self.settings.version_url)
+        if page.status != http.HTTPStatus.OK:
+            raise UnreadableReply("", f"version: {_describe_status(page.status)}, expected 200")
         return version_of(self.settings, page)
 
     async def _read_page(self, url: str) -> Page:

@@ -100,13 +100,13 @@ class VersionTracker:
         async def read(node: Node) -> None:
             async with slots:
                 asked_at, before = self._clock.time(), self._learned.get(node.name)
-                health = await node.health.check()
+                version = await node.health.read_version()
             if self._learned.get(node.name) is not before:
                 return  # a rollout has gone on meanwhile: the answer may be from before
             self._read_at[node.name] = asked_at
             self._learned.pop(node.name, None)
-            if health.version is not None:
-                self.by_node[node.name] = health.version
+            if version is not None:
+                self.by_node[node.name] = version
             else:
                 self.by_node.pop(node.name, None)  # better no version than an old one
 

@@ -146,6 +146,9 @@ class Healthy:
     async def check(self) -> HealthResult:
         return HealthResult(True, "200 OK")
 
+    async def read_version(self) -> str | None:
+        return (await self.check()).version
+
 
 def node_of(host: SshHost, place: Path) -> Node:
     """A node whose service is a file."""

@@ -306,6 +306,9 @@ class FakeHealth:
     async def check(self) -> HealthResult:
         return await self._node.faults.around("health", self._node.look)
 
+    async def read_version(self) -> str | None:
+        return (await self.check()).version
+
 
 def names(nodes: Iterable[FakeNode]) -> list[str]:
     return [node.name for node in nodes]

@@ -87,6 +87,9 @@ class Answer:
             versions.learn(record, "")
         return HealthResult(True, "200 OK", self.version)
 
+    async def read_version(self) -> str | None:
+        return (await self.check()).version
+
 
 @pytest.mark.virtual_time
 async def test_the_newest_source_of_a_version_counts() -> None:

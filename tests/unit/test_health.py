@@ -129,6 +129,21 @@ async def test_health_and_version_from_two_pages() -> None:
     assert await look(settings, bad) == expected
 
 
+async def test_a_version_is_read_from_its_page_alone() -> None:
+    page, pages = "http://127.0.0.1/v", dict[str, Page]()
+
+    async def fetch(url: str) -> Page:
+        return pages[url]
+
+    apart = HttpCheck(http(json={"status": "UP"}, version_url=page, version_json="v"), VALUES, fetch)
+    for status, body, version in ((200, '{"v":"1.5"}', "1.5"), (200, "{}", None), (404, '{"v":"1"}', None)):
+        pages[page] = Page(status, body)
+        assert await apart.read_version() == version
+    together = HttpCheck(http(version_json="v"), VALUES, fetch)
+    pages["http://127.0.0.1:8080/health"] = Page(200, '{"v":"1.5"}')
+    assert await together.read_version() == "1.5"
+
+
 async def test_an_application_cannot_speak_to_the_terminal() -> None:
     page = Page(200, '{"status":"\\u001b]0;x\\u0007\\u202eDOWN\\nfor you"}')
     settings = http(json={"status": "UP"})

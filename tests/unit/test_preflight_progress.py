@@ -27,6 +27,9 @@ class Counted:
         self.running -= 1
         return HealthResult(ok=True, detail="ok")
 
+    async def read_version(self) -> str | None:
+        return (await self.check()).version
+
 
 async def test_many_nodes_are_observed_a_few_at_a_time_and_counted() -> None:
     health, reports = Counted(), list[tuple[int, int]]()

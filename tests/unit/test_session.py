@@ -41,6 +41,9 @@ class Versions:
         self.looks.append("look")
         return HealthResult(True, "200 OK", self.version)
 
+    async def read_version(self) -> str | None:
+        return (await self.check()).version
+
 
 def session(application: Application, *, sees_versions: bool = True, folder: Path = NOWHERE) -> Session:
     clock = SystemClock()
