@@ -122,7 +122,7 @@ async def _show_overview(
             try:
                 async with _open_reader(config, name, consul, disks) as reader:
                     answers = await reader.without_empty_slots(await reader.read_balancers())
-                    return Overview(name, answers, await reader.read(answers))
+                    return Overview(name, answers, await reader.read_briefly(answers))
             except RolldeckError as error:
                 return Overview(name, answers, None, str(error))
 

@@ -16,7 +16,8 @@ from orchestrator.events.text import describe_mixed_versions
 from orchestrator.events.ways_back import WAY_ON_LABELS, describe_others, format_since
 from orchestrator.journal.entry_status import RolloutStatus, at_work
 from orchestrator.live.versions import NodeVersion
-from orchestrator.session.status import ApplicationStatus, KeptOut
+from orchestrator.session.kept_out import KeptOut
+from orchestrator.session.status import ApplicationStatus
 
 
 def status_lines(app: str, status: ApplicationStatus) -> Iterator[str]:

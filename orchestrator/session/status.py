@@ -2,11 +2,11 @@
 
 import asyncio
 import contextlib
-import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from backends.consul.client import Consul
 from backends.errors import BackendError, ConfigError
@@ -14,13 +14,10 @@ from backends.local_files import describe_write_obstacle
 from backends.model import Server, ServerRef, Snapshot
 from backends.protocols import LoadBalancer
 from orchestrator.adapters import AdapterFactory
-from orchestrator.balancers.admin_state import find_maintenance_reasons
-from orchestrator.engine.final_state import find_removal_time as out_since
-from orchestrator.engine.final_state import format_weight
 from orchestrator.engine.out_of_rotation import find_out_followers
 from orchestrator.inventory.resolver import resolve_nodes
 from orchestrator.journal.entry_status import Identity, RolloutStatus, rollout_status, status_of
-from orchestrator.journal.node_history import ManualChange, read_manual_changes
+from orchestrator.journal.node_history import read_manual_changes
 from orchestrator.journal.store import Journal
 from orchestrator.journal.unfinished import (
     KnownVersion,
@@ -42,34 +39,13 @@ from orchestrator.planning.ramp import is_lowered
 from orchestrator.planning.server_pool import drop_ignored_slots
 from orchestrator.remote.rollout import RolloutSubscriber
 from orchestrator.remote.takeover import find
+from orchestrator.session.kept_out import KeptOut, find_kept_out, list_kept_followers
 from orchestrator.settings import Settings
 
 if TYPE_CHECKING:
     from orchestrator.node import Node
 
 Snapshots = Mapping[str, Snapshot | BackendError]
-
-
-@dataclass(frozen=True, slots=True)
-class KeptOut:
-    """A server that was taken out of rotation.
-
-    Attributes:
-        by: "rollout", "hand" (with `rolldeck`), "others", or "haproxy": its configuration or name resolution.
-        who: the operator, or the rollout, as far as known.
-        words: the reasons in HAProxy.
-        since: seconds since 1970; 0 where HAProxy does not know, such as of a weight.
-        by_agent: whether its agent check may have done it: HAProxy does not tell that from an operator.
-    """
-
-    backend: str
-    server: str
-    by: Literal["rollout", "hand", "others", "haproxy"]
-    who: str
-    words: str
-    since: float
-    where: tuple[str, ...]
-    by_agent: bool = False
 
 
 @dataclass(slots=True)
@@ -88,6 +64,11 @@ class ApplicationStatus:
     kept_out: list[KeptOut] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     published: dict[ServerRef, str] = field(default_factory=dict)  # servers out by other machines' rollouts
+
+    @property
+    def running(self) -> set[int]:
+        """The numbers of the rollouts that run; 0: one of another machine."""
+        return {rollout.entry for rollout in self.rollouts if rollout.standing == "running"}
 
     @property
     def unfinished(self) -> bool:
@@ -157,6 +138,24 @@ class StatusReader:
             for instance, snapshot in snapshots.items()
         }
 
+    async def read_briefly(self, seen: Snapshots) -> ApplicationStatus:
+        """Read what one line says of the application: its rollouts, who holds its lock, and its versions.
+
+        Nobody logs in to a node of which something else says a version, and a journal of years is read only
+        where it matters.
+
+        Args:
+            seen: the load balancers as they are.
+
+        Raises:
+            JournalError: the journal cannot be read.
+        """
+        with Journal(self._path, read_only=True, check=False) as journal:
+            status = await self._rollouts(journal)
+            known = partial(known_versions, journal, self._app)
+            status.versions = await self._versions(_servers_of(seen), known, all_disks=False)
+        return status
+
     async def read(self, seen: Snapshots) -> ApplicationStatus:
         """Read everything else.
 
@@ -166,41 +165,56 @@ class StatusReader:
         Raises:
             JournalError: the journal cannot be read.
         """
-        app, status = self._app, ApplicationStatus()
-        servers = [server for one in seen.values() if isinstance(one, Snapshot) for server in one.servers]
+        app, servers = self._app, _servers_of(seen)
         with Journal(self._path, read_only=True) as journal:
-            own = rollout_status(journal, app)
+            status = await self._rollouts(journal)
             known = known_versions(journal, app)
             left = unfinished_nodes(journal, app)
             manual = read_manual_changes(journal, app)
-            status.problems += filter(None, [describe_write_obstacle(self._path)])
-            status.problems += describe_unreadable_entries(journal, app)
-            if own is not None and (own.touched or own.standing == "running"):
-                status.rollouts.append(own)
-            if self._consul is not None and self._settings.lock.kind == "consul":
-                await self._see_others(self._consul, journal, status)
-        running = {rollout.entry for rollout in status.rollouts if rollout.standing == "running"}
         out = {server.ref for server in servers if not server.in_rotation}
+        running = status.running
         status.left = [
             node for node in left.values() if node.entry.id not in running and _is_left(node, servers, out)
         ]
-        if not running:
-            status.holder = await FileLock.of(self._path.parent / "locks", app).holder()
-        status.versions = await self._versions(servers, known)
+        status.versions = await self._versions(servers, lambda: known, all_disks=True)
         ours = {ref: f"rollout {node.entry.id}" for node in left.values() for ref in node.originals}
-        status.kept_out = _find_kept_out(servers, status.published | ours, manual)
+        status.kept_out = find_kept_out(servers, status.published | ours, manual)
         followers, errors = await find_out_followers(self._balancers, out, beside=self._own.backends)
-        status.kept_out += _find_followers(followers)
+        status.kept_out += list_kept_followers(followers)
         status.problems += [
             f"servers that follow those of {app} in other backends cannot be read: {error}"
             for error in errors
         ]
         return status
 
+    async def _rollouts(self, journal: Journal) -> ApplicationStatus:
+        """Read the rollouts, the lock where none runs, and what is wrong with the journal."""
+        app, status = self._app, ApplicationStatus()
+        own = rollout_status(journal, app)
+        status.problems += filter(None, [describe_write_obstacle(self._path)])
+        status.problems += describe_unreadable_entries(journal, app)
+        if own is not None and (own.touched or own.standing == "running"):
+            status.rollouts.append(own)
+        if self._consul is not None and self._settings.lock.kind == "consul":
+            await self._see_others(self._consul, journal, status)
+        if not status.running:
+            status.holder = await FileLock.of(self._path.parent / "locks", app).holder()
+        return status
+
     async def _versions(
-        self, servers: Sequence[Server], known: Mapping[str, KnownVersion]
+        self,
+        servers: Sequence[Server],
+        known: Callable[[], Mapping[str, KnownVersion]],
+        *,
+        all_disks: bool,
     ) -> list[NodeVersion]:
-        """Read the versions of the nodes that can be found; `known` has those of the journal."""
+        """Read the versions of the nodes that can be found.
+
+        Args:
+            servers: of the application.
+            known: returns the versions of the journal.
+            all_disks: log in to every node for the version on its disk, not only where no other is known.
+        """
         settings, own, app = self._settings, self._own, self._app
         names: set[str] = set()
         nodes: list[Node] = []
@@ -211,12 +225,15 @@ class StatusReader:
             nodes = await self._adapters.nodes(app, own, self._source, specs)
         sees = bool(nodes) and own.health_check.reports_version
         running, on_disk = await asyncio.gather(
-            read_running_versions(nodes, sees=sees), self._disks.read(nodes)
+            read_running_versions(nodes, sees=sees), self._disks.read(nodes if all_disks else ())
         )
         versions = {node: NodeVersion(node, version, "health") for node, version in running.items()}
-        for name, last in known.items():
-            if last.version and name not in versions and (not names or name in names):
-                versions[name] = NodeVersion(name, last.version, "journal", last.at)
+        if not names or names - versions.keys():
+            for name, last in known().items():
+                if last.version and name not in versions and (not names or name in names):
+                    versions[name] = NodeVersion(name, last.version, "journal", last.at)
+        if not all_disks:
+            on_disk = await self._disks.read([node for node in nodes if node.name not in versions])
         for node in nodes:
             if installed := on_disk.get(node.name):
                 versions[node.name] = compare_with_disk(node, versions.get(node.name), installed)
@@ -260,6 +277,10 @@ class StatusReader:
                 status.published |= dict.fromkeys(originals, f"the rollout of {header.operator}")
 
 
+def _servers_of(seen: Snapshots) -> list[Server]:
+    return [server for one in seen.values() if isinstance(one, Snapshot) for server in one.servers]
+
+
 def _is_left(node: UnfinishedNode, servers: Sequence[Server], out: Collection[ServerRef]) -> bool:
     """Return whether a server of an unfinished node is out of rotation, or has part of its weight."""
     return any(
@@ -267,70 +288,3 @@ def _is_left(node: UnfinishedNode, servers: Sequence[Server], out: Collection[Se
         for server in servers
         if server.ref in node.originals
     )
-
-
-def _find_kept_out(
-    servers: Sequence[Server], rollouts: Mapping[ServerRef, str], manual: Mapping[str, ManualChange]
-) -> list[KeptOut]:
-    """Return the servers that somebody has taken out; a failing check is no such reason."""
-    groups: dict[tuple[str, str], list[Server]] = {}
-    for server in servers:
-        if any(
-            owner.active and owner.who not in ("nobody", "agent")
-            for owner in find_maintenance_reasons(server)
-        ):
-            groups.setdefault((server.ref.backend, server.ref.server), []).append(server)
-    now = time.time()
-    return [
-        _make_kept_out(backend, name, own, rollouts, manual, now) for (backend, name), own in groups.items()
-    ]
-
-
-def _find_followers(followers: Sequence[Server]) -> list[KeptOut]:
-    """Return servers of other backends that are out because they follow one of ours."""
-    groups: dict[tuple[str, str], list[Server]] = {}
-    for server in followers:
-        groups.setdefault((server.ref.backend, server.ref.server), []).append(server)
-    now = time.time()
-    return [
-        KeptOut(
-            backend,
-            name,
-            "haproxy",
-            "",
-            "; ".join(dict.fromkeys(f"it follows {server.track_target}" for server in own)),
-            round(now - min(server.last_change for server in own)),
-            tuple(f"{server.ref.instance}: {server.status}" for server in own),
-        )
-        for (backend, name), own in groups.items()
-    ]
-
-
-def _make_kept_out(
-    backend: str,
-    name: str,
-    servers: Sequence[Server],
-    rollouts: Mapping[ServerRef, str],
-    manual: Mapping[str, ManualChange],
-    now: float,
-) -> KeptOut:
-    rollout = next((rollouts[server.ref] for server in servers if server.ref in rollouts), None)
-    deciding = [
-        owner
-        for server in servers
-        for owner in find_maintenance_reasons(server, rollouts.get(server.ref, ""))
-        if owner.active
-    ]
-    since = out_since(servers, now)
-    where = tuple(f"{server.ref.instance}: {server.admin_state}{format_weight(server)}" for server in servers)
-    words = "; ".join(dict.fromkeys(owner.text for owner in deciding))
-    by: Literal["rollout", "hand", "others", "haproxy"] = "others"
-    who = ""
-    if rollout is not None:
-        by, who = "rollout", rollout
-    elif name in manual:
-        by, who, since = "hand", manual[name].operator, manual[name].at
-    elif all(owner.who in ("configuration", "resolution", "tracked") for owner in deciding):
-        by = "haproxy"
-    by_agent = any(owner.who == "operator or agent" for owner in deciding)
-    return KeptOut(backend, name, by, who, words, round(since), where, by_agent)

@@ -9,10 +9,20 @@ import click
 import pytest
 
 from backends.errors import Unreachable
+from backends.model import Info, Level, Snapshot
+from console.config.config_file import load
 from console.terminal.status import status_fields, status_lines
+from orchestrator.adapters import AdapterFactory
 from orchestrator.events import events
 from orchestrator.events.base import Event
-from orchestrator.events.events import DecisionRequested, NodeFailed, NodeStarted, Record, RolloutEnded
+from orchestrator.events.events import (
+    DecisionRequested,
+    NodeFailed,
+    NodeStarted,
+    NodeUpgraded,
+    Record,
+    RolloutEnded,
+)
 from orchestrator.journal.entry_status import RolloutStatus, rollout_status
 from orchestrator.journal.store import Journal
 from orchestrator.journal.unfinished import known_versions, unfinished_nodes
@@ -23,8 +33,10 @@ from orchestrator.live.versions import (
     compare_with_disk,
     name_as_reported,
 )
-from orchestrator.session.status import ApplicationStatus, KeptOut
-from tests.support.console_values import HOSTILE, harmless
+from orchestrator.node import Node
+from orchestrator.session.kept_out import KeptOut
+from orchestrator.session.status import ApplicationStatus, StatusReader
+from tests.support.console_values import HOSTILE, TOML, harmless, server, write
 from tests.support.fake_faults import Fault
 from tests.support.fake_fleet import World
 from tests.unit import journals
@@ -205,6 +217,38 @@ async def test_a_node_that_refuses_hides_no_other() -> None:
     world = World(nodes=2)
     world.nodes["web1"].faults.always["installed"] = Fault(Unreachable("web1", "gone"))
     assert await DiskVersions().read(world.application.nodes) == {"web2": "1.0"}
+
+
+@pytest.mark.virtual_time
+async def test_one_line_logs_in_only_where_nothing_else_says_a_version(tmp_path: Path) -> None:
+    names, world = ("web1", "web2", "web3"), World(nodes=3)
+    world.nodes["web2"].version_shown = world.nodes["web3"].version_shown = False
+    known = Record(1, 1.0, NodeUpgraded(node="web2", version="0.9", duration_s=1.0))
+    journals.write(tmp_path / "journal.db", [known])
+    nodes = "".join(f'{name} = {{ address = "10.0.0.1", port = 80 }}\n' for name in names)
+    health = 'kind = "http"\nurl = "http://{address}:{port}/"\nversion_json = "version"\n'
+    config = load(write(tmp_path, f"{TOML}[apps.shop.health]\n{health}[apps.shop.nodes]\n{nodes}"))
+    asked: list[list[str]] = []
+
+    class Disks(DiskVersions):
+        async def read(self, nodes: Sequence[Node]) -> dict[str, str]:
+            asked.append([node.name for node in nodes])
+            return await super().read(nodes)
+
+    class Adapters(AdapterFactory):
+        async def nodes(self, *_: object) -> list[Node]:
+            return list(world.application.nodes)
+
+    adapters = Adapters(config.ssh, lambda _: None, config.file)
+    reader = StatusReader(config, "shop", tmp_path / "journal.db", None, adapters, [], Disks())
+    servers = tuple(map(server, names))
+    seen = {"lb1": Snapshot(Info("lb1", "2.6", 1, 1, False), Level.ADMIN, (), servers)}
+    found = await reader.read_briefly(seen)
+    versions = [(version.node, version.version, version.source) for version in found.versions]
+    assert versions == [("web1", "1.0", "health"), ("web2", "0.9", "journal"), ("web3", "1.0", "disk")]
+    assert [nodes for nodes in asked if nodes] == [["web3"]]
+    await reader.read(seen)
+    assert asked[-1] == list(names)
 
 
 @pytest.mark.parametrize("said", HOSTILE)
