@@ -149,7 +149,7 @@ def line_of_state(state: RolloutState, operator: str, host: str, entry: int = 0)
 
 def _describe_action(phase: Phase, by: str, questions: Sequence[str], working: Sequence[NodeProgress]) -> str:
     if questions:
-        return f"waits for you: {name_some(questions)}"
+        return f"waits for you: {name_some(questions)}{' (paused)' if phase == 'paused' else ''}"
     if phase == "paused":
         return f"paused by {by}"
     if phase == "aborting":

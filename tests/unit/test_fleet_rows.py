@@ -127,6 +127,8 @@ def test_the_line_of_a_rollout_follows_its_events() -> None:
     asks = events.DecisionRequested(question="q", subject="web2", text="go on?", choices=["continue"])
     waits = fold(begun, asks)
     assert (waits.standing, waits.action, waits.questions) == ("waits", "waits for you: web2", ("web2",))
+    waits = fold(begun, asks, events.Paused(who=ann.name, via=ann.via, why=""))
+    assert (waits.standing, waits.action) == ("waits", "waits for you: web2 (paused)")
     aborting = fold(events.AbortRequested(who="ann@here", why="", immediate=False))
     assert aborting.action == "is being aborted"
 
