@@ -125,10 +125,10 @@ def describe_duration(event: Timed, *, as_clock: bool = False) -> str:
 def format_worked(
     duration_s: float, answer_wait_s: float, form: Callable[[float], str] = format_duration
 ) -> str:
-    """Format a duration without its waits for answers, and these: `7:12 (3:21 waiting for an answer)`."""
+    """Format a duration without its waits for answers: `7:12 (plus 3:21 waiting for an answer)`."""
     if answer_wait_s < MIN_ANSWER_WAIT_S:
         return form(duration_s)
-    return f"{form(duration_s - answer_wait_s)} ({format_duration(answer_wait_s)} waiting for an answer)"
+    return f"{form(duration_s - answer_wait_s)} (plus {format_duration(answer_wait_s)} waiting for an answer)"
 
 
 def list_details(event: AnyEvent) -> list[str]:

@@ -91,7 +91,7 @@ class EntrySummary:
 
     @property
     def times_text(self) -> str:
-        """The same, with the time for answers: `7:12 (3:21 waiting for an answer)`."""
+        """The same, with the time for answers: `7:12 (plus 3:21 waiting for an answer)`."""
         return "" if self.seconds is None else format_worked(self.seconds, self.answer_wait_s)
 
     @property

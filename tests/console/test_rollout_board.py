@@ -158,7 +158,8 @@ def test_the_result_is_the_last_word(healthy: list[Record]) -> None:
     assert state.ended is not None
     state.ended = structs.replace(state.ended, duration_s=633.9, answer_wait_s=201.0)
     assert build_header(state, START, 80)[-1] == (" · ✓ healthy in 7:12", "ok")
-    assert build_header(state, START, 120)[-1] == (" · ✓ healthy in 7:12 (3:21 waiting for an answer)", "ok")
+    text = " · ✓ healthy in 7:12 (plus 3:21 waiting for an answer)"
+    assert build_header(state, START, 120)[-1] == (text, "ok")
     bad = RolloutState.of(run(_records({"web2"})))
     text, kind = build_header(bad, START, 80)[-1]
     assert (text[:13], kind) == (" · ✗ degraded", "bad")

@@ -48,8 +48,8 @@ async def test_each_node_and_the_rollout_tell_their_waits_for_answers() -> None:
     assert web1.duration_s - web1.answer_wait_s == pytest.approx(web2.duration_s, abs=2)
     assert ended.answer_wait_s == pytest.approx(200, abs=1)
     worked = describe(web2).removeprefix("upgraded in ")
-    assert describe(web1) == f"upgraded in {worked} (3:20 waiting for an answer)"
-    assert describe(ended).endswith("(3:20 waiting for an answer)")
+    assert describe(web1) == f"upgraded in {worked} (plus 3:20 waiting for an answer)"
+    assert describe(ended).endswith("(plus 3:20 waiting for an answer)")
     assert ", 3:20 for answers, paused 16:40" in Timeline.of(world.records).times_text
 
 

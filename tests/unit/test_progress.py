@@ -68,7 +68,7 @@ def test_a_line_for_all_that_matters(capsys: pytest.CaptureFixture[str]) -> None
         "batch 1/2: web1",
         "web1       ✓ drain 1.2 s · 3 sessions ended",
         "! web1: the cookie keeps clients",
-        "web1       ✓ upgraded in 7:12 (3:21 waiting for an answer): drain 1.2",
+        "web1       ✓ upgraded in 7:12 (plus 3:21 waiting for an answer): drain 1.2",
         "batch 2/2: web2 · 1/2 nodes, about 1.2 s left",
         "web2       · drain 1.2 s · was out already",
         "paused by ann: lunch",

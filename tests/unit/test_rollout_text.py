@@ -37,7 +37,7 @@ def test_all_is_well() -> None:
     assert lines(ended()) == ["healthy · 2:05", "  upgraded    web1"]
     assert (
         lines(ended(duration_s=633.0, answer_wait_s=201.0))[0]
-        == "healthy · 7:12 (3:21 waiting for an answer)"
+        == "healthy · 7:12 (plus 3:21 waiting for an answer)"
     )
 
 
