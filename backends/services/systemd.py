@@ -10,6 +10,7 @@ from backends.node_state import LogSource, ServiceState
 from backends.protocols import Host
 from backends.services.common import service_name
 from backends.services.log import LoggedService, LoggedSettings, words_before
+from backends.services.systemd_journal import ANY_RUN, UnitJournal, is_run, unit_id
 from backends.services.systemd_unit import (
     ACTIVITIES,
     PROPERTIES,
@@ -30,7 +31,7 @@ from backends.services.systemd_unit import (
     upheld_obstacles,
 )
 from backends.templates import NoText, ServiceName, check_words
-from backends.text import MAX_LAST_LINES, last_lines
+from backends.text import last_lines
 
 
 class SystemdSettings(LoggedSettings, kw_only=True, frozen=True, tag="systemd"):
@@ -78,13 +79,6 @@ class SystemdService(LoggedService[SystemdSettings]):
 
     def reload_command(self) -> Command:
         return self._systemctl_command("daemon-reload")
-
-    def log_commands(self, name: str) -> tuple[Command, Command]:
-        """Return commands that read what its processes wrote and, failing that, what systemd wrote too."""
-        lines = ("--lines", str(MAX_LAST_LINES), "--output", "cat", "--no-pager", "--quiet")
-        own = "_SYSTEMD_USER_UNIT" if self._settings.user else "_SYSTEMD_UNIT"
-        call = (*journalctl(self._settings.command), *lines)
-        return Command((*call, f"{own}={unit_id(name)}")), Command((*call, *self._matches(unit_id(name))))
 
     async def stop(self) -> None:
         await self._execute(self.stop_command(), "stop")
@@ -149,48 +143,46 @@ class SystemdService(LoggedService[SystemdSettings]):
         return (caveat,) if caveat else ()
 
     async def _own_last_lines(self) -> tuple[str, ...]:
-        """Return the end of the journal of the unit. Without the right to read it there are none."""
-        if lines := await self._lines_of(self._name):
-            return lines
-        # The journal knows no aliases.
-        name = (await self._read_properties_if_possible()).get("Id", "")
-        return await self._lines_of(name) if is_unit_name(name) and name != unit_id(self._name) else ()
+        """Return what the last run wrote or, if that is nothing, the end of the journal of the unit.
+
+        What the version before wrote would mislead. Without the right to read the journal there are no lines.
+        """
+        properties = await self._read_properties_if_possible()
+        journal = self._journal(properties)
+        runs = await self._find_last_runs(journal, properties)
+        selections = [(ANY_RUN,) * count for count in range(3)] if is_rehearsal() else [runs]
+        for command in (*map(journal.own_command, selections), journal.whole_command()):
+            result = await query(self._host, command, timeout=self._settings.timeout)
+            if result.ok and (lines := last_lines(result.stdout)) and not is_rehearsal():
+                return lines
+        return ()
+
+    async def _find_last_runs(self, journal: UnitJournal, properties: Mapping[str, str]) -> tuple[str, ...]:
+        """Return the id of the last run and, if systemd itself has begun it, of the one before; at most two.
+
+        The one before has ended, while the last one may not have come to its reason yet. There are none where
+        systemd (before 232) has no ids, or has forgotten the unit since it stopped.
+        """
+        runs = [properties.get("InvocationID", "")]
+        if assume(is_run(runs[0]) and _has_restarted(properties)):
+            result = await query(self._host, journal.restart_command(), timeout=self._settings.timeout)
+            runs.append(journal.parse_restart(result.stdout))
+        return tuple(dict.fromkeys(filter(is_run, runs)))
 
     def _words_before_log(self) -> tuple[str, ...]:
         return words_before(self._settings.command, "systemctl")
 
     async def _own_log(self, lines: int, *, follow: bool) -> LogSource:
         """Return the journal, with what systemd itself says about the unit."""
-        name = (await self._read_properties_if_possible()).get("Id", "")  # the journal knows no aliases
-        name = name if is_unit_name(name) else unit_id(self._name)
-        going_on = ("--follow",) if follow else ()
-        command = Command(
-            (
-                *journalctl(self._settings.command),
-                *("--lines", str(lines), *going_on, "--no-hostname", "--no-pager"),
-                *self._matches(name),
-            )
+        journal = self._journal(await self._read_properties_if_possible())
+        return LogSource(
+            f"journal of {journal.name}", journal.log_command(lines, follow=follow), ends=not follow
         )
-        return LogSource(f"journal of {name}", command, ends=not follow)
 
-    def _matches(self, name: str) -> tuple[str, ...]:
-        """Return the arguments for the journal of a unit, with what root's processes say about it.
-
-        For that, `--unit` accepts process 1 only. A child of it that cannot become the service's program ends
-        at once, often before journald has found out of which unit it is, and its reason would be missing.
-        """
-        if self._settings.user:
-            return ("--user-unit", name)  # accepts all processes of the user
-        keys = ("UNIT", "OBJECT_SYSTEMD_UNIT", "COREDUMP_UNIT")
-        of_root = (word for key in keys for word in ("+", f"{key}={name}", "_UID=0"))
-        return (f"_SYSTEMD_UNIT={name}", *of_root)
-
-    async def _lines_of(self, name: str) -> tuple[str, ...]:
-        for command in self.log_commands(name):
-            result = await query(self._host, command, timeout=self._settings.timeout)
-            if result.ok and (lines := last_lines(result.stdout)) and not is_rehearsal():
-                return lines
-        return ()
+    def _journal(self, properties: Mapping[str, str]) -> UnitJournal:
+        name = properties.get("Id", "")
+        name = name if is_unit_name(name) else unit_id(self._name)
+        return UnitJournal(self._settings.command, name, self._settings.user)
 
     async def _read_properties_if_possible(self) -> Mapping[str, str]:
         try:
@@ -239,16 +231,9 @@ class SystemdService(LoggedService[SystemdSettings]):
 
 
 def _has_died(properties: Mapping[str, str]) -> bool:
-    return properties.get("ActiveState") == "failed" or properties.get("NRestarts", "0") not in ("", "0")
+    return properties.get("ActiveState") == "failed" or _has_restarted(properties)
 
 
-def unit_id(name: str) -> str:
-    """Return the complete name of a unit, as systemctl completes it."""
-    return name if name.endswith((".service", ".scope", ".socket", ".target")) else f"{name}.service"
-
-
-def journalctl(systemctl: str) -> tuple[str, ...]:
-    """Return the call of journalctl that matches a call of systemctl, such as ``sudo -n /bin/systemctl``."""
-    *before, program = shlex.split(systemctl)
-    folder, slash, name = program.rpartition("/")
-    return (*before, f"{folder}{slash}journalctl") if name == "systemctl" else ("journalctl",)
+def _has_restarted(properties: Mapping[str, str]) -> bool:
+    """Return whether systemd itself has started the unit again since it was started by request."""
+    return properties.get("NRestarts", "0") not in ("", "0")

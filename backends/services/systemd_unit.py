@@ -29,6 +29,7 @@ PROPERTIES = (
     "RemainAfterExit",
     "Restart",
     "NRestarts",
+    "InvocationID",
     "KillMode",
     "TriggeredBy",
     "WantedBy",

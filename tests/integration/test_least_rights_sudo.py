@@ -14,6 +14,7 @@ import pytest
 
 from backends.command import Command
 from backends.errors import PermissionDenied, RolldeckError
+from backends.hosts.execution import rehearsing
 from backends.hosts.ssh import SshHost
 from backends.hosts.ssh_settings import SshSettings
 from backends.installers.command import SymlinkInstall
@@ -104,17 +105,22 @@ async def test_monit(place: Path) -> None:
 
 
 STUB = """#!/bin/sh
-case $0 in *journalctl) echo "$(id -u): $0 $*"; exit ;; esac
+case "$0 $*" in
+*journalctl*MESSAGE_ID*) echo INVOCATION_ID={run_before}; exit ;;
+*journalctl*) echo "$(id -u): $0 $*"; exit ;;
+esac
 echo "$(id -u): $0 $*" >>{place}/called
-case $* in *show*) printf 'ActiveState=active\\nLoadState=loaded\\nMainPID=7\\nNRestarts=2\\n' ;; esac
+case $* in *show*) ;; *) exit ;; esac
+printf '%s\\n' ActiveState=active LoadState=loaded MainPID=7 NRestarts=2 InvocationID={run}
 """
+RUN, RUN_BEFORE = "0123456789abcdef" * 2, "fedcba9876543210" * 2
 
 
 def stub(place: Path, name: str, sudoers: str) -> str:
     """Put a program of this name where sudo looks; returns the rules for it there."""
     folder = place / "bin"
     folder.mkdir()
-    (folder / name).write_text(STUB.format(place=place))
+    (folder / name).write_text(STUB.format(place=place, run=RUN, run_before=RUN_BEFORE))
     (folder / name).chmod(0o755)
     (place / "called").touch()
     return f"Defaults secure_path={folder}:/usr/bin:/bin\n{sudoers.replace('/usr/bin', str(folder))}"
@@ -149,6 +155,16 @@ async def test_systemd(place: Path) -> None:
         assert len(called) == 6, "a start looks first, and forgets earlier starts of a version that died"
         assert (place / "called").read_text().startswith("0: ")
         assert await lines_of_log(host, service) == [f"0: {place}/bin/journalctl"]
+        [line] = await service.last_lines()
+        runs = f"_SYSTEMD_INVOCATION_ID={RUN} _SYSTEMD_INVOCATION_ID={RUN_BEFORE}"
+        assert line.startswith("0: ")
+        assert line.endswith(f" _SYSTEMD_UNIT=shop.service {runs}")
+        with rehearsing() as sent:
+            await service.last_lines()
+        assert len(sent) == 6
+        assert [await host.sudo_refusal(rehearsed.command) for rehearsed in sent] == [""] * 6
+        for word in (f"+ {runs}", "+ _SYSTEMD_UNIT=sshd.service", "SHELL=/bin/sh", "--file=/tmp/evil"):
+            await refuses(host, f"sudo -n {line.partition('/bin/')[2]} {word}")
         for line in (
             "--no-block stop -- shop.service sshd.service",
             "--no-block stop -- shopXservice",

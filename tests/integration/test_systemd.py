@@ -52,6 +52,7 @@ def systemd(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Sys
         "stays.service": "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n",
         "leaves.service": "[Service]\nExecStart=/bin/sh -c 'sleep 99 & echo $$! >/run/left; exec sleep 99'\n"
         "KillMode=process\n",
+        "again.service": "[Service]\nExecStart=/bin/sh /run/again\nRestart=always\nRestartSec=10ms\n",
         "hungry.service": "[Service]\nExecStart=/usr/bin/python3 -S -E /run/hungry.py\n",
         "once.service": "[Service]\nType=oneshot\nExecStart=/bin/true\n",
         "listens.socket": f"[Socket]\nListenStream=127.0.0.1:{port}\n",
@@ -158,11 +159,34 @@ async def test_a_program_that_is_not_there(systemd: Systemd) -> None:
 
 
 async def test_one_that_is_killed_for_lack_of_memory(systemd: Systemd) -> None:
-    systemd.run("sh", "-c", "cat >/run/hungry.py", text=ENDED_BY_OOMD)
+    """It wrote nothing: why it ended is in systemd's own words, and not in those of the version before."""
     unit = service(systemd, "hungry")
+    systemd.run("sh", "-c", "cat >/run/hungry.py", text="print('the version before')")
+    await unit.start()
+    assert await wrote(unit, "the version before")
+    await reached(unit, Activity.STOPPED)
+    systemd.run("sh", "-c", "cat >/run/hungry.py", text=ENDED_BY_OOMD)
     await unit.start()
     assert (await reached(unit, Activity.FAILED)).detail == "failed (failed), result oom-kill"
     assert await wrote(unit, "oom-kill")
+
+
+async def test_one_that_was_started_again_and_has_written_nothing_yet(systemd: Systemd) -> None:
+    """The run before has ended and says why, and the version before is not listened to."""
+    unit = service(systemd, "again")
+    systemd.run("sh", "-c", "cat >/run/again", text="echo the version before; exec sleep 1000")
+    await unit.start()
+    assert await wrote(unit, "the version before")
+    await unit.stop()
+    await reached(unit, Activity.STOPPED)
+    systemd.run("sh", "-c", "cat >/run/again", text="echo 'exec sleep 1000' >/run/again; echo why; exit 3")
+    await unit.start()
+
+    again = ("show", "--property=NRestarts", "--value", "again")
+    await until(lambda: systemd.systemctl(*again) == "1\n")
+    await reached(unit, Activity.RUNNING)
+    assert await wrote(unit, "why")
+    assert await unit.last_lines() == ("why",)
 
 
 async def test_a_stop_that_kills_only_the_main_process(systemd: Systemd) -> None:

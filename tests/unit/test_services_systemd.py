@@ -5,7 +5,8 @@ import pytest
 from backends.command import Command
 from backends.errors import PermissionDenied, Refused, UnreadableReply
 from backends.node_state import Activity, ServiceState
-from backends.services.systemd import SystemdService, SystemdSettings, journalctl
+from backends.services.systemd import SystemdService, SystemdSettings
+from backends.services.systemd_journal import journalctl
 from backends.services.systemd_unit import PROPERTIES as READ
 from backends.services.systemd_unit import (
     parse_show,
@@ -202,19 +203,71 @@ async def test_nothing_is_forgotten_of_one_that_never_died() -> None:
 
 
 async def test_the_last_lines_are_those_of_the_journal() -> None:
-    systemd, host = service(Answer("\n".join(f"line {number}" for number in range(9)) + "\n"))
+    systemd, _ = service(Answer("\n".join(f"line {number}" for number in range(9)) + "\n"))
     assert await systemd.last_lines() == ("line 4", "line 5", "line 6", "line 7", "line 8")
-    [command] = host.ran
-    assert command.argv[0] == "journalctl"
-    assert command.argv[-1] == "_SYSTEMD_UNIT=shop@web1.service"
-    own, host = service(Answer(), user=True)
-    assert await own.last_lines() == ()
-    assert [command.argv[-1] for command in host.ran if command.argv[0] == "journalctl"] == [
-        "_SYSTEMD_USER_UNIT=shop@web1.service",
-        "shop@web1.service",
-    ]
     refused, _ = service(Answer("", "No journal files were opened due to insufficient permissions.\n", 1))
     assert await refused.last_lines() == ()
+
+
+RUN, RUN_BEFORE = "0123456789abcdef" * 2, "fedcba9876543210" * 2
+RESTART = "MESSAGE_ID=5eb03494b6584870a536b337290809b3"
+OF_RUN = f"_SYSTEMD_UNIT=shop.service _SYSTEMD_INVOCATION_ID={RUN}"
+WHOLE = (
+    "_SYSTEMD_UNIT=shop.service + UNIT=shop.service _UID=0 + OBJECT_SYSTEMD_UNIT=shop.service _UID=0"
+    " + COREDUMP_UNIT=shop.service _UID=0"
+)
+
+
+@pytest.mark.parametrize(
+    ("more", "restart", "user", "matches"),
+    [
+        ("", "", False, ["_SYSTEMD_UNIT=shop.service", WHOLE]),  # before 232, which has no ids
+        ("InvocationID=\n", "", False, ["_SYSTEMD_UNIT=shop.service", WHOLE]),
+        (f"InvocationID={RUN}/x\nNRestarts=1\n", "", False, ["_SYSTEMD_UNIT=shop.service", WHOLE]),
+        (f"InvocationID={RUN}\nNRestarts=0\n", "", False, [OF_RUN, WHOLE]),
+        (
+            f"InvocationID={RUN}\nNRestarts=2\n",
+            f"__CURSOR=s=1\nINVOCATION_ID={RUN_BEFORE}\n",
+            False,
+            [
+                f"UNIT=shop.service _UID=0 {RESTART}",
+                f"{OF_RUN} _SYSTEMD_INVOCATION_ID={RUN_BEFORE}",
+                WHOLE,
+            ],
+        ),
+        (
+            f"InvocationID={RUN}\nNRestarts=2\n",
+            "INVOCATION_ID=--all\n",
+            False,
+            [f"UNIT=shop.service _UID=0 {RESTART}", OF_RUN, WHOLE],
+        ),
+        (
+            f"InvocationID={RUN}\nNRestarts=2\n",
+            f"USER_INVOCATION_ID={RUN_BEFORE}\n",
+            True,
+            [
+                f"--user-unit shop.service {RESTART}",
+                f"_SYSTEMD_USER_UNIT=shop.service _SYSTEMD_INVOCATION_ID={RUN}"
+                f" _SYSTEMD_INVOCATION_ID={RUN_BEFORE}",
+                "--user-unit shop.service",
+            ],
+        ),
+    ],
+)
+async def test_the_last_lines_are_of_the_last_run(
+    more: str, restart: str, user: bool, matches: list[str]
+) -> None:
+    """Of the one before, too, if systemd itself has begun the last one; else, all that is about the unit."""
+
+    def answer(command: Command) -> Answer:
+        if "show" in command.argv:
+            return Answer(f"{RUNNING}Id=shop.service\n{more}")
+        return Answer(restart if RESTART in command.argv else "")
+
+    host = ScriptedHost(answer)
+    assert await SystemdService(host, SystemdSettings(name="nick", user=user), {}).last_lines() == ()
+    calls = [command.argv for command in host.ran if command.argv[0] == "journalctl"]
+    assert [" ".join(argv[argv.index("--quiet") + 1 :]) for argv in calls] == matches
 
 
 @pytest.mark.parametrize(
