@@ -7,13 +7,15 @@ rollback.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from backends.model import AdminState
+import msgspec
+
 from orchestrator.events import events
-from orchestrator.events.events import NodeStarted, Record
+from orchestrator.events.events import Record
 from orchestrator.events.steps import STEPS, Step
 from orchestrator.journal.entries import Entry
 from orchestrator.journal.store import Journal
-from orchestrator.journal.unfinished import MAX_ENTRIES, read_change
+from orchestrator.journal.unfinished import MAX_ENTRIES
+from orchestrator.node import find_reported_version
 
 _NODE_EVENTS = ("rollout_started", "node_started", "node_upgraded", "node_rolled_back", "node_failed")
 
@@ -136,9 +138,13 @@ class FleetHistory:
 
     Args:
         rollouts: each with its events, oldest first.
+        version_regex: see `HealthKind`.
     """
 
-    def __init__(self, rollouts: Iterable[tuple[Entry, Iterable[Record]]]) -> None:
+    def __init__(
+        self, rollouts: Iterable[tuple[Entry, Iterable[Record]]], *, version_regex: str = ""
+    ) -> None:
+        self._version_regex = version_regex
         self.nodes: dict[str, NodeHistory] = {}
         self._entries: dict[int, Entry] = {}
         self._updates: dict[int, dict[str, NodeUpdate]] = {}
@@ -148,7 +154,9 @@ class FleetHistory:
             self._take(entry, records)
 
     @classmethod
-    def read(cls, journal: Journal, application: str, *, limit: int = -1, since: int = 0) -> "FleetHistory":
+    def read(
+        cls, journal: Journal, application: str, *, limit: int = -1, since: int = 0, version_regex: str = ""
+    ) -> "FleetHistory":
         """Read the history of an application, of which some rollouts may be enough: each takes a while.
 
         Args:
@@ -156,6 +164,7 @@ class FleetHistory:
             application: its name.
             limit: only so many of the newest entries; -1 for all.
             since: only this rollout, those that it follows, and at most `MAX_ENTRIES` after it; 0 for all.
+            version_regex: see `HealthKind`.
 
         Raises:
             JournalError: it cannot be read.
@@ -165,13 +174,14 @@ class FleetHistory:
         if since:
             later = [entry for entry in entries if entry.id >= since][: MAX_ENTRIES + 1]
             entries = [*_find_followed(entries, since), *later]
-        return cls((entry, journal.records(entry.id, *_NODE_EVENTS)) for entry in entries)
+        rollouts = ((entry, journal.records(entry.id, *_NODE_EVENTS)) for entry in entries)
+        return cls(rollouts, version_regex=version_regex)
 
     def _take(self, entry: Entry, records: Iterable[Record]) -> None:
         self._entries[entry.id] = entry
         forward = self._forward[entry.id] = self._goes_forward(entry)
         newest = self._newest
-        updates = self._updates[entry.id] = self._updates_of(entry.id, records)
+        updates = self._updates[entry.id] = self._updates_of(entry, records)
         for name, update in updates.items():
             self.nodes[name].take(
                 update, forward=forward, unfinished=newest is not None and newest.result != "healthy"
@@ -179,8 +189,9 @@ class FleetHistory:
         if forward and updates and not all(update.back and update.done for update in updates.values()):
             self._newest = entry
 
-    def _updates_of(self, entry: int, records: Iterable[Record]) -> dict[str, NodeUpdate]:
+    def _updates_of(self, entry: Entry, records: Iterable[Record]) -> dict[str, NodeUpdate]:
         before: Mapping[str, str] = {}
+        installed = _read_installed(entry) if self._version_regex else {}
         updates: dict[str, NodeUpdate] = {}
         for record in records:
             match record.event:
@@ -188,9 +199,9 @@ class FleetHistory:
                     pass
                 case events.NodeStarted(node=name, version=version) if name not in updates:
                     node = self.nodes.setdefault(name, NodeHistory())
-                    had = before.get(name, "")
+                    had = self._find_installed(before.get(name, ""), node, installed.get(name))
                     node.see(had)
-                    updates[name] = NodeUpdate(entry, version, had, tuple(node.healthy))
+                    updates[name] = NodeUpdate(entry.id, version, had, tuple(node.healthy))
                 case events.NodeFailed(node=name) as failed if name in updates:
                     updates[name].failure = failed
                     updates[name].done = updates[name].done and not failed.touched
@@ -203,6 +214,17 @@ class FleetHistory:
                 case _:
                     pass
         return updates
+
+    def _find_installed(self, version: str, node: NodeHistory, installed: str | None) -> str:
+        """Return what installers call the version that a node had before a rollout.
+
+        Earlier versions of Rolldeck wrote down what the application calls it.
+        """
+        if version and self._version_regex:
+            for known in filter(None, (installed, *reversed(node.healthy), *sorted(node.doubtful))):
+                if find_reported_version(known, self._version_regex) == version:
+                    return known
+        return version
 
     def goes_forward(self, entry: int) -> bool:
         """Return whether a rollout is no rollback (see the top of the module), or is unknown."""
@@ -277,6 +299,24 @@ def _find_followed(entries: Sequence[Entry], number: int) -> list[Entry]:
     return found
 
 
+class _Node(msgspec.Struct):
+    node: str
+    installed: str | None = None
+
+
+class _Planned(msgspec.Struct):
+    nodes: list[_Node] = []
+
+
+def _read_installed(entry: Entry) -> Mapping[str, str | None]:
+    """Return the version that was on the disk of each node, as far as the plan of an entry can be read."""
+    try:
+        planned = msgspec.convert(entry.plan, _Planned)
+    except msgspec.ValidationError:
+        return {}
+    return {node.node: node.installed for node in planned.nodes}
+
+
 def is_resumption(entry: Entry) -> bool:
     """Return whether it resumes the rollout that it follows."""
     return entry.follows is not None and (entry.kind == "upgrade" or entry.plan.get("resumes") is True)
@@ -285,46 +325,3 @@ def is_resumption(entry: Entry) -> bool:
 def _is_of_the_version(step: Step) -> bool:
     """Return whether a failure in this step concerns the version: it is being installed, or runs."""
     return step in ("install", *STEPS.after("install"))
-
-
-@dataclass(frozen=True, slots=True)
-class ManualChange:
-    """The last manual change that took a node out of rotation.
-
-    Attributes:
-        action: "drain" or "maint", or "weight" where that was 0.
-        at: seconds since 1970.
-    """
-
-    action: str
-    operator: str
-    at: float
-
-
-def read_manual_changes(journal: Journal, application: str) -> dict[str, ManualChange]:
-    """Return these changes by node, except for nodes that were put back since.
-
-    A rollout that found the node out of rotation has left it so.
-
-    Raises:
-        JournalError: it cannot be read.
-    """
-    found: dict[str, ManualChange | None] = {}
-    for entry in journal.entries(application, limit=MAX_ENTRIES):
-        if entry.kind != "change":
-            for record in journal.records(entry.id, "node_started"):
-                if isinstance(record.event, NodeStarted) and _puts_back(record.event):
-                    found.setdefault(record.event.node, None)
-            continue
-        change = read_change(entry)
-        if entry.result == "healthy":
-            out = change.action in ("drain", "maint") or (change.action == "weight" and change.weight == 0)
-            made = ManualChange(change.action, entry.operator, entry.began) if out else None
-            for node in change.nodes:
-                found.setdefault(node, made)
-    return {node: change for node, change in found.items() if change is not None}
-
-
-def _puts_back(start: NodeStarted) -> bool:
-    """Return whether the node is in rotation once its update has ended well."""
-    return any(state.admin == AdminState.READY and state.weight for state in start.originals)

@@ -54,11 +54,13 @@ class EarlierWork:
     Args:
         path: of the journal; a missing one reads as empty.
         application: its name.
+        version_regex: see `HealthKind`.
     """
 
-    def __init__(self, path: Path, application: str) -> None:
+    def __init__(self, path: Path, application: str, version_regex: str = "") -> None:
         self._path = path
         self._application = application
+        self._version_regex = version_regex
 
     @property
     def path(self) -> Path:
@@ -101,7 +103,7 @@ class EarlierWork:
                 unfinished_nodes(journal, self._application),
                 describe_unreadable_entries(journal, self._application),
             )
-            history = FleetHistory.read(journal, self._application)
+            history = self._read_history(journal)
             drains = read_earlier_drains(journal, self._application)
             return EarlierRollouts(unfinished, unread, history, drains)
 
@@ -119,7 +121,11 @@ class EarlierWork:
     def history(self, since: int = 0) -> FleetHistory:
         """Return the history of each node; `since` as in `FleetHistory.read`. Raises JournalError."""
         with Journal(self._path, read_only=True) as journal:
-            return FleetHistory.read(journal, self._application, since=since)
+            return self._read_history(journal, since=since)
+
+    def _read_history(self, journal: Journal, *, limit: int = -1, since: int = 0) -> FleetHistory:
+        regex = self._version_regex
+        return FleetHistory.read(journal, self._application, limit=limit, since=since, version_regex=regex)
 
     async def last_healthy_version(self, entry: int, node: str) -> str:
         """Return the last version that was healthy on a node before a rollout; empty when none is known.
@@ -130,7 +136,7 @@ class EarlierWork:
 
         def read() -> FleetHistory:
             with Journal(self._path, read_only=True, check=False) as journal:
-                return FleetHistory.read(journal, self._application, limit=MAX_ENTRIES)
+                return self._read_history(journal, limit=MAX_ENTRIES)
 
         way = (await asyncio.to_thread(read)).way_back(entry)  # while the rollout goes on
         return way.wanted.get(node, "") if way is not None else ""

@@ -96,11 +96,11 @@ async def open_session(
             journal,
             settings.journal.retention_days,
             app,
-            clock,
             bus,
             actor,
             partial(sharing.lock, locks) if sharing is not None else partial(FileLock.of, locks, app),
             sharing.share if sharing is not None else None,
+            own.health_check.version_regex,
         )
         activity = Activity(RolloutControl(clock, bus, forbidden=work_log.lost))
         works: dict[str, Callable[[], Awaitable[None]]] = {}

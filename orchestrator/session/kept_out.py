@@ -9,7 +9,7 @@ from backends.model import Server, ServerRef
 from orchestrator.balancers.admin_state import find_maintenance_reasons
 from orchestrator.engine.final_state import find_removal_time as out_since
 from orchestrator.engine.final_state import format_weight
-from orchestrator.journal.node_history import ManualChange
+from orchestrator.journal.manual_changes import ManualChange
 
 
 @dataclass(frozen=True, slots=True)

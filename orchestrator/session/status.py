@@ -17,7 +17,7 @@ from orchestrator.adapters import AdapterFactory
 from orchestrator.engine.out_of_rotation import find_out_followers
 from orchestrator.inventory.resolver import resolve_nodes
 from orchestrator.journal.entry_status import Identity, RolloutStatus, rollout_status, status_of
-from orchestrator.journal.node_history import read_manual_changes
+from orchestrator.journal.manual_changes import read_manual_changes
 from orchestrator.journal.store import Journal
 from orchestrator.journal.unfinished import (
     KnownVersion,

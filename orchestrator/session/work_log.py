@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from backends.local_processes import identify_machine, identify_process
-from backends.protocols import Clock
 from orchestrator.engine.control import RolloutControl
 from orchestrator.engine.rollout_context import Published, already_published
 from orchestrator.events.actor import Actor
@@ -35,11 +34,11 @@ class WorkLog(EarlierWork):
         path: of the journal.
         retention_days: after these, entries that ended healthy are removed.
         application: the application.
-        clock: the time.
-        bus: carries the events to write.
+        bus: carries the events to write, and has the time.
         actor: who works here.
         lock: makes the application's lock, for one piece of work.
         share: publishes a rollout while it runs under that lock; None to publish nothing.
+        version_regex: see `HealthKind`.
     """
 
     def __init__(
@@ -47,16 +46,16 @@ class WorkLog(EarlierWork):
         path: Path,
         retention_days: int,
         application: str,
-        clock: Clock,
         bus: EventBus,
         actor: Actor,
         lock: Callable[[], Lock],
         share: Share | None = None,
+        version_regex: str = "",
     ) -> None:
-        super().__init__(path, application)
+        super().__init__(path, application, version_regex)
         self._keep = retention_days * DAY_S
-        self._clock = clock
         self._bus = bus
+        self._clock = bus.clock
         self.actor = actor
         self._lock = lock
         self._share: Share = share or (lambda *_: nullcontext(already_published))

@@ -207,7 +207,7 @@ def session_of(scene: Frame) -> Session:
     nodes = tuple(_node(machine, number) for number, machine in enumerate(scene.machines, 11))
     application = Application("shop", nodes, BalancerGroup(balancers, (BACKEND,)), scene.policy)
     bus = EventBus(clock)
-    session = Session(application, bus, work_log=blank_work_log(clock, bus), roll_back_after=roll_back_after)
+    session = Session(application, bus, work_log=blank_work_log(bus), roll_back_after=roll_back_after)
     session.versions.by_node = {machine.name: machine.version for machine in scene.machines}
     return session
 

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from backends.protocols import Clock
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import EventBus
 from orchestrator.locks.file import FileLock
@@ -11,12 +10,11 @@ from orchestrator.session.work_log import WorkLog
 NOWHERE = Path("/proc/nonexistent")  # not even root can make it
 
 
-def blank_work_log(clock: Clock, bus: EventBus, folder: Path = NOWHERE) -> WorkLog:
+def blank_work_log(bus: EventBus, folder: Path = NOWHERE) -> WorkLog:
     return WorkLog(
         folder / "journal.db",
         365,
         "shop",
-        clock,
         bus,
         Actor("ann@here"),
         lambda: FileLock.of(folder, "shop"),

@@ -56,7 +56,7 @@ class Desk:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.work_log = WorkLog(
-            path, 365, "shop", CLOCK, EventBus(CLOCK), ACTOR, lambda: FileLock.of(path.parent, "shop")
+            path, 365, "shop", EventBus(CLOCK), ACTOR, lambda: FileLock.of(path.parent, "shop")
         )
 
 

@@ -18,7 +18,7 @@ from orchestrator.events.events import (
 )
 from orchestrator.events.ways_back import OriginalStateRecord
 from orchestrator.journal.entry_status import rollout_status
-from orchestrator.journal.node_history import read_manual_changes
+from orchestrator.journal.manual_changes import read_manual_changes
 from orchestrator.journal.store import Journal
 from orchestrator.journal.unfinished import unfinished_nodes
 from tests.unit import journals

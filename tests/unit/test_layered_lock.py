@@ -161,7 +161,7 @@ async def test_only_who_breaks_it_on_this_machine_is_waiting(tmp_path: Path) -> 
 async def test_who_works_names_a_process_that_others_can_see(tmp_path: Path) -> None:
     clock = SystemClock()
     bus = EventBus(clock)
-    log = blank_work_log(clock, bus, tmp_path)
+    log = blank_work_log(bus, tmp_path)
     async with log.locked("upgrade to 1.5.0", RolloutControl(clock, bus)):
         holder = await FileLock.of(tmp_path, "shop").holder()
     assert holder is not None

@@ -1,5 +1,6 @@
 """The history of each node: where a rollback leads, and that it never undoes another rollback."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -155,3 +156,25 @@ def test_a_node_that_an_operator_brought_back_during_the_upgrade_needs_no_rollba
     only = rollout(1, "1.5.0", {"web2": ("1.4.2", FAILED)})
     alone = (only[0], numbered(*(record.event for record in only[1]), *returned))
     assert (dict(way(alone).wanted), way(alone).returned) == ({}, {"web2": 1})
+
+
+def test_a_version_before_is_called_as_installers_call_it() -> None:
+    """Earlier versions wrote there what the application reports of it, which no installer knows."""
+    first = rollout(1, "1.5.0-1", {"web1": ("1.4.2", DONE), "web2": ("1.4.2", FAILED)})
+    observed = [{"node": "web1", "installed": "1.4.2-1"}, {"node": "web2", "installed": "1.4.3-1"}]
+    first[0].plan["nodes"] = observed
+    second = rollout(2, "1.6.0-1", {"web1": ("1.5.0", DONE)})
+    back = rollout(3, "1.5.0-1", {"web1": ("1.6.0", DONE)}, "rollback", follows=2)
+
+    def wanted(entry: int, *rollouts: tuple[Entry, list[Any]]) -> Mapping[str, str]:
+        found = FleetHistory(rollouts, version_regex="^([^-]+)").way_back(entry)
+        assert found is not None
+        return found.wanted
+
+    assert wanted(1, first) == {"web1": "1.4.2-1", "web2": "1.4.2"}
+    assert wanted(2, first, second) == {"web1": "1.5.0-1"}
+    assert wanted(3, first, second, back) == {"web1": "1.6.0-1"}
+    failed = rollout(2, "1.6.0-1", {"web1": ("1.5.0", FAILED)})
+    assert wanted(3, first, failed, rollout(3, "1.7.0-1", {"web1": ("1.6.0", DONE)})) == {"web1": "1.5.0-1"}
+    first[0].plan["nodes"] = [{"node": 3}, "no node"]
+    assert wanted(1, first) == {"web1": "1.4.2", "web2": "1.4.2"}

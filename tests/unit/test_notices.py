@@ -173,9 +173,7 @@ async def test_rollouts_of_other_processes_and_machines_are_told_too() -> None:
     clock = SystemClock()
     bus = EventBus(clock)
     world = World(nodes=1)
-    made = Session(
-        world.application, bus, work_log=blank_work_log(clock, bus), roll_back_after=roll_back_after
-    )
+    made = Session(world.application, bus, work_log=blank_work_log(bus), roll_back_after=roll_back_after)
     history = LiveHistory(made, LiveView(("lb1",), clock))
     paused = Record(1, 5.0, events.Paused(who="ann", why="lunch"))
     elsewhere = SimpleNamespace(is_local=False, records=[paused])
@@ -197,7 +195,7 @@ async def test_a_rollout_of_this_machine_is_told_once() -> None:
     made = Session(
         World(nodes=1).application,
         bus,
-        work_log=blank_work_log(clock, bus),
+        work_log=blank_work_log(bus),
         roll_back_after=roll_back_after,
         links=SessionLinks(local=local),
     )

@@ -51,7 +51,7 @@ def session(application: Application, *, sees_versions: bool = True, folder: Pat
     return Session(
         application,
         bus,
-        work_log=blank_work_log(clock, bus, folder),
+        work_log=blank_work_log(bus, folder),
         roll_back_after=roll_back_after,
         versions=VersionTracker(clock, sees=sees_versions),
     )

@@ -44,9 +44,8 @@ print(test_takeover_import.work_log(Path(sys.argv[1])).import_remote(published.H
 
 
 def work_log(path: Path) -> WorkLog:
-    clock = SystemClock()
     lock = FileLock.of(path.parent, "shop")
-    return WorkLog(path, 365, "shop", clock, EventBus(clock), Actor("bob@here"), lambda: lock)
+    return WorkLog(path, 365, "shop", EventBus(SystemClock()), Actor("bob@here"), lambda: lock)
 
 
 def importing(path: Path, killed_at: int = -1) -> "subprocess.Popen[str]":
