@@ -10,6 +10,7 @@ from orchestrator.engine.rollout_context import RolloutCallbacks, RolloutContext
 from orchestrator.events.events import NodeNote, RolloutEnded
 from orchestrator.inventory.inventory import Inventory
 from orchestrator.live.versions import VersionTracker, read_versions
+from orchestrator.node import Node
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.plan_json import encode_plan
 from orchestrator.session.proposal import OpenSession, Proposal
@@ -94,6 +95,12 @@ async def _other_versions(session: WorkingSession, plan: Plan) -> dict[str, str]
     known = session.versions.find_installed(session.work_log.known_versions())
     planned = {node.name for node in plan.nodes}
     others = [node for node in session.application.nodes if node.name not in planned]
-    if unknown := [node for node in others if node.name not in known]:
+
+    def is_known(node: Node) -> bool:
+        version = known.get(node.name)
+        # It may be what the application calls a version of which installers have another name.
+        return version is not None and not (node.version_regex and node.reported_version(version) == version)
+
+    if unknown := [node for node in others if not is_known(node)]:
         known |= await read_versions(unknown, sees=session.versions.sees)
     return {node.name: known[node.name] for node in others if node.name in known}

@@ -143,3 +143,15 @@ async def test_versions_of_nodes_that_are_left_alone_are_looked_at_where_nobody_
     proposal = await made.propose("2.0", limit=["web1"])
     ended = await made.run(proposal)
     assert ended.versions == {"web1": "2.0", "web2": "1.1", "web3": "1.0"}
+
+
+@pytest.mark.virtual_time
+async def test_a_version_that_was_only_seen_is_called_as_on_disk_beside_a_rollout(tmp_path: Path) -> None:
+    world = World(nodes=2, instances=1)
+    nodes = tuple(replace(node, version_regex="^([^-]+)") for node in world.application.nodes)
+    made = session(replace(world.application, nodes=nodes), folder=tmp_path)
+    world.nodes["web2"].installed, world.nodes["web2"].running = "2.0-1", "2.0"
+    world.nodes["web1"].runs = "2.0"
+    await made.versions.read(nodes)
+    ended = await made.run(await made.propose("2.0-1", limit=["web1"]))
+    assert (ended.result, ended.versions) == ("healthy", {"web1": "2.0-1", "web2": "2.0-1"})
