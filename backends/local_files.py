@@ -35,6 +35,11 @@ def identify_file(path: Path) -> tuple[int, int] | None:
     return info.st_dev, info.st_ino
 
 
+def identify_database(path: Path) -> tuple[tuple[int, int] | None, ...]:
+    """Identify a file of SQLite's, as `identify_file` does, and that of its newest transactions beside it."""
+    return identify_file(path), identify_file(path.with_name(f"{path.name}-wal"))
+
+
 def describe_write_obstacle(path: Path) -> str:
     """Say why nothing can be written to a file now, as far as its file system tells it; else empty."""
     try:

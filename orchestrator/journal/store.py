@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import msgspec
 
-from backends.local_files import prepare_database
+from backends.local_files import identify_database, prepare_database
 from orchestrator.errors import JournalError
 from orchestrator.events.events import Record
 from orchestrator.journal import chain
@@ -66,6 +66,7 @@ class Journal:
         self.is_there = True  # not for a missing file that is only read
         with self._explained():
             self._connection = self._open()
+        self._files = identify_database(path)
 
     def _open(self) -> sqlite3.Connection:
         if self._read_only:
@@ -178,8 +179,15 @@ class Journal:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """Commit what is written within when the block ends, or undo all of it; may be nested."""
-        with self._explained(), transaction(self._connection):
-            yield
+        with self._explained():
+            try:
+                if identify_database(self.path) != self._files:  # SQLite would go on where nobody reads
+                    raise JournalError(self.path, "was removed or replaced while it was in use; put it back")
+                with transaction(self._connection):
+                    yield
+            except (sqlite3.Error, JournalError):
+                self._connection.execute("PRAGMA busy_timeout = 0")  # the work ends: no event delays that
+                raise
 
     def discard(self, entry: int) -> None:
         """Remove an entry that has no hashes, such as half of one of another machine, to write it anew."""

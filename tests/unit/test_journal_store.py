@@ -1,6 +1,8 @@
 """The journal's file: what was appended is there, whoever is killed, reads beside it or fills the disk."""
 
+import contextlib
 import os
+import shutil
 import signal
 import sqlite3
 import stat
@@ -14,6 +16,7 @@ import pytest
 from orchestrator.errors import JournalError
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeNote, NodeStarted, Record
+from orchestrator.journal import store
 from orchestrator.journal.migrations import VERSION
 from orchestrator.journal.recording import recording
 from orchestrator.journal.store import Journal
@@ -258,6 +261,42 @@ async def test_a_full_disk_stops_whoever_works(path: Path) -> None:
             bus.emit(NodeNote(node="web1", text="x" * 100_000))
     bus.emit(NodeNote(node="web1", text="nobody writes any more"))
     assert texts(path, entry) == ["fits"]
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("ending", ["", "-wal"])
+@pytest.mark.parametrize("replaced", [True, False])
+async def test_a_file_that_nobody_finds_any_more_stops_whoever_works(
+    path: Path, ending: str, replaced: bool
+) -> None:
+    """Who resumes would find nothing, and take the node for one that somebody keeps out."""
+    bus, file = EventBus(VirtualClock()), path.with_name(path.name + ending)
+    journals.write(path, [note()])
+    with Journal(path, check=False) as journal, recording(journal, bus, journals.header()):
+        bus.emit(NodeNote(node="web1", text="is read"))
+        if replaced:
+            shutil.copy(file, backup := path.with_name("backup"))
+            backup.replace(file)
+        else:
+            file.unlink()
+        with pytest.raises(JournalError, match="was removed or replaced"):
+            bus.emit(NodeNote(node="web1", text="is not read"))
+
+
+@pytest.mark.virtual_time
+async def test_another_writer_is_waited_for_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An end has many events, and nothing else goes on meanwhile: an abort would take minutes."""
+    monkeypatch.setattr(store, "BUSY_TIMEOUT_S", 0.05)
+    bus = EventBus(VirtualClock())
+    with Journal(path) as journal, recording(journal, bus, journals.header()) as entry:
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as backup:
+            backup.execute("BEGIN EXCLUSIVE")
+            for _ in range(2):
+                with pytest.raises(JournalError, match="locked"):
+                    bus.emit(NodeNote(node="web1", text="x"))
+            assert journal._connection.execute("PRAGMA busy_timeout").fetchone() == (0,)
+        bus.emit(NodeNote(node="web1", text="the last word"))
+    assert texts(path, entry) == ["the last word"]
 
 
 def test_only_old_ones_that_ended_healthy_are_forgotten(path: Path) -> None:
