@@ -17,9 +17,10 @@ from backends.protocols import Host
 from backends.services.common import parse_pid, service_name
 from backends.services.log import LoggedService, LoggedSettings, words_before
 from backends.templates import NoText, ServiceName, check_words
-from backends.text import MAX_DETAIL_CHARS, last_lines, shorten
+from backends.text import MAX_DETAIL_CHARS, MAX_LAST_LINES, last_lines, shorten
 
 TAIL_BYTES = 4096  # of its output, for the last lines
+MIN_ERROR_LINES = 3  # of the last lines, if there are so many: the end of a traceback
 LINE_BYTES = 200  # of a line, about
 MAX_TAIL_BYTES = 1024 * 1024  # of its output, for more lines
 
@@ -118,13 +119,18 @@ class SupervisorService(LoggedService[SupervisorSettings]):
         return (AUTORESTART_UNKNOWN, NOT_AT_BOOT) if started is False else (AUTORESTART_UNKNOWN,)
 
     async def _own_last_lines(self) -> tuple[str, ...]:
-        """Return the end of the program's standard error or, if that is empty, of its standard output."""
-        for channel in ("stderr", "stdout"):
-            command = self._supervisorctl_command("tail", f"-{TAIL_BYTES}", self._name, channel)
-            result = await query(self._host, command, timeout=self._settings.timeout)
-            if result.ok and (lines := last_lines(result.stdout)):
-                return lines
-        return ()
+        """Return the ends of the program's standard output and, after it, of its standard error.
+
+        Either may be from long ago, as supervisord keeps both and does not tell when they were written.
+        """
+        output, errors = [await self._read_end(channel) for channel in ("stdout", "stderr")]
+        errors = errors[-max(MIN_ERROR_LINES, MAX_LAST_LINES - len(output)) :]
+        return (*output[max(0, len(output) + len(errors) - MAX_LAST_LINES) :], *errors)
+
+    async def _read_end(self, channel: str) -> tuple[str, ...]:
+        command = self._supervisorctl_command("tail", f"-{TAIL_BYTES}", self._name, channel)
+        result = await query(self._host, command, timeout=self._settings.timeout)
+        return last_lines(result.stdout) if result.ok else ()
 
     def _words_before_log(self) -> tuple[str, ...]:
         return words_before(self._settings.command, "supervisorctl")

@@ -119,11 +119,29 @@ async def test_what_becomes_of_it_later() -> None:
     assert await supervisor.caveats() == (AUTORESTART_UNKNOWN,)
 
 
-async def test_the_last_lines_are_of_its_errors_first() -> None:
-    supervisor, host = service(Answer("one\ntwo\n"))
-    assert await supervisor.last_lines() == ("one", "two")
-    assert host.ran == [Command(("supervisorctl", "tail", "-4096", "shop", "stderr"))]
-    supervisor, _ = service(Answer("shop: ERROR (no log file)\n", "", 1), Answer("both\n"))
+@pytest.mark.parametrize(
+    ("output", "errors", "lines"),
+    [
+        ("o1 o2 o3 o4 o5 o6", "e1", "o3 o4 o5 o6 e1"),
+        ("o1 o2 o3", "e1 e2 e3 e4", "o2 o3 e2 e3 e4"),
+        ("o1", "e1 e2 e3 e4 e5 e6", "o1 e3 e4 e5 e6"),
+        ("", "e1 e2 e3 e4 e5 e6", "e2 e3 e4 e5 e6"),
+        ("o1 o2", "", "o1 o2"),
+        ("", "", ""),
+    ],
+)
+async def test_the_last_lines_are_of_both_outputs(output: str, errors: str, lines: str) -> None:
+    """Errors of long ago do not hide what a version that has just died wrote to standard output."""
+    answers = (Answer("\n".join(text.split())) for text in (output, errors))
+    supervisor, host = service(*answers)
+    assert await supervisor.last_lines() == tuple(lines.split())
+    assert host.ran == [
+        Command(("supervisorctl", "tail", "-4096", "shop", channel)) for channel in ("stdout", "stderr")
+    ]
+
+
+async def test_outputs_that_cannot_be_read_have_no_last_lines() -> None:
+    supervisor, _ = service(Answer("both\n"), Answer("shop: ERROR (no log file)\n", "", 1))
     assert await supervisor.last_lines() == ("both",)
     supervisor, _ = service(Answer("unix:///run/supervisor.sock no such file\n", "", 7))
     assert await supervisor.last_lines() == ()
