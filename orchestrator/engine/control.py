@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from backends.protocols import Clock
 from orchestrator.engine.answer_waits import AnswerWaits
 from orchestrator.engine.wait_cuts import WaitCuts
-from orchestrator.errors import Aborted, JournalError, Locked
+from orchestrator.errors import Aborted, Locked
 from orchestrator.events.actor import Actor, describe_requester
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import (
@@ -43,6 +43,9 @@ class RolloutControl:
     `interactive` says whether an operator is there to answer: only then does a failure wait for a decision.
     An abort is accepted at any time, also while paused or while a question is open. What operators do takes
     effect even if the journal cannot be written; the rollout then ends, as with any event.
+
+    Attributes:
+        unrecorded: why what an operator did could not be written or shown; None while everything was.
     """
 
     def __init__(
@@ -79,7 +82,7 @@ class RolloutControl:
         self._nothing_runs = False  # so that an abort has no step to wait for
         self._stop_reason = ""
         self._open_failures: set[str] = set()
-        self._unrecorded: JournalError | None = None
+        self.unrecorded: Exception | None = None
         self.wait_cuts = WaitCuts(self.record)
         self.answer_waits = AnswerWaits(self.elapsed_excluding_pauses)
 
@@ -158,12 +161,13 @@ class RolloutControl:
     def record(self, event: AnyEvent) -> None:
         """Emit what an operator did, and wake the rollout.
 
-        The caller may be a signal or a request, and what goes wrong with the journal is for the rollout.
+        The caller may be a signal or a request: what goes wrong with the journal or another reader is for the
+        rollout.
         """
         try:
             self._bus.emit(event)
-        except JournalError as error:
-            self._unrecorded = error
+        except Exception as error:
+            self.unrecorded = self.unrecorded or error
         finally:
             self._wake()
 
@@ -258,11 +262,12 @@ class RolloutControl:
         Raises:
             Aborted: an abort ends any wait.
             JournalError: what an operator did could not be written.
+            Exception: a defect of a reader of the event.
         """
         while True:
             self.raise_if_aborting()
-            if self._unrecorded is not None:
-                raise self._unrecorded
+            if self.unrecorded is not None:
+                raise self.unrecorded
             if condition():
                 return
             await self._changed.wait()

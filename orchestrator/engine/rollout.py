@@ -264,8 +264,9 @@ class Rollout:
     def _judge(self, work: "asyncio.Future[None]") -> tuple[Result, str]:
         """Judge how the rollout ended: the result, and why."""
         failure = None if work.cancelled() else find_cause(work.exception())
-        if not isinstance(failure, RolldeckError):
-            self.defect = failure
+        for error in (failure, self._control.unrecorded):  # an abort may have ended it before that was raised
+            if not isinstance(error, RolldeckError):
+                self.defect = self.defect or error
         names = {name for batch in self._plan.batches for name in batch}
         all_done = names <= {*self._progress.done}
         if (self._control.aborting and not all_done) or work.cancelled():

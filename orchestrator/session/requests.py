@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from backends.errors import RolldeckError
+from backends.text import shorten
+from backends.untrusted import MAX_SHOWN_CHARS
 from orchestrator.engine import manual_change
 from orchestrator.engine.control import RolloutControl
 from orchestrator.engine.manual_change import Change, Impact
@@ -30,10 +32,12 @@ class SessionRequests:
     Attributes:
         entry: the number in the journal of the rollout that runs now; 0 before it has begun and once it is
             over, when nothing but control requests is accepted.
+        defect: of our own code, in the first request that met one since this began to listen.
     """
 
     def __init__(self, session: OpenSession) -> None:
         self.entry = 0
+        self.defect: Exception | None = None
         self._session = session
         self._is_listening = False
         self._requests = OperatorRequests(lambda: session.control, "")
@@ -50,7 +54,7 @@ class SessionRequests:
         if links.socket is None or self._is_listening:  # a rollback after a rollout
             yield
             return
-        self._is_listening = True
+        self._is_listening, self.defect = True, None
         try:
             async with AsyncExitStack() as listening:
                 try:
@@ -80,7 +84,21 @@ class SessionRequests:
             await asyncio.wait(set(self._changes))
 
     async def answer(self, line: Line, actor: Actor) -> Reply:
-        """Carry out a request, and return what to reply."""
+        """Carry out a request, and return what to reply. A defect does not end the rollout or its control."""
+        try:
+            return await self._answer(line, actor)
+        except Exception as defect:
+            self.defect = self.defect or defect
+            what = line.what if isinstance(line, ControlLine) else line.action
+            text = (
+                f"an internal error: {shorten(repr(defect), MAX_SHOWN_CHARS)}; it may have been carried out"
+            )
+            self._session.control.record(
+                NodeNote(node="", text=f"{actor} requested {what}, which met {text}")
+            )
+            return Reply(status="failed", text=text)
+
+    async def _answer(self, line: Line, actor: Actor) -> Reply:
         if line.entry not in (0, self.entry):
             now = f"rollout {self.entry} runs now" if self.entry else "it is over, or has not begun"
             return Reply(status="refused", text=f"it was meant for rollout {line.entry}: {now}")

@@ -308,7 +308,9 @@ class Session:
                 carried_out = await carry_out(self, proposal, found, self._requests)
                 self.defect, ended, entry = carried_out.defect, carried_out.ended, carried_out.entry
                 self.results.append(ended)
-                return await self._roll_back(ended, entry, proposal)  # nobody comes in between
+                ended = await self._roll_back(ended, entry, proposal)  # nobody comes in between
+                self.defect = self.defect or self._requests.defect
+                return ended
         finally:
             self.activity.is_rolling = False
 

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,18 +11,24 @@ from backends.haproxy.columns import columns_of
 from backends.local_machine import SystemClock
 from backends.model import Server
 from backends.node_state import HealthResult
+from orchestrator.engine.operator_requests import ControlAction, OperatorRequests
 from orchestrator.events.event_bus import EventBus
+from orchestrator.events.events import NodeNote
 from orchestrator.journal.store import Journal
 from orchestrator.live.poller import BalancerView, FleetView
 from orchestrator.live.rates import Rates, RowIndex
 from orchestrator.live.versions import MAX_CONCURRENT_CHECKS, VersionTracker
+from orchestrator.local.control_socket import send_line
+from orchestrator.local.requests import ControlLine, Reply, Sender
 from orchestrator.node import Node
 from orchestrator.planning.application import Application
 from orchestrator.session import earlier_work
+from orchestrator.session.links import SessionLinks
 from orchestrator.session.recovery import roll_back_after
 from orchestrator.session.session import Session
 from tests.support.fake_fleet import World
 from tests.support.journal import NOWHERE, blank_work_log
+from tests.support.wait import until
 
 
 @dataclass(slots=True)
@@ -45,7 +52,13 @@ class Versions:
         return (await self.check()).version
 
 
-def session(application: Application, *, sees_versions: bool = True, folder: Path = NOWHERE) -> Session:
+def session(
+    application: Application,
+    *,
+    sees_versions: bool = True,
+    folder: Path = NOWHERE,
+    links: SessionLinks | None = None,
+) -> Session:
     clock = SystemClock()
     bus = EventBus(clock)
     return Session(
@@ -54,6 +67,7 @@ def session(application: Application, *, sees_versions: bool = True, folder: Pat
         work_log=blank_work_log(bus, folder),
         roll_back_after=roll_back_after,
         versions=VersionTracker(clock, sees=sees_versions),
+        links=links,
     )
 
 
@@ -155,3 +169,34 @@ async def test_a_version_that_was_only_seen_is_called_as_on_disk_beside_a_rollou
     await made.versions.read(nodes)
     ended = await made.run(await made.propose("2.0-1", limit=["web1"]))
     assert (ended.result, ended.versions) == ("healthy", {"web1": "2.0-1", "web2": "2.0-1"})
+
+
+async def test_a_defect_in_a_request_is_told_and_the_rollout_can_be_controlled_as_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "run" / "shop.sock"
+    application = World(nodes=1, min_available=0, confirm="node", trial=0, bake_time=0).application
+    made = session(application, folder=tmp_path, links=SessionLinks(socket=path))
+    made.control.interactive = True
+    notes: list[str] = []
+    made.bus.subscribe(
+        lambda record: notes.append(record.event.text) if isinstance(record.event, NodeNote) else None
+    )
+    carry_out = OperatorRequests.carry_out
+
+    def fail(requests: OperatorRequests, what: ControlAction, *given: Any) -> str:
+        if what == "pause":
+            raise OSError("the pause of ann")  # not taken for a sender that is gone
+        return carry_out(requests, what, *given)
+
+    monkeypatch.setattr(OperatorRequests, "carry_out", fail)
+    ann = Sender(name="ann@here")
+    running = asyncio.create_task(made.run(await made.propose("2.0")))
+    await until(lambda: made.control.questions)
+    reply = await send_line(path, ControlLine(what="pause", sender=ann))
+    told = "an internal error: OSError('the pause of ann'); it may have been carried out"
+    assert reply == Reply(status="failed", text=told)
+    assert notes[-1] == f"ann@here requested pause, which met {told}"
+    assert (await send_line(path, ControlLine(what="continue", sender=ann))).status == "accepted"
+    assert (await running).result == "healthy"
+    assert str(made.defect) == "the pause of ann"
