@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import math
 import os
 import secrets
 import stat
@@ -46,12 +47,34 @@ def describe_write_obstacle(path: Path) -> str:
         found = os.statvfs(path.parent)
     except OSError:  # who opens the file says what is wrong
         return ""
-    free_bytes = found.f_frsize * (found.f_bavail if os.geteuid() else found.f_bfree)
+    free_bytes = _count_free_bytes(found)
     if found.f_flag & os.ST_RDONLY:
         return f"the disk is read-only: nothing can be written to {path}"
-    if found.f_blocks and free_bytes < _MIN_FREE_BYTES:  # some file systems know no numbers
-        return f"the disk is full: {free_bytes // 1024} kB are free for {path}"
+    if free_bytes < _MIN_FREE_BYTES:
+        return f"the disk is full: {free_bytes / 1024:.0f} kB are free for {path}"
     return ""
+
+
+def measure_free_bytes(path: Path) -> float:
+    """Return how much this user may still write beside a file; infinite if the file system does not say."""
+    try:
+        return _count_free_bytes(os.statvfs(path.parent))
+    except OSError:
+        return math.inf
+
+
+def _count_free_bytes(found: os.statvfs_result) -> float:
+    free_blocks = found.f_bavail if os.geteuid() else found.f_bfree
+    return found.f_frsize * free_blocks if found.f_blocks else math.inf
+
+
+def find_write_protected(path: Path) -> Path | None:
+    """Return the file or its folder if this user may not write it; the one above if it is missing."""
+    folder = path.parent
+    while not os.path.exists(folder) and folder != folder.parent:
+        folder = folder.parent
+    there = [place for place in (path, folder) if os.path.exists(place)]
+    return next((place for place in there if not os.access(place, os.W_OK, effective_ids=True)), None)
 
 
 def open_own(path: Path, flags: int) -> int:

@@ -24,6 +24,7 @@ from orchestrator.planning.findings import Finding, PreflightFailed, Severity, j
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.server_pool import find_empty_slots, name_servers
 from orchestrator.preflight.drains import SessionAges, add_drain_forecasts
+from orchestrator.preflight.journal import judge_journal
 from orchestrator.preflight.nodes import name_failures, observed_nodes_reported
 from orchestrator.preflight.preflight import preflight
 from orchestrator.remote.rollout import RolloutSubscriber
@@ -208,6 +209,7 @@ class Session:
         findings = [
             *judge_freeze(whole.freezes, self.clock.time(), freeze),
             *self._doubts(earlier.unread),
+            *judge_journal(self.work_log.path),
         ]
         preflighted = preflight(
             replace(whole, policy=policy),
