@@ -40,7 +40,7 @@ from console.terminal.watch import show_repeatedly, watch_option
 from orchestrator.adapters import AdapterFactory
 from orchestrator.errors import JournalError
 from orchestrator.live.versions import DiskVersions
-from orchestrator.session.status import ApplicationStatus, StatusReader
+from orchestrator.session.status import ApplicationStatus, SharedJournal, StatusReader
 
 MAX_CONCURRENT_APPLICATIONS = 8  # that are read at the same time for their lines
 
@@ -71,12 +71,14 @@ def status(config_file: str | None, app: str | None, interval_s: float | None, a
 
 async def _status(config: Config, names: Sequence[str], as_json: bool) -> int:
     worst, say_once, disks = ExitCode.HEALTHY, OncePrinter(), DiskVersions()
+    is_brief = len(names) > 1 and not as_json
     consul = Consul(config.consul) if config.consul is not None else None
+    journal = SharedJournal(journal_path(config.journal.path), check=not is_brief)
     try:
-        if len(names) > 1 and not as_json:
-            return await _show_overview(config, names, consul, disks)
+        if is_brief:
+            return await _show_overview(config, names, consul, journal, disks)
         for name in names:
-            async with _open_reader(config, name, consul, disks) as reader:
+            async with _open_reader(config, name, consul, journal, disks) as reader:
                 answers, times = await _read_twice(reader, MEASURED_S / len(names))
                 # Before empty slots are left out: a server that is gone explains some errors.
                 unattributed_errors = find_unattributed(answers)
@@ -93,25 +95,25 @@ async def _status(config: Config, names: Sequence[str], as_json: bool) -> int:
             worst = worst if healthy else ExitCode.DEGRADED
         return worst
     finally:
+        journal.close()
         if consul is not None:
             await consul.close()
 
 
 @asynccontextmanager
 async def _open_reader(
-    config: Config, name: str, consul: Consul | None, disks: DiskVersions
+    config: Config, name: str, consul: Consul | None, journal: SharedJournal, disks: DiskVersions
 ) -> AsyncIterator[StatusReader]:
     adapters = AdapterFactory(config.ssh, lambda _: None, config.file)
     try:
         balancers = adapters.balancers(await config.find_haproxy(name, consul))
-        journal = journal_path(config.journal.path)
         yield StatusReader(config, name, journal, consul, adapters, balancers, disks)
     finally:
         await adapters.close()
 
 
 async def _show_overview(
-    config: Config, names: Sequence[str], consul: Consul | None, disks: DiskVersions
+    config: Config, names: Sequence[str], consul: Consul | None, journal: SharedJournal, disks: DiskVersions
 ) -> int:
     """Show one line for each application; what is wrong with one does not hide the others."""
     limit = asyncio.Semaphore(MAX_CONCURRENT_APPLICATIONS)
@@ -120,7 +122,7 @@ async def _show_overview(
         async with limit:
             answers: Answers = {}
             try:
-                async with _open_reader(config, name, consul, disks) as reader:
+                async with _open_reader(config, name, consul, journal, disks) as reader:
                     answers = await reader.without_empty_slots(await reader.read_balancers())
                     return Overview(name, answers, await reader.read_briefly(answers))
             except RolldeckError as error:

@@ -15,6 +15,7 @@ from backends.model import Server, ServerRef, Snapshot
 from backends.protocols import LoadBalancer
 from orchestrator.adapters import AdapterFactory
 from orchestrator.engine.out_of_rotation import find_out_followers
+from orchestrator.errors import JournalError
 from orchestrator.inventory.resolver import resolve_nodes
 from orchestrator.journal.entry_status import Identity, RolloutStatus, rollout_status, status_of
 from orchestrator.journal.manual_changes import read_manual_changes
@@ -76,13 +77,43 @@ class ApplicationStatus:
         return any(rollout.standing == "unfinished" and rollout.touched for rollout in self.rollouts)
 
 
+class SharedJournal:
+    """The journal as several applications read it: opened, and checked for damage, at the first question.
+
+    Args:
+        path: of its file.
+        check: see `Journal`.
+    """
+
+    def __init__(self, path: Path, *, check: bool) -> None:
+        self.path = path
+        self._check = check
+        self._opened: Journal | JournalError | None = None
+
+    def open(self) -> Journal:
+        """Return the open journal. Raises JournalError, and the same one again."""
+        if self._opened is None:
+            try:
+                self._opened = Journal(self.path, read_only=True, check=self._check)
+            except JournalError as error:
+                self._opened = error
+        if isinstance(self._opened, JournalError):
+            raise self._opened
+        return self._opened
+
+    def close(self) -> None:
+        """Close it, if it was opened."""
+        if isinstance(self._opened, Journal):
+            self._opened.close()
+
+
 class StatusReader:
     """Reads the journal, the lock, Consul and the versions of nodes; it changes nothing.
 
     Args:
         settings: of all applications.
         app: the application.
-        journal: the journal's file; the locks are in a folder beside it.
+        journal: of all applications; the locks are in a folder beside it.
         consul: where there is one.
         adapters: makes those of nodes; the caller closes it.
         balancers: of the application.
@@ -93,7 +124,7 @@ class StatusReader:
         self,
         settings: Settings,
         app: str,
-        journal: Path,
+        journal: SharedJournal,
         consul: Consul | None,
         adapters: AdapterFactory,
         balancers: Sequence[LoadBalancer],
@@ -102,7 +133,7 @@ class StatusReader:
         self._settings = settings
         self._app = app
         self._own = settings.app(app)
-        self._path = journal
+        self._journal = journal
         self._consul = consul
         self._adapters = adapters
         self._balancers = balancers
@@ -150,10 +181,10 @@ class StatusReader:
         Raises:
             JournalError: the journal cannot be read.
         """
-        with Journal(self._path, read_only=True, check=False) as journal:
-            status = await self._rollouts(journal)
-            known = partial(known_versions, journal, self._app)
-            status.versions = await self._versions(_servers_of(seen), known, all_disks=False)
+        journal = self._journal.open()
+        status = await self._rollouts(journal)
+        known = partial(known_versions, journal, self._app)
+        status.versions = await self._versions(_servers_of(seen), known, all_disks=False)
         return status
 
     async def read(self, seen: Snapshots) -> ApplicationStatus:
@@ -166,11 +197,11 @@ class StatusReader:
             JournalError: the journal cannot be read.
         """
         app, servers = self._app, _servers_of(seen)
-        with Journal(self._path, read_only=True) as journal:
-            status = await self._rollouts(journal)
-            known = known_versions(journal, app)
-            left = unfinished_nodes(journal, app)
-            manual = read_manual_changes(journal, app)
+        journal = self._journal.open()
+        status = await self._rollouts(journal)
+        known = known_versions(journal, app)
+        left = unfinished_nodes(journal, app)
+        manual = read_manual_changes(journal, app)
         out = {server.ref for server in servers if not server.in_rotation}
         running = status.running
         status.left = [
@@ -191,14 +222,14 @@ class StatusReader:
         """Read the rollouts, the lock where none runs, and what is wrong with the journal."""
         app, status = self._app, ApplicationStatus()
         own = rollout_status(journal, app)
-        status.problems += filter(None, [describe_write_obstacle(self._path)])
+        status.problems += filter(None, [describe_write_obstacle(self._journal.path)])
         status.problems += describe_unreadable_entries(journal, app)
         if own is not None and (own.touched or own.standing == "running"):
             status.rollouts.append(own)
         if self._consul is not None and self._settings.lock.kind == "consul":
             await self._see_others(self._consul, journal, status)
         if not status.running:
-            status.holder = await FileLock.of(self._path.parent / "locks", app).holder()
+            status.holder = await FileLock.of(self._journal.path.parent / "locks", app).holder()
         return status
 
     async def _versions(

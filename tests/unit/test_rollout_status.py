@@ -35,7 +35,7 @@ from orchestrator.live.versions import (
 )
 from orchestrator.node import Node
 from orchestrator.session.kept_out import KeptOut
-from orchestrator.session.status import ApplicationStatus, StatusReader
+from orchestrator.session.status import ApplicationStatus, SharedJournal, StatusReader
 from tests.support.console_values import HOSTILE, TOML, harmless, server, write
 from tests.support.fake_faults import Fault
 from tests.support.fake_fleet import World
@@ -240,7 +240,8 @@ async def test_one_line_logs_in_only_where_nothing_else_says_a_version(tmp_path:
             return list(world.application.nodes)
 
     adapters = Adapters(config.ssh, lambda _: None, config.file)
-    reader = StatusReader(config, "shop", tmp_path / "journal.db", None, adapters, [], Disks())
+    journal = SharedJournal(tmp_path / "journal.db", check=False)
+    reader = StatusReader(config, "shop", journal, None, adapters, [], Disks())
     servers = tuple(map(server, names))
     seen = {"lb1": Snapshot(Info("lb1", "2.6", 1, 1, False), Level.ADMIN, (), servers)}
     found = await reader.read_briefly(seen)
@@ -249,6 +250,7 @@ async def test_one_line_logs_in_only_where_nothing_else_says_a_version(tmp_path:
     assert [nodes for nodes in asked if nodes] == [["web3"]]
     await reader.read(seen)
     assert asked[-1] == list(names)
+    journal.close()
 
 
 @pytest.mark.parametrize("said", HOSTILE)

@@ -13,6 +13,7 @@ from console.command_line import cli
 from console.terminal import server_table
 from console.terminal.server_table import Answers
 from orchestrator.balancers.response_times import ResponseTime
+from orchestrator.journal.store import Journal
 from orchestrator.session.status import StatusReader
 from tests.support.console_values import TOML, server, write
 
@@ -123,6 +124,29 @@ def test_errors_that_no_server_explains_are_in_json(monkeypatch: pytest.MonkeyPa
         if line["kind"] == "backend"
     }
     assert found == {("lb1", "shop"): 3, ("lb1", "db"): None, ("lb2", "shop"): 3, ("lb2", "db"): None}
+
+
+def test_a_journal_is_read_and_checked_once_for_all_applications(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """To check one of years takes seconds."""
+    opened: list[bool] = []
+
+    class Counted(Journal):
+        def __init__(self, path: Path, *, read_only: bool = False, check: bool = True) -> None:
+            opened.append(check)
+            super().__init__(path, read_only=read_only, check=check)
+
+    monkeypatch.setattr("orchestrator.session.status.Journal", Counted)
+    second = TOML[TOML.index("[apps.shop]") :].replace("apps.shop", "apps.cart")
+    for arguments, check in (("--json",), True), ((), False):
+        code, out = shown(monkeypatch, tmp_path, UNEXPLAINED, *arguments, nodes=second)
+        assert (code, "cart" in out) == (0, True)
+        assert opened == [check]
+        opened.clear()
+    (tmp_path / "journal.db").write_bytes(b"no database" * 1000)
+    shown(monkeypatch, tmp_path, UNEXPLAINED, "--json", nodes=second)
+    assert opened == [True]
 
 
 def test_response_times_are_those_of_now_where_there_is_traffic(
