@@ -11,9 +11,10 @@ import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
+from orchestrator.balancers.response_times import EXACT_RESPONSES
 from orchestrator.canary.judgement import Slowness
 from orchestrator.canary.latency_watch import CERTAIN_S, PROOF, LatencyWatch
-from orchestrator.canary.latency_windows import WINDOW_REQUESTS, Comparison, Series, StratumTimes
+from orchestrator.canary.latency_windows import Comparison, Series, StratumTimes
 from orchestrator.canary.poll import MAX_OLD_SERVERS, Lifetime, Poll
 from orchestrator.canary.settings import CanarySettings
 from orchestrator.events.judgement import Evidence
@@ -55,7 +56,8 @@ class LatencyJudge:
         self._left: set[str] = set()  # nodes that were worked on since
         self._learned_s = 0.0
         for lifetime in lifetimes:
-            if lifetime.response_ms and lifetime.requests >= WINDOW_REQUESTS:
+            # The average of fewer requests may have missed the few that take longest, and most of the time.
+            if lifetime.response_ms and lifetime.requests >= EXACT_RESPONSES:
                 series = self._series((lifetime.balancer, lifetime.backend, lifetime.server))
                 series.learn(math.log(lifetime.response_ms))
         if evidence is not None:

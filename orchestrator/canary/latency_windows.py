@@ -2,8 +2,9 @@
 
 The mean of a server's requests in a window is recovered from HAProxy's average (`response_times`). What is
 compared are logarithms. Each server has a level, its usual mean beside the others, learned while it ran the
-old version. What all old servers share at one time, such as a slow database, is the median of what their
-means differ from their levels. The rest is the server's own: of old ones the spread, of a new one the sign.
+old version; where there was no time for that, the median of its peers' levels serves. What all old servers
+share at one time, such as a slow database, is the median of what their means differ from their levels. The
+rest is the server's own: of old ones the spread, of a new one the sign.
 """
 
 import math
@@ -111,11 +112,13 @@ class StratumTimes:
         """Return the ratio above which a server counts as slower: three standard deviations of old servers.
 
         Args:
-            level_windows: how many windows the server's level is averaged over; it varies as these do.
+            level_windows: how many windows the server's level is averaged over; it varies as these do. 0: it
+                is that of its peers, from which its own may differ.
         """
         assumed = _ASSUMED_WINDOWS * _ASSUMED_SPREAD**2
         variance = (self.squares + assumed) / (self.windows + _ASSUMED_WINDOWS)
-        return max(_MIN_GUARD, math.exp(_GUARD_SPREADS * math.sqrt(variance * (1 + 1 / level_windows))))
+        of_level = variance / level_windows if level_windows else variance + _ASSUMED_SPREAD**2
+        return max(_MIN_GUARD, math.exp(_GUARD_SPREADS * math.sqrt(variance + of_level)))
 
     def add(self, at: float, cells: Sequence[Cell]) -> Mapping[str, EndedWindow]:
         """Add one poll, and return the windows of new servers that end with it, by server name."""
@@ -263,14 +266,20 @@ class StratumTimes:
         self, server: str, mean: RecoveredMean, common: float | None, guards: float = 1.0
     ) -> Comparison | None:
         series = self.series[server]
-        if series.level is None or common is None:
+        level = self._level_of_peers() if series.level is None else series.level
+        if level is None or common is None:
             return None
-        expected_ms = math.exp(series.level + common)
+        expected_ms = math.exp(level + common)
         slower = (
             math.exp(_log(mean)) > guards * self.guard(series.level_windows) * expected_ms
             and mean.mean_ms - expected_ms > _MIN_DIFFERENCE_MS
         )
         return Comparison(mean.mean_ms, expected_ms, mean.requests, slower)
+
+    def _level_of_peers(self) -> float | None:
+        known = [series.level for series in self.series.values() if series.group == "old"]
+        levels = [level for level in known if level is not None]
+        return median(levels) if levels else None
 
 
 def _log(mean: RecoveredMean) -> float:

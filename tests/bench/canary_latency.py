@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from console.terminal.output import result
+from orchestrator.balancers.response_times import EXACT_RESPONSES
 from orchestrator.canary.judgement import Slowness
 from orchestrator.canary.latency import LatencyJudge
 from orchestrator.canary.poll import Cell, Lifetime, Poll, Stratum
@@ -23,6 +24,7 @@ PAGE_MARK = "response times"
 
 DECAY = 1 - 1 / 512
 HISTORY = 5_000  # responses that HAProxy has counted before
+YOUNG = 120  # likewise, shortly after a reload
 WORKED_ON = 2  # windows in which the node is away
 WATCHED_S = 330.0
 
@@ -45,6 +47,7 @@ class World:
     incident: bool = False  # everybody is three times slower from some moment on
     later: int = 0  # windows after which the new version becomes slow
     before: int = 6  # windows before the node is taken out
+    history: int = HISTORY  # responses that HAProxy has counted before
     design: str = "-"  # what the design's simulation found: held, certain
     most_held: float = 100.0  # per cent of runs, at most
     least_held: float = 0.0  # likewise, at least
@@ -66,16 +69,23 @@ class Server:
         self.own = dice.gauss(0, world.nodes)
         self.wander = dice.gauss(0, world.wander)
         self.average = world.base * math.exp(self.own + self.wander)
-        self.answered = HISTORY
+        if world.history < EXACT_RESPONSES:
+            self.average *= math.exp(dice.gauss(0, self._noise(world.history)))
+        self.answered = world.history
+
+    def _noise(self, requests: float) -> float:
+        """Return the standard deviation of the logarithm of the mean of so many requests."""
+        return math.sqrt(math.log1p((math.exp(self.world.requests**2) - 1) / requests))
 
     def serve(self, requests: int, common: float, factor: float = 1.0, added: float = 0.0) -> None:
         world = self.world
         self.wander = 0.6 * self.wander + 0.8 * self.dice.gauss(0, world.wander)
-        kept = DECAY**requests
-        effective = min(requests, 1024 * (1 - kept) / (1 + kept))  # requests behind the weighted mean
-        noise = math.sqrt(math.log1p((math.exp(world.requests**2) - 1) / effective))
+        is_exact = self.answered < EXACT_RESPONSES
+        kept = self.answered / (self.answered + requests) if is_exact else DECAY**requests
+        # Requests behind the weighted mean.
+        effective = requests if is_exact else min(requests, 1024 * (1 - kept) / (1 + kept))
         mean = world.base * math.exp(self.own + self.wander + common) * factor + added
-        mean *= math.exp(self.dice.gauss(0, noise))
+        mean *= math.exp(self.dice.gauss(0, self._noise(effective)))
         self.average = self.average * kept + mean * (1 - kept)
         self.answered += requests
 
@@ -88,7 +98,7 @@ def simulate(world: World, dice: random.Random) -> Found:
     judge = LatencyJudge(
         CanarySettings(),
         [
-            Lifetime("lb", "shop", f"web{index}", HISTORY, 0, 1e6, math.ceil(server.average))
+            Lifetime("lb", "shop", f"web{index}", world.history, 0, 1e6, math.ceil(server.average))
             for index, server in enumerate(servers)
         ],
     )
@@ -155,10 +165,15 @@ NULL = (
     World("warm-up of 5 times, 60 s", warm_up=4, design="47, .03"),
     World("warm-up of 5 times, 180 s", warm_up=4, warm_up_s=180, design="97, 11"),
     World("heavy tail, 5 requests/s", requests=1.8, rps=5, design="0, 0", most_held=0.1),
+    World("heavy tail, taken out at once", requests=1.8, before=0, most_held=0.1),
+    World("heavy tail, at once, after a reload", requests=1.8, before=0, history=YOUNG, most_held=0.1),
 )
 SLOW = (
     World("+300 ms on 5 ms", base=5, added=300, design="100, 100", least_held=100),
     World("+300 ms on 5 ms, taken out at once", base=5, added=300, before=0, least_held=100),
+    World(
+        "+300 ms on 5 ms, at once, after a reload", base=5, added=300, before=0, history=YOUNG, least_held=100
+    ),
     World("+300 ms on 5 ms, one peer, at once", base=5, added=300, before=0, peers=1, least_held=100),
     World("+300 ms on 5 ms, 5 requests/s", base=5, added=300, rps=5, design="89, 76", least_held=89),
     World("+300 ms on 5 ms, after 200 s", base=5, added=300, later=20, least_held=100),

@@ -38,7 +38,9 @@ class FleetTimes:
 
     def lifetimes(self) -> list[Lifetime]:
         return [
-            Lifetime(self.balancer, "shop", name, 10_000, 0, 3_600.0, math.ceil(server.average))
+            Lifetime(
+                self.balancer, "shop", name, round(server.answered), 0, 3_600.0, math.ceil(server.average)
+            )
             for name, server in self.servers.items()
         ]
 

@@ -129,6 +129,30 @@ def test_a_node_that_was_always_slower_is_compared_with_itself() -> None:
     assert rollout.judge.slowness.slower == pytest.approx(3, rel=0.1)
 
 
+def test_an_average_of_few_requests_is_not_what_a_server_is_expected_to_be_like() -> None:
+    """Two requests in a hundred take 2 s, and HAProxy, just reloaded, has not counted any of web1's yet."""
+    servers = {f"web{number}": ServerTimes(43, average=43, answered=120) for number in range(1, 5)}
+    servers["web1"].average = 3
+    rollout = Rollout(servers)
+    rollout.replace_at_once("web1", 43)
+    for _ in range(300):
+        rollout.run(1)
+        assert not rollout.suspicion
+        assert not rollout.judge.slowness.state
+    assert rollout.judge.slowness.slower == pytest.approx(1, rel=0.1)
+    rollout.replace_at_once("web2", 343)
+    assert rollout.seconds_until_held(200) <= 120
+    assert rollout.judge.slowness.node == "web2"
+
+
+def test_a_server_of_which_little_is_known_may_differ_from_its_peers() -> None:
+    servers = {f"web{number}": ServerTimes(30, average=30, answered=120) for number in range(1, 5)}
+    servers["web1"].ms = servers["web1"].average = 90  # a smaller machine
+    rollout = Rollout(servers)
+    rollout.replace_at_once("web1", 90)
+    assert rollout.seconds_until_held(300) == 300
+
+
 def test_others_that_leave_do_not_change_what_is_expected() -> None:
     """Nodes differ: with another median, those that remain would look faster or slower."""
     servers = {f"web{number}": ServerTimes(20.0 * number, average=20.0 * number) for number in range(1, 6)}
