@@ -40,7 +40,7 @@ def is_process_running(pid: int, process: str, since: float) -> bool:
         process: its identity, see `identify_process`; empty if that was not recorded.
         since: when it was there, in seconds since 1970; decides only where there is no identity.
     """
-    if pid <= 0:
+    if pid <= 0 or (process and not _is_of(process, identify_machine())):
         return False
     try:
         os.kill(pid, 0)
@@ -59,6 +59,11 @@ def is_process_running(pid: int, process: str, since: float) -> bool:
     boot = _read_boot_time()
     uptime_s = int(fields[_STARTED]) / os.sysconf("SC_CLK_TCK")
     return boot is None or boot + uptime_s <= since + CLOCK_TOLERANCE_S
+
+
+def _is_of(process: str, machine: str) -> bool:
+    """Return whether a process may be one since this boot, also where those of other users are hidden."""
+    return not machine or process.rpartition(" ")[0] == machine
 
 
 def _identify(fields: list[str]) -> str:

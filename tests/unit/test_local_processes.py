@@ -46,6 +46,8 @@ def test_a_process_of_which_nothing_can_be_read_is_not_gone(
     identity = identify_process(process)
     monkeypatch.setattr(local_processes, missing, lambda *_: "")
     assert is_process_running(process, identity, time.time())
+    if missing == "_read_fields":
+        assert not is_process_running(process, f"other boot {identity}", time.time())
 
 
 def test_without_an_identity_its_start_by_the_clock_decides(processes: list[subprocess.Popen[bytes]]) -> None:
