@@ -137,7 +137,7 @@ class NodeRollout:
             await self._carry_out(step)
 
     async def _carry_out(self, step: Step) -> None:
-        start = self._control.elapsed_excluding_pauses()
+        took = self._measure_time()
         self._bus.emit(StepStarted(node=self._name, step=step))
         if step != "drain":  # which does that itself: it may wait for capacity first
             self._context.mark_touched()
@@ -154,7 +154,7 @@ class NodeRollout:
                 step=step,
                 changed=detail is not None,
                 detail=detail or "nothing to do",
-                duration_s=round(self._control.elapsed_excluding_pauses() - start, 3),
+                **took(),
             )
         )
 

@@ -98,6 +98,7 @@ class StepDone(OfStep, frozen=True, kw_only=True, tag="step_done"):
     changed: bool  # False: it was already so
     detail: str
     duration_s: float  # without time spent paused
+    answer_wait_s: float = 0.0  # as in `Timed`
 
 
 class Baked(Event, frozen=True, kw_only=True, tag="baked"):

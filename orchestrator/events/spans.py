@@ -34,7 +34,7 @@ class StepSpan:
     Attributes:
         seq: number of the record with which it began; `began` is its time, seconds since 1970.
         ended: seconds since 1970; None while it is open.
-        seconds: its duration, without pauses.
+        seconds: its duration, without pauses and, once it is done, without waits for answers.
         waited: of these, without anything to do: for sessions to end, or while it baked.
         baked: since when it only baked, seconds since 1970.
         detail: what was done, or why it failed.
@@ -111,8 +111,9 @@ class StepSpans:
                 self._begin(node, step, record)
             case events.Waiting() as event:
                 self._wait(event, record)
-            case events.StepDone(node=node, detail=detail, changed=changed, duration_s=seconds):
-                self._close(node, at, "done" if changed else "same", detail, seconds)
+            case events.StepDone(node=node, detail=detail, changed=changed) as event:
+                worked_s = event.duration_s - event.answer_wait_s
+                self._close(node, at, "done" if changed else "same", detail, worked_s)
             case events.NodeFailed(node=node, error=error):
                 self._close(node, at, "failed", error)
             case events.ServiceLog() as event:

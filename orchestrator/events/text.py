@@ -10,7 +10,7 @@ from orchestrator.events import events
 from orchestrator.events.actor import describe_requester_in_full
 from orchestrator.events.base import ByActor, Event, Timed
 from orchestrator.events.drains import Drained, describe_drained
-from orchestrator.events.events import AnyEvent, Baked, StepStarted, Traffic, Waiting
+from orchestrator.events.events import AnyEvent, Baked, StepDone, StepStarted, Traffic, Waiting
 from orchestrator.events.judgement import Measured, VerdictChanged
 from orchestrator.events.operator_commands import OperatorCommandFinished, OperatorCommandStarted
 from orchestrator.events.verdict_text import RepeatedVerdicts, describe_verdict
@@ -69,7 +69,7 @@ def describe(event: AnyEvent) -> str:
     if isinstance(event, ByActor):
         for name in ("who", "operator"):
             fields[name] = describe_requester_in_full(fields.get(name, ""), event.origin)
-    if isinstance(event, Timed):
+    if isinstance(event, Timed | StepDone):
         fields["duration_s"] = describe_duration(event)
     if isinstance(event, Waiting):
         fields["remaining"] = describe_remaining_time(fields["remaining_s"], baking=event.baking)
@@ -117,7 +117,7 @@ def _describe_operator_command(event: AnyEvent) -> str:
     return ""
 
 
-def describe_duration(event: Timed, *, as_clock: bool = False) -> str:
+def describe_duration(event: Timed | StepDone, *, as_clock: bool = False) -> str:
     """Return how long work took, as `format_worked` does; the first part as a clock shows it on request."""
     return format_worked(event.duration_s, event.answer_wait_s, format_clock if as_clock else format_duration)
 

@@ -5,10 +5,13 @@ import asyncio
 import pytest
 
 from backends.errors import Refused
+from orchestrator.engine import node_rollout
 from orchestrator.engine.control import CONTINUE, RETRY
+from orchestrator.engine.step_context import StepContext, run_step
 from orchestrator.events.actor import Actor
-from orchestrator.events.events import NodeUpgraded
+from orchestrator.events.events import NodeUpgraded, StepDone
 from orchestrator.events.state import RolloutState
+from orchestrator.events.steps import Step
 from orchestrator.events.text import describe
 from orchestrator.events.timeline import Timeline
 from tests.support.fake_fleet import World
@@ -67,6 +70,26 @@ async def test_a_wait_beside_work_is_only_that_of_its_node() -> None:
     assert done["web2"].answer_wait_s == 0
     assert ended.answer_wait_s == pytest.approx(200 - 40 - 10, abs=10)
     assert RolloutState.of(world.records).nodes["web2"].done == done["web2"]
+
+
+@pytest.mark.virtual_time
+async def test_a_wait_within_a_step_is_no_part_of_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with a verdict that holds the next drain: all later nodes would be expected to take as long."""
+
+    async def held(step: Step, context: StepContext) -> str | None:
+        if (step, context.node.name) == ("drain", "web1"):
+            await context.control.request_decision("web1", "drain it?", (CONTINUE,), "verdict")
+        return await run_step(step, context)
+
+    monkeypatch.setattr(node_rollout, "run_step", held)
+    world = World(nodes=2, interactive=True)
+    await world.during(answer_late(world, "web1"))
+    timeline = Timeline.of(world.records)
+    assert timeline.duration_of("drain", "web1") < 10
+    assert timeline.times_text.endswith("3:20 for answers")
+    assert timeline.times.seconds < 60
+    drained = next(event for event in world.events(StepDone) if event.step == "drain")
+    assert "(plus 3:20 waiting for an answer)" in describe(drained)
 
 
 @pytest.mark.virtual_time

@@ -97,6 +97,7 @@ def test_a_line_is_flat_and_says_what_it_is() -> None:
         "changed": True,
         "detail": "port closed",
         "duration_s": 1.5,
+        "answer_wait_s": 0.0,
     }
 
 
