@@ -1,7 +1,9 @@
 """Settings for all tests: where servers are found, their own state folder, and a list of skipped tests."""
 
 import asyncio
+import contextlib
 import gc
+import importlib
 import itertools
 import os
 import signal
@@ -42,6 +44,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest: at the end no worker is left alone with one of them."""
     places = {name: at for at, name in enumerate(_LONGEST_FIRST)}
     items.sort(key=lambda item: places.get(item.nodeid.split("/", 2)[1], -1))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Let each worker begin to import with another file: in a new clone each of them compiles its share.
+
+    Otherwise all workers would compile the same file at the same time, each for itself.
+    """
+    worker = getattr(session.config, "workerinput", None)
+    if worker is None:
+        return
+    root = session.config.rootpath
+    given = {root / argument.split("::")[0] for argument in session.config.args}
+    files = sorted(file for path in given for file in path.rglob("test_*.py"))
+    start = len(files) * int(worker["workerid"].removeprefix("gw")) // worker["workercount"]
+    for file in files[start:] + files[:start]:
+        # pytest imports what fails here again, and reports it.
+        with contextlib.suppress(Exception, pytest.skip.Exception):
+            importlib.import_module(".".join(file.relative_to(root).with_suffix("").parts))
 
 
 @pytest.fixture(scope="session")
