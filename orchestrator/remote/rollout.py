@@ -220,7 +220,7 @@ class RemoteRollout:
             return ""
         if self.interrupted:
             return f"{self.seen.header.who} has left it unfinished: resume it or roll it back"
-        return f"by {self.seen.header.operator}; p and a send requests"
+        return f"by {self.seen.header.operator}"
 
     async def run(self) -> None:
         """Follow what is published until cancelled."""

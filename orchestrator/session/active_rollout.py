@@ -49,7 +49,7 @@ class ActiveRollout(Protocol):
 
     @property
     def words(self) -> str:
-        """A note for the board: who runs it, and which keys send requests."""
+        """A note for the board: who runs it, or that it was interrupted."""
 
     @property
     def problem(self) -> str:

@@ -16,17 +16,17 @@ from widgets.table.widget import ServerTable
     [
         (TableOptions(), 400, ""),
         (TableOptions(filter="  "), 400, ""),
-        (TableOptions(filter="web9"), 0, "/web9 · 0 of 400 servers match · Esc clears"),
-        (TableOptions(problems_only=True), 3, "only problems · 3 of 400 servers match · Esc clears"),
+        (TableOptions(filter="web9"), 0, "/web9 · 0 of 400 servers match · esc clears"),
+        (TableOptions(problems_only=True), 3, "only problems · 3 of 400 servers match · esc clears"),
         (
             TableOptions(filter="a\x1b[2J", problems_only=True, backend="shop", by="node"),
             1,
-            "/a\\x1b[2J · only problems · backend shop · 1 of 400 nodes match · Esc clears",
+            "/a\\x1b[2J · only problems · backend shop · 1 of 400 nodes match · esc clears",
         ),
     ],
 )
 def test_it_names_each_limit(options: TableOptions, shown: int, expected: str) -> None:
-    assert "".join(text for text, _ in build_filter_line(options, shown, 400)) == expected
+    assert "".join(text for text, _ in build_filter_line(options, shown, 400, "esc clears")) == expected
 
 
 async def test_only_problems_is_said_and_escape_ends_it() -> None:
@@ -38,7 +38,7 @@ async def test_only_problems_is_said_and_escape_ends_it() -> None:
         await pilot.press("exclamation_mark")
         await pilot.pause()
         assert line.display
-        assert "only problems · 3 of 6 servers match · Esc clears" in read(app.screen)
+        assert "only problems · 3 of 6 servers match · esc clears" in read(app.screen)
         await pilot.press("escape")
         await pilot.pause()
         assert not line.display
@@ -51,8 +51,8 @@ async def test_an_empty_table_says_that_a_filter_is_the_reason() -> None:
         await pilot.press("slash", "x", "enter")
         await pilot.pause()
         text = read(app.screen)
-        assert "/x · 0 of 6 servers match · Esc clears" in text
-        assert "0 of 6 servers match, Esc clears" in app.screen.query_one(ServerTable).empty_text
+        assert "/x · 0 of 6 servers match · esc clears" in text
+        assert "0 of 6 servers match, esc clears" in app.screen.query_one(ServerTable).empty_text
         assert app.focused is app.screen.query_one(ServerTable)
         await pilot.press("escape")
         await pilot.pause()

@@ -92,16 +92,16 @@ async def test_a_filter_says_what_it_hides_and_escape_shows_all_again() -> None:
         await pilot.press("slash", *"anna", "enter")
         assert names(table) == ["cart", "shop", "search"]
         line = app.screen.query_one(FilterLine)
-        assert line.text == "/anna · 3 of 9 applications match · Esc clears"
+        assert line.text == "/anna · 3 of 9 applications match · esc clears"
         await pilot.press("slash", *"zzz", "enter")
-        assert "0 of 9 applications match, Esc clears" in read(app.screen)
+        assert "0 of 9 applications match, esc clears" in read(app.screen)
         await pilot.press("u", "enter")  # nothing is under the cursor
         assert app.picked == []
         await pilot.press("escape")
         assert (len(names(table)), line.text) == (9, "")
         await pilot.press("exclamation_mark")
         assert names(table) == ATTENTION[:4]
-        assert line.text == "only what needs attention · 4 of 9 applications match · Esc clears"
+        assert line.text == "only what needs attention · 4 of 9 applications match · esc clears"
         await pilot.press("escape")
         assert len(names(table)) == 9
 
@@ -213,7 +213,7 @@ async def test_the_history_of_all_applications_and_of_the_one_under_the_cursor(t
         await pilot.press("A")
         await until(lambda: "History of cart · 1 entry" in read(app.screen))
         await pilot.press("A", "slash", *"by:nobody", "enter")
-        await until(lambda: "Esc clears /by:nobody" in read(app.screen))
+        await until(lambda: "esc clears /by:nobody" in read(app.screen))
         await pilot.press("escape")
         await until(lambda: "History of all applications · 2 entries" in read(app.screen))
         await pilot.press("h")

@@ -16,7 +16,7 @@ from tests.support.wait import until
 from widgets.detail.log_view import LogLines
 from widgets.fleet.picker import ApplicationPicker
 
-KEYS = {"resume": "y", "continue": "f6", "follow": "ctrl+g"}
+KEYS = {"resume": "y", "continue": "f6", "follow": "ctrl+g", "put-away": "f7"}
 
 
 def bar(pilot: Pilot[str]) -> str:
@@ -80,3 +80,7 @@ async def test_texts_name_keys_as_they_are_configured(asking: FrozenConsole) -> 
         await until(lambda: "follows" in read(app.screen))
         app.screen.query_one(LogLines).following = False
         await until(lambda: "not following, ^g: follow" in read(app.screen))
+        await pilot.press("escape", "slash", *"web3", "enter")
+        await until(lambda: "/web3 · 1 of 6 servers match · f7 clears" in read(app.screen))
+        await pilot.press("f7")
+        await until(lambda: "servers match" not in read(app.screen))

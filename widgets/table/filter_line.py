@@ -13,17 +13,17 @@ from widgets.table.model import TableOptions
 MAX_FILTER_CELLS = 24
 
 
-def build_filter_line(options: TableOptions, shown: int, total: int) -> list[Segment]:
-    """Return `/web9 · only problems · 0 of 400 servers match · Esc clears`; nothing without a limit."""
+def build_filter_line(options: TableOptions, shown: int, total: int, hint: str) -> list[Segment]:
+    """Return `/web9 · only problems · 0 of 400 servers match · esc clears`; nothing without a limit."""
     limits = [
         f"/{truncate(options.filter.strip(), MAX_FILTER_CELLS)}" if options.filter.strip() else "",
         "only problems" if options.problems_only else "",
         f"backend {truncate(options.backend, MAX_FILTER_CELLS)}" if options.backend else "",
     ]
-    return describe_limits([limit for limit in limits if limit], shown, total, options.by)
+    return describe_limits([limit for limit in limits if limit], shown, total, options.by, hint)
 
 
-def describe_limits(limits: Sequence[str], shown: int, total: int, noun: str) -> list[Segment]:
+def describe_limits(limits: Sequence[str], shown: int, total: int, noun: str, hint: str) -> list[Segment]:
     """Return which limits there are, how many rows match, and how to see all; nothing without a limit.
 
     Args:
@@ -31,6 +31,7 @@ def describe_limits(limits: Sequence[str], shown: int, total: int, noun: str) ->
         shown: how many rows match.
         total: how many there are.
         noun: what a row is.
+        hint: how to see all again.
     """
     if not limits:
         return []
@@ -38,7 +39,7 @@ def describe_limits(limits: Sequence[str], shown: int, total: int, noun: str) ->
     return [
         (" · ".join(limits), "moving"),
         (f" · {count}", "plain" if shown else "moving"),
-        (" · Esc clears", "quiet"),
+        (f" · {hint}", "quiet"),
     ]
 
 
@@ -60,15 +61,16 @@ class FilterLine(Widget):
         """What the line says; empty when it is not shown."""
         return visible("".join(text for text, _ in self._line))
 
-    def show(self, options: TableOptions, shown: int, total: int) -> None:
+    def show(self, options: TableOptions, shown: int, total: int, hint: str) -> None:
         """Show what these options hide.
 
         Args:
             options: of the rows.
             shown: how many rows match.
             total: how many there are.
+            hint: how to see all again.
         """
-        self.show_line(build_filter_line(options, shown, total))
+        self.show_line(build_filter_line(options, shown, total, hint))
 
     def show_line(self, line: list[Segment]) -> None:
         """Show this line; an empty one takes no room."""

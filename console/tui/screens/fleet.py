@@ -54,6 +54,7 @@ back; rollouts go on meanwhile, and several can run side by side. **h** shows th
 **u**, **ctrl+r** and **R** are for one application at a time.
 """
     SORTS = FLEET_SORTS
+    CLEAR_KEY = "clear"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("u", "open_for('upgrade')", "upgrade", id="upgrade", tooltip="Upgrade this application"),
         Binding(
@@ -151,11 +152,12 @@ back; rollouts go on meanwhile, and several can run side by side. **h** shows th
         rows = self._overview.rows()
         shown = arrange_rows(rows, self._options)
         table = self.query_one(FleetTable)
-        table.empty_text = f"0 of {counted(len(rows), 'application')} match, Esc clears"
+        table.empty_text = f"0 of {counted(len(rows), 'application')} match, {self.clear_hint}"
         table.show(shown, frozenset(row.name for row in rows), self._options, time.time())
         badges = self._badges()
         self._begin_at_top(table, not badges or any(badge.state == "connecting" for badge in badges))
-        self.query_one(FilterLine).show_line(build_fleet_filter_line(self._options, len(shown), len(rows)))
+        limits = build_fleet_filter_line(self._options, len(shown), len(rows), self.clear_hint)
+        self.query_one(FilterLine).show_line(limits)
         model = FleetHeaderModel(badges, rows, self._overview.problem)
         self.query_one(FleetHeader).show(model, time.strftime("%H:%M:%S"))
 
@@ -192,8 +194,8 @@ back; rollouts go on meanwhile, and several can run side by side. **h** shows th
     def action_open_for(self, action: str) -> None:
         names = self._chosen()
         if len(names) > 1:
-            text = f"{len(names)} applications are marked, this is for one at a time; Esc clears the marks"
-            self.notify(text, severity="warning", timeout=4)
+            text = f"{len(names)} applications are marked, this is for one at a time"
+            self.notify(f"{text}; {self.clear_hint} the marks", severity="warning", timeout=4)
         for name in names if len(names) == 1 else ():
             self.post_message(self.Picked(name, action))
 

@@ -14,6 +14,7 @@ from console.tui.key_sections import HelpKey, HelpSection, narrow_sections
 from widgets.dialogs.elements import QUIET_STYLE, Entries, Entry, entry, measure_column, pad_cell, to_content
 from widgets.dialogs.overlay import Overlay
 from widgets.dialogs.scrolling import Headline, ScrolledText, ScrollKeys
+from widgets.key_names import name_keys
 from widgets.typed_line import TypedLine
 
 MAX_KEY_CELLS = 18
@@ -84,7 +85,8 @@ class HelpScreen(Overlay[None], ScrollKeys):
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
         found = narrow_sections(self._sections, event.value)
-        none = [entry(f"nothing here has {event.value!r}; Esc shows everything")]
+        key = name_keys(event.input)["help-search.leave"]
+        none = [entry(f"nothing here has {event.value!r}; {key} shows everything")]
         notes = () if event.value else NOTES
         self.query_one("#lines", Entries).show([*(list(build_entries(found)) or none), *notes])
         self._text.scroll_to_edge(-1)

@@ -1,6 +1,7 @@
 """The journal in the console: a list of entries that can be filtered; Enter opens one."""
 
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
@@ -15,6 +16,7 @@ from orchestrator.journal.reader import HistoryReader
 from widgets.dialogs.elements import strip_colors, to_content
 from widgets.dialogs.overlay import Overlay
 from widgets.history.entry_table import EntryTable
+from widgets.key_names import name_keys
 from widgets.typed_line import TypedLine
 
 if TYPE_CHECKING:
@@ -120,7 +122,7 @@ timeline, its transcript, its verdicts.
                 self._is_whole = len(page) < size or len(rows) >= MAX_ENTRIES
                 self._rows = rows
                 table.empty_text = (
-                    f"no such entries: Esc clears /{self._words}" if self._words else "no entries"
+                    f"no such entries: {self._clear_hint} /{self._words}" if self._words else "no entries"
                 )
                 table.show(rows, several=not wanted.application)
                 self._show_title()
@@ -129,10 +131,14 @@ timeline, its transcript, its verdicts.
             self.notify(str(error), severity="error", markup=False, timeout=10)
         self._show_title()
 
+    @cached_property
+    def _clear_hint(self) -> str:
+        return f"{name_keys(self)['history.back']} clears"
+
     def _show_title(self) -> None:
         whose = self._wanted.application or "all applications"
         count = counted(len(self._rows), "entry") + ("" if self._is_whole else " so far…")
-        words = f" · /{self._words} · Esc clears" if self._words else ""
+        words = f" · /{self._words} · {self._clear_hint}" if self._words else ""
         title = to_content(f"History of {whose} · {count}") + to_content(words, "$text-warning")
         self.query_one("#title", Static).update(strip_colors(title) if self.app.no_color else title)
 

@@ -165,6 +165,8 @@ in rotation.
         state, plan = active.state, active.plan
         board, now = self.query_one(RolloutBoard), self._session.clock.time()
         words = "" if self._workspace.is_own and active.running else active.words
+        if active.running and not active.is_local:
+            words += "; {pause} and {abort} send requests".format(**name_keys(self))
         if active.is_local and active.problem:
             words = f"✗ cannot be followed: {active.problem}"
         interruption = words if active.interrupted else ""

@@ -111,6 +111,7 @@ class MainKeys(TableScreen[TableOptions]):
     """The part of the main view that handles keys, and that sorts, filters and groups the rows."""
 
     SORTS = get_args(Sort)
+    CLEAR_KEY = "put-away"
 
     def __init__(self, workspace: Workspace, applications: Sequence[str]) -> None:
         super().__init__(TableOptions())
@@ -170,10 +171,12 @@ class MainKeys(TableScreen[TableOptions]):
         """Show the rows, and which ones the options hide."""
         table, shown = self.query_one(ServerTable), len(model.rows)
         table.empty_text = (
-            f"0 of {counted(model.total, self._options.by)} match, Esc clears" if model.total else NO_ROWS
+            f"0 of {counted(model.total, self._options.by)} match, {self.clear_hint}"
+            if model.total
+            else NO_ROWS
         )
         table.show(model.rows, len(model.instances), self._options)
-        self.query_one(FilterLine).show(self._options, shown, model.total)
+        self.query_one(FilterLine).show(self._options, shown, model.total, self.clear_hint)
 
     @on(ServerTable.Ordered)
     def _ordered(self, event: ServerTable.Ordered) -> None:

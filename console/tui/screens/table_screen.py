@@ -3,12 +3,14 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 from textual import on
 from textual.screen import Screen
 from textual.widgets import Input
 
+from widgets.key_names import name_keys
 from widgets.row_options import RowOptions
 from widgets.typed_line import FilterInput
 
@@ -26,6 +28,7 @@ class TableScreen(Screen[str], Generic[Options]):
     """
 
     SORTS: ClassVar[Sequence[str]]
+    CLEAR_KEY: ClassVar[str]  # id of the key that shows all rows again
     DEFAULT_CSS = """
     TableScreen { layout: vertical; }
     TableScreen > LineTable { height: 1fr; }
@@ -36,6 +39,11 @@ class TableScreen(Screen[str], Generic[Options]):
     def __init__(self, options: Options) -> None:
         super().__init__()
         self._options = options
+
+    @cached_property
+    def clear_hint(self) -> str:
+        """Which key shows all rows again: `esc clears`."""
+        return f"{name_keys(self)[self.CLEAR_KEY]} clears"
 
     @abstractmethod
     def _paint(self) -> None:
