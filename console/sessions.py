@@ -10,6 +10,7 @@ from console.debug_log import Log
 from console.interrupts import TERMINAL_GONE, Listener, interrupts
 from console.operator_identity import current_operator
 from console.paths import journal_path
+from console.stuck_loop import end_when_stuck
 from orchestrator.events.actor import Actor, Via
 from orchestrator.events.event_bus import EventBus
 from orchestrator.local.follower import JournalFollower
@@ -76,6 +77,8 @@ async def stop_on_signals(session: Session) -> AsyncIterator[None]:
     SIGHUP means that the terminal is gone: the rollout must not be cut off in the middle of a node. A shell
     such as bash sends a second one, which therefore changes nothing.
 
+    The second signal that finds the event loop stuck ends the process, see `end_when_stuck`.
+
     Outside a rollout, the first signal ends the work at once, as `KeyboardInterrupt`; see `Interrupts.run`.
     """
     loop = asyncio.get_running_loop()
@@ -90,7 +93,7 @@ async def stop_on_signals(session: Session) -> AsyncIterator[None]:
         elif outside is not None:
             outside(why)
 
-    with listen_on(loop, stop):
+    with listen_on(loop, stop), end_when_stuck(loop):
         try:
             yield
         finally:
