@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import cast
 
 import pytest
+from textual.events import Key
 from textual.pilot import Pilot
 
 from backends.errors import Unreachable
@@ -146,8 +147,11 @@ async def test_what_changes_while_it_is_asked_is_left_alone() -> None:
     app = FleetApp(Overview(SHOP, CART))
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await mark_all(pilot)
-        await pilot.press("a")
+        for _ in range(3):  # as a key that repeats
+            app.post_message(Key("a", "a"))
         await until(lambda: "Abort 2 rollouts?" in words(app))
+        await pilot.pause()
+        assert len(app.screen_stack) == 3
         app.overview.shown = (replace(SHOP, rollout=rollout(since=1.0)), CART)  # a later one
         await pilot.press("right", "enter")
         await until(lambda: "shop: left alone, the rollout has changed meanwhile" in said_by(app))

@@ -134,6 +134,9 @@ async def request_of_rollouts(
     """
     from widgets.dialogs.modal import Confirm
 
+    if not screen.is_active:
+        return False  # the key has come twice before the question was there
+
     def choose() -> FleetRequest:
         rows = [row for row in overview.rows() if row.name in names]
         reachable = [name for name in names if overview.running_rollout(name) is not None]
