@@ -97,7 +97,8 @@ class Log:
         if not self._is_reported:
             self._is_reported = True
             text = f"the log {self._file.baseFilename} cannot be written; continuing without it: {problem}"
-            self._bus.emit(NodeNote(node="", text=text))
+            with contextlib.suppress(Exception):  # an unwritable journal stops the rollout, not the log
+                self._bus.emit(NodeNote(node="", text=text))
 
 
 class _UnpreparedQueueHandler(QueueHandler):

@@ -21,6 +21,7 @@ from backends.local_machine import SystemClock
 from backends.secrets import load_secret
 from console import debug_log
 from console.debug_log import Log, LogSettings
+from orchestrator.errors import JournalError
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeNote, Record, StepStarted, Waiting
 from tests.support.console_values import HOSTILE, harmless
@@ -210,10 +211,17 @@ async def test_one_that_cannot_be_opened_says_so_once(
 
 
 async def test_one_that_breaks_meanwhile_says_so_once(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "log"
+
+    def refuse(record: Record) -> None:
+        """As the journal does, which is on the same disk."""
+        if record.event != note("all the same"):
+            raise JournalError(tmp_path / "journal.db", "database or disk is full")
+
     async with logging_to(path) as (bus, records):
+        bus.subscribe(refuse)
         path.unlink()
         path.mkdir()
         for _ in range(5):
@@ -225,6 +233,7 @@ async def test_one_that_breaks_meanwhile_says_so_once(
     assert len(texts) == 6
     problem = f"the log {path} cannot be written; continuing without it: Is a directory"
     assert problem in texts
+    assert not caplog.records  # of an exception in a callback
 
 
 async def test_a_disk_that_hangs_holds_up_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
