@@ -21,6 +21,7 @@ class Difference(msgspec.Struct, frozen=True):
         before: the value before; empty for nothing.
         now: the value now; empty for nothing.
         beyond: whether more would be done now than somebody has agreed to.
+        is_own: whether `what` is something that only the subject has, such as a server of a node.
     """
 
     subject: str
@@ -28,6 +29,7 @@ class Difference(msgspec.Struct, frozen=True):
     before: str
     now: str
     beyond: bool = False
+    is_own: bool = False
 
     def __str__(self) -> str:
         return f"{self.subject}: {self.change}"
@@ -35,16 +37,23 @@ class Difference(msgspec.Struct, frozen=True):
     @property
     def change(self) -> str:
         """What has changed, and how."""
-        return f"{self.what}: {self.before or 'nothing'} → {self.now or 'nothing'}"
+        return f"{self.what}: {self.values}"
+
+    @property
+    def values(self) -> str:
+        """The values before and now."""
+        return f"{self.before or 'nothing'} → {self.now or 'nothing'}"
 
 
 def fold_differences(found: Iterable[Difference]) -> Iterator[tuple[str, str]]:
     """Yield each change once, with the names of all that have it."""
-    subjects: dict[str, list[str]] = {}
+    groups: dict[tuple[str, str], list[Difference]] = {}
     for difference in found:
-        subjects.setdefault(difference.change, []).append(difference.subject)
-    for change, names in subjects.items():
-        yield fold_set(names), change
+        what = "" if difference.is_own else difference.what
+        groups.setdefault((what, difference.values), []).append(difference)
+    for (what, values), alike in groups.items():
+        what = what or fold_set(difference.what for difference in alike)
+        yield fold_set(difference.subject for difference in alike), f"{what}: {values}"
 
 
 def compare_plans(before: Plan | PlanFacts, now: Plan | PlanFacts) -> tuple[Difference, ...]:
@@ -97,7 +106,8 @@ def _server_differences(
     for ref in dict.fromkeys((*old, *new)):
         before, after = old.get(ref), new.get(ref)
         if not _same(before, after):
-            yield Difference(subject or ref.server, str(ref), _original_text(before), _original_text(after))
+            texts = _original_text(before), _original_text(after)
+            yield Difference(subject or ref.server, str(ref), *texts, is_own=True)
 
 
 def _node_differences(was: NodeFacts, now: NodeFacts) -> Iterator[Difference]:

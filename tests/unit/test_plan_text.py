@@ -138,9 +138,15 @@ def test_nodes_and_batches_that_are_alike_are_one_line() -> None:
 def test_the_same_change_of_many_nodes_is_one_line() -> None:
     found = [Difference(f"web{number}", "running", "1.4.2", "1.4.3") for number in range(1, 41)]
     found.insert(7, Difference("web8", "steps", "", "verify"))
+    found += [
+        Difference(f"web{number}", f"shop/w{number} on {balancer}", "ready", "maint", is_own=True)
+        for number in range(1, 41)
+        for balancer in ("lb1", "lb2")
+    ]
     assert lines(rollout_text.difference_lines(found))[1:] == [
         "  web[1-40]: running: 1.4.2 → 1.4.3",
         "  web8: steps: nothing → verify",
+        "  web[1-40]: shop/w[1-40] on lb1, shop/w[1-40] on lb2: ready → maint",
     ]
 
 
