@@ -73,7 +73,7 @@ async def mark_all(pilot: Pilot[str]) -> FleetTable:
             "p",
             (SHOP, CART, PAUSED, ABORTING, SEARCH, BILLING),
             (
-                *("Pause 2 rollouts?", "cart → 2.2.0 1/4 · waits for you: web2, by anna@admin1"),
+                *("Pause 2 rollouts?", "cart → 2.2.0 1/4 · waits for you: web2, started by anna@admin1"),
                 *("shop → 1.5.0 5/12 · verifies node6", "No new node is started, deadlines are stopped"),
                 *("Left alone: search, billing (no rollout runs).", "Left alone: mail (being aborted)."),
                 "Left alone: media (paused already).",
@@ -160,7 +160,7 @@ async def test_what_changes_while_it_is_asked_is_left_alone() -> None:
         await pilot.press("a")
         await until(lambda: "Abort the rollout of cart?" in words(app))
         app.overview.shown = (BILLING,)
-        await until(lambda: "all of it has ended or changed meanwhile" in said_by(app))
+        await until(lambda: "the rollout of cart has ended or changed meanwhile" in said_by(app))
 
 
 async def test_what_is_for_one_application_says_so_and_escape_clears_marks() -> None:

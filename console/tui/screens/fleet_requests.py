@@ -50,18 +50,28 @@ class FleetRequest:
     @property
     def title(self) -> str:
         """The question."""
-        alone = len(self.rows) == 1
-        return f"{self.verb} {f'the rollout of {self.rows[0].name}' if alone else self._count}?"
+        return f"{self.verb} {self._rollouts}?"
 
     @property
-    def _count(self) -> str:
-        return counted(len(self.rows), "rollout")
+    def ended(self) -> str:
+        """Why the question is withdrawn once it is about no rollout any more."""
+        return f"{self._rollouts} {'has' if self._is_alone else 'have'} ended or changed meanwhile"
+
+    @property
+    def _is_alone(self) -> bool:
+        return len(self.rows) == 1
+
+    @property
+    def _rollouts(self) -> str:
+        return f"the rollout of {self.rows[0].name}" if self._is_alone else counted(len(self.rows), "rollout")
 
     def lines(self) -> list[str]:
         """Return the text of the question: each rollout, what follows, and what is left alone."""
         width = measure_column(row.name for row in self.rows)
         rollouts = [(fit(row.name, width), row.rollout) for row in self.rows if row.rollout is not None]
-        own = [f"{name}  {line.progress} · {line.action}, by {line.operator}" for name, line in rollouts]
+        own = [
+            f"{name}  {line.progress} · {line.action}, started by {line.operator}" for name, line in rollouts
+        ]
         others = [f"Left alone: {fold_names(names)} ({why})." for why, names in self.left_alone.items()]
         return [*own, "", *self._consequences(), *others]
 
@@ -72,7 +82,7 @@ class FleetRequest:
             case "resume":
                 return ["The next nodes are started, and deadlines go on."]
             case _:
-                it = "It" if len(self.rows) == 1 else "Each"
+                it = "It" if self._is_alone else "Each"
                 end = f"{it} ends {describe_abort(second=self.is_second)}."
                 return [end, "What is then out of rotation stays out, and is named in its row."]
 
@@ -149,7 +159,7 @@ async def request_of_rollouts(
         return False
 
     def is_over() -> str:
-        return "" if request.reduce_to(choose()).rows else "all of it has ended or changed meanwhile"
+        return "" if request.reduce_to(choose()).rows else request.ended
 
     variant = "error" if key == "abort" else "primary"
     choices = [("no", "Leave as is", "default"), ("yes", request.verb, variant)]
