@@ -45,7 +45,7 @@ class RolloutControl:
     effect even if the journal cannot be written; the rollout then ends, as with any event.
 
     Attributes:
-        unrecorded: why what an operator did could not be written or shown; None while everything was.
+        unrecorded: why what operators did could not be written or shown, or nothing can be; else None.
     """
 
     def __init__(
@@ -168,8 +168,12 @@ class RolloutControl:
             self._bus.emit(event)
         except Exception as error:
             self.unrecorded = self.unrecorded or error
-        finally:
-            self._wake()
+        self._wake()
+
+    def fail(self, error: Exception) -> None:
+        """End every wait for operators with this error: nobody can see or answer what it waits for."""
+        self.unrecorded = self.unrecorded or error
+        self._wake()
 
     # -- for the rollout ----------------------------------------------------------------------
 
@@ -261,7 +265,7 @@ class RolloutControl:
 
         Raises:
             Aborted: an abort ends any wait.
-            JournalError: what an operator did could not be written.
+            JournalError: what an operator did could not be written, or nothing can be any more.
             Exception: a defect of a reader of the event.
         """
         while True:

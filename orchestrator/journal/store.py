@@ -181,13 +181,17 @@ class Journal:
         """Commit what is written within when the block ends, or undo all of it; may be nested."""
         with self._explained():
             try:
-                if identify_database(self.path) != self._files:  # SQLite would go on where nobody reads
-                    raise JournalError(self.path, "was removed or replaced while it was in use; put it back")
+                self.check_in_place()  # SQLite would go on where nobody reads
                 with transaction(self._connection):
                     yield
             except (sqlite3.Error, JournalError):
                 self._connection.execute("PRAGMA busy_timeout = 0")  # the work ends: no event delays that
                 raise
+
+    def check_in_place(self) -> None:
+        """Check that the files are still those that were opened, which costs little."""
+        if identify_database(self.path) != self._files:
+            raise JournalError(self.path, "was removed or replaced while it was in use; put it back")
 
     def discard(self, entry: int) -> None:
         """Remove an entry that has no hashes, such as half of one of another machine, to write it anew."""
@@ -267,9 +271,8 @@ class Journal:
             limit: their number at most.
             without_end: only those that have not ended.
         """
-        columns = "id, kind, application, host"
         where = f"id > ? AND kind IS NOT 'command'{' AND ended IS NULL' if without_end else ''}"
-        query = f"SELECT {columns} FROM entries WHERE {where} ORDER BY id DESC LIMIT ?"  # noqa: S608 - texts of our own; values are bound
+        query = f"SELECT id, kind, application, host FROM entries WHERE {where} ORDER BY id DESC LIMIT ?"  # noqa: S608 - texts of our own; values are bound
         with self._explained():
             return read_summaries(self._connection.execute(query, (after, limit)).fetchall())
 

@@ -5,12 +5,16 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from backends.local_processes import identify_machine, identify_process
+from backends.protocols import Clock
+from orchestrator.beside import running_beside
 from orchestrator.engine.control import RolloutControl
 from orchestrator.engine.rollout_context import Published, already_published
+from orchestrator.errors import JournalError
 from orchestrator.events.actor import Actor
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import LockTaken, NodeNote, Record
@@ -23,6 +27,7 @@ from orchestrator.remote.takeover import RolloutHeader, import_rollout
 from orchestrator.session.earlier_work import EarlierWork
 
 DAY_S = 86_400.0  # seconds
+CHECK_INTERVAL_S = 1.0  # seconds between two checks whether the journal is in its place
 
 Share = Callable[[Lock, RolloutHeader, RolloutControl], AbstractAsyncContextManager[Published]]
 
@@ -221,8 +226,21 @@ class WorkLog(EarlierWork):
                     yield entry
                     return
                 shared = RolloutHeader.of(header, held.lock.fencing_token)
-                async with self._share(held.lock, shared, control) as self._published:
+                async with (
+                    running_beside({"journal": partial(_watch, journal, control, self._clock)}),
+                    self._share(held.lock, shared, control) as self._published,
+                ):
                     try:
                         yield entry
                     finally:
                         self._published = already_published
+
+
+async def _watch(journal: Journal, control: RolloutControl, clock: Clock) -> None:
+    """End a rollout that waits for an answer once its journal is gone: no other process sees the question."""
+    try:
+        while True:
+            await clock.sleep(CHECK_INTERVAL_S)
+            journal.check_in_place()
+    except JournalError as error:
+        control.fail(error)

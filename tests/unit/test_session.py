@@ -200,3 +200,16 @@ async def test_a_defect_in_a_request_is_told_and_the_rollout_can_be_controlled_a
     assert (await send_line(path, ControlLine(what="continue", sender=ann))).status == "accepted"
     assert (await running).result == "healthy"
     assert str(made.defect) == "the pause of ann"
+
+
+@pytest.mark.virtual_time
+async def test_a_question_that_nobody_can_see_any_more_does_not_wait_for_ever(tmp_path: Path) -> None:
+    made = session(World(nodes=1, min_available=0, confirm="node", trial=0).application, folder=tmp_path)
+    made.control.interactive = True
+    running = asyncio.create_task(made.run(await made.propose("2.0")))
+    await until(lambda: made.control.questions)
+    (tmp_path / "journal.db").unlink()
+    ended = await running
+    assert (ended.result, ended.pending) == ("degraded", ["web1"])
+    assert "journal.db: was removed or replaced" in ended.blocked
+    assert made.defect is not None  # the end of it could not be written either
