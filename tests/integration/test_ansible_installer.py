@@ -112,8 +112,14 @@ async def test_a_host_that_cannot_be_reached(folder: Path) -> None:
         ("web", "site.yml", "{node}", "the limit 'web' is 2 hosts for Ansible (web1, web2); expected one"),
         ("web1", "db.yml", "{node}", "no play of the playbook is for a host of the limit 'web1'"),
         ("web1", "no_role.yml", "{node}", "the role 'nowhere' was not found"),
-        ("web1", "no_module.yml", "{node}", "couldn't resolve module/action 'nowhere.at.all'"),
-        ("web1", "missing.yml", "{node}", "the playbook: missing.yml could not be found"),
+        pytest.param(
+            *("web1", "no_module.yml", "{node}", "couldn't resolve module/action 'nowhere.at.all'"),
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            *("web1", "missing.yml", "{node}", "the playbook: missing.yml could not be found"),
+            marks=pytest.mark.long,
+        ),
         ("web1", "site.yml", "{node},web2", None),
     ],
 )

@@ -120,7 +120,7 @@ async def test_a_terminal_that_does_not_read_stops_no_rollout(stack: Stack, how:
         assert calls(terminal)[-4:] == [*ended, "[23;2t"]  # the terminal has its own title again
 
 
-@pytest.mark.parametrize("how", ["hold", "stop"])
+@pytest.mark.parametrize("how", ["hold", pytest.param("stop", marks=pytest.mark.long)])
 async def test_left_while_the_terminal_does_not_read(stack: Stack, how: str) -> None:
     """It ends, and what puts the terminal back as it was is there when it reads again."""
     with console(stack) as terminal:
@@ -158,8 +158,15 @@ async def test_a_rollout_that_the_console_leaves_behind_on_a_terminal_that_does_
         assert restored(terminal), (terminal.modes, terminal.unknown)
 
 
-@pytest.mark.parametrize("controlling", [True, False])
-@pytest.mark.parametrize("reads", [True, False])
+@pytest.mark.parametrize(
+    ("controlling", "reads"),
+    [
+        (True, False),
+        (False, True),
+        pytest.param(True, True, marks=pytest.mark.long),
+        pytest.param(False, False, marks=pytest.mark.long),
+    ],
+)
 async def test_a_terminal_that_has_gone_ends_the_console(
     stack: Stack, controlling: bool, reads: bool
 ) -> None:
@@ -223,7 +230,7 @@ async def test_a_defect_in_the_console_stops_no_rollout(stack: Stack, tmp_path: 
         assert restored(terminal), (terminal.modes, terminal.unknown)
 
 
-@pytest.mark.parametrize("reads", [True, False])
+@pytest.mark.parametrize("reads", [pytest.param(True, marks=pytest.mark.long), False])
 async def test_stopped_by_the_shell_and_continued(stack: Stack, reads: bool) -> None:
     """The terminal is put back as it was meanwhile, and painted anew after it."""
     with console(stack) as terminal:

@@ -15,7 +15,7 @@ pytestmark = [needs_consul, pytest.mark.timeout(300)]
 SHORTLY = 4.0  # seconds: at least one renewal falls into them, and they are less than the lock lasts
 
 
-@moments(sample="verify")
+@moments()  # test_consul_faults_leader.py has a Consul that does not answer for a while, too
 async def test_an_agent_that_hangs_shortly_is_not_noticed(tmp_path: Path, moment: Moment) -> None:
     async with (
         consul_world(tmp_path / "s", nodes=2) as (stack, agent),

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from console.demo.load import Load
 from tests.support.consul_world import consul_world, elsewhere, far_away, killed, lock_runs_out
 from tests.support.held_steps import held
@@ -65,6 +67,7 @@ async def test_after_a_kill_the_same_machine_goes_on_at_once(tmp_path: Path) -> 
         assert await versions(stack) == {"web1": NEW, "web2": NEW}
 
 
+@pytest.mark.long  # test_consul_sharing.py has one that takes over what was left
 async def test_after_a_kill_another_machine_gets_the_lock_when_it_has_run_out(tmp_path: Path) -> None:
     async with consul_world(tmp_path / "s", nodes=2) as (stack, agent):
         async with Load(50, stack.frontends, slow_share=0) as load:

@@ -42,7 +42,7 @@ async def as_it_was_left(stack: Stack, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "odd"),
     [
-        pytest.param(name, odd, marks=[] if odd == (name == journals()[-1]) else pytest.mark.long)
+        pytest.param(name, odd, marks=[] if name == journals()[-1 if odd else 0] else pytest.mark.long)
         for name in journals()
         for odd in (False, True)
     ],

@@ -10,7 +10,7 @@ import pytest
 from console.demo.stack import Stack
 from tests.support.free_ports import free_port
 from tests.support.rollouts import Run, rolldeck, started, tune, until_up, world
-from tests.support.servers.haproxy import RunningHaproxy, oldest_and_newest_haproxy, running_haproxy
+from tests.support.servers.haproxy import RunningHaproxy, newest_haproxy, running_haproxy
 from tests.support.stacks import reload_haproxy
 from tests.support.wait import until
 
@@ -107,7 +107,7 @@ async def _mastered(stack: Stack, folder: Path, binary: Path) -> AsyncIterator[t
         yield haproxy, front
 
 
-@pytest.mark.parametrize("binary", oldest_and_newest_haproxy())
+@pytest.mark.parametrize("binary", newest_haproxy())
 async def test_a_master_socket_tells_what_its_old_workers_have(tmp_path: Path, binary: Path) -> None:
     async with (
         world(tmp_path / "s", port_check_from="node", nodes=2, instances=1) as stack,

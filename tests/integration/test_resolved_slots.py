@@ -17,7 +17,7 @@ from tests.support.servers.dns import Dns, running_dns
 from tests.support.servers.haproxy import (
     RunningHaproxy,
     haproxy_paths,
-    oldest_and_newest_haproxy,
+    newest_haproxy,
     running_haproxy,
 )
 from tests.support.wait import until
@@ -81,7 +81,7 @@ async def slots(tmp_path: Path, binary: Path, hold: str) -> AsyncIterator[tuple[
         await asyncio.gather(registry, return_exceptions=True)
 
 
-@pytest.mark.parametrize("binary", oldest_and_newest_haproxy())
+@pytest.mark.parametrize("binary", newest_haproxy())
 async def test_where_a_slot_would_be_emptied_nothing_is_stopped(tmp_path: Path, binary: Path) -> None:
     async with slots(tmp_path, binary, "") as (stack, haproxy, _):
         before = await haproxy.ask("show servers state shop")
@@ -99,7 +99,7 @@ async def test_where_a_slot_would_be_emptied_nothing_is_stopped(tmp_path: Path, 
         assert set((await versions(stack)).values()) == {"1.4.2"}
 
 
-@pytest.mark.parametrize("binary", oldest_and_newest_haproxy())
+@pytest.mark.parametrize("binary", newest_haproxy())
 async def test_a_slot_that_is_held_takes_its_node_back(tmp_path: Path, binary: Path) -> None:
     async with slots(tmp_path, binary, "    hold obsolete 60s") as (stack, haproxy, front):
         latest = binary == haproxy_paths()[-1]  # what is the same for all of them needs only one

@@ -60,7 +60,7 @@ def reasons(run: Run) -> set[str]:
     return {event["reason"] for event in run.events if event["event"] == "waiting"}
 
 
-@pytest.mark.parametrize(("lost", "seen"), [(1, "UP 2/3"), (2, "UP 1/3")])
+@pytest.mark.parametrize(("lost", "seen"), [pytest.param(1, "UP 2/3", marks=pytest.mark.long), (2, "UP 1/3")])
 async def test_lost_checks_with_good_own_health_are_looked_at_further(
     tmp_path: Path, lost: int, seen: str
 ) -> None:

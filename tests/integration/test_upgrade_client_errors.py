@@ -17,7 +17,7 @@ from tests.support.rollouts import (
     upgrade,
     world,
 )
-from tests.support.servers.haproxy import oldest_and_newest_haproxy
+from tests.support.servers.haproxy import newest_haproxy
 
 RATE = 60
 
@@ -40,12 +40,12 @@ def spoil(stack: Stack, fault: str) -> None:
         )
 
 
-@pytest.mark.parametrize("fault", ["breaks off", "does not answer"])
+@pytest.mark.parametrize("fault", [pytest.param("breaks off", marks=pytest.mark.long), "does not answer"])
 async def test_a_version_that_fails_its_clients(tmp_path: Path, fault: str) -> None:
     await stops_at_the_first_node(tmp_path, fault)
 
 
-@pytest.mark.parametrize("binary", oldest_and_newest_haproxy())
+@pytest.mark.parametrize("binary", newest_haproxy())
 async def test_one_that_resets_on_every_haproxy(tmp_path: Path, binary: Path) -> None:
     await stops_at_the_first_node(tmp_path, "resets", haproxy=str(binary))
 

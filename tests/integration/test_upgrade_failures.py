@@ -85,7 +85,7 @@ async def fails_at_web1(stack: Stack, strike: Callable[[], object] = lambda: Non
     [
         ({"healthy": False}, "verify", "503"),
         ({"exit_after": 1.2}, "verify", "healthy: not within 4 s"),
-        ({"start_delay": 60.0}, "start", "is closed"),
+        pytest.param({"start_delay": 60.0}, "start", "is closed", marks=pytest.mark.long),
         ({"reports_version": "1.4.9"}, "verify", "1.4.9 runs, expected 1.5.0"),
     ],
     ids=["never healthy", "dies after start", "listens too late", "reports an old version"],

@@ -61,7 +61,11 @@ async def test_the_nodes_of_an_ansible_inventory_are_upgraded(tmp_path: Path) ->
     [
         (("ansible_user=demo", "ansible_user={{ who }}"), "hosts.ini: web1.ansible_user: found '{{ who }}'"),
         (("web1 ", "web1 oops "), "hosts.ini: line 2: found 'oops', expected NAME=VALUE behind the host"),
-        (("[shop:", "[shp:"), "hosts.ini: no group 'shop'; did you mean 'shp'? there is: all, first"),
+        pytest.param(
+            ("[shop:", "[shp:"),
+            "hosts.ini: no group 'shop'; did you mean 'shp'? there is: all, first",
+            marks=pytest.mark.long,
+        ),
     ],
 )
 async def test_an_inventory_that_is_wrong_is_refused_before_anything_is_touched(

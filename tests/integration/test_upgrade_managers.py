@@ -48,8 +48,8 @@ async def assert_upgraded(stack: Stack, version: str) -> None:
 
 
 @needs_systemd
-async def test_four_units(tmp_path: Path) -> None:
-    async with managed(tmp_path, "systemd", nodes=4) as stack:
+async def test_two_units(tmp_path: Path) -> None:
+    async with managed(tmp_path, "systemd") as stack:
         run = await upgraded_under_load(stack)
         await assert_upgraded(stack, NEW)
     called = [command.partition("systemctl ")[2] for _, command in run.sent if "systemctl" in command]

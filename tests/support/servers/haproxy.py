@@ -93,6 +93,13 @@ def oldest_and_newest_haproxy() -> list[object]:
     return [*haproxy_binaries()[:1], *between, *haproxy_binaries()[1:][-1:]]
 
 
+def newest_haproxy() -> list[object]:
+    """The same for a test that takes long, in a file that proves more with this version than with others."""
+    marks = [pytest.mark.matrix, pytest.mark.long]
+    older = [pytest.param(path, id=series(path), marks=marks) for path in haproxy_paths()[:-1]]
+    return [*older, *haproxy_binaries()[-1:]]
+
+
 async def _ask(path: Path, command: str) -> str:
     reader, writer = await asyncio.open_unix_connection(path)
     try:
