@@ -8,7 +8,7 @@ import os
 import secrets
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -36,9 +36,32 @@ def identify_file(path: Path) -> tuple[int, int] | None:
     return info.st_dev, info.st_ino
 
 
-def identify_database(path: Path) -> tuple[tuple[int, int] | None, ...]:
-    """Identify a file of SQLite's, as `identify_file` does, and that of its newest transactions beside it."""
-    return identify_file(path), identify_file(path.with_name(f"{path.name}-wal"))
+def identify_database(path: Path) -> list[tuple[int, int] | None]:
+    """Identify a file of SQLite's, and that of its newest transactions beside it; None for a missing one.
+
+    Raises:
+        OSError: they cannot be looked at.
+    """
+    found: list[tuple[int, int] | None] = []
+    for file in (path, path.with_name(f"{path.name}-wal")):
+        try:
+            info = os.lstat(file)
+        except FileNotFoundError:
+            found.append(None)
+        else:
+            found.append((info.st_dev, info.st_ino))
+    return found
+
+
+def is_database_in_place(path: Path, files: Sequence[tuple[int, int] | None]) -> bool:
+    """Return whether these are still the files of a database; SQLite goes on with others that it has open.
+
+    Files that cannot be looked at count as in place: whether they can be written is another question.
+    """
+    try:
+        return identify_database(path) == files
+    except OSError:
+        return True
 
 
 def describe_write_obstacle(path: Path) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import msgspec
 
-from backends.local_files import identify_database, prepare_database
+from backends.local_files import identify_database, is_database_in_place, prepare_database
 from orchestrator.errors import JournalError
 from orchestrator.events.events import Record
 from orchestrator.journal import chain
@@ -66,7 +66,7 @@ class Journal:
         self.is_there = True  # not for a missing file that is only read
         with self._explained():
             self._connection = self._open()
-        self._files = identify_database(path)
+            self._files = identify_database(path)
 
     def _open(self) -> sqlite3.Connection:
         if self._read_only:
@@ -190,7 +190,7 @@ class Journal:
 
     def check_in_place(self) -> None:
         """Check that the files are still those that were opened, which costs little."""
-        if identify_database(self.path) != self._files:
+        if not is_database_in_place(self.path, self._files):
             raise JournalError(self.path, "was removed or replaced while it was in use; put it back")
 
     def discard(self, entry: int) -> None:

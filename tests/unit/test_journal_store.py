@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from orchestrator.journal.recording import recording
 from orchestrator.journal.store import Journal
 from tests.support.console_values import HOSTILE
 from tests.support.disks import small_disk
+from tests.support.users import MALLORY, become, give, needs_root
 from tests.support.virtual_time import VirtualClock
 from tests.unit import journals
 from tests.unit.console_shell import surroundings
@@ -281,6 +283,19 @@ async def test_a_file_that_nobody_finds_any_more_stops_whoever_works(
             file.unlink()
         with pytest.raises(JournalError, match="was removed or replaced"):
             bus.emit(NodeNote(node="web1", text="is not read"))
+
+
+@needs_root
+@pytest.mark.virtual_time
+async def test_a_folder_without_permissions_stops_nobody_who_has_it_open() -> None:
+    bus = EventBus(VirtualClock())
+    with tempfile.TemporaryDirectory() as folder:  # pytest's are private
+        path = give(Path(folder), MALLORY) / "journal.db"
+        with become(MALLORY), Journal(path) as journal, recording(journal, bus, journals.header()) as entry:
+            path.parent.chmod(0)
+            bus.emit(NodeNote(node="web1", text="is written"))
+            path.parent.chmod(0o700)
+            assert texts(path, entry) == ["is written"]
 
 
 @pytest.mark.virtual_time
