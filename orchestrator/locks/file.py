@@ -4,6 +4,7 @@ The lock names its holder. Its interface also suits a lock that several machines
 """
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import socket
@@ -247,8 +248,9 @@ class FileLock:
             self._sending = -1
         if self._file < 0:
             return
-        if not self.lost_reason():
-            os.ftruncate(self._file, 0)  # nobody has it: an empty file
+        with contextlib.suppress(OSError):  # on a disk that fails, it is free and names us, as after a kill
+            if not self.lost_reason():
+                os.ftruncate(self._file, 0)  # nobody has it: an empty file
         os.close(self._file)
         self._file = -1
 

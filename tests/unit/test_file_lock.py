@@ -1,6 +1,8 @@
 """The lock of one machine: who has it, who had it, and who has lost it."""
 
 import asyncio
+import errno
+import os
 import socket
 import subprocess
 import sys
@@ -34,6 +36,21 @@ async def test_the_second_is_refused_with_the_holders_name_until_it_is_given_bac
     assert await second.holder() is None
     assert await second.acquire(BOB) is None
     assert first.lost_reason() == "the lock was released"
+
+
+async def test_it_is_given_back_though_its_disk_fails(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As ext4 does that has become read-only after an error: a rollout must still say what is out."""
+    first = FileLock.of(folder, "shop")
+    await first.acquire(ANN)
+
+    def fail(*_: int) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "ftruncate", fail)
+        await first.release()
+    assert first.lost_reason() == "the lock was released"
+    assert await FileLock.of(folder, "shop").acquire(BOB) == ANN  # as if it had been killed
 
 
 async def until_fenced(lock: FileLock) -> None:
