@@ -33,9 +33,12 @@ from widgets.fleet.strip import build_strip
 from widgets.fleet.table import FleetTable
 from widgets.table.filter_line import FilterLine
 
-journals.healthy()  # it runs a loop of its own, once
-
 ATTENTION = ["cart", "mail", "shop", "search", "accounts", "billing", "catalog-internal-eu"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _written_journal() -> None:
+    journals.healthy()  # it runs a loop of its own, once
 
 
 @asynccontextmanager

@@ -203,9 +203,9 @@ async def test_an_abort_waits_for_no_hook(moment: Moment) -> None:
         made.nodes["web1"].faults.add("install", Refused("web1", "disk full"))
     if moment == "pause":
         made.at(1, lambda: made.control.pause(Actor("ann")))
-    made.at(5000, lambda: made.control.abort(Actor("ann")))
+    made.at(500, lambda: made.control.abort(Actor("ann")))
     ended = await made.upgrade()
-    assert made.clock.monotonic() < 5100
+    assert made.clock.monotonic() < 600
     assert hook.ended == 1
     [fired] = made.events(HookFired)
     assert (fired.ok, fired.error) == (False, "stopped, because the rollout was aborted")
@@ -216,7 +216,7 @@ async def test_an_abort_waits_for_no_hook(moment: Moment) -> None:
 async def test_an_abort_at_once_ends_hooks_too_and_the_end_is_told_of_it() -> None:
     slow, told = FakeHook(on=["node"], seconds=30_000), FakeHook(on=["end"])
     made = world(slow, told)
-    made.at(5000, lambda: made.control.abort(Actor("ann"), "now", immediate=True))
+    made.at(500, lambda: made.control.abort(Actor("ann"), "now", immediate=True))
     assert (await made.upgrade()).result == "aborted"
     assert (slow.ended, told.told[0]["result"], told.told[0]["reason"]) == (
         1,

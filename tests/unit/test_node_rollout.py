@@ -206,7 +206,7 @@ async def test_nothing_is_drained_before_a_failure_is_decided() -> None:
 
     async def look_then_abort() -> None:
         question = await world.question()
-        await asyncio.sleep(3600)
+        await asyncio.sleep(600)
         assert world.sent("web2") == []
         world.control.answer(question, "abort", Actor("ann"))
 
