@@ -49,9 +49,10 @@ def main() -> None:
     code = code if isinstance(code, int) else ExitCode.HEALTHY
     if code == ExitCode.HEALTHY and results_lost():
         code = ExitCode.DEGRADED
-    if not writer.finished:
-        # Python's normal exit would wait for the streams that the writer still holds.
-        logging.shutdown()
+    if not writer.finished or interrupts.unclosed:
+        # Python's normal exit would wait for the streams that the writer still holds, and for the log.
+        if not interrupts.unclosed:
+            logging.shutdown()
         os._exit(code)
     gc.freeze()  # or Python would search all objects for cycles at its exit
     sys.exit(code)

@@ -11,6 +11,7 @@ import logging
 import os
 import queue
 import sys
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from io import TextIOWrapper
@@ -24,11 +25,14 @@ from backends.command import MAX_TEXT_CHARS, WIRE, CommandFinished
 from backends.local_files import open_own
 from backends.secrets import redact
 from backends.text import visible_json
+from console.interrupts import interrupts
 from console.paths import log_path
 from console.terminal.output import clean, say
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeNote, Record
 from orchestrator.events.text import RepeatedEvents
+
+CLOSE_TIMEOUT_S = 5.0  # for the last lines to be written
 
 
 class LogSettings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -78,10 +82,19 @@ class Log:
         WIRE.addHandler(self._queue)
 
     async def close(self) -> None:
-        """Write what is pending, and close the file."""
+        """Write what is pending, and close the file; a disk that does not answer is not waited for long."""
         self._unsubscribe()
         WIRE.removeHandler(self._queue)
-        await asyncio.to_thread(self._listener.stop)
+        closing = threading.Thread(target=self._finish, name="log", daemon=True)
+        closing.start()
+        await asyncio.to_thread(closing.join, CLOSE_TIMEOUT_S)
+        if closing.is_alive():
+            interrupts.unclosed = True
+            file = clean(self._file.baseFilename)
+            say(f"rolldeck: the log {file} cannot be closed: its disk does not answer")
+
+    def _finish(self) -> None:
+        self._listener.stop()
         with contextlib.suppress(OSError, ValueError):  # it has been reported
             self._file.close()
 

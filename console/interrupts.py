@@ -29,10 +29,12 @@ class Interrupts:
 
     Attributes:
         late: a signal came when everything was printed or about to be: nothing has to be waited for.
+        unclosed: a file cannot be closed, as on a disk that does not answer: the exit must not try it again.
     """
 
     def __init__(self) -> None:
         self.late = False
+        self.unclosed = False
         self._listener: Listener | None = None
         self._early: bool | None = None  # a signal came before `begin`; None once that was called
         self._ending = False  # everything is printed or about to be, and only closing is left

@@ -21,6 +21,7 @@ from backends.local_machine import SystemClock
 from backends.secrets import load_secret
 from console import debug_log
 from console.debug_log import Log, LogSettings
+from console.interrupts import interrupts
 from orchestrator.errors import JournalError
 from orchestrator.events.event_bus import EventBus
 from orchestrator.events.events import NodeNote, Record, StepStarted, Waiting
@@ -253,6 +254,22 @@ async def test_a_disk_that_hangs_holds_up_nothing(tmp_path: Path, monkeypatch: p
         assert not (tmp_path / "log").read_text()
         release.set()
     assert len(lines(tmp_path / "log")) == 1000
+
+
+async def test_a_disk_that_hangs_does_not_hold_up_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    release = threading.Event()
+    monkeypatch.setattr(debug_log._LogFile, "emit", lambda *_: release.wait())
+    monkeypatch.setattr(debug_log, "CLOSE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(interrupts, "unclosed", False)
+    try:
+        async with asyncio.timeout(60), logging_to(tmp_path / "log") as (bus, _):
+            bus.emit(note("x"))
+    finally:
+        release.set()
+    assert interrupts.unclosed
+    assert "log cannot be closed: its disk does not answer" in capfd.readouterr().err
 
 
 async def test_the_wire_is_heard_only_when_that_is_asked_for(tmp_path: Path) -> None:
