@@ -89,7 +89,12 @@ class JournalFollower:
             self._looked_at = now
             for rollout in self._rollouts.values():
                 rollout.look_at_process()
-                rollout.blocked = describe_write_obstacle(self._path) if rollout.interrupted else ""
+                rollout.blocked = self._describe_obstacle() if rollout.interrupted else ""
+
+    def _describe_obstacle(self) -> str:
+        if self._file is None:
+            return f"its journal {self._path} is missing"
+        return describe_write_obstacle(self._path)
 
     def _fail(self, problem: str) -> None:
         """Note why nothing is read; the journal is opened again at the next look."""

@@ -57,6 +57,10 @@ async def test_readers_say_that_the_disk_is_full_until_there_is_room(
     assert rollout.words == f"{gone}: {way_on}"
     await reader.refresh()
     assert reader.problem == ""
+    path.unlink()
+    follower._looked_at = -100.0
+    await follower.look()
+    assert rollout.words == f"{gone} and its journal {path} is missing; once that is fixed, {way_on}"
     follower.close()
     reader.close()
 
