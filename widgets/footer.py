@@ -12,7 +12,7 @@ from textual.geometry import Size
 from textual.widget import Widget
 
 from backends.text import visible
-from widgets.typed_line import TypedLine
+from widgets.typed_line import TypedLine, drop_typed_keys
 
 if TYPE_CHECKING:
     from textual.screen import Screen
@@ -97,12 +97,10 @@ class KeyBar(Widget):
         found: dict[str, FooterKey] = {}
         line = screen.focused if isinstance(screen.focused, TypedLine) else None
         first = []  # ids of the keys of the line in which text is typed
-        for active in screen.active_bindings.values():
+        for active in drop_typed_keys(line, screen.active_bindings).values():
             binding = active.binding
             if active.node is line:
                 first.append(binding.id)
-            elif line is not None and line.takes(binding.key):
-                continue  # Textual has not looked at keys that the configuration has changed
             if binding.show and binding.id and binding.id not in found:
                 found[binding.id] = FooterKey(
                     id=binding.id,

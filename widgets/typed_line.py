@@ -1,9 +1,11 @@
 """Lines in which text is typed beside a table or a page, with the keys that work meanwhile."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
-from textual.binding import Binding, BindingType
+from textual.binding import ActiveBinding, Binding, BindingType
 from textual.keys import KEY_NAME_REPLACEMENTS, key_to_character
+from textual.widget import Widget
 from textual.widgets import Input
 
 _UNICODE_NAMES = {key: name for name, key in KEY_NAME_REPLACEMENTS.items()}
@@ -19,6 +21,22 @@ class TypedLine(Input):
     def takes(self, key: str) -> bool:
         """Return whether this key is typed here."""
         return self.check_consume_key(key, None)
+
+
+def drop_typed_keys(
+    focused: Widget | None, bindings: Mapping[str, ActiveBinding]
+) -> dict[str, ActiveBinding]:
+    """Return those of the active bindings whose keys are not typed in the line that has the focus.
+
+    Textual drops others before it applies the configured keys.
+    """
+    if not isinstance(focused, TypedLine):
+        return dict(bindings)
+    return {
+        key: active
+        for key, active in bindings.items()
+        if active.node is focused or not focused.takes(active.binding.key)
+    }
 
 
 class FilterInput(TypedLine):

@@ -45,13 +45,17 @@ async def test_the_key_bar_shows_what_keys_do_while_a_filter_is_typed() -> None:
 
 
 async def test_the_filter_of_the_history_and_the_list_of_applications_say_their_keys(tmp_path: Path) -> None:
-    async with FrozenConsole(CALM).run_test(size=(80, 24)) as pilot:
+    app = FrozenConsole(CALM)
+    app.set_keymap({"history.back": "b"})
+    async with app.run_test(size=(80, 24)) as pilot:
         await pilot.app.push_screen(HistoryScreen(HistoryReader(tmp_path / "journal.db"), "shop"))
         await pilot.press("slash")
         await until(lambda: "⏎ apply esc leave it" in bar(pilot))
         assert "filter" not in bar(pilot)
+        assert "b back" not in bar(pilot)  # it is typed
         await pilot.press("x", "escape")
-        await until(lambda: "/ filter" in bar(pilot))
+        await until(lambda: "b back" in bar(pilot))
+        assert "/ filter" in bar(pilot)
         assert isinstance(pilot.app.screen, HistoryScreen)
     async with FleetApp().run_test(size=(80, 24)) as pilot:
         await pilot.press("slash")

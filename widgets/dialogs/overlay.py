@@ -3,7 +3,10 @@
 from typing import Generic, TypeVar
 
 from textual.await_complete import AwaitComplete
+from textual.binding import ActiveBinding
 from textual.screen import Screen
+
+from widgets.typed_line import drop_typed_keys
 
 Answer = TypeVar("Answer")
 
@@ -18,6 +21,11 @@ class Overlay(Screen[Answer], Generic[Answer]):
     _is_answered: bool = False
     _late_answer: tuple[Answer | None] | None = None  # given while this screen could not be closed
     _was_in_front: bool = False
+
+    @property
+    def active_bindings(self) -> dict[str, ActiveBinding]:
+        """The keys that work now, as the footer shows them."""
+        return drop_typed_keys(self.focused, super().active_bindings)
 
     @property
     def is_answered(self) -> bool:
