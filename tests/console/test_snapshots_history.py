@@ -14,16 +14,21 @@ from tests.support.verdicts import BAD, with_verdicts
 from tests.unit import journals
 
 
-@pytest.fixture
-def screen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HistoryScreen:
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    path = tmp_path / "journal.db"
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("history") / "journal.db"
     place = {"host": "ops1", "pid": 4711}
     for number in range(12):
         journals.write(path, journals.healthy(), operator="anna@ops1", **place)
         if number % 4 == 1:
             journals.write(path, with_verdicts(journals.troubled(), BAD), operator="bob@ops2", **place)
+    return path
+
+
+@pytest.fixture
+def screen(path: Path, monkeypatch: pytest.MonkeyPatch) -> HistoryScreen:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
     return HistoryScreen(HistoryReader(path), "shop")
 
 

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from orchestrator.events.actor import Actor
@@ -161,9 +162,18 @@ def change(path: Path, statement: str) -> None:
 
 def three(path: Path) -> Path:
     """A healthy rollout, a troubled one, and one whose process was killed after nine events."""
-    for number, records in enumerate((healthy(), troubled(), healthy()[:9]), 1):
-        write(path, records, operator="ann@ops")
-        if number < 3:
-            with Journal(path) as journal:
-                journal.seal(number)
+    path.write_bytes(_three())
+    path.chmod(0o600)
     return path
+
+
+@cache
+def _three() -> bytes:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "journal.db"
+        for number, records in enumerate((healthy(), troubled(), healthy()[:9]), 1):
+            write(path, records, operator="ann@ops")
+            if number < 3:
+                with Journal(path) as journal:
+                    journal.seal(number)
+        return path.read_bytes()
