@@ -189,7 +189,7 @@ CASES = (
         ends={"verify": "degraded"},
         recovery="rollback",
         loses=_FAULTY,
-        words="allowed 0",
+        words="1.5.0 fails",
     ),
     Fault(
         name="service answers 60 times slower",
