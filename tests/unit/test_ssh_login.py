@@ -38,7 +38,7 @@ def test_a_key_has_the_fingerprint_of_ssh_keygen(kind: str, tmp_path: Path) -> N
     assert found == f"{public.split()[0]} {expected}"
 
 
-@pytest.mark.parametrize("kind", ["ed25519", "rsa", "ecdsa"])
+@pytest.mark.parametrize("kind", ["ed25519", pytest.param("rsa", marks=pytest.mark.long), "ecdsa"])
 def test_a_certificate_has_the_fingerprint_of_its_key_its_id_and_its_number(
     kind: str, tmp_path: Path
 ) -> None:
