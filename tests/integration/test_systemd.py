@@ -9,11 +9,12 @@ import pytest
 from backends.command import Command
 from backends.errors import PermissionDenied, Refused, UnreadableReply
 from backends.hosts.local import LocalHost
-from backends.node_state import Activity, ServiceState
+from backends.node_state import Activity
 from backends.services.systemd import SystemdService, SystemdSettings
 from backends.services.systemd_unit import NOT_ALLOWED
 from tests.support.free_ports import free_port
 from tests.support.servers.systemd import ENDED_BY_OOMD, Systemd, needs_systemd, running_systemd
+from tests.support.systemd_units import reached, service, wrote
 from tests.support.wait import until
 
 if TYPE_CHECKING:
@@ -71,37 +72,6 @@ def systemd(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Sys
             booted.write_unit(name, text)
         booted.systemctl("daemon-reload")
         yield booted
-
-
-def service(systemd: Systemd, name: str, port: int = 0) -> SystemdService:
-    values = {"port": str(port)} if port else {}
-    return SystemdService(LocalHost("web1", prefix=systemd.prefix), SystemdSettings(name=name), values)
-
-
-async def wrote(unit: SystemdService, *texts: str, timeout_s: float = 60.0) -> bool:
-    """Whether one of these is in the last lines, which reach systemd's journal some time after the state."""
-
-    async def is_there() -> bool:
-        lines = await unit.last_lines()
-        return any(text in line for text in texts for line in lines)
-
-    try:
-        await until(is_there, timeout_s)
-    except TimeoutError:
-        return False
-    return True
-
-
-async def reached(unit: SystemdService, activity: Activity, detail: str = "") -> ServiceState:
-    """Wait until the unit is so; returns it as it was then."""
-    found: list[ServiceState] = []
-
-    async def is_so() -> bool:
-        found.append(await unit.state())
-        return found[-1].activity is activity and detail in found[-1].detail
-
-    await until(is_so)
-    return found[-1]
 
 
 @pytest.mark.parametrize("name", ["good.service", "good", "app@1.service", r"app\x2done"])
