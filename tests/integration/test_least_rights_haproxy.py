@@ -64,7 +64,7 @@ async def test_what_a_level_below_admin_can_do(stack: Stack, level: str) -> None
     ):
         refused = await rolldeck(stack, *change, "--yes")
         assert refused.code == 3, refused.text
-        assert f"no changes made: lb1: the socket has level {level}; changing" in refused.text
+        assert f"no changes made: lb1, lb2: the socket has level {level}; changing" in refused.text
         assert "`level admin` at its `stats socket`" in refused.text
 
 
