@@ -10,7 +10,7 @@ from backends.node_state import LogSource, ServiceState
 from backends.protocols import Host
 from backends.services.common import service_name
 from backends.services.log import LoggedService, LoggedSettings, words_before
-from backends.services.systemd_journal import ANY_RUN, UnitJournal, is_run, unit_id
+from backends.services.systemd_journal import UnitJournal, is_run, unit_id
 from backends.services.systemd_unit import (
     ACTIVITIES,
     PROPERTIES,
@@ -150,12 +150,13 @@ class SystemdService(LoggedService[SystemdSettings]):
         properties = await self._read_properties_if_possible()
         journal = self._journal(properties)
         runs = await self._find_last_runs(journal, properties)
-        selections = [(ANY_RUN,) * count for count in range(3)] if is_rehearsal() else [runs]
-        for command in (*map(journal.own_command, selections), journal.whole_command()):
-            result = await query(self._host, command, timeout=self._settings.timeout)
-            if result.ok and (lines := last_lines(result.stdout)) and not is_rehearsal():
-                return lines
-        return ()
+        own = await query(self._host, journal.own_command(), timeout=self._settings.timeout)
+        started_us = properties.get("ExecMainStartTimestampMonotonic", "")
+        lines = journal.parse_own(own.stdout, runs, int(started_us) if started_us.isdecimal() else 0)
+        if own.ok and lines and not is_rehearsal():
+            return lines
+        whole = await query(self._host, journal.whole_command(), timeout=self._settings.timeout)
+        return last_lines(whole.stdout) if whole.ok else ()
 
     async def _find_last_runs(self, journal: UnitJournal, properties: Mapping[str, str]) -> tuple[str, ...]:
         """Return the id of the last run and, if systemd itself has begun it, of the one before; at most two.

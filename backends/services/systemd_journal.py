@@ -2,19 +2,32 @@
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
+
+import msgspec
 
 from backends.command import Command
 from backends.services.systemd_unit import parse_show
-from backends.text import MAX_LAST_LINES
-
-ANY_RUN = "0" * 32
-"""Stands for the id of a run in a rehearsal: a rule of sudo has to hold for all of them."""
-
-RUN_PATTERN = "[0-9a-f]{32}"
+from backends.text import MAX_LAST_LINES, last_lines
+from backends.untrusted import decode
 
 _RESTARTED = "5eb03494b6584870a536b337290809b3"  # MESSAGE_ID of "Scheduled restart job"
+
+
+class _Entry(msgspec.Struct):
+    """An entry of the journal, as journalctl writes it: what is not UTF-8 is a list of bytes."""
+
+    at_us: str = msgspec.field(default="0", name="__MONOTONIC_TIMESTAMP")
+    message: str | list[int] | None = msgspec.field(default=None, name="MESSAGE")
+    run: str | None = msgspec.field(default=None, name="_SYSTEMD_INVOCATION_ID")
+
+    @property
+    def text(self) -> str:
+        if isinstance(self.message, list):
+            return bytes(self.message).decode(errors="replace")
+        return self.message or ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +44,33 @@ class UnitJournal:
     name: str
     user: bool
 
-    def own_command(self, runs: Sequence[str]) -> Command:
-        """Return the command for the last lines that the unit's processes wrote.
+    def own_command(self) -> Command:
+        """Return the command for the last lines that the unit's processes wrote, of whatever run."""
+        own = "_SYSTEMD_USER_UNIT" if self.user else "_SYSTEMD_UNIT"
+        return self._command(MAX_LAST_LINES, "json", "--all", f"{own}={self.name}")
+
+    def parse_own(self, text: str, runs: Collection[str], started_us: int) -> tuple[str, ...]:
+        """Return the last lines that these runs wrote.
+
+        A process that ends at once is often gone before journald looks of which run it is (1 of 12 on a quiet
+        machine): such lines count since the last start. Before systemd 245 the lines of a user's unit have
+        the id of that user's systemd, so that none are of these runs.
 
         Args:
-            runs: the ids of the runs that count, or none for all. Before systemd 245 journald gives the lines
-                of a user's unit the id of that user's systemd, so that no line has these.
+            text: the output of `own_command`.
+            runs: the ids of the runs that count, or none for all.
+            started_us: when the last run began, in microseconds of the monotonic clock; 0: not known.
         """
-        own = "_SYSTEMD_USER_UNIT" if self.user else "_SYSTEMD_UNIT"
-        of_runs = (f"_SYSTEMD_INVOCATION_ID={run}" for run in runs)  # any of them, as it is the same field
-        return self._command(MAX_LAST_LINES, "cat", f"{own}={self.name}", *of_runs)
+        lines: list[str] = []
+        for line in text.splitlines():
+            with suppress(ValueError):  # no entry
+                entry = decode(line.encode(), _Entry)
+                is_of_runs = entry.run in runs if entry.run else int(entry.at_us) >= started_us
+                if runs and not is_of_runs:
+                    lines.clear()
+                else:
+                    lines.append(entry.text)
+        return last_lines("\n".join(lines))
 
     def whole_command(self) -> Command:
         """Return the command for the last lines about the unit, with what systemd itself wrote."""
@@ -62,9 +92,9 @@ class UnitJournal:
         options = ("--lines", str(lines), *going_on, "--no-hostname", "--no-pager")
         return Command((*journalctl(self.systemctl), *options, *self._matches()))
 
-    def _command(self, lines: int, output: str, *matches: str) -> Command:
+    def _command(self, lines: int, output: str, *more: str) -> Command:
         options = ("--lines", str(lines), "--output", output, "--no-pager", "--quiet")
-        return Command((*journalctl(self.systemctl), *options, *matches))
+        return Command((*journalctl(self.systemctl), *options, *more))
 
     def _matches(self) -> tuple[str, ...]:
         """Return the arguments for the journal of a unit, with what root's processes say about it.
@@ -81,7 +111,7 @@ class UnitJournal:
 
 def is_run(run: str) -> bool:
     """Return whether this is the id that systemd gives each run of a unit (`InvocationID`)."""
-    return re.fullmatch(RUN_PATTERN, run) is not None
+    return re.fullmatch("[0-9a-f]{32}", run) is not None
 
 
 def unit_id(name: str) -> str:

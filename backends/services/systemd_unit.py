@@ -30,6 +30,7 @@ PROPERTIES = (
     "Restart",
     "NRestarts",
     "InvocationID",
+    "ExecMainStartTimestampMonotonic",
     "KillMode",
     "TriggeredBy",
     "WantedBy",

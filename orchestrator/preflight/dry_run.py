@@ -9,7 +9,6 @@ from backends.errors import BackendError, ConfigError, RolldeckError, Unreadable
 from backends.hosts.command_host import CommandHost
 from backends.hosts.execution import Rehearsed, rehearsing
 from backends.hosts.sudo import build_rule
-from backends.services.systemd_journal import ANY_RUN, RUN_PATTERN
 from backends.templates import VERSION_PATTERN
 from orchestrator.engine.step_context import DryRunContext, list_step_commands
 from orchestrator.node import Node
@@ -90,7 +89,6 @@ async def _find_node_rules(node: Node, version: str) -> NodeRules:
         str(_PID): _NUMBER,
         str(_LINES): _NUMBER,
         str(_START): _NUMBER,
-        ANY_RUN: RUN_PATTERN,
     }
     rules: dict[str, None] = {}
     problems: dict[str, None] = {}

@@ -1,5 +1,7 @@
 """systemd: what `systemctl show` of several versions prints is written down here."""
 
+import json
+
 import pytest
 
 from backends.command import Command
@@ -203,71 +205,112 @@ async def test_nothing_is_forgotten_of_one_that_never_died() -> None:
 
 
 async def test_the_last_lines_are_those_of_the_journal() -> None:
-    systemd, _ = service(Answer("\n".join(f"line {number}" for number in range(9)) + "\n"))
+    systemd, _ = service(Answer(entries(*(("", f"line {number}") for number in range(9)))))
     assert await systemd.last_lines() == ("line 4", "line 5", "line 6", "line 7", "line 8")
     refused, _ = service(Answer("", "No journal files were opened due to insufficient permissions.\n", 1))
     assert await refused.last_lines() == ()
 
 
-RUN, RUN_BEFORE = "0123456789abcdef" * 2, "fedcba9876543210" * 2
+RUN, RUN_BEFORE, OLD_RUN = "0123456789abcdef" * 2, "fedcba9876543210" * 2, "00112233445566778899" + "0" * 12
 RESTART = "MESSAGE_ID=5eb03494b6584870a536b337290809b3"
-OF_RUN = f"_SYSTEMD_UNIT=shop.service _SYSTEMD_INVOCATION_ID={RUN}"
+OWN = "--all _SYSTEMD_UNIT=shop.service"
+RUNS = f"InvocationID={RUN}\nNRestarts="
+AGAIN = f"UNIT=shop.service _UID=0 {RESTART}"
 WHOLE = (
     "_SYSTEMD_UNIT=shop.service + UNIT=shop.service _UID=0 + OBJECT_SYSTEMD_UNIT=shop.service _UID=0"
     " + COREDUMP_UNIT=shop.service _UID=0"
 )
 
 
+def entries(*lines: tuple[str, object]) -> str:
+    """What journalctl writes as JSON, of these runs and messages, a microsecond from one to the next."""
+    found = []
+    for number, (run, message) in enumerate(lines):
+        entry = {"__MONOTONIC_TIMESTAMP": str(number), "MESSAGE": message}
+        found.append(entry | ({"_SYSTEMD_INVOCATION_ID": run} if run else {}))
+    return "".join(f"{json.dumps(entry)}\n" for entry in found)
+
+
 @pytest.mark.parametrize(
-    ("more", "restart", "user", "matches"),
+    ("more", "restart", "user", "calls"),
     [
-        ("", "", False, ["_SYSTEMD_UNIT=shop.service", WHOLE]),  # before 232, which has no ids
-        ("InvocationID=\n", "", False, ["_SYSTEMD_UNIT=shop.service", WHOLE]),
-        (f"InvocationID={RUN}/x\nNRestarts=1\n", "", False, ["_SYSTEMD_UNIT=shop.service", WHOLE]),
-        (f"InvocationID={RUN}\nNRestarts=0\n", "", False, [OF_RUN, WHOLE]),
+        ("", "", False, [OWN, WHOLE]),
+        (f"{RUNS}0\n", "", False, [OWN, WHOLE]),
         (
-            f"InvocationID={RUN}\nNRestarts=2\n",
-            f"__CURSOR=s=1\nINVOCATION_ID={RUN_BEFORE}\n",
+            f"{RUNS}2\n",
+            "",
             False,
-            [
-                f"UNIT=shop.service _UID=0 {RESTART}",
-                f"{OF_RUN} _SYSTEMD_INVOCATION_ID={RUN_BEFORE}",
-                WHOLE,
-            ],
+            [AGAIN, OWN, WHOLE],
         ),
         (
-            f"InvocationID={RUN}\nNRestarts=2\n",
-            "INVOCATION_ID=--all\n",
-            False,
-            [f"UNIT=shop.service _UID=0 {RESTART}", OF_RUN, WHOLE],
-        ),
-        (
-            f"InvocationID={RUN}\nNRestarts=2\n",
-            f"USER_INVOCATION_ID={RUN_BEFORE}\n",
+            f"{RUNS}2\n",
+            "",
             True,
             [
                 f"--user-unit shop.service {RESTART}",
-                f"_SYSTEMD_USER_UNIT=shop.service _SYSTEMD_INVOCATION_ID={RUN}"
-                f" _SYSTEMD_INVOCATION_ID={RUN_BEFORE}",
+                "--all _SYSTEMD_USER_UNIT=shop.service",
                 "--user-unit shop.service",
             ],
         ),
     ],
 )
-async def test_the_last_lines_are_of_the_last_run(
-    more: str, restart: str, user: bool, matches: list[str]
+async def test_where_nothing_was_written_all_that_is_about_the_unit_is_read(
+    more: str, restart: str, user: bool, calls: list[str]
 ) -> None:
-    """Of the one before, too, if systemd itself has begun the last one; else, all that is about the unit."""
+    assert await last_lines_of("", more, restart, user) == ((), calls)
+
+
+async def last_lines_of(
+    own: str, more: str, restart: str = "", user: bool = False
+) -> tuple[tuple[str, ...], list[str]]:
+    """The last lines of a unit with these own entries and further properties; and how they were read."""
 
     def answer(command: Command) -> Answer:
         if "show" in command.argv:
             return Answer(f"{RUNNING}Id=shop.service\n{more}")
-        return Answer(restart if RESTART in command.argv else "")
+        return Answer(restart if RESTART in command.argv else own if "json" in command.argv else "")
 
     host = ScriptedHost(answer)
-    assert await SystemdService(host, SystemdSettings(name="nick", user=user), {}).last_lines() == ()
+    lines = await SystemdService(host, SystemdSettings(name="nick", user=user), {}).last_lines()
     calls = [command.argv for command in host.ran if command.argv[0] == "journalctl"]
-    assert [" ".join(argv[argv.index("--quiet") + 1 :]) for argv in calls] == matches
+    return lines, [" ".join(argv[argv.index("--quiet") + 1 :]) for argv in calls]
+
+
+@pytest.mark.parametrize(
+    ("properties", "restart", "lines"),
+    [
+        ("", "", ["old", "before", "why"]),  # before 232, which has no ids
+        ("InvocationID=\n", "", ["old", "before", "why"]),
+        (f"InvocationID={RUN}/x\nNRestarts=1\n", "", ["old", "before", "why"]),
+        (f"{RUNS}0\n", "", ["why"]),
+        (
+            f"{RUNS}2\n",
+            f"__CURSOR=s=1\nINVOCATION_ID={RUN_BEFORE}\n",
+            ["before", "why"],
+        ),
+        (f"{RUNS}2\n", "INVOCATION_ID=--all\n", ["why"]),
+    ],
+)
+@pytest.mark.parametrize("run", [RUN, ""])  # journald may not have found out of which run a line is
+async def test_the_last_lines_are_of_the_last_run(
+    properties: str, restart: str, lines: list[str], run: str
+) -> None:
+    """Of the one before, too, if systemd itself has begun the last one."""
+    own = entries((OLD_RUN, "old"), (RUN_BEFORE, "before"), (run, "why"))
+    assert (await last_lines_of(own, properties, restart))[0] == tuple(lines)
+
+
+async def test_a_line_without_a_run_is_of_the_last_one_only_since_its_start() -> None:
+    own = entries((OLD_RUN, "old"), ("", "old too"), ("", "why"))
+    started = f"{RUNS}0\nExecMainStartTimestampMonotonic="
+    assert (await last_lines_of(own, f"{started}2\n"))[0] == ("why",)
+    assert (await last_lines_of(own, f"{started}3\n"))[0] == ()
+    assert (await last_lines_of(own, f"{started}\n"))[0] == ("old too", "why")
+
+
+async def test_lines_that_are_no_text_are_shown_as_far_as_they_are() -> None:
+    own = entries(("", [119, 104, 255, 121]), ("", None), ("", [300]), ("", {"not": "text"})) + "not JSON\n"
+    assert (await last_lines_of(own, ""))[0] == ("wh\ufffdy",)
 
 
 @pytest.mark.parametrize(
