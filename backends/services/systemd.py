@@ -151,7 +151,8 @@ class SystemdService(LoggedService[SystemdSettings]):
         journal = self._journal(properties)
         runs = await self._find_last_runs(journal, properties)
         own = await query(self._host, journal.own_command(), timeout=self._settings.timeout)
-        started_us = properties.get("ExecMainStartTimestampMonotonic", "")
+        # When the run before began is not known.
+        started_us = "" if len(runs) > 1 else properties.get("ExecMainStartTimestampMonotonic", "")
         lines = journal.parse_own(own.stdout, runs, int(started_us) if started_us.isdecimal() else 0)
         if own.ok and lines and not is_rehearsal():
             return lines

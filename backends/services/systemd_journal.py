@@ -53,13 +53,13 @@ class UnitJournal:
         """Return the last lines that these runs wrote.
 
         A process that ends at once is often gone before journald looks of which run it is (1 of 12 on a quiet
-        machine): such lines count since the last start. Before systemd 245 the lines of a user's unit have
+        machine): such lines count since `started_us`. Before systemd 245 the lines of a user's unit have
         the id of that user's systemd, so that none are of these runs.
 
         Args:
             text: the output of `own_command`.
             runs: the ids of the runs that count, or none for all.
-            started_us: when the last run began, in microseconds of the monotonic clock; 0: not known.
+            started_us: when these runs began, in microseconds of the monotonic clock; 0: not known.
         """
         lines: list[str] = []
         for line in text.splitlines():
