@@ -46,14 +46,18 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 def fold_differences(found: Iterable[Difference]) -> Iterator[tuple[str, str]]:
-    """Yield each change once, with the names of all that have it."""
+    """Yield each change once, with the names of all that have it; those of one subject alone stay apart."""
     groups: dict[tuple[str, str], list[Difference]] = {}
     for difference in found:
         what = "" if difference.is_own else difference.what
         groups.setdefault((what, difference.values), []).append(difference)
     for (what, values), alike in groups.items():
-        what = what or fold_set(difference.what for difference in alike)
-        yield fold_set(difference.subject for difference in alike), f"{what}: {values}"
+        subjects = dict.fromkeys(difference.subject for difference in alike)
+        if len(subjects) == 1:
+            yield from ((difference.subject, difference.change) for difference in alike)
+        else:
+            what = what or fold_set(difference.what for difference in alike)
+            yield fold_set(subjects), f"{what}: {values}"
 
 
 def compare_plans(before: Plan | PlanFacts, now: Plan | PlanFacts) -> tuple[Difference, ...]:

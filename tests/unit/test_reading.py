@@ -22,6 +22,8 @@ async def test_work_ends_with_its_reader_although_nothing_is_written(monkeypatch
         finally:
             cancelled.set()
 
+    monkeypatch.setattr(output, "_gone", False)  # other tests may have lost both
+    monkeypatch.setattr(output, "_mute", False)
     with os.fdopen(writing, "w") as stream:
         monkeypatch.setattr(sys, "stdout", stream)
         assert not reader_gone()
