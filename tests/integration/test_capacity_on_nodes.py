@@ -105,6 +105,7 @@ async def test_at_forty_per_cent_two_of_four_leave_and_the_forecast_is_right(pla
         async with started(stack, "upgrade", "shop", NEW, "--yes", "--json") as running:
             note = await running.event("node_note", words="drains on trial", node="web3")
             await until(lambda: is_out(stack, "web3"))
+            left = 2 if await is_out(stack, "web4") else 3  # either of the batch may be the first
             before, began = await served(stack), asyncio.get_running_loop().time()
             await asyncio.sleep(10)
             after, ended = await served(stack), asyncio.get_running_loop().time()
@@ -117,7 +118,7 @@ async def test_at_forty_per_cent_two_of_four_leave_and_the_forecast_is_right(pla
     found = re.search(r" → ([0-9.]+) rps per server", note["text"])
     assert found, note["text"]
     measured = sum(after[name] - before[name] for name in after) / (ended - began)
-    assert 3 * float(found[1]) == pytest.approx(measured, rel=0.1)
+    assert left * float(found[1]) == pytest.approx(measured, rel=0.1)
 
 
 async def served(stack: Stack) -> dict[str, int]:
