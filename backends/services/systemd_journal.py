@@ -62,7 +62,7 @@ class UnitJournal:
             started_us: when these runs began, in microseconds of the monotonic clock; 0: not known.
         """
         lines: list[str] = []
-        for line in text.splitlines():
+        for line in text.split("\n"):  # some characters at which `splitlines` splits are in JSON as they are
             with suppress(ValueError):  # no entry
                 entry = decode(line.encode(), _Entry)
                 is_of_runs = entry.run in runs if entry.run else int(entry.at_us) >= started_us
@@ -82,9 +82,8 @@ class UnitJournal:
         return self._command(1, "export", *by_systemd, f"MESSAGE_ID={_RESTARTED}")
 
     def parse_restart(self, text: str) -> str:
-        """Return the id of the run that had ended by then; empty if it is not known."""
-        run = parse_show(text).get("USER_INVOCATION_ID" if self.user else "INVOCATION_ID", "")
-        return run if is_run(run) else ""
+        """Return what the entry gives as the id of the run that had ended by then; empty if it gives none."""
+        return parse_show(text).get("USER_INVOCATION_ID" if self.user else "INVOCATION_ID", "")
 
     def log_command(self, lines: int, *, follow: bool) -> Command:
         """Return the command that shows an operator the log, with what systemd itself says about the unit."""

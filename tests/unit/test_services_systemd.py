@@ -228,7 +228,7 @@ def entries(*lines: tuple[str, object]) -> str:
     for number, (run, message) in enumerate(lines):
         entry = {"__MONOTONIC_TIMESTAMP": str(number), "MESSAGE": message}
         found.append(entry | ({"_SYSTEMD_INVOCATION_ID": run} if run else {}))
-    return "".join(f"{json.dumps(entry)}\n" for entry in found)
+    return "".join(f"{json.dumps(entry, ensure_ascii=False)}\n" for entry in found)
 
 
 @pytest.mark.parametrize(
@@ -311,6 +311,12 @@ async def test_a_line_without_a_run_is_of_the_last_one_only_since_its_start() ->
 async def test_lines_that_are_no_text_are_shown_as_far_as_they_are() -> None:
     own = entries(("", [119, 104, 255, 121]), ("", None), ("", [300]), ("", {"not": "text"})) + "not JSON\n"
     assert (await last_lines_of(own, ""))[0] == ("wh\ufffdy",)
+
+
+async def test_characters_that_end_lines_elsewhere_end_no_entry() -> None:
+    """They are written as they are in JSON, unlike control characters."""
+    lines, _ = await last_lines_of(entries(("", "cannot\u2028connect"), ("", "in \u0085 vain")), "")
+    assert ("cannot" in lines[0], "vain" in lines[-1]) == (True, True)
 
 
 @pytest.mark.parametrize(
