@@ -30,10 +30,9 @@ _BESIDE = ("", "-wal", "-shm", "-journal")  # of SQLite's files, by the end of t
 def identify_file(path: Path) -> tuple[int, int] | None:
     """Return what tells a file from another one of the same name: device and inode; None if there is none."""
     try:
-        info = os.lstat(path)
+        return _read_identity(path)
     except OSError:
         return None
-    return info.st_dev, info.st_ino
 
 
 def identify_database(path: Path) -> list[tuple[int, int] | None]:
@@ -42,15 +41,16 @@ def identify_database(path: Path) -> list[tuple[int, int] | None]:
     Raises:
         OSError: they cannot be looked at.
     """
-    found: list[tuple[int, int] | None] = []
-    for file in (path, path.with_name(f"{path.name}-wal")):
-        try:
-            info = os.lstat(file)
-        except FileNotFoundError:
-            found.append(None)
-        else:
-            found.append((info.st_dev, info.st_ino))
-    return found
+    return [_read_identity(file) for file in (path, path.with_name(f"{path.name}-wal"))]
+
+
+def _read_identity(path: Path) -> tuple[int, int] | None:
+    """Return device and inode; None for a missing file. Raises OSError if it cannot be looked at."""
+    try:
+        info = os.lstat(path)
+    except FileNotFoundError:
+        return None
+    return info.st_dev, info.st_ino
 
 
 def is_database_in_place(path: Path, files: Sequence[tuple[int, int] | None]) -> bool:
