@@ -144,7 +144,8 @@ class ContainerService(LoggedService[ContainerSettings]):
             if is_absent(result) or _NO_LOGS.search(format_output(result)):
                 return ()
             raise UnreadableReply(self._host.name, f"logs of {self._name}: {format_output(result)}")
-        stamped = [line.partition(" ") for line in (result.stdout + result.stderr).splitlines()]
+        # Not `splitlines`, which also splits at characters within a line.
+        stamped = [line.partition(" ") for line in (result.stdout + result.stderr).split("\n")]
         stamped.sort(key=lambda line: line[0])
         return last_lines("\n".join(text for _, _, text in stamped))
 

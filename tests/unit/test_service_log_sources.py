@@ -147,3 +147,11 @@ async def test_after_a_failure_the_last_lines_are_of_the_configured_log(settings
     assert len(host.ran) == 1
     refusing = ScriptedHost(answer, refusal=lambda _: "a password is required")
     assert await make_service(settings, refusing, VALUES).last_lines() == ()
+
+
+async def test_a_line_of_a_container_keeps_its_place_whatever_it_contains() -> None:
+    """A part of it behind a character at which some split lines would have no time stamp."""
+    output = "T3 last\nT1 10 %\r20 %\u2028done\n"
+    host = ScriptedHost(lambda _: Answer(output, "T2 error\n"))
+    service = make_service(ContainerSettings(name="shop"), host, VALUES)
+    assert await service.last_lines() == ("10 %", "20 %", "done", "error", "last")
